@@ -1,0 +1,92 @@
+"""BM25 and its fusion with a dense run, as stages of the pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+from experimaestro import Param
+
+from simlm.retrieval.runs import read_run
+from simlm.stages.data import Prepare
+from simlm.stages.runs import MINED_SPLIT, RunStage
+from simlm.stages.stage import Stage
+
+
+class BM25Index(Stage):
+    """Lucene's index of a collection."""
+
+    data: Param[Prepare]
+
+    def run(self) -> dict[str, Any]:
+        from baselines.bm25 import build_index, index_bytes
+
+        build_index(self.data.source().passages(), self.path)
+        return {"index_bytes": index_bytes(self.path)}
+
+    @property
+    def path(self) -> Path:
+        """The index's folder."""
+        return self.folder / "index"
+
+
+class BM25(RunStage):
+    """BM25 runs, with Anserini's default parameters (one point in ``grid``) or the best of ``grid`` on valid.
+
+    The grid holds (k1, b) pairs, one after the other; the first of equally good ones is taken.
+    """
+
+    index: Param[BM25Index]
+    grid: Param[list[float]]
+    splits: Param[list[str]]
+    depth: Param[int]
+    mining_depth: Param[int]
+
+    tag = "bm25"
+
+    def run(self) -> dict[str, Any]:
+        from baselines.bm25 import search_index, tune
+
+        source, collection = self.data.source(), self.data.open()
+        points = list(zip(self.grid[::2], self.grid[1::2], strict=True))
+        figures: dict[str, Any] = {}
+        if len(points) > 1:
+            trials = tune(self.index.path, list(source.queries("valid")), source.qrels("valid"), points)
+            figures["trials"] = [trial._asdict() for trial in trials]
+            best = max(trials, key=lambda trial: trial.rr_at_10)
+            points = [(best.k1, best.b)]
+        (k1, b), *_ = points
+        figures |= {"k1": k1, "b": b}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for split in self.splits:
+            depth = self.mining_depth if split == MINED_SPLIT else self.depth
+            path = self.trec(split) if split != MINED_SPLIT else self.job / "train.run"
+            cost = search_index(self.index.path, source.queries(split), path, k1, b, depth)
+            ids = collection.queries(split).ids
+            run = read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids)
+            figures |= self.keep(split, run)
+            if split == MINED_SPLIT:
+                path.unlink()
+            else:
+                figures["latency_ms"] = 1000 * cost.seconds / max(1, cost.queries)
+        return figures
+
+
+class Fusion(RunStage):
+    """A convex combination of two runs' normalised scores, its weight chosen on valid by RR@10."""
+
+    dense: Param[RunStage]
+    lexical: Param[RunStage]
+    weights: Param[list[float]]
+    depth: Param[int]
+
+    tag = "fusion"
+
+    def run(self) -> dict[str, Any]:
+        from baselines.fusion import fuse, tune
+
+        collection, source = self.data.open(), self.data.source()
+        dense, lexical = self.dense.load("valid"), self.lexical.load("valid")
+        trials = tune(dense, lexical, collection.passages.ids, source.qrels("valid"), self.weights)
+        best = max(trials, key=lambda trial: trial.rr_at_10)
+        fused = fuse(self.dense.load("test"), self.lexical.load("test"), best.weight, self.depth)
+        figures = self.leave("test", fused, collection)
+        return figures | {"weight": best.weight, "trials": [trial._asdict() for trial in trials]}

@@ -1,0 +1,1 @@
+"""Turns results into pages: tables, plots, provenance. Generated reports lie in folders named by scale."""

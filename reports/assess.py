@@ -1,0 +1,125 @@
+"""From per-query values to what a report says of them: estimates, tests, claims, contradictions, cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import pandas as pd
+
+from reports.model import Claim, Comparison, Estimate, Report
+from simlm.evaluation import significance
+from simlm.evaluation.significance import Improvement, Resampled
+
+PUBLISHED_NAMES = {"RR@10": "mrr10", "R@50": "r50", "R@1000": "r1k"}
+"""The paper's column that corresponds to a measure of ours; TREC DL's nDCG@10 corresponds to none."""
+
+
+class Order(NamedTuple):
+    """An order of two rows (keys) that the paper reports and the table it is from."""
+
+    lower: str
+    higher: str
+    source: str
+
+
+def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order] = ()) -> None:
+    """Fills a report's estimates, comparisons, claims, contradictions and statistics from per-query values.
+
+    `values` maps row keys to frames of `simlm.evaluation.measures.evaluate`, all over the same queries, with
+    a column for every measure of the report. Rows of the report without values stay as the paper has them. A
+    baseline without values is skipped, as when only some rows were asked for; so is an order of which a side
+    was not measured or not published.
+    """
+    if not values:
+        return
+    resampled = Resampled(significance.side_by_side(values, report.measures))
+    for row in report.rows:
+        if row.key in values:
+            row.measured = {
+                measure: Estimate(
+                    float(values[row.key][measure].mean()), *resampled.interval((row.key, measure))
+                )
+                for measure in report.measures
+            }
+    report.comparisons = [
+        comparison
+        for baseline in report.baselines
+        if baseline in values
+        for measure in report.measures
+        for comparison in _comparisons(values, baseline, measure, resampled)
+    ]
+    report.claims = _claims(report, values, orders, resampled)
+    report.contradictions = _contradictions(report)
+    report.statistics = {
+        "interval": f"bootstrap percentile, {significance.LEVEL:.0%}",
+        "resamples": significance.RESAMPLES,
+        "seed": significance.SEED,
+        "test": "paired two-sided t-test over queries",
+        "correction": "Holm, over the rows compared with a baseline by a measure; over all orders checked",
+        "queries": len(next(iter(values.values()))),
+    }
+
+
+def _comparisons(
+    values: Mapping[str, pd.DataFrame], baseline: str, measure: str, resampled: Resampled
+) -> list[Comparison]:
+    table = significance.compare(values, baseline, measure, resampled)
+    return [
+        Comparison(str(name), baseline, measure, *(float(entry) for entry in line))
+        for name, line in zip(table.index, table.to_numpy(), strict=True)
+    ]
+
+
+def _claims(
+    report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order], resampled: Resampled
+) -> list[Claim]:
+    """The orders that can be checked; Holm's correction goes over all of them."""
+    measure = report.measures[0]
+    claims = []
+    for order in orders:
+        lower, higher = (_published(report, key, measure) for key in (order.lower, order.higher))
+        if lower is None or higher is None or order.lower not in values or order.higher not in values:
+            continue
+        pair = {key: values[key] for key in (order.lower, order.higher)}
+        (comparison,) = _comparisons(pair, order.lower, measure, resampled)
+        ratio = significance.effect_ratio(
+            published=Improvement(lower / 100, higher / 100),
+            measured=Improvement(*(float(pair[key][measure].mean()) for key in (order.lower, order.higher))),
+        )
+        claims.append(Claim(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
+    corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
+    return [
+        replace(claim, comparison=replace(claim.comparison, p_holm=corrected[str(i)]))
+        for i, claim in enumerate(claims)
+    ]
+
+
+def _published(report: Report, key: str, measure: str) -> float | None:
+    return (report.row(key).published or {}).get(PUBLISHED_NAMES[measure])
+
+
+def _contradictions(report: Report) -> list[str]:
+    """Says in words which rows stand in another order than in the paper, a sentence a row and measure."""
+    sentences = []
+    for measure in report.measures:
+        column = PUBLISHED_NAMES.get(measure)
+        if column is None:
+            continue
+        here, paper, labels = {}, {}, {}
+        for row in report.rows:
+            if row.measured and row.published and column in row.published:
+                here[row.key], paper[row.key] = row.measured[measure].mean, row.published[column]
+                labels[row.key] = row.label
+        for key in here:
+            below = [other for other in here if here[other] < here[key] and paper[other] > paper[key]]
+            if below:
+                rivals = (
+                    f"{labels[other]} (here {here[key]:.4f} to {here[other]:.4f}, "
+                    f"paper {paper[key]:.1f} to {paper[other]:.1f})"
+                    for other in below
+                )
+                sentences.append(
+                    f"{measure}: {labels[key]} is above these rows here and below them in the paper: "
+                    f"{'; '.join(rivals)}."
+                )
+    return sentences

@@ -1,0 +1,97 @@
+"""Check that the code which made a published report is unchanged: `python -m reports.check_published`.
+
+A report's JSON twin names the commit it was made from (in its provenance: implementation.source.commit).
+Since then only the report's own folder may have changed, and README.md between the markers that quote it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from simlm.errors import UserError
+
+DEFAULT_REPORT = Path("reports/mini/table2.json")
+# README quotes a report between <!-- report: begin --> and <!-- report: end -->.
+QUOTE = re.compile(r"(<!-- report: begin -->).*?(<!-- report: end -->)", re.DOTALL)
+
+
+def source_of(report: Path) -> str:
+    """Return the commit (40 hexadecimal digits) that made a report's JSON twin.
+
+    Raises UserError when the file is no report, names no commit, or was made from uncommitted changes.
+    """
+    try:
+        source = json.loads(report.read_text(encoding="utf-8"))["provenance"]["implementation"]["source"]
+        commit = str(source["commit"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{report}: no commit at provenance.implementation.source.commit ({error!r}); publish it again"
+        ) from error
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise UserError(f"{report}: {commit!r} is no commit; publish it again from a git clone")
+    if source.get("dirty") is not False:
+        raise UserError(
+            f"{report}: not known to be made from committed code alone; commit it and publish it again"
+        )
+    return commit
+
+
+def changed_since(commit: str, report: Path, root: Path) -> list[str]:
+    """Return the files that differ between a report's commit and HEAD and should not, relative to `root`.
+
+    `root` is the repository's top folder. Raises UserError when the repository does not hold the commit.
+    """
+    if _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        raise UserError(
+            f"{report}: commit {commit} is unknown here; fetch the whole history, or publish the report again"
+        )
+    listing = _git(root, "diff", "--name-only", "--no-renames", "-z", commit, "HEAD")
+    if listing is None:
+        raise UserError(f"{report}: git could not compare {commit} with HEAD; run this in a git clone")
+    own_folder = f"{report.parent.as_posix()}/"
+    changed = [name for name in listing.split("\0") if name and not name.startswith(own_folder)]
+    if _readme_without_quotes(root, commit) == _readme_without_quotes(root, "HEAD"):
+        changed = [name for name in changed if name != "README.md"]
+    return changed
+
+
+def check(report: Path, root: Path) -> str:
+    """Return the commit that made the report `root / report`; UserError where the code changed since."""
+    commit = source_of(root / report)
+    changed = changed_since(commit, report, root)
+    if changed:
+        names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+        raise UserError(f"{report}: made from {commit[:12]}, since when {names} changed; publish it again")
+    return commit
+
+
+def _readme_without_quotes(root: Path, commit: str) -> str | None:
+    text = _git(root, "show", f"{commit}:README.md")
+    return None if text is None else QUOTE.sub(r"\1\2", text)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Output of a git command in `root`, or None when it fails."""
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8")
+    return done.stdout if done.returncode == 0 else None
+
+
+def main(arguments: list[str], root: Path = Path()) -> int:
+    """Check the report named in `arguments`, or the default one if there is one; return the exit status."""
+    report = Path(arguments[0]) if arguments else DEFAULT_REPORT
+    if not arguments and not (root / report).exists():
+        print(f"{report}: not published yet, nothing to check")
+        return 0
+    try:
+        commit = check(report, root)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{report}: made from {commit[:12]}, and the code has not changed since")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

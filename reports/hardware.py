@@ -1,0 +1,136 @@
+"""The machine and the software under an experiment, in ir_metadata's `platform` form."""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+_LOG = logging.getLogger(__name__)
+_GIB = 1 << 30
+
+
+def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
+    """Hardware, operating system, and the versions of `distribution`'s direct dependencies.
+
+    What can't be read is left out; nothing here fails a run.
+    """
+    info = _tirex_info()
+    cpu = {
+        "model": info.get("CPU_MODEL_NAME") or _cpu_model(),
+        "architecture": platform.machine(),
+        "operation mode": platform.architecture()[0].replace("bit", "-bit"),
+        "number of cores": _cores(),
+    }
+    hardware: dict[str, Any] = {"cpu": {name: value for name, value in cpu.items() if value}}
+    memory = _memory_bytes()
+    if memory:
+        hardware["ram"] = f"{memory / _GIB:.1f} GiB"
+    gpus = _gpus()
+    if gpus:
+        hardware["gpu"] = gpus
+    system = {
+        "kernel": f"{platform.system()} {platform.release()}",
+        "distribution": info.get("OS_NAME") or platform.platform(terse=True),
+    }
+    libraries = software_versions(distribution)
+    toolkits = [
+        library
+        for library in libraries
+        if library.split("==")[0] in {"pyserini", "faiss-cpu", "faiss-gpu-cu12"}
+    ]
+    software: dict[str, Any] = {"python": platform.python_version(), "libraries": {"python": libraries}}
+    if toolkits:
+        software["retrieval toolkit"] = toolkits
+    return {"hardware": hardware, "operating system": system, "software": software}
+
+
+def software_versions(distribution: str = "simlm-repro") -> list[str]:
+    """`name==version` of each direct dependency that is installed, sorted.
+
+    The dependencies are those of the installed distribution, or of pyproject.toml in a source tree, with all
+    extras but those for developers (test, dev).
+    """
+    versions = {}
+    for requirement in _requirements(distribution):
+        match = re.match(r"[A-Za-z0-9][\w.-]*", requirement)
+        name = match[0].lower().replace("_", "-") if match else ""
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except (importlib.metadata.PackageNotFoundError, ValueError):
+            continue  # an extra that is not installed
+    return [f"{name}=={versions[name]}" for name in sorted(versions)]
+
+
+def _requirements(distribution: str) -> list[str]:
+    try:
+        stated = importlib.metadata.requires(distribution) or []
+        return [text for text in stated if not re.search(r"extra == ['\"](test|dev)['\"]", text)]
+    except importlib.metadata.PackageNotFoundError:
+        source = Path(__file__).parent.parent / "pyproject.toml"
+    try:
+        project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError):
+        return []
+    extras = project.get("optional-dependencies", {})
+    optional = [item for name, items in extras.items() if name not in ("test", "dev") for item in items]
+    return [*project.get("dependencies", []), *optional]
+
+
+def _tirex_info() -> dict[str, str]:
+    """The two facts that TIREx Tracker knows better than Python: the processor's and the system's name.
+
+    Asked for these alone, it collects neither paths nor the list of installed packages.
+    """
+    try:
+        from tirex_tracker import Measure, fetch_info
+
+        found = fetch_info([Measure.CPU_MODEL_NAME, Measure.OS_NAME])
+    except Exception as error:  # a native library: whatever it does on an odd machine, the report goes on
+        _LOG.debug("tirex_tracker could not be asked: %s", error)
+        return {}
+    return {measure.name: _text(entry.value) for measure, entry in found.items()}
+
+
+def _text(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return "" if text == "null" else text.strip().strip('"')
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _cores() -> int | None:
+    """Cores this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        import psutil
+
+        return int(psutil.virtual_memory().total)
+    except (ImportError, OSError):
+        return None
+
+
+def _gpus() -> list[dict[str, Any]]:
+    """CUDA devices, asked of torch only where something else has loaded it: importing it takes seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    devices = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
+    return [
+        {"architecture": device.name, "ram": f"{device.total_memory / _GIB:.1f} GiB"} for device in devices
+    ]

@@ -1,0 +1,239 @@
+"""What a report says, as plain data: dataclasses of text, numbers, lists and dicts, so that JSON can hold it.
+
+Effectiveness measured here is a share in [0, 1]; what the paper prints is percent. The two never share a
+field: `Row.measured` holds estimates by ir_measures' names, `Row.published` figures by the paper's columns.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PUBLISHED_COLUMNS = ("mrr10", "r50", "r1k", "dl19_ndcg10", "dl20_ndcg10")
+"""Columns of the paper's Table 2: MS MARCO dev MRR@10, R@50, R@1k; TREC DL 2019 and 2020 nDCG@10."""
+
+ALPHA = 0.05
+"""A Holm-corrected p below this is called significant."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over queries with the ends of its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row minus baseline by one measure: mean difference, its interval, p alone and Holm-corrected."""
+
+    row: str
+    baseline: str
+    measure: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+
+    @property
+    def significant(self) -> bool:
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file of the results, by its path relative to the results folder."""
+
+    path: str
+    sha256: str
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    `key` names the row in comparisons, claims, cases and plots. A row without `measured` is one that only the
+    paper gives; a row without `published` one that only we have. `seconds` is what the row's own stages took,
+    `index_bytes` the size of what is searched, `latency_ms` milliseconds a query, all queries in one batch
+    unless `note` says otherwise.
+    """
+
+    key: str
+    label: str
+    kind: Literal["sparse", "dense", "reranker", "fusion"] = "dense"
+    measured: dict[str, Estimate] | None = None
+    published: dict[str, float] | None = None
+    note: str = ""
+    seconds: float | None = None
+    index_bytes: int | None = None
+    latency_ms: float | None = None
+    run: FileRef | None = None
+    per_query: FileRef | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The paper has `higher` above `lower` (row keys) in MRR@10, as `source` ("Table 6") prints it.
+
+    `published_lower` and `published_higher` are percent. `comparison` is higher minus lower as measured here;
+    `effect_ratio` the measured improvement over the published one (Breuer et al., 2020).
+    """
+
+    lower: str
+    higher: str
+    source: str
+    published_lower: float
+    published_higher: float
+    comparison: Comparison
+    effect_ratio: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.comparison.difference == 0:
+            return "no difference"
+        agrees = (self.comparison.difference > 0) == (self.published_higher > self.published_lower)
+        if self.comparison.significant:
+            return "reproduced" if agrees else "contradicted"
+        return "same order, not significant" if agrees else "opposite order, not significant"
+
+
+@dataclass
+class Stage:
+    """A step of the pipeline and what it cost, added up over interrupted attempts.
+
+    `state` is what its manifest says ("valid"); `reused` whether this command found it done.
+    """
+
+    name: str
+    identifier: str
+    seconds: float | None = None
+    tokens_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    attempts: int = 1
+    state: str = "valid"
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class CasePassage:
+    """A passage as a case shows it."""
+
+    id: str
+    text: str
+    relevant: bool
+
+
+@dataclass
+class CaseResult:
+    """The top passages that one row has for a case's query, and where its first relevant passage is."""
+
+    row: str
+    passages: list[CasePassage]
+    first_relevant_rank: int | None
+
+
+@dataclass
+class Case:
+    """A query on which rows disagree."""
+
+    query_id: str
+    query: str
+    relevant: list[CasePassage]
+    results: list[CaseResult]
+
+
+@dataclass(frozen=True)
+class HyperParameter:
+    """A setting in force, the paper's (or what the paper does not say), and how ours was chosen."""
+
+    name: str
+    value: str
+    paper: str
+    chosen: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried on the validation split, with what it scored there."""
+
+    settings: dict[str, Any]
+    score: float
+    chosen: bool
+
+
+@dataclass
+class Tuning:
+    """All trials of one row, scored by `measure` on the validation split."""
+
+    row: str
+    measure: str
+    trials: list[Trial]
+
+
+@dataclass
+class CollectionFacts:
+    """The collection that was searched. `facts` are counts and overlaps, as data.statistics gives them."""
+
+    name: str
+    split: str
+    passages: int
+    queries: int
+    description: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """Everything a report says. `measures` orders the measured columns; the first is compared and plotted.
+
+    `baselines` are the keys of the rows that every row is tested against. `losses` maps a stage's name to its
+    (step, loss) points. `warnings` are sentences that belong at the top. `provenance` is ir_metadata.
+    """
+
+    title: str
+    scale: str
+    collection: CollectionFacts
+    rows: list[Row]
+    measures: list[str]
+    baselines: list[str] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    contradictions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    losses: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    hyperparameters: list[HyperParameter] = field(default_factory=list)
+    tuning: list[Tuning] = field(default_factory=list)
+    statistics: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def row(self, key: str) -> Row:
+        """The row called `key`; KeyError if there is none."""
+        for row in self.rows:
+            if row.key == key:
+                return row
+        raise KeyError(key)
+
+    def measured_rows(self) -> list[Row]:
+        """The rows that were measured here, in the table's order."""
+        return [row for row in self.rows if row.measured is not None]
+
+    def comparison(self, row: str, baseline: str, measure: str) -> Comparison | None:
+        """The comparison of two rows by a measure, if it was made."""
+        for comparison in self.comparisons:
+            if (comparison.row, comparison.baseline, comparison.measure) == (row, baseline, measure):
+                return comparison
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON has it, verdicts included."""
+        data = dataclasses.asdict(self)
+        for claim, as_data in zip(self.claims, data["claims"], strict=True):
+            as_data["verdict"] = claim.verdict
+        data["losses"] = {name: [list(point) for point in points] for name, points in self.losses.items()}
+        return data

@@ -1,0 +1,117 @@
+"""Plots of a report as SVG, the same bytes for the same numbers."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from reports.model import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusion": "#009E73"}
+"""A colour a kind of row, from Okabe and Ito's palette, told apart with any colour vision."""
+
+KIND_LABELS = {"sparse": "lexical", "dense": "dense retriever", "reranker": "re-ranker", "fusion": "fusion"}
+_POINTS = 400
+"""Points of a loss curve that are drawn; longer curves are averaged over windows."""
+
+
+def _style() -> dict[Any, Any]:
+    return {
+        "svg.hashsalt": "simlm",
+        "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "figure.facecolor": "white",
+    }
+
+
+def bars(report: Report) -> "Figure":
+    """The first measure of every measured row with its 95 % interval, in the table's order from the top."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    measure = report.measures[0]
+    rows = report.measured_rows()
+    estimates = [(row.measured or {})[measure] for row in rows]
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(8, 1.3 + 0.38 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        places = range(len(rows))
+        axes.barh(places, [e.mean for e in estimates], color=[COLOURS[row.kind] for row in rows], height=0.66)
+        below = [max(0.0, e.mean - e.low) for e in estimates]
+        above = [max(0.0, e.high - e.mean) for e in estimates]
+        axes.errorbar(
+            [e.mean for e in estimates],
+            places,
+            xerr=[below, above],
+            fmt="none",
+            ecolor="black",
+            capsize=3,
+            lw=1,
+        )
+        widest = max((e.high for e in estimates), default=1.0) or 1.0
+        for place, e in zip(places, estimates, strict=True):
+            axes.text(e.high + 0.012 * widest, place, f"{e.mean:.3f}", va="center", fontsize=9)
+        axes.set_yticks(places, [row.label for row in rows])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.1 * widest)
+        axes.grid(axis="x", color="#dddddd", lw=0.8)
+        axes.set_xlabel(
+            f"{measure} on {report.collection.name} {report.collection.split}, {report.scale} scale"
+        )
+        axes.tick_params(axis="y", length=0)
+        kinds = [kind for kind in COLOURS if any(row.kind == kind for row in rows)]
+        figure.legend(
+            handles=[Patch(color=COLOURS[kind], label=KIND_LABELS[kind]) for kind in kinds],
+            loc="outside upper center",
+            ncols=len(kinds),
+            frameon=False,
+        )
+    return figure
+
+
+def losses(report: Report) -> "Figure":
+    """Training loss against steps, a panel a stage."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names = list(report.losses)
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(3.1 * columns, 2.3 * lines), layout="constrained")
+        for place, name in enumerate(names, start=1):
+            axes = figure.add_subplot(lines, columns, place)
+            steps, values = _thin(report.losses[name])
+            axes.plot(steps, values, color=COLOURS["dense"], lw=1.3, marker="." if len(steps) < 3 else None)
+            axes.set_title(name, fontsize=10, loc="left")
+            axes.grid(color="#dddddd", lw=0.8)
+            axes.margins(x=0.02)
+            axes.tick_params(labelsize=8)
+            if place > len(names) - columns:
+                axes.set_xlabel("step", fontsize=9)
+            if (place - 1) % columns == 0:
+                axes.set_ylabel("loss", fontsize=9)
+    return figure
+
+
+def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
+    """Steps and losses, averaged over windows of one length where there are more than can be drawn."""
+    window = -(-len(points) // _POINTS)
+    groups = [points[start : start + window] for start in range(0, len(points), window)]
+    steps = [sum(step for step, _ in group) / len(group) for group in groups]
+    return steps, [sum(loss for _, loss in group) / len(group) for group in groups]
+
+
+def as_svg(figure: "Figure") -> bytes:
+    """The figure as SVG without dates or random ids; text as outlines, so that it looks alike everywhere."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(_style()):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -1,0 +1,247 @@
+"""The tables of a report, as Markdown."""
+
+from typing import Any
+
+from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
+from reports.model import PUBLISHED_COLUMNS, Report, Row
+
+PAPER_HEADS = (
+    "paper, MS MARCO dev<br>MRR@10",
+    "paper, MS MARCO dev<br>R@50",
+    "paper, MS MARCO dev<br>R@1k",
+    "paper, TREC DL 19<br>nDCG@10",
+    "paper, TREC DL 20<br>nDCG@10",
+)
+
+
+def effectiveness(report: Report) -> str:
+    """The table itself: what was measured, differences from the baselines, then what the paper prints."""
+    place = f"{escape(report.collection.name)} {escape(report.collection.split)}, {escape(report.scale)}"
+    first, *others = report.measures
+    heads = ["row", f"{place}<br>{first} [95 %]", *(f"{place}<br>{measure}" for measure in others)]
+    heads += [f"Δ {first}<br>to {escape(report.row(key).label)}" for key in report.baselines]
+    noted = [row for row in report.rows if row.note]
+    lines = []
+    for row in report.rows:
+        label = escape(row.label)
+        if row.measured is None:
+            label += " (paper only)"
+        if row.note:
+            label += f"<sup>{noted.index(row) + 1}</sup>"
+        lines.append([label, *_measured(report, row), *_published(row)])
+    return table([*heads, *PAPER_HEADS], lines)
+
+
+def _measured(report: Report, row: Row) -> list[str]:
+    if row.measured is None:
+        return [NONE] * (len(report.measures) + len(report.baselines))
+    first, *others = (row.measured[measure] for measure in report.measures)
+    cells = [f"{first.mean:.4f} [{first.low:.3f}, {first.high:.3f}]"]
+    cells += [number(estimate.mean) for estimate in others]
+    for baseline in report.baselines:
+        comparison = report.comparison(row.key, baseline, report.measures[0])
+        cells.append(
+            NONE if comparison is None else signed(comparison.difference) + _star(comparison.significant)
+        )
+    return cells
+
+
+def _star(significant: bool) -> str:
+    return r"\*" if significant else ""
+
+
+def _published(row: Row) -> list[str]:
+    published = row.published or {}
+    return [number(published.get(column), 1) for column in PUBLISHED_COLUMNS]
+
+
+def claims(report: Report) -> str:
+    """The paper's orders, checked."""
+    heads = [
+        "the paper has",
+        "above",
+        "in",
+        "paper",
+        "here, difference [95 %]",
+        "p (Holm)",
+        "effect ratio",
+        "verdict",
+    ]
+    lines = []
+    for claim in report.claims:
+        found = claim.comparison
+        lines.append(
+            [
+                escape(report.row(claim.higher).label),
+                escape(report.row(claim.lower).label),
+                escape(claim.source),
+                f"{claim.published_higher:.1f} over {claim.published_lower:.1f}",
+                f"{signed(found.difference)} [{signed(found.low, 3)}, {signed(found.high, 3)}]",
+                probability(found.p_holm),
+                number(claim.effect_ratio, 2),
+                f"**{claim.verdict}**",
+            ]
+        )
+    return table(heads, lines, "lllrrrrl")
+
+
+def intervals(report: Report) -> str:
+    """Every measured mean with its interval."""
+    lines = []
+    for row in report.measured_rows():
+        estimates = [(row.measured or {})[measure] for measure in report.measures]
+        lines.append([escape(row.label), *(f"{e.mean:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in estimates)])
+    return table(["row", *report.measures], lines)
+
+
+def comparisons(report: Report) -> str:
+    """Every test against a baseline."""
+    lines = []
+    for found in report.comparisons:
+        lines.append(
+            [
+                f"{escape(report.row(found.row).label)} − {escape(report.row(found.baseline).label)}",
+                escape(found.measure),
+                signed(found.difference),
+                f"[{signed(found.low)}, {signed(found.high)}]",
+                probability(found.p),
+                probability(found.p_holm) + _star(found.significant),
+            ]
+        )
+    return table(["difference", "measure", "mean", "95 %", "p", "p (Holm)"], lines, "llrrrr")
+
+
+def stages(report: Report) -> str:
+    """The pipeline's stages and what each cost."""
+    heads = [
+        "stage",
+        "identifier",
+        "wall time",
+        "tokens/s",
+        "peak memory",
+        "energy",
+        "attempts",
+        "manifest",
+        "run",
+    ]
+    lines = []
+    for stage in report.stages:
+        lines.append(
+            [
+                escape(stage.name),
+                f"`{stage.identifier[:12]}`",
+                duration(stage.seconds),
+                count(stage.tokens_per_second),
+                size(stage.peak_memory_bytes),
+                NONE if stage.energy_joules is None else f"{stage.energy_joules / 1000:.1f} kJ",
+                str(stage.attempts),
+                escape(stage.state),
+                "reused" if stage.reused else "now",
+            ]
+        )
+    return table(heads, lines, "llrrrrrll")
+
+
+def total_cost(report: Report) -> str:
+    """In words: what all stages took together, and the largest of their peaks."""
+    seconds = sum(stage.seconds or 0 for stage in report.stages)
+    peaks = [stage.peak_memory_bytes for stage in report.stages if stage.peak_memory_bytes is not None]
+    energies = [stage.energy_joules for stage in report.stages if stage.energy_joules is not None]
+    took = f"All stages together took {duration(seconds)}"
+    took += f" and at most {size(max(peaks))} of memory." if peaks else "."
+    if not energies:
+        return f"{took} Energy could not be read on this machine."
+    where = (
+        ""
+        if len(energies) == len(report.stages)
+        else f", counting the {len(energies)} stages that could read it"
+    )
+    return f"{took} Energy: {sum(energies) / 1000:.1f} kJ{where}."
+
+
+def efficiency(report: Report) -> str:
+    """Index size, latency and time of every measured row."""
+    lines = [
+        [
+            escape(row.label),
+            size(row.index_bytes),
+            NONE if row.latency_ms is None else f"{row.latency_ms:.3g} ms",
+            duration(row.seconds),
+        ]
+        for row in report.measured_rows()
+    ]
+    return table(["row", "index", "latency a query", "time of its own stages"], lines)
+
+
+def hyperparameters(report: Report) -> str:
+    """Settings in force beside the paper's."""
+    lines = [
+        [escape(h.name), escape(h.value), escape(h.paper) or NONE, escape(h.chosen)]
+        for h in report.hyperparameters
+    ]
+    return table(["setting", "here", "paper", "how chosen"], lines, "llll")
+
+
+def tuning(report: Report) -> str:
+    """All trials on the validation split."""
+    lines = []
+    for row in report.tuning:
+        for trial in row.trials:
+            settings = ", ".join(f"{name} {value}" for name, value in trial.settings.items())
+            chosen = "chosen" if trial.chosen else ""
+            cells = [report.row(row.row).label, settings, row.measure]
+            lines.append([*(escape(cell) for cell in cells), number(trial.score), chosen])
+    return table(["row", "setting", "measure on valid", "score", ""], lines, "lllrl")
+
+
+def facts(report: Report) -> str:
+    """Counts of the collection; nested names are joined."""
+    lines = []
+    for name, value in flatten(report.collection.facts):
+        shown = (
+            count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
+        )
+        lines.append([escape(name), shown])
+    return table(["fact", "value"], lines)
+
+
+def provenance(report: Report) -> str:
+    """The ir_metadata tree, a leaf a line."""
+    lines = [[escape(name), escape(_plain(value))] for name, value in flatten(report.provenance)]
+    return table(["field", "value"], lines, "ll")
+
+
+def runs(report: Report) -> str:
+    """Run files with their checksums."""
+    lines = [
+        [escape(row.label), escape(kind), escape(file.path), f"`{file.sha256}`"]
+        for row in report.measured_rows()
+        for kind, file in (("run", row.run), ("per query", row.per_query))
+        if file is not None
+    ]
+    return table(["row", "file", "path in the results folder", "sha256"], lines, "llll")
+
+
+def flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Leaves of nested dicts with their names, joined by a middle dot; underscores become spaces."""
+    if not isinstance(tree, dict):
+        return [(name, tree)]
+    leaves = []
+    for key, value in tree.items():
+        path = [name] if name else []
+        leaves += flatten(value, " · ".join([*path, str(key).replace("_", " ")]))
+    return leaves
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+    return str(value)

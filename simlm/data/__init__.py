@@ -1,0 +1,1 @@
+"""Named collections, tokenised memory-mapped stores, and batches of them."""

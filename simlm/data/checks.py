@@ -1,0 +1,104 @@
+"""Every rule that a collection has to keep, checked before anything is written."""
+
+import gzip
+import json
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from simlm.data.ids import digest, duplicated
+from simlm.data.source import Collection, Passage, Query
+from simlm.errors import UserError
+
+Row = TypeVar("Row", Passage, Query)
+
+
+def validate(collection: Collection) -> None:
+    """Raises UserError for the first rule that the collection breaks; reads all of it, keeps none of it.
+
+    Refused are: an empty id, one with white space (a run file could not hold it) or one that comes twice; a
+    query without text; a qrel for an unknown query or passage; text that is not UTF-8; a file that is
+    truncated. The line names the collection, the id, and the way out.
+
+    Memory: 8 bytes a passage (ids are compared by a 64-bit digest; what looks like a duplicate is then
+    compared as text, and an unknown passage passes for a known one with a probability of n / 2^64).
+    """
+    where = collection.name
+    keys = _checked_ids(where, "passage", collection.passages)
+    known = np.sort(np.frombuffer(keys, dtype=np.uint64)) if keys else np.empty(0, dtype=np.uint64)
+    for split in collection.splits:
+        _check_split(collection, split, known)
+
+
+def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
+    where = f"{collection.name}/{split}"
+    queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split)))
+    for query, judged in collection.qrels(split).items():
+        if digest(query) not in queries:
+            raise UserError(
+                f"{where}: a qrel names the unknown query {_shown(query)}; remove it or add the query"
+            )
+        keys = np.array([digest(passage) for passage in judged], dtype=np.uint64)
+        places = np.searchsorted(known, keys)
+        for passage, key, place in zip(judged, keys, places.tolist(), strict=True):
+            if place == len(known) or known[place] != key:
+                raise UserError(
+                    f"{where}: a qrel of query {_shown(query)} names the unknown passage {_shown(passage)}; "
+                    "remove it or add the passage"
+                )
+
+
+def _checked_ids(where: str, kind: str, rows: Callable[[], Iterable[Row]]) -> "array[int]":
+    """The digests of all ids, each row checked; `rows` is read again only to name a duplicate."""
+    keys = array("Q")
+    for number, row in enumerate(_readable(where, kind, rows())):
+        _check_row(where, kind, number, row)
+        keys.append(digest(row.id))
+    suspects = duplicated(keys)
+    seen: set[str] = set()
+    for row in rows() if suspects else ():
+        if digest(row.id) in suspects:
+            if row.id in seen:
+                raise UserError(
+                    f"{where}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id"
+                )
+            seen.add(row.id)
+    return keys
+
+
+def _check_row(where: str, kind: str, number: int, row: Passage | Query) -> None:
+    if not row.id.strip():
+        raise UserError(f"{where}: the {kind} in place {number + 1} has an empty id; give it one")
+    for field, value in zip(row._fields, row, strict=True):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{where}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
+            ) from None
+    if len(row.id.split()) != 1 or row.id != row.id.strip():
+        raise UserError(
+            f"{where}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance"
+        )
+    if isinstance(row, Query) and not row.text.strip():
+        raise UserError(f"{where}: query {_shown(row.id)} has no text; remove it or give it one")
+
+
+def _readable(where: str, kind: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, with a file's defect turned into one line that says after which row it lies."""
+    last = "the start"
+    try:
+        for row in rows:
+            yield row
+            last = f"{kind} {_shown(row.id)}"
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: not UTF-8 after {last}; save its file as UTF-8") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UserError(f"{where}: the file is truncated or damaged after {last}; fetch it again") from None
+
+
+def _shown(id: str) -> str:
+    return json.dumps(id)

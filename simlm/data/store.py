@@ -1,0 +1,110 @@
+"""A tokenised collection on disk, memory-mapped: passages, queries, qrels and tokenizer in one folder."""
+
+import json
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simlm.data.collections import Collection, statistics
+from simlm.data.folders import read_marker, whole_folder
+from simlm.data.ids import IdTable
+from simlm.data.qrels import Qrels
+from simlm.data.tokenizer import load_tokenizer, tokenizer_digest
+from simlm.data.tokens import TokenStore, build_token_store
+from simlm.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = [
+    "IdTable",
+    "Qrels",
+    "TokenStore",
+    "TokenisedCollection",
+    "build_token_store",
+    "tokenise_collection",
+]
+
+MARKER = "collection.json"
+KIND = "simlm tokenised collection 1"
+
+
+class TokenisedCollection:
+    """What training, mining and encoding read: stores of pieces, judgments as indices, and the tokenizer.
+
+    `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.meta: dict[str, Any] = read_marker(folder, MARKER, KIND)
+        self.folder = folder
+        self.splits: tuple[str, ...] = tuple(self.meta["splits"])
+        self._queries = cache(lambda split: TokenStore.open(self._of(split, "queries")))
+        self._qrels = cache(lambda split: Qrels.open(self._of(split, "qrels")))
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenisedCollection":
+        """Opens a folder that `tokenise_collection` wrote; UserError when it is none."""
+        return cls(folder)
+
+    def __reduce__(self) -> tuple[type["TokenisedCollection"], tuple[Path]]:
+        # A spawned worker maps the files again instead of receiving their content.
+        return TokenisedCollection, (self.folder,)
+
+    @cached_property
+    def passages(self) -> TokenStore:
+        """The passages' pieces."""
+        return TokenStore.open(self.folder / "passages")
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerFast":
+        """The tokenizer whose pieces the stores hold."""
+        return load_tokenizer(self.folder / "tokenizer")
+
+    def queries(self, split: str) -> TokenStore:
+        """The pieces of a split's queries; UserError for an unknown split."""
+        return self._queries(split)
+
+    def qrels(self, split: str) -> Qrels:
+        """A split's judgments, indices into `queries(split)` and `passages`; UserError for no such split."""
+        return self._qrels(split)
+
+    def _of(self, split: str, kind: str) -> Path:
+        if split not in self.splits:
+            raise UserError(f"{self.folder} has no split {split!r}: choose one of {', '.join(self.splits)}")
+        return self.folder / kind / split
+
+
+def tokenise_collection(
+    collection: Collection, tokenizer: "PreTrainedTokenizerFast", folder: Path
+) -> TokenisedCollection:
+    """Tokenises passages and every split's queries into `folder`, with judgments, statistics and tokenizer.
+
+    Streams (see `build_token_store`) and is atomic: the folder is there only when it is whole. Does not
+    `validate` the collection, but raises UserError for an id that comes twice or a qrel that names an unknown
+    one.
+    """
+    known = statistics(collection)
+    with whole_folder(folder, MARKER) as partial:
+        passages = build_token_store(
+            collection.passages(),
+            tokenizer,
+            partial / "passages",
+            collection.has_titles,
+            total=known["passages"],
+        )
+        for split in collection.splits:
+            rows = ((query.id, "", query.text) for query in collection.queries(split))
+            queries = build_token_store(rows, tokenizer, partial / "queries" / split, has_titles=False)
+            Qrels.of(collection.qrels(split), queries.ids, passages.ids).save(partial / "qrels" / split)
+        tokenizer.save_pretrained(partial / "tokenizer")
+        meta = {
+            "format": KIND,
+            "name": collection.name,
+            "splits": list(collection.splits),
+            "fingerprint": collection.fingerprint(),
+            "tokenizer": tokenizer_digest(tokenizer),
+            "statistics": known,
+        }
+        (partial / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+    return TokenisedCollection.open(folder)

@@ -1,0 +1,170 @@
+"""The pieces of every passage (or query) in one flat, memory-mapped file."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from simlm.data.folders import read_marker, whole_folder
+from simlm.data.ids import IdTable, IdTableWriter, mapped
+from simlm.data.pieces import PieceMaker
+from simlm.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+MARKER = "store.json"
+KIND = "simlm token store 1"
+BATCH = 1024
+
+
+class TokenStore:
+    """Word pieces of n passages or queries, without special tokens, memory-mapped.
+
+    On disk: `tokens.bin`, all pieces end to end (uint16 where the vocabulary allows, int32 otherwise);
+    `bounds.bin`, int64: the boundaries between texts (n + 1), or between titles and texts in turn (2 n + 1)
+    when the collection has titles; `lengths.bin`, int32 (n,); the IdTable's files; `store.json`, written
+    last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        meta = read_marker(folder, MARKER, KIND)
+        self.folder = folder
+        self.has_titles: bool = meta["has_titles"]
+        self._tokens = mapped(folder / "tokens.bin", meta["dtype"])
+        self._bounds = mapped(folder / "bounds.bin", np.int64)
+        self.lengths: npt.NDArray[np.int32] = mapped(folder / "lengths.bin", np.int32)
+        self.ids = IdTable(folder)
+        parts = 2 if self.has_titles else 1
+        if (
+            not len(self.lengths) == len(self.ids) == meta["rows"]
+            or len(self._bounds) != parts * meta["rows"] + 1
+        ):
+            raise UserError(
+                f"{folder} is damaged: its files disagree in length; delete it and build it again"
+            )
+        if self._bounds[-1] != len(self._tokens):
+            raise UserError(
+                f"{folder / 'tokens.bin'} is damaged: wrong size; delete {folder} and build it again"
+            )
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenStore":
+        """Maps the store in `folder`; UserError when it holds none or its files do not fit together."""
+        try:
+            return cls(folder)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise UserError(
+                f"{folder} is a damaged token store ({error}); delete it and build it again"
+            ) from None
+
+    def __reduce__(self) -> tuple[type["TokenStore"], tuple[Path]]:
+        # A spawned worker maps the files again instead of receiving their content.
+        return TokenStore, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def title(self, index: int) -> npt.NDArray[np.int32] | None:
+        """The pieces of a title, int32 (m,); None when the collection has no titles."""
+        return self._part(2 * self._checked(index)) if self.has_titles else None
+
+    def text(self, index: int) -> npt.NDArray[np.int32]:
+        """The pieces of a text, int32 (m,)."""
+        index = self._checked(index)
+        return self._part(2 * index + 1 if self.has_titles else index)
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} outside the {len(self)} rows of {self.folder}")
+        return index
+
+    def _part(self, number: int) -> npt.NDArray[np.int32]:
+        return self._tokens[self._bounds[number] : self._bounds[number + 1]].astype(np.int32)
+
+
+class _Writer:
+    """Appends batches of pieces to a store's files."""
+
+    def __init__(self, folder: Path, dtype: npt.DTypeLike) -> None:
+        self.dtype = dtype
+        self.ids = IdTableWriter(folder)
+        self._tokens: BinaryIO = (folder / "tokens.bin").open("wb")
+        self._bounds: BinaryIO = (folder / "bounds.bin").open("wb")
+        self._lengths: BinaryIO = (folder / "lengths.bin").open("wb")
+        self._bounds.write(np.int64(0).tobytes())
+        self.rows = 0
+        self.tokens = 0
+
+    def append(self, ids: list[str], parts: list[list[int]]) -> None:
+        """`parts` holds one list of pieces a row, or two (title, text) a row in turn."""
+        sizes = np.fromiter((len(part) for part in parts), dtype=np.int64, count=len(parts))
+        flat = np.fromiter(
+            (piece for part in parts for piece in part), dtype=self.dtype, count=int(sizes.sum())
+        )
+        self._tokens.write(flat.tobytes())
+        self._bounds.write((self.tokens + np.cumsum(sizes)).tobytes())
+        self._lengths.write(sizes.reshape(len(ids), -1).sum(axis=1).astype(np.int32).tobytes())
+        self.ids.extend(ids)
+        self.rows += len(ids)
+        self.tokens += len(flat)
+
+    def close(self) -> None:
+        for file in (self._tokens, self._bounds, self._lengths):
+            file.close()
+        self.ids.abandon()
+
+
+def _batches(rows: Iterable[tuple[str, str, str]]) -> Iterator[list[tuple[str, str, str]]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch
+
+
+def build_token_store(
+    rows: Iterable[tuple[str, str, str]],
+    tokenizer: "PreTrainedTokenizerFast",
+    folder: Path,
+    has_titles: bool,
+    max_pieces: int = 512,
+    total: int | None = None,
+) -> TokenStore:
+    """Tokenises (id, title, text) rows into a store in `folder` and opens it.
+
+    `rows` is read once, 1,024 at a time; beside them the memory holds 16 bytes a row for the id table. Titles
+    and texts are each cut at `max_pieces` pieces. `total`, where known, gives the progress bar its end. Built
+    in a temporary folder and renamed: a killed build leaves nothing half. UserError for an id that comes
+    twice and for a folder that holds something else.
+    """
+    pieces_of = PieceMaker(tokenizer, max_pieces)
+    dtype = np.dtype(np.uint16 if len(tokenizer) < 2**16 else np.int32)
+    with whole_folder(folder, MARKER) as partial:
+        writer = _Writer(partial, dtype)
+        try:
+            with tqdm(total=total, unit=" rows", desc=f"tokenise {folder.name}", disable=None) as bar:
+                for batch in _batches(rows):
+                    texts = [part for _, *parts in batch for part in parts[0 if has_titles else 1 :]]
+                    writer.append([id for id, _, _ in batch], pieces_of(texts))
+                    bar.update(len(batch))
+        finally:
+            writer.close()
+        writer.ids.close()
+        _write_marker(partial, writer, has_titles, max_pieces)
+    return TokenStore.open(folder)
+
+
+def _write_marker(folder: Path, writer: _Writer, has_titles: bool, max_pieces: int) -> None:
+    meta: dict[str, Any] = {
+        "format": KIND,
+        "rows": writer.rows,
+        "tokens": writer.tokens,
+        "dtype": np.dtype(writer.dtype).name,
+        "has_titles": has_titles,
+        "max_pieces": max_pieces,
+    }
+    (folder / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")

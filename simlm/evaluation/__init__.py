@@ -1,0 +1,1 @@
+"""Measures over TREC runs and qrels, intervals and paired tests."""

@@ -1,0 +1,43 @@
+"""Re-ranker logits for many (query, passage) pairs: teacher scores and re-ranking take them from here."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from simlm.data.inputs import batch_inputs, padded_length
+from simlm.finetuning.datasets import Pairs
+from simlm.finetuning.negatives import Indices
+from simlm.finetuning.reranker import Reranker
+
+
+class PairScorer:
+    """`scorer(queries, passages)` -> float32 (m) raw logits of m pairs, given as two int64 index arrays.
+
+    batch_tokens: most tokens of a batch, padding included. Pairs of a call are sorted by length, longest
+    first, so that batches hold little padding and memory runs out, if at all, at the start. A call keeps its
+    m encoded pairs in memory: hand over large tables in blocks. The model runs in eval mode, on its own
+    device.
+    """
+
+    def __init__(self, reranker: Reranker, pairs: Pairs, batch_tokens: int) -> None:
+        self.reranker = reranker
+        self.pairs = pairs
+        self.batch_tokens = batch_tokens
+
+    @torch.inference_mode()
+    def __call__(self, queries: Indices, passages: Indices) -> npt.NDArray[np.float32]:
+        self.reranker.eval()
+        device = next(self.reranker.parameters()).device
+        encoded = [self.pairs(q, p) for q, p in zip(queries.tolist(), passages.tolist(), strict=True)]
+        lengths = np.array([len(ids) for ids, _ in encoded], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        scores = np.empty(len(encoded), dtype=np.float32)
+        start = 0
+        while start < len(order):
+            longest = padded_length(int(lengths[order[start]]))
+            rows = order[start : start + max(1, self.batch_tokens // longest)]
+            inputs = batch_inputs([encoded[row] for row in rows.tolist()], self.pairs.specials)
+            logits = self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})
+            scores[rows] = logits.cpu().numpy()
+            start += len(rows)
+        return scores

@@ -1,0 +1,39 @@
+"""The card of a saved model."""
+
+import json
+from typing import Any
+
+from transformers import PreTrainedModel
+
+TEMPLATE = """---
+library_name: transformers
+license: mit
+tags: [dense-retrieval, simlm]
+---
+# {what}
+
+A {kind} with {layers} layers, {hidden} wide, made by a reproduction of SimLM (Wang et al., "SimLM: Pre-training with
+Representation Bottleneck for Dense Passage Retrieval", ACL 2023).
+
+Use: `AutoModel.from_pretrained(folder)`; the embedding of a text is the last layer's state at [CLS], L2-normalised;
+similarity is the inner product. Texts are lower-cased by the tokenizer in this folder.
+
+Not meant for production: below paper scale it is a small stand-in, trained for minutes on one collection.
+
+## Training
+```json
+{numbers}
+```
+"""
+
+
+def model_card(model: PreTrainedModel, what: str, numbers: dict[str, Any]) -> str:
+    """A card in the Hub's form: what the model is, how to use it, and the figures of its training."""
+    config = model.config
+    return TEMPLATE.format(
+        what=what,
+        kind=type(model).__name__,
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        numbers=json.dumps(numbers, indent=1, sort_keys=True),
+    )

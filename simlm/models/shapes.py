@@ -1,0 +1,121 @@
+"""New models in a scale's shape, and loading and saving them without pickle or remote code."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForSequenceClassification,
+    ElectraModel,
+    PreTrainedModel,
+)
+from transformers import PreTrainedTokenizerFast as Tokenizer
+
+from simlm.data.tokenizer import check_tokenizer_matches
+from simlm.errors import UserError
+from simlm.finetuning.reranker import reranker_from_encoder
+from simlm.models.card import model_card
+from simlm.scales.settings import EncoderShape, GeneratorShape
+
+MAX_POSITIONS = 512
+
+
+def new_encoder(shape: EncoderShape, tokenizer: Tokenizer, seed: int) -> BertForMaskedLM:
+    """BERT with its MLM head, freshly initialised."""
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        hidden_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.dropout,
+        max_position_embeddings=MAX_POSITIONS,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return BertForMaskedLM(config)
+
+
+def new_generator(shape: GeneratorShape, tokenizer: Tokenizer, seed: int) -> ElectraForMaskedLM:
+    """An ELECTRA generator, freshly initialised; its dropout is off, as a frozen model's is."""
+    torch.manual_seed(seed)
+    config = ElectraConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=shape.hidden,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=MAX_POSITIONS,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return ElectraForMaskedLM(config)
+
+
+def load_encoder(name_or_folder: str | Path, tokenizer: Tokenizer) -> BertForMaskedLM:
+    """BERT with its MLM head in float32, from safetensors; UserError when that is not what is there."""
+    model: BertForMaskedLM = _load(BertForMaskedLM, name_or_folder)
+    check_tokenizer_matches(tokenizer, model.config)
+    return model
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what: str, numbers: dict[str, Any]
+) -> None:
+    """Save weights as safetensors, with the tokenizer and a card, so that Auto classes load the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(model_card(model, what, numbers), encoding="utf-8")
+
+
+def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:
+    """An encoder without any head, in float32; BERT's pooler, which nothing here uses, is left out."""
+    config = _config(folder)
+    extra = {"add_pooling_layer": False} if config.model_type == "bert" else {}
+    model: PreTrainedModel = _load(AutoModel, folder, **extra)
+    check_tokenizer_matches(tokenizer, model.config)
+    return model
+
+
+def load_reranker_start(folder: Path, tokenizer: Tokenizer, dropout: float) -> ElectraForSequenceClassification:
+    """An encoder under a fresh ELECTRA head with one logit, with the given dropout throughout."""
+    body = load_body(folder, tokenizer)
+    if not isinstance(body, BertModel | ElectraModel):
+        raise UserError(f"{folder}: a re-ranker starts from BERT or ELECTRA, not {type(body).__name__}")
+    body.config.hidden_dropout_prob = dropout
+    body.config.attention_probs_dropout_prob = dropout
+    return reranker_from_encoder(body)
+
+
+def load_reranker(folder: Path, tokenizer: Tokenizer) -> ElectraForSequenceClassification:
+    """A trained re-ranker."""
+    model: ElectraForSequenceClassification = _load(ElectraForSequenceClassification, folder)
+    check_tokenizer_matches(tokenizer, model.config)
+    return model
+
+
+def _config(folder: str | Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(str(folder))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: not a model folder; give a folder or Hub name of one") from error
+
+
+def _load(kind: Any, folder: str | Path, **extra: Any) -> Any:
+    try:
+        return kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True, **extra)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{folder}: not a checkpoint of {kind.__name__} ({reason}); give a folder or Hub name of one") from error

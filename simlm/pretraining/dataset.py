@@ -1,0 +1,51 @@
+"""The passages of a tokenised collection as pre-training examples, with some held out for evaluation."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from simlm.data.inputs import Specials, passage_input
+from simlm.data.tokens import TokenStore
+from simlm.pretraining.masking import stateless_rng
+from simlm.pretraining.objective import Example
+
+# Held-out passages are masked alike at every evaluation: no training epoch has this number.
+EVALUATION_EPOCH = 2**31 - 1
+
+
+class PassageExamples(Dataset[Example]):
+    """Passages ``indices`` (n,) of a store, cut at ``max_length`` tokens, special tokens counted."""
+
+    def __init__(
+        self, passages: TokenStore, indices: NDArray[np.int64], specials: Specials, max_length: int, epoch: int = 0
+    ) -> None:
+        self.passages = passages
+        self.indices = indices
+        self.specials = specials
+        self.max_length = max_length
+        self.epoch = epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the examples that follow: each has masks of its own."""
+        self.epoch = epoch
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example (n,), up to the few that special tokens add; for batching by length."""
+        return np.minimum(self.passages.lengths[self.indices], self.max_length).astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> Example:
+        passage = int(self.indices[number])
+        title = self.passages.title(passage) if self.passages.has_titles else None
+        ids, types = passage_input(title, self.passages.text(passage), self.max_length, self.specials)
+        return Example(passage, self.epoch, ids, types)
+
+
+def hold_out(passages: int, held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices to train on and indices held out for evaluation (4,096 at paper scale), both ascending."""
+    order = stateless_rng(seed, passages).permutation(passages)
+    held_out = min(held_out, passages // 10)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])

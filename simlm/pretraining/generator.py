@@ -1,0 +1,73 @@
+"""The generator that fills masked positions with plausible tokens (Section 3.1).
+
+An ELECTRA-style masked language model reads the masked passage; each masked position takes a token drawn from its full
+softmax, which can be the original. No gradient flows through it.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import ElectraForMaskedLM
+
+from simlm.errors import UserError
+
+
+def load_generator(name_or_folder: str | Path) -> ElectraForMaskedLM:
+    """An ELECTRA generator from the Hub or a local folder, in float32."""
+    try:
+        return ElectraForMaskedLM.from_pretrained(str(name_or_folder), dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"generator {name_or_folder}: not an ELECTRA masked language model ({reason}); give a folder or Hub name of one"
+        ) from error
+
+
+def masked_logits(generator: ElectraForMaskedLM, input_ids: Tensor, attention_mask: Tensor, where: Tensor) -> Tensor:
+    """Logits (M, V) at the M positions of ``where`` (B, L), in row-major order; no other position gets any."""
+    hidden = generator.electra(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    chosen = hidden[where]  # (M, H)
+    logits: Tensor = generator.generator_lm_head(generator.generator_predictions(chosen))
+    return logits
+
+
+def sample_tokens(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """One token a row from softmax(logits), by inverting the cumulative distribution at ``uniforms`` (M,) in [0, 1).
+
+    ``logits`` (M, V) -> (M,) int64. One uniform number a row is far cheaper than a vocabulary of Gumbel noise.
+    """
+    weights = torch.exp(logits.float() - logits.float().amax(dim=1, keepdim=True))
+    cumulative = weights.cumsum(dim=1)
+    thresholds = uniforms[:, None].to(cumulative) * cumulative[:, -1:]
+    # side="right": the first token whose cumulative weight exceeds the threshold, so a weight of 0 is never drawn.
+    tokens = torch.searchsorted(cumulative, thresholds, right=True).squeeze(1)
+    return tokens.clamp_max(logits.shape[1] - 1)
+
+
+class Replacer(nn.Module):
+    """Replaces masked tokens by samples of a frozen generator.
+
+    ``dropout`` keeps the generator's dropout on while its owner trains, as the released trainer does; the paper says
+    frozen, which is ``dropout=False``.
+    """
+
+    def __init__(self, generator: ElectraForMaskedLM, mask_token: int, dropout: bool) -> None:
+        super().__init__()
+        self.generator = generator.requires_grad_(False)
+        self.mask_token = mask_token
+        self.dropout = dropout
+
+    def train(self, mode: bool = True) -> "Replacer":
+        super().train(mode)
+        self.generator.train(mode and self.dropout)
+        return self
+
+    @torch.no_grad()
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, masked: Tensor, uniforms: Tensor) -> Tensor:
+        """The passage (B, L) with the positions of ``masked`` (B, L) resampled; ``uniforms`` (M,) in row-major order."""
+        hidden = input_ids.masked_fill(masked, self.mask_token)
+        logits = masked_logits(self.generator, hidden, attention_mask, masked)
+        replaced = input_ids.clone()
+        replaced[masked] = sample_tokens(logits, uniforms)
+        return replaced

@@ -1,0 +1,78 @@
+"""Masked language modelling: the objective of the `base` stand-in, of the generator, and of Table 7's MLM row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
+
+from simlm.data.inputs import batch_inputs, pad
+from simlm.errors import UserError
+from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
+from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.vocabulary_loss import vocabulary_loss
+
+
+@dataclass(frozen=True)
+class MaskCollator:
+    """One whole-word mask a passage, keyed by (seed, epoch, passage).
+
+    The batch: ``input_ids`` (B, L) with every masked token replaced by [MASK], ``attention_mask`` and
+    ``token_type_ids`` (B, L), ``masked`` (B, L) of bool and ``targets`` (M,), the masked tokens in row-major order.
+    """
+
+    pieces: WordPieces
+    setting: Setting
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        masks = []
+        for example in examples:
+            rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+            words = self.pieces.words(example.ids)
+            drawn = draw_words(words, len(example.ids), self.setting.encoder_rate, rng)
+            masks.append(drawn & self.pieces.maskable(example.ids))
+        batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
+        masked = pad(masks, 0).bool()
+        targets = batch["input_ids"][masked]
+        batch["input_ids"][masked] = self.pieces.specials.mask
+        return batch | {"masked": masked, "targets": targets}
+
+
+class MaskedLM(Objective):
+    """BERT's masked language modelling without next-sentence prediction; every masked token becomes [MASK].
+
+    Works on a BERT encoder and on an ELECTRA generator. The loss is the mean over the batch's masked tokens.
+    """
+
+    needs_generator = False
+
+    def __init__(self, encoder: BertForMaskedLM | ElectraForMaskedLM, collator: MaskCollator) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.collator = collator
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "MaskedLM":
+        if not isinstance(encoder, BertForMaskedLM | ElectraForMaskedLM):
+            raise UserError(f"MLM needs a BERT or ELECTRA masked language model, not {type(encoder).__name__}")
+        return cls(encoder, MaskCollator(pieces, setting))
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss"}; the batch is ``MaskCollator``'s."""
+        body = self.encoder.base_model
+        hidden = body(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            token_type_ids=batch["token_type_ids"],
+        ).last_hidden_state[batch["masked"]]  # (M, H)
+        if isinstance(self.encoder, BertForMaskedLM):
+            rows = self.encoder.cls.predictions.transform(hidden)
+            output = self.encoder.cls.predictions.decoder
+        else:
+            rows = self.encoder.generator_predictions(hidden)
+            output = self.encoder.generator_lm_head
+        total = vocabulary_loss(rows, output.weight, output.bias, batch["targets"])
+        return {"loss": total / max(1, len(batch["targets"]))}
+

@@ -1,0 +1,58 @@
+"""The bottleneck model (Section 3.1, Figure 2): a deep encoder, a shallow decoder, [CLS] as the only bridge."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from transformers import BertForMaskedLM
+from transformers.masking_utils import create_bidirectional_mask
+
+from simlm.errors import UserError
+from simlm.pretraining.vocabulary_loss import vocabulary_loss
+
+DECODER_LAYERS = 2
+
+
+class BottleneckModel(nn.Module):
+    """BERT with its MLM head, and a two-layer decoder that starts as copies of BERT's last two layers.
+
+    The decoder reads the encoder's last-layer [CLS] vector, as it is, at position 0, and the embedding output of its
+    own tokens from position 1 on. Embeddings and MLM head are shared, and get gradients from both sides.
+    """
+
+    def __init__(self, encoder: BertForMaskedLM, decoder_layers: int = DECODER_LAYERS) -> None:
+        super().__init__()
+        layers = encoder.bert.encoder.layer
+        if len(layers) < decoder_layers:
+            raise UserError(
+                f"the encoder has {len(layers)} layers, the decoder copies its last {decoder_layers}: use a deeper encoder"
+            )
+        self.encoder = encoder
+        self.decoder = nn.ModuleList(copy.deepcopy(layer) for layer in layers[-decoder_layers:])
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """Last hidden states (B, L, H) of the encoder."""
+        output = self.encoder.bert(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def decode(self, cls: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Last hidden states (B, L, H) of the decoder, from ``cls`` (B, H) and the decoder's tokens (B, L)."""
+        embedded = self.encoder.bert.embeddings(input_ids=input_ids)  # token type 0 everywhere, a dropout of its own
+        hidden = torch.cat([cls.unsqueeze(1), embedded[:, 1:]], dim=1)
+        mask = create_bidirectional_mask(
+            config=self.encoder.config, inputs_embeds=hidden, attention_mask=attention_mask
+        )
+        for layer in self.decoder:
+            output = layer(hidden, attention_mask=mask)
+            hidden = output[0] if isinstance(output, tuple) else output
+        return hidden
+
+    def loss(self, hidden: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+        """Mean cross-entropy against ``targets`` (B, L) over the positions ``counted`` (B, L); the head sees no others."""
+        head = self.encoder.cls.predictions
+        rows = head.transform(hidden[counted])  # (N, H)
+        total = vocabulary_loss(rows, head.decoder.weight, head.decoder.bias, targets[counted])
+        return total / counted.sum().clamp_min(1)

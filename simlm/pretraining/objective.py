@@ -1,0 +1,82 @@
+"""What a pre-training objective is, and how one is found by name.
+
+An objective is one class in one file: a module whose ``forward`` takes the batch that its ``collator`` made and returns
+the loss. Its name is a key of ``OBJECTIVES`` or a path "package.module:Class", so that an objective living outside the
+core needs no change here.
+"""
+
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import ElectraForMaskedLM, PreTrainedModel
+
+from simlm.errors import UserError
+from simlm.pretraining.masking import WordPieces
+
+OBJECTIVES: dict[str, str] = {
+    "replaced_lm": "simlm.pretraining.replaced_lm:ReplacedLM",
+    "mlm": "simlm.pretraining.mlm:MaskedLM",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One passage: its number in the collection, the epoch it is drawn in, its tokens and token types, both (length,)."""
+
+    passage: int
+    epoch: int
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The choices an objective is built with; each uses those that concern it (Tables 8, 11 and 12)."""
+
+    encoder_rate: float
+    decoder_rate: float
+    generator_dropout: bool
+    seed: int
+
+
+class Objective(nn.Module, ABC):
+    """A pre-training objective.
+
+    ``collator`` turns a list of examples into a batch (masks are drawn there, keyed by seed, epoch and passage);
+    ``forward(**batch)`` returns {"loss": scalar, ...}, further scalars being logged; ``encoder`` is the model with its
+    MLM head that pre-training improves, of which the body is kept.
+    """
+
+    needs_generator: ClassVar[bool]
+    encoder: PreTrainedModel
+    collator: Callable[[Sequence[Example]], dict[str, Tensor]]
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "Objective":
+        """The objective over ``encoder``; ``generator`` is given when ``needs_generator``."""
+
+    @abstractmethod
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """The loss of a batch."""
+
+
+def find_objective(name: str) -> type[Objective]:
+    """The objective class of that name; UserError when there is none."""
+    try:
+        found = pkgutil.resolve_name(OBJECTIVES.get(name, name))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"unknown objective {name!r}: choose one of {', '.join(sorted(OBJECTIVES))} or give package.module:Class"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Objective)):
+        raise UserError(f"{name!r} is not an objective: it must be a subclass of simlm.pretraining.objective.Objective")
+    return found

@@ -1,0 +1,102 @@
+"""Replaced language modelling through a representation bottleneck: SimLM's objective (Section 3.1, Equations 1 and 2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
+
+from simlm.data.inputs import batch_inputs, pad
+from simlm.errors import UserError
+from simlm.pretraining.generator import Replacer
+from simlm.pretraining.masking import WordPieces, nested_masks, stateless_rng
+from simlm.pretraining.model import BottleneckModel
+from simlm.pretraining.objective import Example, Objective, Setting
+
+
+@dataclass(frozen=True)
+class NestedMaskCollator:
+    """Draws both masks and the samplers' uniform numbers of every passage, keyed by (seed, epoch, passage).
+
+    The batch: ``input_ids``, ``attention_mask``, ``token_type_ids`` (B, L) of the original passages;
+    ``encoder_mask``, ``decoder_mask``, ``counted`` (B, L) of bool; ``encoder_uniforms``, ``decoder_uniforms`` with one
+    number in [0, 1) a masked position, in row-major order.
+    """
+
+    pieces: WordPieces
+    setting: Setting
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        masks: list[tuple[np.ndarray, np.ndarray]] = []
+        uniforms: list[tuple[np.ndarray, np.ndarray]] = []
+        for example in examples:
+            rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+            encoder, decoder = nested_masks(
+                example.ids, self.pieces, self.setting.encoder_rate, self.setting.decoder_rate, rng
+            )
+            masks.append((encoder, decoder))
+            uniforms.append((rng.random(int(encoder.sum())), rng.random(int(decoder.sum()))))
+        batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
+        special = torch.tensor(self.pieces.specials)
+        return batch | {
+            "encoder_mask": pad([encoder for encoder, _ in masks], 0).bool(),
+            "decoder_mask": pad([decoder for _, decoder in masks], 0).bool(),
+            "encoder_uniforms": torch.from_numpy(np.concatenate([first for first, _ in uniforms])),
+            "decoder_uniforms": torch.from_numpy(np.concatenate([second for _, second in uniforms])),
+            # Counted are the tokens that are not special in the original passage, masked or not.
+            "counted": batch["attention_mask"].bool() & ~torch.isin(batch["input_ids"], special),
+        }
+
+
+class ReplacedLM(Objective):
+    """SimLM: encoder and decoder each predict the original token at every non-special position.
+
+    Each side reads the passage with its masked positions resampled by the generator, in separate passes. The loss is
+    L_enc + L_dec, each a mean over the counted tokens of the micro-batch, as in the released implementation (Equation 2
+    averages within each passage first).
+    """
+
+    needs_generator = True
+
+    def __init__(
+        self, model: BottleneckModel, replacer: Replacer, collator: NestedMaskCollator
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.replacer = replacer
+        self.collator = collator
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "ReplacedLM":
+        if not isinstance(encoder, BertForMaskedLM) or generator is None:
+            raise UserError("replaced LM needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each")
+        if generator.config.vocab_size != encoder.config.vocab_size:
+            raise UserError(
+                f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
+                "use two models of one tokenizer"
+            )
+        replacer = Replacer(generator, pieces.specials.mask, setting.generator_dropout)
+        return cls(BottleneckModel(encoder), replacer, NestedMaskCollator(pieces, setting))
+
+    @property
+    def encoder(self) -> BertForMaskedLM:  # type: ignore[override]
+        return self.model.encoder
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
+        original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
+        encoder_ids = self.replacer(original, attention, batch["encoder_mask"], batch["encoder_uniforms"])
+        decoder_ids = self.replacer(original, attention, batch["decoder_mask"], batch["decoder_uniforms"])
+        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
+        encoder_loss = self.model.loss(hidden, original, counted)
+        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
+        decoder_loss = self.model.loss(decoded, original, counted)
+        return {
+            "loss": encoder_loss + decoder_loss,
+            "encoder_loss": encoder_loss.detach(),
+            "decoder_loss": decoder_loss.detach(),
+        }

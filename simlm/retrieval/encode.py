@@ -1,0 +1,188 @@
+"""Encoding a corpus (or queries) into sharded, memory-mapped arrays, one vector a text (Section 3.2)."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+from tqdm import tqdm
+
+from simlm.data.folders import read_marker
+from simlm.data.inputs import Specials, batch_inputs, padded_length, passage_input
+from simlm.data.tokens import TokenStore
+from simlm.errors import UserError
+
+MARKER = "embeddings.json"
+KIND = "simlm embeddings 1"
+
+Encode = Callable[[dict[str, Tensor]], Tensor]
+"""A batch of inputs, int64 (B, L), to vectors (B, d)."""
+
+
+class Embeddings:
+    """The vectors of n passages, float32 or float16 (n, dim), in memory-mapped shards.
+
+    All shards hold `shard_size` vectors; the last may hold fewer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        meta = read_marker(folder, MARKER, KIND)
+        self.folder = folder
+        self.dim: int = meta["dim"]
+        self.shard_size: int = meta["shard_size"]
+        self._rows: int = meta["rows"]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Embeddings":
+        """Opens what `encode_texts` wrote; UserError when the folder holds no complete embeddings."""
+        try:
+            return cls(folder)
+        except KeyError as error:
+            raise UserError(f"{folder / MARKER} lacks {error}: delete {folder} and encode again") from None
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def shards(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Each shard in turn: the index of its first vector and its vectors (m, dim), memory-mapped."""
+        for number, start in enumerate(range(0, self._rows, self.shard_size)):
+            rows = min(self.shard_size, self._rows - start)
+            shard = _complete_shard(_shard_path(self.folder, number), rows)
+            if shard is None or shard.shape[1] != self.dim:
+                raise UserError(
+                    f"{_shard_path(self.folder, number)} is missing or damaged: delete it and encode again"
+                )
+            yield start, shard
+
+    def read(self) -> np.ndarray:
+        """All vectors, float32 (n, dim), in memory: for queries."""
+        parts = [np.asarray(shard, dtype=np.float32) for _, shard in self.shards()]
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), dtype=np.float32)
+
+
+def encode_texts(
+    encode_batch: Encode,
+    store: TokenStore,
+    specials: Specials,
+    folder: Path,
+    max_length: int,
+    batch_tokens: int = 16_384,
+    shard_size: int = 1_000_000,
+    dtype: type[np.float32] | type[np.float16] = np.float32,
+    device: torch.device | str = "cpu",
+) -> Embeddings:
+    """Encodes every text of a store into `folder`, in the store's order; without gradient.
+
+    Inputs are (title, text) pairs where the store has titles, cut at `max_length` tokens (144 for passages
+    and 32 for queries at paper scale, Section 4.1). Inside a shard texts go by length, longest first, in
+    batches of at most `batch_tokens` tokens with padding. Memory holds a batch and the shard's page-cached
+    file, 8 bytes a text beside. A shard appears when it is whole, so a second call continues with the first
+    missing one. `folder` belongs to one model and store: shards that are there are taken as theirs.
+    Autocast is the caller's, inside `encode_batch`.
+
+    Raises UserError for a store without texts and for vectors with NaN or infinity.
+    """
+    if len(store) == 0:
+        raise UserError(f"{store.folder} holds no text to encode; build it from a collection that has some")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).unlink(missing_ok=True)
+    dim = 0
+    with tqdm(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
+        for number, start in enumerate(range(0, len(store), shard_size)):
+            indices = np.arange(start, min(start + shard_size, len(store)))
+            path = _shard_path(folder, number)
+            shard = _complete_shard(path, len(indices))
+            if shard is None or shard.dtype != dtype:
+                with torch.inference_mode():
+                    batches = _encoded(
+                        encode_batch, store, specials, indices, max_length, batch_tokens, device, bar
+                    )
+                    shard = _write_shard(path, batches, len(indices), dtype)
+            else:
+                bar.update(len(indices))
+            dim = shard.shape[1]
+    meta = {
+        "format": KIND,
+        "rows": len(store),
+        "dim": dim,
+        "shard_size": shard_size,
+        "max_length": max_length,
+    }
+    temporary = folder / f".{MARKER}.tmp"
+    temporary.write_text(json.dumps(meta) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / MARKER)
+    return Embeddings.open(folder)
+
+
+def length_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
+    """Positions of `lengths` (n), longest first, in batches of at most `batch_tokens` tokens with padding.
+
+    A batch holds at least one text, however long.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // padded_length(int(lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
+
+
+def _encoded(
+    encode_batch: Encode,
+    store: TokenStore,
+    specials: Specials,
+    indices: np.ndarray,
+    max_length: int,
+    batch_tokens: int,
+    device: torch.device | str,
+    bar: tqdm,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions inside a shard and their vectors (B, d), batch by batch."""
+    special_tokens = 3 if store.has_titles else 2
+    lengths = np.minimum(store.lengths[indices] + special_tokens, max_length)
+    for positions in length_batches(lengths, batch_tokens):
+        rows = [
+            passage_input(store.title(index), store.text(index), max_length, specials)
+            for index in indices[positions].tolist()
+        ]
+        inputs = {name: tensor.to(device) for name, tensor in batch_inputs(rows, specials).items()}
+        vectors = encode_batch(inputs).float().cpu().numpy()
+        if not np.isfinite(vectors).all():
+            raise UserError(
+                f"the encoder gave NaN or infinite vectors for {store.folder}: "
+                "check its checkpoint, or encode in float32"
+            )
+        yield positions, vectors
+        bar.update(len(positions))
+
+
+def _write_shard(
+    path: Path, batches: Iterator[tuple[np.ndarray, np.ndarray]], rows: int, dtype: type[np.generic]
+) -> np.ndarray:
+    temporary = path.with_name(f".{path.name}.tmp")
+    shard: np.memmap | None = None
+    for positions, vectors in batches:
+        if shard is None:
+            shard = open_memmap(temporary, mode="w+", dtype=dtype, shape=(rows, vectors.shape[1]))
+        shard[positions] = vectors
+    assert shard is not None  # a shard has a text
+    shard.flush()
+    os.replace(temporary, path)
+    return shard
+
+
+def _shard_path(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:05d}.npy"
+
+
+def _complete_shard(path: Path, rows: int) -> np.ndarray | None:
+    """A whole shard of so many rows; None when there is none."""
+    try:
+        shard = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return shard if shard.ndim == 2 and len(shard) == rows else None

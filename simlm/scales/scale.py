@@ -1,0 +1,40 @@
+"""A scale: which collection, which model size, which hyper-parameters."""
+
+from dataclasses import dataclass
+
+from simlm.scales.settings import (
+    EncoderShape,
+    GeneratorShape,
+    PretrainingSettings,
+    RerankerSettings,
+    RetrieverSettings,
+    SearchSettings,
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Everything that a run's size decides. At paper scale models come from the Hub instead of being made here."""
+
+    name: str
+    collection: str
+    vocabulary: int | str
+    """WordPieces to train on the corpus, or the Hub name or folder of a tokenizer."""
+    encoder: EncoderShape | str
+    """The shape of the base stand-in, or the Hub name or folder of the model that every row starts from."""
+    generator: GeneratorShape | str
+    base: PretrainingSettings | None
+    generator_training: PretrainingSettings | None
+    pretraining: PretrainingSettings
+    retriever: RetrieverSettings
+    distillation: RetrieverSettings
+    alpha: float
+    """The weight of the contrastive loss beside distillation (Table 13)."""
+    reranker_start: str
+    """"simlm", "base", or the Hub name or folder of the model that the re-ranker starts from."""
+    reranker: RerankerSettings
+    search: SearchSettings
+    bm25_grid: tuple[tuple[float, float], ...]
+    """The (k1, b) tried on valid."""
+    fusion_grid: tuple[float, ...]
+    """The weights of the dense run tried on valid."""

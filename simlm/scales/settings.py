@@ -1,0 +1,96 @@
+"""The hyper-parameters of the pipeline, as typed configurations that count in a stage's identity.
+
+Each names the row of Table 11 or 13 it stands for. Nothing here has a default: a scale states every value.
+"""
+
+from experimaestro import Config, Param
+
+
+class EncoderShape(Config):
+    """A BERT configuration below paper scale, and the base stand-in's own training."""
+
+    layers: Param[int]
+    hidden: Param[int]
+    heads: Param[int]
+    intermediate: Param[int]
+    dropout: Param[float]
+    """Hidden and attention dropout of pre-training and of the retrievers."""
+
+
+class GeneratorShape(Config):
+    """An ELECTRA-style generator's configuration below paper scale."""
+
+    layers: Param[int]
+    hidden: Param[int]
+    heads: Param[int]
+    intermediate: Param[int]
+
+
+class Optimisation(Config):
+    """AdamW's learning rate and how long it runs: updates, queries or passages an update, warm-up."""
+
+    learning_rate: Param[float]
+    batch_size: Param[int]
+    steps: Param[int]
+    warmup_steps: Param[int]
+    schedule: Param[str]
+    """"linear" or "log" (what the released runs did)."""
+    seed: Param[int]
+
+
+class PretrainingSettings(Config):
+    """Table 11, and the choices where paper and released code differ."""
+
+    optimisation: Param[Optimisation]
+    max_length: Param[int]
+    encoder_rate: Param[float]
+    decoder_rate: Param[float]
+    generator_dropout: Param[bool]
+    """True as in the released trainer, False as the paper says ("frozen")."""
+    held_out: Param[int]
+
+
+class NegativesSettings(Config):
+    """How many passages of a run become hard negatives, and the length of the list that random ones fill up."""
+
+    depth: Param[int]
+    total: Param[int]
+
+
+class RetrieverSettings(Config):
+    """Table 13's bi-encoder columns."""
+
+    optimisation: Param[Optimisation]
+    passages_per_query: Param[int]
+    """The positive and its hard negatives."""
+    temperature: Param[float]
+    query_length: Param[int]
+    passage_length: Param[int]
+    negatives: Param[NegativesSettings]
+    evaluations: Param[int]
+    """How often a checkpoint is judged on valid, evenly over the steps."""
+    evaluation_queries: Param[int]
+    """The valid queries of that sub-pool."""
+
+
+class RerankerSettings(Config):
+    """Table 13's re-ranker column."""
+
+    optimisation: Param[Optimisation]
+    passages_per_query: Param[int]
+    """64 at paper scale: all scored once without gradient."""
+    kept_passages: Param[int]
+    """16 at paper scale: the best of them, on which R-Drop trains."""
+    max_length: Param[int]
+    dropout: Param[float]
+    negatives: Param[NegativesSettings]
+    evaluations: Param[int]
+    evaluation_queries: Param[int]
+    rerank_depth: Param[int]
+
+
+class SearchSettings(Config):
+    """How deep runs are."""
+
+    evaluation_depth: Param[int]
+    mining_depth: Param[int]

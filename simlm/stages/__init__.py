@@ -1,0 +1,1 @@
+"""The steps of the pipeline as configurations, each cached in a folder that its configuration names."""

@@ -1,0 +1,73 @@
+"""What a stage costs, added up over interrupted attempts.
+
+An attempt is a line-per-beat file: a process that is killed leaves its last beat behind, so its time still counts.
+"""
+
+import json
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+BEAT_SECONDS = 2.0
+ATTEMPTS = "attempts"
+
+
+class Attempt:
+    """Measures wall time, processor time and peak memory of this process while the block runs."""
+
+    def __init__(self, job: Path) -> None:
+        self.folder = job / ATTEMPTS
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / f"{time.time_ns()}-{os.getpid()}.json"
+        self.start = time.perf_counter()
+        # The interpreter and its imports cost time too: count from the process's own start.
+        self.before = max(0.0, time.time() - psutil.Process().create_time())
+        self.stop = threading.Event()
+        self.waited = 0.0
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Attempt":
+        self.write()
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop.set()
+        self.thread.join()
+        self.write()
+
+    def _beat(self) -> None:
+        while not self.stop.wait(BEAT_SECONDS):
+            self.write()
+
+    def write(self) -> None:
+        """Leave the attempt's figures so far: seconds (without waiting for a slot), cpu_seconds, peak_bytes."""
+        usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        figures = {
+            "started": int(self.path.name.split("-")[0]) / 1e9,
+            "seconds": self.before + time.perf_counter() - self.start - self.waited,
+            "cpu_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
+            "peak_bytes": max(u.ru_maxrss for u in usage) * 1024,
+        }
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(figures))
+        partial.replace(self.path)
+
+
+def attempts(job: Path) -> list[dict[str, Any]]:
+    """The figures of every attempt of a stage, oldest first; unreadable files are left out."""
+    found = []
+    for path in sorted((job / ATTEMPTS).glob("*.json")):
+        try:
+            found.append(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return found

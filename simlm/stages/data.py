@@ -1,0 +1,43 @@
+"""The collection, tokenised: what every other stage reads."""
+
+from typing import Any
+
+from experimaestro import Param
+
+from simlm.data.collections import Collection, open_collection, validate
+from simlm.data.store import TokenisedCollection
+from simlm.stages.stage import Stage
+
+
+class Prepare(Stage):
+    """Validate a collection, train or load a tokenizer, and tokenise passages and queries once.
+
+    ``vocabulary`` is the number of WordPieces to train on the corpus; ``tokenizer`` the Hub name or folder of an
+    existing tokenizer, or "" to train one.
+    """
+
+    collection: Param[str]
+    vocabulary: Param[int]
+    tokenizer: Param[str]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.data.store import tokenise_collection
+        from simlm.data.tokenizer import load_tokenizer, train_wordpiece
+
+        collection = open_collection(self.collection)
+        validate(collection)
+        if self.tokenizer:
+            tokenizer = load_tokenizer(self.tokenizer)
+        else:
+            texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
+            tokenizer = train_wordpiece(texts, self.vocabulary, self.work / "tokenizer")
+        store = tokenise_collection(collection, tokenizer, self.folder / "store")
+        return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
+
+    def open(self) -> TokenisedCollection:
+        """The tokenised collection."""
+        return TokenisedCollection.open(self.folder / "store")
+
+    def source(self) -> Collection:
+        """The collection itself, for what needs its texts."""
+        return open_collection(self.collection)

@@ -1,0 +1,103 @@
+"""Stages that make an encoder: from the Hub, at random, by MLM on the corpus, or by pre-training on top of one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from experimaestro import Param, field
+
+from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
+from simlm.stages.data import Prepare
+from simlm.stages.stage import Stage
+
+
+class EncoderStage(Stage):
+    """A stage whose output is a model that transformers loads with ``from_pretrained``."""
+
+    @property
+    def model(self) -> Path:
+        """The folder of config.json, model.safetensors, the tokenizer and the model card."""
+        return self.folder / "model"
+
+
+class PublicModel(EncoderStage):
+    """A model of the Hub or of a local folder, copied so that every later stage reads the same weights.
+
+    ``digest`` stands for a local folder's content in the identity; it is "" for the Hub, where ``revision`` does.
+    """
+
+    name: Param[str]
+    revision: Param[str]
+    digest: Param[str]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.public import copy_model
+
+        return copy_model(self.name, self.revision, self.model)
+
+
+class RandomModel(EncoderStage):
+    """A freshly initialised BERT: Table 2's row "random init" below paper scale."""
+
+    data: Param[Prepare]
+    shape: Param[EncoderShape]
+    seed: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import new_encoder, save_model
+
+        tokenizer = self.data.open().tokenizer
+        save_model(new_encoder(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
+        return {}
+
+
+class Generator(EncoderStage):
+    """A small ELECTRA-style generator trained by MLM on the corpus; frozen afterwards."""
+
+    data: Param[Prepare]
+    shape: Param[GeneratorShape]
+    settings: Param[PretrainingSettings]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import new_generator, save_model
+        from simlm.stages.training import run_pretraining
+
+        tokenizer = self.data.open().tokenizer
+        model = new_generator(self.shape, tokenizer, self.settings.optimisation.seed)
+        numbers = run_pretraining(self, self.data, model, None, "mlm", self.settings)
+        save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
+        return numbers
+
+
+class Pretrained(EncoderStage):
+    """Further pre-training of ``start`` with an objective (Section 3.1); only the encoder is kept.
+
+    ``generator`` is given when the objective needs one.
+    """
+
+    data: Param[Prepare]
+    start: Param[EncoderStage]
+    generator: Param[EncoderStage | None] = field(default=None)
+    objective: Param[str]
+    settings: Param[PretrainingSettings]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import load_encoder, save_model
+        from simlm.pretraining.generator import load_generator
+        from simlm.stages.training import run_pretraining
+
+        tokenizer = self.data.open().tokenizer
+        encoder = load_encoder(self.start.model, tokenizer)
+        generator = load_generator(self.generator.model) if self.generator is not None else None
+        numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings)
+        save_model(encoder, tokenizer, self.model, f"pre-training objective {self.objective}", numbers)
+        return numbers
+
+
+def local_digest(name: str) -> str:
+    """A digest of a local model folder's files, or "" when ``name`` is not a folder."""
+    if not os.path.isdir(name):
+        return ""
+    from simlm.stages.manifest import outputs_digest, outputs_of
+
+    return outputs_digest({"outputs": outputs_of(Path(name))})

@@ -1,0 +1,19 @@
+"""Hard negatives of a split, from a run stage or from the lists that come with the collection."""
+
+from simlm.finetuning.negatives import NegativeLists, build_negative_lists
+from simlm.scales.settings import NegativesSettings
+from simlm.stages.runs import RunStage
+
+
+def negative_lists(run: RunStage, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
+    """The lists of a split's queries, the same for train and valid, BM25 and mined runs (Section 3.2)."""
+    collection = run.data.open()
+    return build_negative_lists(
+        run.load(split),
+        collection.queries(split).ids,
+        collection.qrels(split),
+        len(collection.passages),
+        settings.depth,
+        settings.total,
+        seed,
+    )

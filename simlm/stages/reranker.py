@@ -1,0 +1,136 @@
+"""The cross-encoder re-ranker, its teacher scores, and re-ranked runs (Section 3.2)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from experimaestro import Param
+
+from simlm.scales.settings import NegativesSettings, RerankerSettings
+from simlm.stages.models import EncoderStage
+from simlm.stages.runs import MINED_SPLIT, RunStage
+from simlm.stages.stage import Stage
+
+BUCKETS = 4
+BATCH_TOKENS = 16_384
+LISTS_AT_A_TIME = 2_000
+
+
+class TrainReranker(EncoderStage):
+    """Listwise training with R-Drop on the candidates of a retriever; keeps the best top-1 accuracy on valid."""
+
+    start: Param[EncoderStage]
+    candidates: Param[RunStage]
+    settings: Param[RerankerSettings]
+
+    def run(self) -> dict[str, Any]:
+        import torch
+
+        from simlm.data.inputs import Specials
+        from simlm.finetuning.datasets import RerankerCollator, RerankerGroups
+        from simlm.finetuning.reranker import Reranker
+        from simlm.models.shapes import load_reranker_start, save_model
+        from simlm.stages.evaluations import RerankerEvaluation
+        from simlm.stages.negatives import negative_lists
+        from simlm.stages.training import numbers_of, plan, prepare_torch
+        from simlm.training.trainer import train
+
+        device = prepare_torch()
+        settings, collection = self.settings, self.candidates.data.open()
+        seed = settings.optimisation.seed
+        torch.manual_seed(seed)
+        encoder = load_reranker_start(self.start.model, collection.tokenizer, settings.dropout)
+        model = Reranker(encoder, BUCKETS if device.type == "cpu" else 1).to(device)
+        groups = RerankerGroups(
+            collection,
+            "train",
+            negative_lists(self.candidates, "train", settings.negatives, seed),
+            settings.passages_per_query,
+            seed,
+            settings.max_length,
+        )
+        outcome = train(
+            model,
+            groups,
+            np.zeros(len(groups), dtype=np.int64),
+            RerankerCollator(Specials.of(collection.tokenizer), settings.kept_passages),
+            plan(settings.optimisation, settings.evaluations, best_by="accuracy"),
+            self.work,
+            "re-ranker",
+            RerankerEvaluation.of(self, collection, device),
+        )
+        figures = numbers_of(self, outcome)
+        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.collection}"
+        save_model(encoder.to("cpu"), collection.tokenizer, self.model, what, figures)
+        return figures
+
+
+class TeacherScoresOf(Stage):
+    """The re-ranker's raw logits for the pairs that distillation's windows will draw, and for no others."""
+
+    reranker: Param[TrainReranker]
+    negatives: Param[RunStage]
+    lists: Param[NegativesSettings]
+    passages_per_query: Param[int]
+    epochs: Param[int]
+    seed: Param[int]
+    max_length: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.finetuning.teacher import write_teacher_scores
+        from simlm.progress import Bar
+        from simlm.stages.negatives import negative_lists
+
+        lists = negative_lists(self.negatives, MINED_SPLIT, self.lists, self.seed)
+        score = scorer(self.reranker, self.negatives, MINED_SPLIT, self.max_length)
+        starts = range(0, len(lists), LISTS_AT_A_TIME)
+        window = (self.epochs, self.seed, self.passages_per_query)
+        size = sum(len(lists.drawn(*window, start, start + LISTS_AT_A_TIME)[0]) for start in starts)
+
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            with Bar(total=size, desc="teacher scores", unit=" pairs") as bar:
+                for start in starts:
+                    queries, passages = lists.drawn(*window, start, start + LISTS_AT_A_TIME)
+                    yield queries, passages, score(queries, passages)
+                    bar.update(len(queries))
+
+        write_teacher_scores(self.folder / "scores", size, blocks())
+        return {"pairs": size}
+
+
+class Rerank(RunStage):
+    """The top ``depth`` of a run re-scored by the re-ranker, the rest of the run behind them."""
+
+    reranker: Param[TrainReranker]
+    candidates: Param[RunStage]
+    splits: Param[list[str]]
+    depth: Param[int]
+    max_length: Param[int]
+
+    tag = "re-ranked"
+
+    def run(self) -> dict[str, Any]:
+        from simlm.retrieval.rerank import rerank
+
+        figures: dict[str, Any] = {}
+        collection = self.data.open()
+        for split in self.splits:
+            score = scorer(self.reranker, self.candidates, split, self.max_length)
+            # A run's queries stand in the store's order, so a place in the run is the query's index.
+            run = rerank(self.candidates.load(split), self.depth, score)
+            figures |= self.leave(split, run, collection)
+        return figures
+
+
+def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int) -> Any:
+    """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection."""
+    from simlm.finetuning.datasets import Pairs
+    from simlm.finetuning.reranker import Reranker
+    from simlm.finetuning.scoring import PairScorer
+    from simlm.models.shapes import load_reranker
+    from simlm.stages.training import prepare_torch
+
+    device = prepare_torch()
+    collection = run.data.open()
+    model = Reranker(load_reranker(reranker.model, collection.tokenizer)).to(device)
+    return PairScorer(model, Pairs(collection, split, max_length), BATCH_TOKENS)

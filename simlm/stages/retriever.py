@@ -1,0 +1,87 @@
+"""Training the bi-encoder: Retriever1, Retriever2 and Retriever_distill (Section 3.2)."""
+
+from typing import Any
+
+import numpy as np
+from experimaestro import Param, field
+
+from simlm.scales.settings import RetrieverSettings
+from simlm.stages.data import Prepare
+from simlm.stages.models import EncoderStage
+from simlm.stages.reranker import TeacherScoresOf
+from simlm.stages.runs import RunStage
+
+BUCKETS = 4
+"""Pieces of like length in which a batch's passages are encoded on the CPU."""
+
+
+class TrainRetriever(EncoderStage):
+    """Contrastive training on hard negatives; with a ``teacher``, distillation plus ``alpha`` x contrastive.
+
+    Retriever1/2 keep the last checkpoint, the distilled retriever the one with the best MRR on valid.
+    """
+
+    data: Param[Prepare]
+    start: Param[EncoderStage]
+    negatives: Param[RunStage]
+    settings: Param[RetrieverSettings]
+    teacher: Param[TeacherScoresOf | None] = field(default=None)
+    alpha: Param[float]
+
+    def run(self) -> dict[str, Any]:
+        import torch
+
+        from simlm.data.inputs import Specials
+        from simlm.finetuning.biencoder import BiEncoder
+        from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
+        from simlm.finetuning.teacher import TeacherScores
+        from simlm.models.shapes import load_body, save_model
+        from simlm.stages.negatives import negative_lists
+        from simlm.stages.training import numbers_of, plan, prepare_torch
+        from simlm.training.trainer import train
+
+        device = prepare_torch()
+        settings, collection = self.settings, self.data.open()
+        seed = settings.optimisation.seed
+        torch.manual_seed(seed)
+        encoder = load_body(self.start.model, collection.tokenizer)
+        teacher = None if self.teacher is None else TeacherScores.open(self.teacher.folder / "scores")
+        model = BiEncoder(
+            encoder,
+            settings.temperature,
+            alpha=None if teacher is None else self.alpha,
+            buckets=BUCKETS if device.type == "cpu" else 1,
+        ).to(device)
+        groups = BiEncoderGroups(
+            collection,
+            "train",
+            negative_lists(self.negatives, "train", settings.negatives, seed),
+            settings.passages_per_query,
+            seed,
+            settings.query_length,
+            settings.passage_length,
+            teacher,
+        )
+        collate = BiEncoderCollator(Specials.of(collection.tokenizer))
+        evaluate = None
+        if settings.evaluations:
+            from simlm.stages.evaluations import RetrieverEvaluation
+
+            evaluate = RetrieverEvaluation.of(self, collection, device)
+        outcome = train(
+            model,
+            groups,
+            np.zeros(len(groups), dtype=np.int64),  # groups are drawn at random; passages are bucketed in the model
+            collate,
+            plan(settings.optimisation, settings.evaluations, best_by="mrr" if evaluate else None),
+            self.work,
+            "distillation" if teacher else "contrastive",
+            evaluate,
+        )
+        figures = numbers_of(self, outcome)
+        figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
+        what = f"retriever fine-tuned on {self.data.collection}"
+        save_model(encoder.to("cpu"), collection.tokenizer, self.model, what, figures)
+        return figures
+
+

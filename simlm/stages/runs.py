@@ -1,0 +1,148 @@
+"""Stages that rank passages for queries, and what all of them leave behind."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from experimaestro import Param
+
+from simlm.data.store import TokenisedCollection
+from simlm.retrieval.runs import Run, write_run
+from simlm.stages.data import Prepare
+from simlm.stages.models import EncoderStage
+from simlm.stages.stage import Stage
+
+MINED_SPLIT = "train"
+LATENCY_QUERIES = 64
+
+
+class RunStage(Stage):
+    """A stage that leaves runs: arrays for every split, a TREC file and per-query measures for the evaluated ones.
+
+    Train queries are searched only to mine hard negatives, so they get arrays alone.
+    """
+
+    data: Param[Prepare]
+
+    tag: ClassVar[str] = "run"
+
+    def trec(self, split: str) -> Path:
+        """The TREC run file of a split."""
+        return self.folder / f"{split}.run"
+
+    def measures(self, split: str) -> Path:
+        """Per-query measures of a split, a CSV indexed by query_id."""
+        return self.folder / f"{split}.measures.csv"
+
+    def load(self, split: str) -> Run:
+        """A split's run, its arrays memory-mapped; queries in the store's order."""
+        ids = self.data.open().queries(split).ids
+        return Run(
+            [ids[i] for i in range(len(ids))],
+            np.load(self.folder / f"{split}.indices.npy", mmap_mode="r", allow_pickle=False),
+            np.load(self.folder / f"{split}.scores.npy", mmap_mode="r", allow_pickle=False),
+        )
+
+    def leave(self, split: str, run: Run, collection: TokenisedCollection) -> dict[str, float]:
+        """Write a split's TREC file, unless it was only mined, and ``keep`` the rest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if split != MINED_SPLIT:
+            write_run(self.trec(split), run, collection.passages.ids, self.tag)
+        return self.keep(split, run)
+
+    def keep(self, split: str, run: Run) -> dict[str, float]:
+        """Write a split's arrays and, unless it was only mined, the measures of its TREC file; their means."""
+        np.save(self.folder / f"{split}.indices.npy", run.indices)
+        np.save(self.folder / f"{split}.scores.npy", run.scores)
+        return {} if split == MINED_SPLIT else self.judge(split)
+
+    def judge(self, split: str) -> dict[str, float]:
+        """Measure a split's TREC file against the qrels, keep the per-query values, and return their means."""
+        from simlm.evaluation.measures import evaluate
+
+        values = evaluate(self.trec(split), self.data.source().qrels(split))
+        values.to_csv(self.measures(split), float_format="%.6g")
+        return {f"{split} {name}": float(mean) for name, mean in values.mean().items()}
+
+
+class Retrieve(RunStage):
+    """Encode the corpus and search it exactly for the queries of some splits (Section 3.2).
+
+    ``depth`` for evaluated splits, ``mining_depth`` for train. Embeddings stay on disk, sharded and memory-mapped.
+    """
+
+    retriever: Param[EncoderStage]
+    splits: Param[list[str]]
+    depth: Param[int]
+    mining_depth: Param[int]
+    query_length: Param[int]
+    passage_length: Param[int]
+
+    tag = "dense"
+
+    def run(self) -> dict[str, Any]:
+        import torch
+
+        from simlm.data.inputs import Specials
+        from simlm.finetuning.biencoder import BiEncoder
+        from simlm.models.shapes import load_body
+        from simlm.retrieval.encode import encode_texts
+        from simlm.retrieval.search import search
+        from simlm.stages.training import prepare_torch
+
+        device = prepare_torch()
+        collection = self.data.open()
+        specials = Specials.of(collection.tokenizer)
+        encoder = load_body(self.retriever.model, collection.tokenizer).to(device).eval()
+        encode = BiEncoder(encoder, temperature=1.0).encode
+
+        def in_precision(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+                return encode(inputs)
+
+        start = time.perf_counter()
+        passages = encode_texts(
+            in_precision,
+            collection.passages,
+            specials,
+            self.work / "passages",
+            self.passage_length,
+            device=device,
+        )
+        seconds = time.perf_counter() - start
+        figures: dict[str, Any] = {
+            "encode_seconds": seconds,
+            "passages_per_second": len(passages) / seconds,
+            "tokens": int(np.minimum(collection.passages.lengths, self.passage_length).sum()),
+            "index_bytes": sum(path.stat().st_size for path in passages.folder.rglob("*") if path.is_file()),
+        }
+        for split in self.splits:
+            store = collection.queries(split)
+            folder = self.work / f"queries-{split}"
+            queries = encode_texts(in_precision, store, specials, folder, self.query_length, device=device).read()
+            k = min(self.mining_depth if split == MINED_SPLIT else self.depth, len(passages))
+            scores, indices = search(queries, passages, k, device=device)
+            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
+            figures |= self.leave(split, run, collection)
+            if split != MINED_SPLIT:
+                figures["latency_ms"] = 1000 * _latency(lambda one: search(one, passages, k, device=device), queries)
+        return figures
+
+
+def _latency(search_one: Any, queries: np.ndarray) -> float:
+    """Median seconds to search for one query vector, one after the other."""
+    times = []
+    for number in range(min(LATENCY_QUERIES, len(queries))):
+        start = time.perf_counter()
+        search_one(queries[number : number + 1])
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def read_log(stage_folder: Path) -> list[dict[str, float]]:
+    """The training log that a stage left, [] when it trains nothing."""
+    path = stage_folder / "losses.json"
+    log: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return log

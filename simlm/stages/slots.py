@@ -1,0 +1,61 @@
+"""How many stages run at once on a machine, and with how many threads each.
+
+Small models gain little from a second thread: two stages with one thread each finish sooner than one after the other
+with two. On GPUs a stage has one for itself. A slot is a file lock, which the system releases whenever a process ends.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from simlm.errors import UserError
+
+DEVICE = "SIMLM_DEVICE"
+CPU_SLOTS = 2
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def threads_per_stage() -> int:
+    """Threads of a stage on the CPU: the cores shared by ``CPU_SLOTS`` stages."""
+    return max(1, cores() // CPU_SLOTS)
+
+
+def chosen_device() -> str:
+    """"cpu" or "cuda", from the command line by way of the environment; "auto" takes a GPU where there is one."""
+    import torch
+
+    asked = os.environ.get(DEVICE, "auto")
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked not in ("cpu", "cuda"):
+        raise UserError(f"unknown device {asked!r}: choose auto, cpu or cuda")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: torch sees no GPU here; choose --device cpu, or install a CUDA build of torch")
+    return asked
+
+
+@contextmanager
+def slot(folder: Path, count: int) -> Iterator[int]:
+    """Holds one of ``count`` slots, whose locks lie in ``folder``, while the block runs; yields its number."""
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        for number in range(count):
+            lock = FileLock(folder / f"slot-{number}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield number
+            finally:
+                lock.release()
+            return
+        time.sleep(0.1)

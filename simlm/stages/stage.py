@@ -1,0 +1,142 @@
+"""A step of the pipeline: a configuration, the stages it stands on, and a folder named by the hash of both.
+
+Experimaestro gives each stage its folder, its process and its lock. What it does not watch is watched here: a version
+number that counts in the identity (raise it when the code of a stage changes what it makes), and a manifest written last.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
+
+from simlm.errors import UserError
+from simlm.progress import follow
+from simlm.stages.cost import Attempt, attempts
+from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.stages.slots import CPU_SLOTS, slot
+
+PROGRESS = "progress.json"
+MISTAKE = "mistake.txt"
+
+
+class Stage(ResumableTask):
+    """Base of all stages. ``run`` fills ``folder`` and returns numbers worth reporting."""
+
+    version: Constant[int] = 1
+    folder: Meta[Path] = field(default_factory=PathGenerator("output"))
+
+    needs_slot: ClassVar[bool] = True
+
+    @property
+    def job(self) -> Path:
+        """The stage's own folder: outputs in ``output``, checkpoints in ``work`` while it runs, the manifest beside."""
+        return self.folder.parent
+
+    @property
+    def work(self) -> Path:
+        """Where an unfinished run keeps what it will resume from."""
+        return self.job / "work"
+
+    def run(self) -> dict[str, Any]:
+        """Do the work; the returned numbers go into the manifest."""
+        raise NotImplementedError(f"{type(self).__name__} has no run")
+
+    def inputs(self) -> dict[str, "Stage"]:
+        """The stages this one stands on, by parameter name."""
+        return inputs_of(self)
+
+    def execute(self) -> None:
+        """What experimaestro calls, in a process of the stage's own."""
+        (self.job / MISTAKE).unlink(missing_ok=True)
+        (self.job / MANIFEST).unlink(missing_ok=True)
+        try:
+            self._run_and_seal()
+        except UserError as error:
+            (self.job / MISTAKE).write_text(str(error), encoding="utf-8")
+            sys.exit(2)
+
+    def _run_and_seal(self) -> None:
+        tune_allocator()
+        follow(_Reporter(self.job))
+        with Attempt(self.job) as attempt:
+            waiting = time.perf_counter()
+            with slot(self.job.parents[2] / "slots", self._slots()) as number:
+                attempt.waited = time.perf_counter() - waiting
+                if os.environ.get("SIMLM_GPUS"):
+                    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["SIMLM_GPUS"].split(",")[number]
+                self.folder.mkdir(parents=True, exist_ok=True)
+                numbers = self.run()
+            attempt.write()
+            write_json(self.job / MANIFEST, self._manifest(numbers))
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _slots(self) -> int:
+        gpus = os.environ.get("SIMLM_GPUS", "")
+        return len(gpus.split(",")) if gpus else CPU_SLOTS
+
+    def _manifest(self, numbers: dict[str, Any]) -> dict[str, Any]:
+        digests = {}
+        for name, stage in self.inputs().items():
+            manifest = read_manifest(stage.job)
+            if manifest is None:
+                raise UserError(f"{stage.job}: the stage {name!r} lost its manifest; run the command again")
+            digests[name] = outputs_digest(manifest)
+        return {
+            "stage": type(self).__name__,
+            "identifier": self.job.name,
+            "version": self.version,
+            "outputs": outputs_of(self.folder),
+            "inputs": digests,
+            "numbers": numbers,
+            "attempts": attempts(self.job),
+            "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
+            "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+
+def inputs_of(config: Config) -> dict[str, Stage]:
+    """The stages among a configuration's parameters, lists of stages included, by name."""
+    found: dict[str, Stage] = {}
+    for argument in config.__xpmtype__.arguments.values():
+        value = getattr(config, argument.name, None)
+        if isinstance(value, Stage):
+            found[argument.name] = value
+        elif isinstance(value, list):
+            found |= {f"{argument.name}[{i}]": one for i, one in enumerate(value) if isinstance(one, Stage)}
+    return found
+
+
+class _Reporter:
+    """Writes a bar's state for the driver, at most twice a second."""
+
+    def __init__(self, job: Path) -> None:
+        self.path = job / PROGRESS
+        self.last = 0.0
+
+    def __call__(self, description: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - self.last > 0.5 or done == total:
+            self.last = now
+            write_json(self.path, {"description": description, "done": done, "total": total})
+
+
+def tune_allocator() -> None:
+    """Keep glibc from returning large blocks to the system after each use.
+
+    Vocabulary-sized temporaries would otherwise be page-faulted anew at every step, which took up to half the time of
+    the operations on them. Elsewhere than on glibc nothing happens.
+    """
+    import ctypes
+
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        trim_threshold, mmap_count = -1, -4
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(mmap_count, 0)
+    except (OSError, AttributeError):
+        return

@@ -1,0 +1,102 @@
+"""What training stages have in common: plans from settings, evaluation on valid, numbers for the report."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from transformers import ElectraForMaskedLM, PreTrainedModel
+
+from simlm.data.inputs import Specials
+from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
+from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.objective import Objective, Setting, find_objective
+from simlm.scales.settings import Optimisation, PretrainingSettings
+from simlm.stages.slots import chosen_device, threads_per_stage
+from simlm.training.trainer import Outcome, Plan, train
+
+if TYPE_CHECKING:
+    from simlm.stages.data import Prepare
+    from simlm.stages.stage import Stage
+
+SAVES = 4
+EVALUATION_BATCH = 64
+
+
+def prepare_torch() -> torch.device:
+    """Threads and device of this stage."""
+    torch.set_num_threads(threads_per_stage())
+    return torch.device(chosen_device())
+
+
+def plan(optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None) -> Plan:
+    """A plan that saves ``SAVES`` times, or at each of its evaluations when the best of them is kept."""
+    every = max(1, -(-optimisation.steps // evaluations)) if evaluations else 0
+    return Plan(
+        steps=optimisation.steps,
+        batch_size=optimisation.batch_size,
+        learning_rate=optimisation.learning_rate,
+        warmup_steps=optimisation.warmup_steps,
+        schedule=optimisation.schedule,
+        seed=optimisation.seed,
+        save_every=max(1, -(-optimisation.steps // SAVES)),
+        evaluate_every=every,
+        best_by=best_by,
+        log_every=max(1, optimisation.steps // 50),
+    )
+
+
+def numbers_of(stage: "Stage", outcome: Outcome) -> dict[str, Any]:
+    """Figures of a training for the manifest; the whole log is left beside the model as losses.json."""
+    (stage.folder / "losses.json").write_text(json.dumps(outcome.log, indent=0), encoding="utf-8")
+    losses = [entry["loss"] for entry in outcome.log if "loss" in entry]
+    return {
+        "tokens": outcome.tokens,
+        "training_seconds": outcome.seconds,
+        "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
+        "resumed_from_step": outcome.resumed_from,
+        "best_step": outcome.best_step,
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+    }
+
+
+def run_pretraining(
+    stage: "Stage",
+    data: "Prepare",
+    encoder: PreTrainedModel,
+    generator: ElectraForMaskedLM | None,
+    objective_name: str,
+    settings: PretrainingSettings,
+) -> dict[str, Any]:
+    """Pre-train ``encoder`` in place; figures with the loss on held-out passages."""
+    device = prepare_torch()
+    collection = data.open()
+    optimisation = settings.optimisation
+    pieces = WordPieces.of(collection.tokenizer)
+    setting = Setting(settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed)
+    torch.manual_seed(optimisation.seed)
+    objective = find_objective(objective_name).build(encoder, generator, pieces, setting).to(device)
+    train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
+    dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
+    outcome = train(
+        objective, dataset, dataset.lengths, objective.collator, plan(optimisation), stage.work, objective_name
+    )
+    unseen = PassageExamples(
+        collection.passages, held_out, Specials.of(collection.tokenizer), settings.max_length, EVALUATION_EPOCH
+    )
+    figures = numbers_of(stage, outcome) | {"held_out_loss": held_out_loss(objective, unseen, device)}
+    encoder.to("cpu")
+    return figures
+
+
+@torch.no_grad()
+def held_out_loss(objective: Objective, examples: PassageExamples, device: torch.device) -> float | None:
+    """Mean loss over batches of held-out passages, in evaluation mode; None when there are none."""
+    objective.eval()
+    losses = []
+    for start in range(0, len(examples), EVALUATION_BATCH):
+        rows = [examples[i] for i in range(start, min(start + EVALUATION_BATCH, len(examples)))]
+        batch = objective.collator(rows)
+        losses.append(float(objective(**{name: tensor.to(device) for name, tensor in batch.items()})["loss"]))
+    return sum(losses) / len(losses) if losses else None

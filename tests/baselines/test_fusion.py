@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from baselines.fusion import fuse, scaled, tune
+from simlm.retrieval.runs import Run
+from tests.retrieval.names import Names
+
+EMPTY = -np.inf
+
+
+def run(indices: list[list[int]], scores: list[list[float]]) -> Run:
+    names = [f"q{number}" for number in range(len(indices))]
+    return Run(names, np.array(indices), np.array(scores, dtype=np.float32))
+
+
+FIRST = run([[0, 1, 2], [5, -1, -1], [-1, -1, -1]], [[10, 8, 6], [3, EMPTY, EMPTY], [EMPTY] * 3])
+SECOND = run([[2, 3], [5, 4], [-1, -1]], [[0.9, 0.1], [0.5, 0.5], [EMPTY, EMPTY]])
+
+
+def test_scaling_by_hand() -> None:
+    np.testing.assert_array_equal(scaled(FIRST), [[1, 0.5, 0], [1, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(scaled(SECOND), [[1, 0], [1, 1], [0, 0]])
+
+
+def test_fusion_by_hand() -> None:
+    got = fuse(FIRST, SECOND, 0.25, 4)
+    # query 0: 0 -> .25, 1 -> .125, 2 -> 0 + .75, 3 -> 0; query 1: 5 -> .25 + .75, 4 -> .75
+    assert got.indices.tolist() == [[2, 0, 1, 3], [5, 4, -1, -1], [-1, -1, -1, -1]]
+    np.testing.assert_array_equal(
+        got.scores, [[0.75, 0.25, 0.125, 0], [1, 0.75, EMPTY, EMPTY], [EMPTY] * 4]
+    )
+    assert fuse(FIRST, SECOND, 0.25, 1).indices.tolist() == [[2], [5], [-1]]
+
+
+def test_equal_fused_scores_go_by_passage() -> None:
+    assert fuse(FIRST, SECOND, 0.5, 4).indices[0].tolist() == [0, 2, 1, 3]
+
+
+def test_the_ends_are_the_runs_themselves() -> None:
+    assert fuse(FIRST, SECOND, 1, 2).indices[0].tolist() == [0, 1]
+    assert fuse(FIRST, SECOND, 0, 1).indices[0].tolist() == [2]
+
+
+def test_a_fused_run_keeps_its_inputs() -> None:
+    before = FIRST.scores.copy(), SECOND.scores.copy()
+    fuse(FIRST, SECOND, 0.5, 3)
+    np.testing.assert_array_equal(FIRST.scores, before[0])
+    np.testing.assert_array_equal(SECOND.scores, before[1])
+
+
+def test_tuning_measures_every_weight() -> None:
+    names = Names([f"p{number}" for number in range(6)])
+    qrels = {"q0": {"p2": 1}, "q1": {"p4": 1}, "q2": {"p0": 1}}
+    trials = tune(FIRST, SECOND, names, qrels, [0.0, 0.25, 1.0])
+    # weight 0: p2 first; p4 and p5 tie, p4 by index. 0.25: p2 first, p4 second. 1: p2 third (0.0), p4 second.
+    assert trials == [
+        (0.0, pytest.approx((1 + 1) / 3)),
+        (0.25, pytest.approx((1 + 1 / 2) / 3)),
+        (1.0, pytest.approx((1 / 3 + 1 / 2) / 3)),
+    ]
+
+
+def test_what_can_not_be_fused() -> None:
+    with pytest.raises(ValueError, match="same queries"):
+        fuse(FIRST, Run(["x", "y", "z"], SECOND.indices, SECOND.scores), 0.5, 3)
+    with pytest.raises(ValueError, match="outside"):
+        fuse(FIRST, SECOND, 1.5, 3)

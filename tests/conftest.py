@@ -1,0 +1,20 @@
+"""Settings of every test: no network, two threads, no window, no collection written under the user's home."""
+
+import os
+import tempfile
+
+from hypothesis import settings
+
+# Set before the libraries that read them are imported, and inherited by the processes that tests start.
+_IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="ir_datasets_")
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    IR_DATASETS_HOME=_IR_DATASETS_HOME.name,
+    MPLBACKEND="Agg",
+    OMP_NUM_THREADS="2",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+# Machines differ in speed, and a failure must come back on the next run.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.load_profile("house")

@@ -1,0 +1,150 @@
+"""InsuranceQA as the installed package holds it, and what damaged files of it get."""
+
+import gzip
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simlm.data import insuranceqa
+from simlm.data.collections import open_collection, statistics, validate
+from simlm.data.irds import ir_datasets
+from simlm.errors import UserError
+
+
+def test_counts_and_overlaps_of_the_package() -> None:
+    collection = open_collection("insuranceqa")
+    validate(collection)
+    found = statistics(collection)
+    assert found["passages"] == 27_413
+    assert found["duplicate_passage_texts"] == 1
+    assert {split: row["queries"] for split, row in found["splits"].items()} == {
+        "train": 12_889,
+        "valid": 2_000,
+        "test": 2_000,
+    }
+    assert all(1.64 < row["relevant_per_query"] < 1.68 for row in found["splits"].values())
+    assert found["overlaps"]["test"] == {"queries_in_train": 6, "positives_in_train": 98}
+    assert not collection.has_titles
+    passages = list(collection.passages())
+    assert [int(passage.id) for passage in passages] == list(range(1, 27_414))
+    assert all(passage.text == " ".join(passage.text.split()) != "" for passage in passages)
+    ids = {passage.id for passage in passages}
+    rows = list(collection.negatives("test"))
+    assert [query for query, _ in rows] == [query.id for query in collection.queries("test")]
+    assert all(len(negatives) == 200 and ids.issuperset(negatives) for _, negatives in rows)
+    judged = collection.qrels("test")
+    assert not any(judged[query].keys() & negatives for query, negatives in rows)
+
+
+def test_smoke_keeps_its_rule() -> None:
+    collection = open_collection("insuranceqa-smoke")
+    validate(collection)
+    passages = [passage.id for passage in collection.passages()]
+    assert passages == [str(number) for number in range(1, 601)]
+    whole = open_collection("insuranceqa")
+    for split, count in insuranceqa.SMOKE_QUESTIONS.items():
+        queries = list(collection.queries(split))
+        judged = whole.qrels(split)
+        eligible = [query for query in whole.queries(split) if judged[query.id].keys() & set(passages)]
+        assert queries == eligible[:count] and len(queries) == count
+        assert collection.qrels(split) == {
+            query.id: {id: grade for id, grade in judged[query.id].items() if id in set(passages)}
+            for query in queries
+        }
+        negatives = [id for _, ids in collection.negatives(split) for id in ids]
+        assert negatives and set(negatives) <= set(passages)
+
+
+def test_registered_with_ir_datasets_once() -> None:
+    insuranceqa.register()
+    insuranceqa.register()
+    dataset = ir_datasets.load("insuranceqa/test")
+    assert dataset.has_docs() and dataset.has_queries() and dataset.has_qrels() and dataset.has_scoreddocs()
+    first = next(iter(dataset.queries))
+    assert first == ("0", "What Happens When Term Life Insurance Is Paid Up?", "life-insurance")
+    assert first.domain == "life-insurance"
+    assert ir_datasets.docs_parent_id("insuranceqa/test") == "insuranceqa"
+    store = ir_datasets.load("insuranceqa").docs_store()
+    assert store.get("3").text.startswith("If you are applying for Medicaid")
+    assert list(store.get_many(["2", "none"])) == ["2"]
+
+
+def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install insuranceqa-data==1.2"):
+        insuranceqa.package_folder()
+
+
+ROW = {"en": "What  is it?", "domain": "life", "answers": ["1"], "negatives": ["2"]}
+
+
+def written(folder: Path, **changed: bytes) -> Path:
+    """The package's four files in small; `changed` replaces the compressed content of some."""
+    parts: dict[str, Any] = {"answers": {"10": {"en": "ten"}, "2": {"en": " a  b "}, "1": {"en": "x"}}}
+    parts |= {split: {"0": ROW} for split in insuranceqa.SPLITS}
+    for name, rows in parts.items():
+        data = changed.get(name, gzip.compress(json.dumps(rows).encode()))
+        (folder / f"{name}.json.gz").write_bytes(data)
+    return folder
+
+
+def test_reads_files_elsewhere(tmp_path: Path) -> None:
+    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path))
+    assert list(collection.passages()) == [("1", "", "x"), ("2", "", "a b"), ("10", "", "ten")]
+    assert list(collection.queries("valid")) == [("0", "What is it?")]
+    assert collection.qrels("valid") == {"0": {"1": 1}}
+    assert list(collection.negatives("valid")) == [("0", ["2"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(json.dumps({"0": ROW}).encode())[:-9], "train.json.gz is truncated or no gzip file"),
+        (b"plain text", "train.json.gz is truncated or no gzip file"),
+        (gzip.compress(b'{"0": "\xff"}'), "train.json.gz is not UTF-8"),
+        (gzip.compress(b'{"0": '), "train.json.gz cannot be read"),
+        (gzip.compress(b"[]"), "train.json.gz does not hold an object"),
+        (gzip.compress(b'{"7": {"en": "x"}}'), "train.json.gz: row '7' lacks one of"),
+    ],
+)
+def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
+    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path, train=content))
+    with pytest.raises(UserError, match=f"{message}.*reinstall it: pip install") as caught:
+        validate(collection)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"answers\.json\.gz is missing"):
+        validate(insuranceqa.collection("insuranceqa", lambda: tmp_path))
+
+
+@pytest.mark.parametrize("given", [None, "elsewhere"])
+def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
+    (tmp_path / "file").write_text("")
+    environment = {name: value for name, value in os.environ.items() if name != "IR_DATASETS_HOME"}
+    environment |= {"HOME": str(tmp_path / "file" / "home"), "TMPDIR": str(tmp_path)}
+    if given is not None:
+        environment["IR_DATASETS_HOME"] = str(tmp_path / given)
+    code = (
+        "import os; from simlm.data.collections import open_collection;"
+        "print(next(open_collection('insuranceqa').queries('valid')).id, os.environ['IR_DATASETS_HOME'])"
+    )
+    root = Path(insuranceqa.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    id, home = done.stdout.split()
+    assert id == "0"
+    assert Path(home).parent == tmp_path and (given is None or Path(home).name == given)
+
+
+def test_needs_no_torch() -> None:
+    code = "import sys; import simlm.data.collections; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(insuranceqa.__file__).parents[2], check=True)

@@ -1,0 +1,158 @@
+"""The bi-encoder: what it encodes, what it learns from, and how it ranks."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel, RobertaConfig, RobertaModel
+
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.buckets import bucketed, trim
+from simlm.finetuning.cls import cls_states
+from simlm.finetuning.losses import contrastive_loss, distillation_loss
+from simlm.finetuning.ranking import reciprocal_ranks
+
+Padded = Callable[[list[int]], dict[str, Tensor]]
+LENGTHS = [5, 19, 3, 11, 8, 2, 17]
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    found = {name: one.grad.clone() for name, one in module.named_parameters() if one.grad is not None}
+    module.zero_grad(set_to_none=True)
+    return found
+
+
+def assert_same_gradients(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    """The largest difference, measured by the largest gradient (layer norms make single ones huge or zero)."""
+    assert first.keys() == second.keys()
+    size = max(float(gradient.abs().max()) for gradient in first.values())
+    for name, gradient in first.items():
+        assert float((gradient - second[name]).abs().max()) <= 1e-6 * max(size, 1.0), name
+
+
+def encoders() -> list[nn.Module]:
+    size = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    size |= {"intermediate_size": 24, "max_position_embeddings": 40}
+    torch.manual_seed(4)
+    return [
+        BertModel(BertConfig(**size, attn_implementation="eager"), add_pooling_layer=False),
+        BertModel(BertConfig(**size, attn_implementation="sdpa"), add_pooling_layer=False),
+        ElectraModel(ElectraConfig(**size, embedding_size=8)),
+        RobertaModel(RobertaConfig(**size, pad_token_id=0, type_vocab_size=2), add_pooling_layer=False),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_cls_states_equal_the_whole_encoder(number: int, padded: Padded) -> None:
+    encoder = encoders()[number].eval()
+    inputs = padded(LENGTHS)
+    whole = encoder(**inputs).last_hidden_state[:, 0]
+    whole.pow(3).sum().backward()
+    expected = gradients(encoder)
+    states = cls_states(encoder, inputs)
+    states.pow(3).sum().backward()
+    torch.testing.assert_close(states, whole, atol=1e-6, rtol=0)
+    assert_same_gradients(gradients(encoder), expected)
+
+
+def test_dropout_reaches_every_part_of_the_last_layer(bert: BertModel, padded: Padded) -> None:
+    bert.train()
+    inputs = padded(LENGTHS)
+    for module in bert.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    torch.testing.assert_close(cls_states(bert, inputs), cls_states(bert, inputs), atol=0, rtol=0)
+    last = bert.encoder.layer[-1]
+    for dropout in (last.attention.self.dropout, last.attention.output.dropout, last.output.dropout):
+        dropout.p = 0.5
+        assert not torch.equal(cls_states(bert, inputs), cls_states(bert, inputs))
+        dropout.p = 0.0
+
+
+@pytest.mark.parametrize("buckets", [2, 3, 7, 50])
+def test_buckets_change_neither_values_nor_gradients(buckets: int, bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert.eval(), 0.1)
+    inputs = padded(LENGTHS)
+    targets = torch.randn(len(LENGTHS), 16, generator=torch.Generator().manual_seed(1))
+    results = []
+    for count in (1, buckets):
+        encoded = model.encode(inputs, count)
+        (encoded * targets).sum().backward()
+        results.append((encoded.detach(), gradients(model)))
+    torch.testing.assert_close(results[1][0], results[0][0], atol=1e-6, rtol=0)
+    assert_same_gradients(results[1][1], results[0][1])
+
+
+def test_buckets_are_cut_to_their_longest_row(padded: Padded) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def forward(inputs: object) -> Tensor:
+        assert isinstance(inputs, dict)
+        seen.append(tuple(inputs["input_ids"].shape))
+        return inputs["attention_mask"].sum(dim=1)
+
+    inputs = padded([20, 3, 8, 1])
+    assert bucketed(forward, inputs, 2).tolist() == [20, 3, 8, 1]
+    assert seen == [(2, 8), (2, 20)]  # widths are multiples of 8, at most the batch's own
+    assert trim(inputs)["input_ids"].shape == (4, 20)
+
+
+def test_encode_is_the_normalised_cls_in_float32(bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert.eval(), 0.1)
+    inputs = padded(LENGTHS)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.encode(inputs).dtype == torch.float32
+    expected = nn.functional.normalize(bert(**inputs).last_hidden_state[:, 0], dim=-1)
+    torch.testing.assert_close(model.encode(inputs), expected, atol=1e-6, rtol=0)
+
+
+def test_forward_without_a_teacher_is_the_contrastive_loss(bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert.eval(), 0.1, buckets=2)
+    queries, passages = padded([4, 5]), padded([9, 12, 7, 20, 3, 6])
+    outputs = model(queries, passages)
+    encoded = model.encode(queries), model.encode(passages)
+    torch.testing.assert_close(outputs["loss"], contrastive_loss(*encoded, 0.1), atol=1e-6, rtol=0)
+    assert torch.equal(outputs["reciprocal_ranks"], reciprocal_ranks(*encoded, 3))
+    assert outputs["accuracy"].item() == (outputs["reciprocal_ranks"] == 1).float().mean().item()
+    assert outputs["loss"].requires_grad and not outputs["reciprocal_ranks"].requires_grad
+
+
+def test_forward_with_a_teacher_adds_both_losses(bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert.eval(), 0.1, alpha=0.2)
+    queries, passages = padded([4, 5]), padded([9, 12, 7, 20, 3, 6])
+    teacher = torch.tensor([[2.0, 1.0, 0.5], [0.0, 3.0, -1.0]])
+    outputs = model(queries, passages, teacher)
+    first, second = model.encode(queries), model.encode(passages).view(2, 3, -1)
+    student = torch.stack([second[i] @ first[i] for i in range(2)]) / 0.1
+    contrastive = contrastive_loss(first, second.flatten(0, 1), 0.1)
+    distillation = distillation_loss(student, teacher)
+    torch.testing.assert_close(outputs["distillation"], distillation.detach(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(outputs["contrastive"], contrastive.detach(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(outputs["loss"], distillation + 0.2 * contrastive, atol=1e-6, rtol=0)
+
+
+def test_alpha_and_teacher_come_together_in_training(bert: BertModel, padded: Padded) -> None:
+    queries, passages = padded([4, 5]), padded([9, 12])
+    with pytest.raises(ValueError, match="no alpha"):
+        BiEncoder(bert, 0.1)(queries, passages, torch.zeros(2, 1))
+    distilled = BiEncoder(bert, 0.1, alpha=0.2)
+    with pytest.raises(ValueError, match="trains with teacher scores"):
+        distilled(queries, passages)
+    assert distilled.eval()(queries, passages)["loss"].isfinite()
+
+
+def test_reciprocal_ranks_by_hand() -> None:
+    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    passages = torch.tensor([[0.6, 0.8], [0.9, 0.1], [0.0, 0.5], [0.1, 0.7], [1.0, 0.9], [0.6, 0.0]])
+    # Query 0 scores .6 .9 0 .1 1 .6: rank 3, the equal passage at row 5 comes after. Query 1 scores .8 .1 .5 .7
+    # .9 0, its positive is row 3: rank 3.
+    assert reciprocal_ranks(queries, passages, 3).tolist() == pytest.approx([1 / 3, 1 / 3])
+    # As a second process that holds only query 1.
+    assert reciprocal_ranks(queries[1:], passages, 3, first=3).tolist() == pytest.approx([1 / 3])
+
+
+def test_a_constant_encoder_ranks_by_row() -> None:
+    assert reciprocal_ranks(torch.ones(3, 2), torch.ones(6, 2), 2).tolist() == pytest.approx(
+        [1, 1 / 3, 1 / 5]
+    )

@@ -1,0 +1,172 @@
+"""Negative lists and their windows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simlm.errors import UserError
+from simlm.finetuning.negatives import NegativeLists, build_from_lists, build_negative_lists
+from simlm.retrieval.runs import Run
+
+
+class Names:
+    """Names q0, q1, ... (or p0, p1, ...) in their order."""
+
+    def __init__(self, letter: str, count: int) -> None:
+        self.places = {f"{letter}{number}": number for number in range(count)}
+
+    def indices(self, ids: Sequence[str], /) -> np.ndarray:
+        return np.array([self.places[name] for name in ids], dtype=np.int64)
+
+
+class Judgments:
+    def __init__(self, positives: dict[int, list[int]]) -> None:
+        self.by_query = positives
+
+    def positives(self, query_index: int, /) -> np.ndarray:
+        return np.array(self.by_query.get(query_index, []), dtype=np.int64)
+
+
+PASSAGES = 60
+RANKED = {
+    0: [3, 50, 7, 9, 11, 2, 1, 20, 21, 22, 23],  # 3 and 9 are positives
+    1: [5, 4, 6],  # shorter than the depth
+    2: [],  # no run
+    3: [8, 12, 13, 14],  # no positive
+}
+QRELS = Judgments({0: [3, 9], 1: [59], 2: [1], 4: [2]})
+
+
+def run(queries: Sequence[int]) -> Run:
+    indices = np.full((len(queries), 11), -1, dtype=np.int64)
+    for row, query in zip(indices, queries, strict=True):
+        row[: len(RANKED[query])] = RANKED[query]
+    return Run([f"q{query}" for query in queries], indices, np.zeros(indices.shape, dtype=np.float32))
+
+
+def build(queries: Sequence[int] = (0, 1, 2, 3), total: int = 12, seed: int = 5) -> NegativeLists:
+    return build_negative_lists(run(queries), Names("q", 5), QRELS, PASSAGES, depth=8, total=total, seed=seed)
+
+
+def test_lists_hold_the_run_without_positives_and_random_passages() -> None:
+    lists = build()
+    assert lists.queries.tolist() == [0, 1]  # 2 has no run, 3 no positive, 4 is not in the run
+    assert [lists.positives_of(j).tolist() for j in range(2)] == [[3, 9], [59]]
+    assert lists.negatives.shape == (2, 12)
+    for j, query in enumerate((0, 1)):
+        row = set(lists.negatives[j].tolist())
+        positives = set(QRELS.by_query[query])
+        hard = [passage for passage in RANKED[query] if passage not in positives][:8]
+        assert len(row) == 12
+        assert not row & positives
+        assert row >= set(hard)
+        assert not (row - set(hard)) & set(RANKED[query])
+        assert all(0 <= passage < PASSAGES for passage in row)
+
+
+def test_lists_are_shuffled_twice() -> None:
+    row = build(total=30).negatives[0].tolist()
+    places = [place for place, passage in enumerate(row) if passage in RANKED[0]]
+    assert len(places) == 8
+    assert max(places) >= 8  # the hard ones are spread among the random ones
+    assert [row[place] for place in places] != [50, 7, 11, 2, 1, 20, 21, 22]
+
+
+def test_a_list_depends_on_seed_and_query_only() -> None:
+    alone, reordered = build([1]), build([1, 0])
+    assert np.array_equal(alone.negatives[0], build().negatives[1])
+    assert np.array_equal(reordered.negatives, build().negatives)
+    assert not np.array_equal(build(seed=6).negatives, build().negatives)
+
+
+def test_random_passages_are_uniform_over_the_rest() -> None:
+    drawn = np.concatenate([build([1], total=20, seed=seed).negatives[0] for seed in range(300)])
+    counts = np.bincount(drawn, minlength=PASSAGES)
+    rest = np.setdiff1d(np.arange(PASSAGES), [59, 4, 5, 6])
+    assert counts[59] == 0
+    assert counts[[4, 5, 6]].tolist() == [300] * 3
+    expected = 300 * 17 / len(rest)
+    assert np.abs(counts[rest] - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_the_whole_rest_can_be_taken_and_no_more() -> None:
+    lists = build([1], total=59)
+    assert sorted(lists.negatives[0].tolist()) == list(range(59))
+    with pytest.raises(UserError, match="needs 57 random passages .* only 56 of 60"):
+        build([1], total=60)
+
+
+def test_bad_arguments_are_the_users() -> None:
+    with pytest.raises(UserError, match="depth 8"):
+        build(total=7)
+    with pytest.raises(UserError, match="no query"):
+        build([2, 3])
+    with pytest.raises(UserError, match="query 'q9'"):
+        lists = [("q9", ["p1"])]
+        build_from_lists(lists, Names("q", 5), Names("p", PASSAGES), QRELS, PASSAGES, depth=8, total=12)
+    with pytest.raises(UserError, match="passage 'p77'"):
+        lists = [("q1", ["p77"])]
+        build_from_lists(lists, Names("q", 5), Names("p", PASSAGES), QRELS, PASSAGES, depth=8, total=12)
+
+
+def test_package_lists_give_what_a_run_gives() -> None:
+    rows = {f"q{query}": [f"p{passage}" for passage in ranked] for query, ranked in RANKED.items()}
+    rows["q0"] = [*rows["q0"][:4], rows["q0"][0], *rows["q0"][1:]]  # repetitions count once
+    names = Names("q", 5), Names("p", PASSAGES)
+    lists = build_from_lists(rows.items(), *names, QRELS, PASSAGES, depth=8, total=12, seed=5)
+    assert np.array_equal(lists.negatives, build().negatives)
+    assert np.array_equal(lists.queries, build().queries)
+
+
+def test_save_and_open(tmp_path: Path) -> None:
+    lists = build()
+    lists.save(tmp_path / "lists")
+    opened = NegativeLists.open(tmp_path / "lists")
+    for name in ("queries", "offsets", "positives", "negatives"):
+        assert np.array_equal(getattr(opened, name), getattr(lists, name))
+    assert len(opened) == 2
+    with pytest.raises(UserError, match="queries.npy"):
+        NegativeLists.open(tmp_path / "none")
+
+
+@st.composite
+def lists_and_group(draw: st.DrawFn) -> tuple[NegativeLists, int, int, int]:
+    total = draw(st.integers(1, 9))
+    counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    positives = np.arange(offsets[-1], dtype=np.int64) + 1000
+    generator = np.random.default_rng(draw(st.integers(0, 99)))
+    negatives = np.stack([generator.permutation(50)[:total] for _ in counts]).astype(np.int64)
+    lists = NegativeLists(np.arange(len(counts), dtype=np.int64) * 3 + 1, offsets, positives, negatives)
+    n = draw(st.integers(2, total + 1))
+    return lists, n, draw(st.integers(0, 60000)), draw(st.integers(1, 12))
+
+
+@given(lists_and_group())
+def test_groups_walk_over_the_lists(case: tuple[NegativeLists, int, int, int]) -> None:
+    lists, n, seed, epochs = case
+    pairs = set()
+    for j in range(len(lists)):
+        own = [int(positive) for positive in lists.positives_of(j)]
+        for epoch in range(epochs):
+            place = (epoch + seed) * (n - 1)
+            expected = [own[(epoch + seed) % len(own)]]
+            for _ in range(n - 1):
+                expected.append(int(lists.negatives[j][place % lists.total]))
+                place += 1
+            assert lists.group(j, epoch, seed, n).tolist() == expected
+            pairs |= {(int(lists.queries[j]), passage) for passage in expected}
+    query, passage = lists.drawn(epochs, seed, n)
+    assert (query.dtype, passage.dtype) == (np.int64, np.int64)
+    assert list(zip(query.tolist(), passage.tolist(), strict=True)) == sorted(pairs)
+    blocks = [lists.drawn(epochs, seed, n, j, j + 1) for j in range(len(lists))]
+    assert np.array_equal(np.concatenate([block[1] for block in blocks]), passage)
+
+
+def test_a_group_larger_than_the_list_is_refused() -> None:
+    with pytest.raises(UserError, match="14 passages a query"):
+        build().group(0, 0, 0, 14)

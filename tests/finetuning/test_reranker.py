@@ -1,0 +1,148 @@
+"""The re-ranker: its head, which pairs it keeps, and what it learns from."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertModel,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ElectraModel,
+    RobertaConfig,
+    RobertaModel,
+)
+
+from simlm.finetuning.losses import listwise_loss, r_drop_listwise_loss
+from simlm.finetuning.ranking import top_1_accuracy
+from simlm.finetuning.reranker import Reranker, best, reranker_from_encoder
+
+Padded = Callable[[list[int]], dict[str, Tensor]]
+LENGTHS = [9, 12, 7, 20, 3, 6, 4, 15]
+
+
+def without_dropout(model: Reranker) -> Reranker:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def test_a_bert_encoder_becomes_an_electra_reranker(bert: BertModel, padded: Padded, tmp_path: Path) -> None:
+    inputs = padded(LENGTHS)
+    model = reranker_from_encoder(bert.eval()).eval()
+    assert isinstance(model, ElectraForSequenceClassification)
+    assert model.config._attn_implementation == "sdpa"
+    expected = bert(**inputs, output_hidden_states=True).hidden_states
+    hidden = model.electra(**inputs, output_hidden_states=True).hidden_states
+    assert len(hidden) == len(expected) == 4
+    for layer, states in zip(expected, hidden, strict=True):
+        assert torch.equal(layer, states)
+    assert model.electra.embeddings.word_embeddings.weight is not bert.embeddings.word_embeddings.weight
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert torch.equal(loaded(**inputs).logits, model(**inputs).logits)
+    assert loaded.config.num_labels == 1
+
+
+def test_an_electra_encoder_keeps_its_projection(padded: Padded) -> None:
+    size = {"vocab_size": 40, "embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 2}
+    encoder = ElectraModel(ElectraConfig(**size, num_attention_heads=2, intermediate_size=24)).eval()
+    model = reranker_from_encoder(encoder).eval()
+    inputs = padded(LENGTHS)
+    assert torch.equal(model.electra(**inputs)[0], encoder(**inputs)[0])
+
+
+def test_other_encoders_are_refused() -> None:
+    size = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with pytest.raises(TypeError, match="RobertaModel"):
+        reranker_from_encoder(RobertaModel(RobertaConfig(**size)))
+
+
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_scores_are_the_models_logits(buckets: int, bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert), buckets).eval()
+    inputs = padded(LENGTHS)
+    expected = model.model(**inputs).logits[:, 0]
+    torch.testing.assert_close(model.score(inputs), expected, atol=1e-6, rtol=0)
+
+
+def test_two_logits_are_refused() -> None:
+    config = ElectraConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    with pytest.raises(ValueError, match="one logit"):
+        Reranker(ElectraForSequenceClassification(config))
+
+
+def test_best_keeps_the_positive_and_then_the_highest() -> None:
+    scores = torch.tensor([[0.0, 5.0, 3.0, 4.0], [9.0, 1.0, 2.0, 3.0]])
+    assert best(scores, 3).tolist() == [[0, 1, 3], [0, 3, 2]]
+    assert best(scores, 2).tolist() == [[0, 1], [0, 3]]
+    assert best(scores, 9).tolist() == [[0, 1, 3, 2], [0, 3, 2, 1]]
+
+
+def test_top_1_accuracy_counts_no_ties() -> None:
+    scores = torch.tensor([[2.0, 1.0], [1.0, 1.0], [0.0, 3.0], [5.0, 4.9]])
+    assert top_1_accuracy(scores).item() == 0.5
+
+
+@pytest.mark.parametrize("keep", [2, 3, 4, 9])
+def test_training_takes_the_kept_pairs(keep: int, bert: BertModel, padded: Padded) -> None:
+    model = without_dropout(Reranker(reranker_from_encoder(bert), buckets=2)).train()
+    inputs = padded(LENGTHS)
+    all_scores = model.score(inputs).view(2, 4)
+    kept = all_scores.gather(1, best(all_scores, keep))
+    outputs = model(inputs, group_size=4, keep=keep)
+    assert model.training and model.model.classifier.dropout.training
+    torch.testing.assert_close(outputs["scores"].sort().values, kept.sort().values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(outputs["scores"][:, 0], all_scores[:, 0], atol=1e-6, rtol=0)
+    # Without dropout both passes agree, and R-Drop is the listwise loss.
+    torch.testing.assert_close(outputs["loss"], listwise_loss(kept), atol=1e-6, rtol=0)
+    outputs["loss"].backward()
+    assert all(one.grad is not None for one in model.model.electra.encoder.parameters())
+
+
+def test_training_runs_two_dropout_passes(bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert)).train()
+    seen: list[Tensor] = []
+    score = model.score
+    model.score = lambda inputs: seen.append(score(inputs)) or seen[-1]  # type: ignore[assignment]
+    outputs = model(padded(LENGTHS), group_size=4, keep=3)
+    first, doubled = seen
+    assert first.shape == (8,) and not first.requires_grad
+    passes = doubled.view(2, 2, 3)
+    assert not torch.equal(passes[0], passes[1])
+    assert torch.equal(outputs["loss"], r_drop_listwise_loss(passes[0], passes[1]))
+    torch.testing.assert_close(outputs["scores"], passes.detach().mean(dim=0))
+
+
+def test_the_choosing_pass_has_no_dropout(bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert)).train()
+    inputs = padded(LENGTHS)
+    expected = model.eval().score(inputs)
+    seen: list[Tensor] = []
+    score = model.train().score
+    model.score = lambda inputs: seen.append(score(inputs)) or seen[-1]  # type: ignore[assignment]
+    model(inputs, group_size=4, keep=2)
+    torch.testing.assert_close(seen[0], expected.detach(), atol=1e-6, rtol=0)
+
+
+def test_evaluation_keeps_the_best_as_well(bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert)).eval()
+    inputs = padded(LENGTHS)
+    scores = model.score(inputs).view(2, 4)
+    kept = scores.gather(1, best(scores, 2))
+    outputs = model(inputs, group_size=4, keep=2)
+    torch.testing.assert_close(outputs["scores"], kept, atol=1e-6, rtol=0)
+    torch.testing.assert_close(outputs["loss"], listwise_loss(kept), atol=1e-6, rtol=0)
+    assert outputs["accuracy"].item() == top_1_accuracy(scores).item()
+
+
+def test_pairs_have_to_fit_groups(bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert))
+    with pytest.raises(ValueError, match="groups of 3"):
+        model(padded(LENGTHS), group_size=3, keep=2)
+    with pytest.raises(ValueError, match="keep 1"):
+        model(padded(LENGTHS), group_size=4, keep=1)

@@ -1,0 +1,94 @@
+"""A small report with every part filled, from made-up per-query values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.assess import Order, assess
+from reports.model import (
+    Case,
+    CasePassage,
+    CaseResult,
+    CollectionFacts,
+    FileRef,
+    HyperParameter,
+    Report,
+    Row,
+    Stage,
+    Trial,
+    Tuning,
+)
+
+MEASURES = ["RR@10", "R@50", "R@1000", "nDCG@10"]
+
+
+def per_query(mean: float, seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    values = np.clip(generator.normal(mean, 0.15, (60, 4)), 0, 1)
+    return pd.DataFrame(
+        values, columns=MEASURES, index=pd.Index([f"q{i}" for i in range(60)], name="query_id")
+    )
+
+
+@pytest.fixture
+def values() -> dict[str, pd.DataFrame]:
+    """BM25 above everything, which contradicts the paper; SimLM above base, as in the paper."""
+    return {"bm25": per_query(0.8, 1), "base": per_query(0.3, 2), "simlm": per_query(0.5, 3)}
+
+
+@pytest.fixture
+def report(values: dict[str, pd.DataFrame]) -> Report:
+    rows = [
+        Row(
+            "bm25",
+            "BM25 | default",
+            "sparse",
+            published={"mrr10": 18.5, "r50": 58.5, "dl19_ndcg10": 51.2},
+            note="A note with a | bar.",
+            seconds=32.0,
+            index_bytes=8_400_000,
+            latency_ms=4.1,
+            run=FileRef("runs/bm25.trec", "ab" * 32),
+            per_query=FileRef("runs/bm25.csv", "cd" * 32),
+        ),
+        Row("base", "no further pre-training", published={"mrr10": 33.7}),
+        Row("simlm", "SimLM", published={"mrr10": 41.1, "r50": 87.8}),
+        Row("ance", "ANCE", published={"mrr10": 33.0, "r1k": 95.9}),
+    ]
+    passage = CasePassage("p1", "It costs $20 to $30 | *month*, <b>really</b>.", relevant=True)
+    result = Report(
+        title="Table 2: main results",
+        scale="smoke",
+        collection=CollectionFacts("toy", "test", 300, 60, "A toy.", {"overlap": {"questions": 6}}),
+        rows=rows,
+        measures=list(MEASURES),
+        baselines=["bm25", "base"],
+        warnings=["Made-up values."],
+        stages=[
+            Stage("pre-training", "0123456789abcdef", 190.0, 5000.0, 2_100_000_000, None, 2),
+            Stage("Retriever1", "fedcba9876543210", 80.0, reused=True),
+        ],
+        losses={
+            "pre-training": [(1, 8.0), (2, 7.0)],
+            "Retriever1": [(step, 1 / step) for step in range(1, 900)],
+        },
+        cases=[
+            Case(
+                "q1",
+                "Is <this> a $5 query?",
+                [passage],
+                [CaseResult("simlm", [passage], 1), CaseResult("bm25", [], None)],
+            )
+        ],
+        hyperparameters=[HyperParameter("learning rate", "3e-4", "2e-5", "3 trials on valid")],
+        tuning=[Tuning("bm25", "RR@10", [Trial({"k1": 0.9}, 0.3, True), Trial({"k1": 1.2}, 0.2, False)])],
+        provenance={"implementation": {"source": {"commit": "abc", "dirty": False}}},
+        notes=["One | note."],
+    )
+    orders = [
+        Order("base", "simlm", "Tables 2, 7"),
+        Order("bm25", "simlm", "Table 2"),
+        Order("base", "ance", "Table 2"),
+    ]
+    assess(result, values, orders)
+    return result

@@ -1,0 +1,57 @@
+"""What a report says of per-query values."""
+
+import pandas as pd
+import pytest
+
+from reports.assess import assess
+from reports.model import PUBLISHED_COLUMNS, Report
+from simlm.evaluation.significance import bootstrap_interval, compare, paired_test
+
+
+def test_estimates_are_means_with_their_intervals(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    estimate = (report.row("simlm").measured or {})["R@50"]
+    assert estimate.mean == pytest.approx(values["simlm"]["R@50"].mean())
+    assert (estimate.low, estimate.high) == pytest.approx(
+        bootstrap_interval(values["simlm"]["R@50"].to_numpy())
+    )
+    assert report.row("ance").measured is None
+
+
+def test_comparisons_are_those_of_the_library(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    for baseline in report.baselines:
+        table = compare(values, baseline, "RR@10")
+        for name, line in table.iterrows():
+            found = report.comparison(str(name), baseline, "RR@10")
+            assert found is not None
+            mine = [found.difference, found.low, found.high, found.p, found.p_holm]
+            assert mine == pytest.approx(line.tolist())
+    assert report.comparison("bm25", "bm25", "RR@10") is None
+
+
+def test_claims_say_what_reproduced_and_what_did_not(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    kept, broken = report.claims  # ANCE was not measured: its order can't be checked
+    assert (kept.lower, kept.higher, kept.verdict) == ("base", "simlm", "reproduced")
+    assert (broken.lower, broken.higher, broken.verdict) == ("bm25", "simlm", "contradicted")
+    gain = values["simlm"]["RR@10"].mean() - values["base"]["RR@10"].mean()
+    assert kept.effect_ratio == pytest.approx(gain / (0.411 - 0.337))
+    assert broken.effect_ratio is not None and broken.effect_ratio < 0
+    smallest = paired_test(values["simlm"]["RR@10"].to_numpy(), values["bm25"]["RR@10"].to_numpy())
+    assert broken.comparison.p == pytest.approx(smallest)
+    assert broken.comparison.p_holm >= broken.comparison.p
+
+
+def test_contradictions_are_said_in_words(report: Report) -> None:
+    first, second = report.contradictions
+    assert first.startswith("RR@10: BM25 | default is above these rows here and below them in the paper: ")
+    assert "no further pre-training (here 0." in first and ", paper 18.5 to 33.7); SimLM (here 0." in first
+    assert second.startswith("R@50: BM25 | default") and "SimLM" in second
+
+
+def test_a_missing_baseline_is_skipped(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    assess(report, {"simlm": values["simlm"]})
+    assert report.comparisons == [] and report.claims == []
+    assert report.row("simlm").measured is not None
+
+
+def test_published_columns_are_the_papers() -> None:
+    assert PUBLISHED_COLUMNS == ("mrr10", "r50", "r1k", "dl19_ndcg10", "dl20_ndcg10")

@@ -1,0 +1,132 @@
+"""Provenance: ir_metadata's parts, the source's state, and no absolute path anywhere."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import hardware
+from reports.provenance import command_line, provenance, sha256_of, source_state
+from reports.scrub import scrub
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("/home/someone/results/run.trec", "run.trec"),
+        ("--results=/home/someone/results", "--results=results"),
+        ("python /opt/x/y.py --out /tmp/z/", "python y.py --out z"),
+        ("PATH=/usr/bin:/opt/bin", "PATH=bin:bin"),
+        ("-I/usr/include", "-Iinclude"),
+        ("file:///home/someone/x", "x"),
+        (r"C:\Users\someone\x.txt", "x.txt"),
+        (r"\\server\share\x", "x"),
+        ("(see /var/log/x)", "(see x)"),
+        # what only looks like one
+        ("https://doi.org/10.1145/3397271", "https://doi.org/10.1145/3397271"),
+        ("http://host:80/a/b", "http://host:80/a/b"),
+        ("insuranceqa/test and/or 5 tokens/s", "insuranceqa/test and/or 5 tokens/s"),
+        ("../shared/x ./y runs/bm25.trec", "../shared/x ./y runs/bm25.trec"),
+        ("a / b", "a / b"),
+    ],
+)
+def test_scrub(text: str, scrubbed: str) -> None:
+    assert scrub(text) == scrubbed
+
+
+def test_scrub_reaches_into_containers() -> None:
+    tree = {"/a/key": [Path("/b/c"), ("/d/e", 1, None)], "n": {"p": PureWindowsPath("C:/x/y"), "f": 0.5}}
+    assert scrub(tree) == {"key": ["c", ["e", 1, None]], "n": {"p": "y", "f": 0.5}}
+
+
+def test_scrub_takes_known_folders_with_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/Jane Doe")
+    assert scrub("in /home/Jane Doe/results/x and on") == "in x and on"
+
+
+@given(
+    st.lists(st.from_regex(r"[a-z][a-z0-9_.-]*", fullmatch=True), min_size=1, max_size=5),
+    st.sampled_from("= '\"(:,"),
+)
+def test_no_absolute_path_survives(parts: list[str], before: str) -> None:
+    path = "/" + "/".join(parts)
+    assert path not in scrub(f"word{before}{path} word")
+
+
+def make(root: Path | None = None) -> dict[str, Any]:
+    return provenance(
+        tag="table2-smoke",
+        command=[sys.executable, "-m", "repro.table2", "--results", "/some/where/results"],
+        seeds={"pre-training": 45678},
+        data={"test collection": {"name": "toy", "source": "/some/where/toy.gz", "fingerprint": "ab" * 32}},
+        method={"retrieval": [{"name": "bm25"}]},
+        measures=["RR@10"],
+        baselines=["bm25"],
+        resources={"wall time": "12 s"},
+        root=root,
+    )
+
+
+def test_provenance_has_the_parts_of_ir_metadata_and_no_absolute_path() -> None:
+    found = make()
+    parts = {"platform", "research goal", "implementation", "method", "data", "actor", "tag", "resources"}
+    assert parts <= set(found)
+    assert found["implementation"]["executable"]["cmd"] == "python -m repro.table2 --results results"
+    assert found["platform"]["hardware"]["cpu"]["number of cores"] >= 1
+    libraries = found["platform"]["software"]["libraries"]["python"]
+    assert any(library.startswith("torch==") for library in libraries)
+    assert len(libraries) < 40  # direct dependencies, not the environment
+    text = json.dumps(found)
+    for folder in ("/some", str(Path.home()), str(Path.cwd()), sys.prefix):
+        assert folder not in text
+    assert scrub(found) == found
+
+
+def test_platform_survives_without_its_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tirex_tracker", "psutil"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it raises ImportError
+    found = hardware.platform_metadata("no-such-distribution")
+    assert found["hardware"]["cpu"]["architecture"]
+    assert found["operating system"]["distribution"]
+
+
+def git(root: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
+
+
+def test_source_state_knows_commit_and_changes(tmp_path: Path) -> None:
+    assert source_state(tmp_path) == {"commit": None, "dirty": None}
+    git(tmp_path, "init", "-q")
+    (tmp_path / "code.py").write_text("x = 1\n", encoding="utf-8")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    git(tmp_path, "remote", "add", "origin", "https://name:secret@example.org/house.git")
+    state = source_state(tmp_path)
+    assert len(state["commit"]) == 40 and state["dirty"] is False
+    assert state["repository"] == "https://example.org/house"
+
+    published = tmp_path / "reports" / "mini" / "table2.md"
+    published.parent.mkdir(parents=True)
+    published.write_text("a report", encoding="utf-8")
+    assert source_state(tmp_path)["dirty"] is False  # a published report is no change of the code
+    (tmp_path / "reports" / "render.py").write_text("x = 1\n", encoding="utf-8")
+    assert source_state(tmp_path)["dirty"] is True
+    assert source_state(tmp_path / "reports") == {"commit": None, "dirty": None}
+
+
+def test_source_state_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert source_state(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_command_line_and_checksum(tmp_path: Path) -> None:
+    assert command_line(["/usr/bin/python3.11", "-m", "repro.table2"]) == "python -m repro.table2"
+    file = tmp_path / "run.trec"
+    file.write_bytes(b"abc")
+    assert sha256_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

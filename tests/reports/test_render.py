@@ -1,0 +1,133 @@
+"""The page, its twin and the plots."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from reports.model import PUBLISHED_COLUMNS, Report
+from reports.render import render, write_report
+
+
+def tables(page: str) -> list[list[list[str]]]:
+    """Every Markdown table of a page as lines of cells, header and rule included."""
+    found: list[list[list[str]]] = []
+    inside = False
+    for line in page.splitlines():
+        if line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if not inside:
+                found.append([])
+            found[-1].append(cells)
+        inside = line.startswith("|")
+    return found
+
+
+def main_table(report: Report) -> list[dict[str, str]]:
+    header, _, *lines = tables(render(report, "table2"))[0]
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+def test_every_table_is_well_formed(report: Report) -> None:
+    found = tables(render(report, "table2"))
+    assert len(found) >= 9
+    for lines in found:
+        assert len({len(line) for line in lines}) == 1, lines[0]
+        assert all(re.fullmatch(r":?-+:?", cell) for cell in lines[1])
+
+
+def test_measured_and_published_columns_never_mix(report: Report) -> None:
+    lines = main_table(report)
+    assert len(lines) == len(report.rows)
+    for row, line in zip(report.rows, lines, strict=True):
+        ours = [cell for head, cell in line.items() if head.startswith(("toy test, smoke", "Δ"))]
+        theirs = [cell for head, cell in line.items() if head.startswith("paper")]
+        assert len(ours) + len(theirs) + 1 == len(line)
+        published = row.published or {}
+        assert theirs == [
+            f"{published[column]:.1f}" if column in published else "–" for column in PUBLISHED_COLUMNS
+        ]
+        if row.measured is None:
+            assert set(ours) == {"–"}
+            assert "(paper only)" in line["row"]
+        else:
+            means = [cell.split(" ")[0] for cell in ours[: len(report.measures)]]
+            assert means == [f"{row.measured[measure].mean:.4f}" for measure in report.measures]
+            assert "(paper only)" not in line["row"]
+
+
+def test_the_page_warns_against_comparing_the_two(report: Report) -> None:
+    page = render(report, "table2")
+    assert "**The two are not comparable" in page
+    assert page.index("not comparable") < page.index("## What reproduced")
+
+
+def test_the_page_says_what_the_data_says(report: Report) -> None:
+    page = render(report, "table2")
+    assert "1 reproduced; 1 contradicted" in page
+    assert r"BM25 \| default" in page
+    assert "no relevant passage retrieved" in page and "first relevant passage at rank 1" in page
+    assert "Energy could not be read" in page
+    assert "4 min 30 s" in page  # 190 s and 80 s
+    assert "$" not in page and "<b>" not in page
+    assert "<summary>Is &lt;this&gt; a &#36;5 query?</summary>" in page
+
+
+def test_uncommitted_changes_are_said_at_the_top(report: Report) -> None:
+    assert "uncommitted" not in render(report, "table2")
+    report.provenance["implementation"]["source"]["dirty"] = True
+    assert "uncommitted changes" in render(report, "table2").split("| row |")[0]
+
+
+def test_json_twin_round_trips(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    twin = json.loads((tmp_path / "table2.json").read_text(encoding="utf-8"))
+    assert twin == json.loads(json.dumps(report.as_dict()))
+    assert [row["key"] for row in twin["rows"]] == ["bm25", "base", "simlm", "ance"]
+    assert twin["rows"][3]["measured"] is None
+    assert twin["rows"][0]["per_query"] == {"path": "runs/bm25.csv", "sha256": "cd" * 32}
+    assert [claim["verdict"] for claim in twin["claims"]] == ["reproduced", "contradicted"]
+    assert len(twin["losses"]["Retriever1"]) == 899
+
+
+def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) -> None:
+    first = write_report(report, tmp_path / "one")
+    second = write_report(copy.deepcopy(report), tmp_path / "two")
+    assert [path.name for path in first] == [
+        "table2.md",
+        "table2.json",
+        "table2-bars.svg",
+        "table2-losses.svg",
+    ]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(path.name for path in first)
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_images_of_the_page_exist_and_hold_no_dates(report: Report, tmp_path: Path) -> None:
+    page, *_ = write_report(report, tmp_path)
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert len(images) == 2
+    for image in images:
+        text = (tmp_path / image).read_text(encoding="utf-8")
+        assert text.lstrip().startswith("<?xml") and "dc:date" not in text
+
+
+def test_nothing_measured_is_still_a_report(report: Report, tmp_path: Path) -> None:
+    empty = Report(
+        report.title, report.scale, report.collection, [report.row("ance")], report.measures, provenance={}
+    )
+    written = write_report(empty, tmp_path)
+    assert [path.name for path in written] == ["table2.md", "table2.json"]
+    assert "No row was measured" in written[0].read_text(encoding="utf-8")
+
+
+def test_a_value_that_json_does_not_know_leaves_the_old_report(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    report.stages[0].seconds = float("nan")
+    with pytest.raises(ValueError):
+        write_report(report, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
