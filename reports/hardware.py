@@ -21,7 +21,7 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
     """
     info = _tirex_info()
     cpu = {
-        "model": info.get("CPU_MODEL_NAME") or _cpu_model(),
+        "model": info.get("CPU_MODEL_NAME") or cpu_model(),
         "architecture": platform.machine(),
         "operation mode": platform.architecture()[0].replace("bit", "-bit"),
         "number of cores": _cores(),
@@ -101,7 +101,7 @@ def _text(value: Any) -> str:
     return "" if text == "null" else text.strip().strip('"')
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -43,7 +43,7 @@ def contrastive_loss(queries: Tensor, passages: Tensor, temperature: float) -> T
 
 
 def listwise_loss(scores: Tensor) -> Tensor:
-    """Cross-entropy of each query's passages, scores (B, n), against the positive at index 0 (Equation 4)."""
+    """Cross-entropy of each query's passages, scores (B, n), against the positive at index 0 (Section 3.2)."""
     log_probabilities = functional.log_softmax(_full_precision(scores), dim=1)
     return -log_probabilities[:, 0].mean()
 
@@ -63,7 +63,7 @@ def r_drop_listwise_loss(scores_a: Tensor, scores_b: Tensor) -> Tensor:
 
 
 def distillation_loss(student_scores: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(softmax(teacher) || softmax(student)) over each query's group (Equation 5).
+    """KL(softmax(teacher) || softmax(student)) over each query's group (Section 3.2).
 
     student_scores: (B, n), similarities already divided by the temperature. teacher_logits: (B, n), the
     re-ranker's raw logits, as they are. Summed over passages, mean over queries.

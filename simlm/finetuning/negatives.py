@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,12 +38,20 @@ class NegativeLists:
         offsets: int64 (m + 1); list j has positives[offsets[j] : offsets[j + 1]], at least one.
         positives: int64, flat.
         negatives: int64 (m, total), in their final shuffled order.
+        folder: where opened lists are mapped from; None for lists in memory.
     """
 
     queries: Indices
     offsets: Indices
     positives: Indices
     negatives: Indices
+    folder: Path | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A spawned worker maps the files again instead of receiving their content.
+        if self.folder is not None:
+            return NegativeLists.open, (self.folder,)
+        return NegativeLists, (self.queries, self.offsets, self.positives, self.negatives)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -77,7 +85,7 @@ class NegativeLists:
         Two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
         Ranges of lists come in order, so a large collection takes them block by block.
         """
-        block = slice(start, len(self) if stop is None else stop)
+        block = slice(start, len(self) if stop is None else min(stop, len(self)))
         queries, offsets = self.queries[block], np.asarray(self.offsets[block])
         counts = np.asarray(self.offsets[1:][block]) - offsets
         columns = np.unique(np.concatenate([self._window(epoch, seed, n) for epoch in range(epochs)]))
@@ -106,7 +114,8 @@ class NegativeLists:
     @classmethod
     def open(cls, folder: Path) -> "NegativeLists":
         """Memory-map the lists of a folder; UserError when it does not hold any."""
-        return cls(*(open_array(folder / f"{name}.npy", "negative lists") for name in _FILES))
+        arrays = {name: open_array(folder / f"{name}.npy", "negative lists") for name in _FILES}
+        return cls(**arrays, folder=folder)
 
 
 def open_array(path: Path, what: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,17 @@ _FILES = ("query", "passage", "score")
 class TeacherScores:
     """A memory-mapped table of (query, passage) -> raw logit, strictly increasing by (query, passage).
 
-    query, passage: int64 (m); score: float32 (m).
+    query, passage: int64 (m); score: float32 (m); folder: where they are mapped from.
     """
 
     query: Indices
     passage: Indices
     score: npt.NDArray[np.float32]
+    folder: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A spawned worker maps the files again instead of receiving their content.
+        return TeacherScores.open, (self.folder,)
 
     def __len__(self) -> int:
         return len(self.query)
@@ -30,7 +36,8 @@ class TeacherScores:
     @classmethod
     def open(cls, folder: Path) -> "TeacherScores":
         """Map the table that `write_teacher_scores` left in a folder; UserError when there is none."""
-        return cls(*(open_array(folder / f"{name}.npy", "teacher scores") for name in _FILES))
+        arrays = {name: open_array(folder / f"{name}.npy", "teacher scores") for name in _FILES}
+        return cls(**arrays, folder=folder)
 
     def lookup(self, query: int, passages: Indices) -> npt.NDArray[np.float32]:
         """The logits (n) of one query's passages (n), repetitions allowed.

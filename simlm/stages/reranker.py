@@ -72,7 +72,8 @@ class TeacherScoresOf(Stage):
     negatives: Param[RunStage]
     lists: Param[NegativesSettings]
     passages_per_query: Param[int]
-    epochs: Param[int]
+    steps: Param[int]
+    batch_size: Param[int]
     seed: Param[int]
     max_length: Param[int]
 
@@ -84,7 +85,8 @@ class TeacherScoresOf(Stage):
         lists = negative_lists(self.negatives, MINED_SPLIT, self.lists, self.seed)
         score = scorer(self.reranker, self.negatives, MINED_SPLIT, self.max_length)
         starts = range(0, len(lists), LISTS_AT_A_TIME)
-        window = (self.epochs, self.seed, self.passages_per_query)
+        epochs = -(-self.steps // max(1, len(lists) // self.batch_size))
+        window = (epochs, self.seed, self.passages_per_query)
         size = sum(len(lists.drawn(*window, start, start + LISTS_AT_A_TIME)[0]) for start in starts)
 
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

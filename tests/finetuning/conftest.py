@@ -20,8 +20,8 @@ def bert() -> BertModel:
         num_attention_heads=2,
         intermediate_size=24,
         max_position_embeddings=32,
-        attn_implementation="sdpa",
     )
+    config._attn_implementation = "sdpa"
     return BertModel(config)
 
 

@@ -50,7 +50,7 @@ def test_contrastive_loss_equals_a_loop(batch: int, group: int) -> None:
     assert in_float32.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_contrastive_gradient_is_the_losss_own() -> None:
+def test_contrastive_gradient_fits_the_loss() -> None:
     queries, passages = unit(3, 4, seed=3).requires_grad_(), unit(6, 4, seed=4).requires_grad_()
     assert torch.autograd.gradcheck(lambda q, p: contrastive_loss(q, p, 0.2), (queries, passages))
 

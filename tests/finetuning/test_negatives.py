@@ -1,5 +1,6 @@
 """Negative lists and their windows."""
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def test_save_and_open(tmp_path: Path) -> None:
     for name in ("queries", "offsets", "positives", "negatives"):
         assert np.array_equal(getattr(opened, name), getattr(lists, name))
     assert len(opened) == 2
+    for copied in (pickle.loads(pickle.dumps(opened)), pickle.loads(pickle.dumps(lists))):
+        assert np.array_equal(copied.negatives, lists.negatives)
+    assert len(pickle.dumps(opened)) < 1000  # the folder, not the arrays
     with pytest.raises(UserError, match="queries.npy"):
         NegativeLists.open(tmp_path / "none")
 

@@ -1,0 +1,78 @@
+"""Runs a table: plan, stages, report."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from repro.command import Options, TerminalDisplay
+from repro.dryrun import print_plan
+from repro.fill import build_report
+from repro.table import Table
+from simlm.scales import open_scale
+from simlm.stages.driver import run as run_stages
+from simlm.stages.plan import plan
+from simlm.stages.stage import Stage
+
+
+def run_table(table: Table, options: Options) -> None:
+    """Make a table at the chosen scale and write its report below the results folder."""
+    rows = table.chosen(options.rows)
+
+    def build(submit: Any) -> dict[str, Stage]:
+        from repro.cells import Cells
+
+        cells = Cells(open_scale(options.scale), options.seed, submit)
+        return {row.key: row.run(cells) for row in rows}
+
+    if options.dry_run:
+        stages, _ = plan(build, options.results.absolute())
+        print_plan(stages, options.scale)
+        return
+    started = time.perf_counter()
+    _announce()
+    options.results.mkdir(parents=True, exist_ok=True)
+    with TerminalDisplay() as display:
+        stages, runs = run_stages(build, options.results.absolute(), display)
+    from reports.publish import publish
+    from reports.render import write_report
+    from reports.terminal import print_report
+
+    report = build_report(table, rows, runs, stages, options, time.perf_counter() - started)
+    folder = options.results / options.scale
+    if options.seed:
+        folder = folder / f"seed-{options.seed}"
+    written = write_report(report, folder, table.name)
+    print_report(report)
+    print(f"report: {written[0]}")
+    if options.publish:
+        for path in publish(folder, table.name, options.scale):
+            print(f"published: {os.path.relpath(path)}")
+
+
+def _announce() -> None:
+    """Tell the stages' processes what their manifests shall record."""
+    from reports.hardware import cpu_model
+    from reports.provenance import source_state
+
+    state = source_state(Path(__file__).resolve().parents[1])
+    os.environ["SIMLM_COMMIT"] = f"{state.get('commit', 'unknown')}{'+changes' if state.get('dirty') else ''}"
+    os.environ["SIMLM_HARDWARE"] = cpu_model() or "unknown"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    _choose_gpus()
+
+
+def _choose_gpus() -> None:
+    """One slot a GPU: their numbers, for the stages' processes."""
+    from simlm.stages.slots import DEVICE
+
+    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
+        os.environ["SIMLM_GPUS"] = ",".join(numbers)
+
+

@@ -1,0 +1,56 @@
+"""What a table is: rows of runs beside published figures, and the orders that the paper reports."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from repro.cells import Cells
+from repro.published import published
+from reports.assess import Order
+from reports.model import PUBLISHED_COLUMNS
+from simlm.errors import UserError
+from simlm.stages.runs import RunStage
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """A row that is measured: which run it is, and where the paper's figures for it stand."""
+
+    key: str
+    label: str
+    kind: Literal["sparse", "dense", "reranker", "fusion"]
+    run: Callable[[Cells], RunStage]
+    published: dict[str, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test."""
+
+    name: str
+    title: str
+    rows: Sequence[RowSpec]
+    paper_only: Sequence[tuple[str, str, str, dict[str, float]]] = field(default_factory=tuple)
+    """(key, label, kind, published)"""
+    baselines: Sequence[str] = ()
+    orders: Sequence[Order] = ()
+
+    def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
+        """The rows of these keys in the table's order, all for none; UserError for an unknown key."""
+        known = [row.key for row in self.rows]
+        unknown = [key for key in keys if key not in known]
+        if unknown:
+            raise UserError(f"unknown row {unknown[0]!r}: choose from {', '.join(known)}")
+        return [row for row in self.rows if not keys or row.key in keys]
+
+
+def figures(table: str, **where: str) -> dict[str, float]:
+    """The paper's figures of one row, by Table 2's column names; the row is where columns have given values."""
+    frame = published(table)
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    if len(frame) != 1:
+        raise ValueError(f"{len(frame)} rows of {table} have {where}")
+    row = frame.iloc[0]
+    return {name: float(row[name]) for name in PUBLISHED_COLUMNS if name in frame and row[name] == row[name]}

@@ -1,0 +1,175 @@
+"""Groups and their batches, teacher scores, and the scorer of pairs, over a small tokenised collection."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from simlm.data.collections import Collection, Passage, Query
+from simlm.data.inputs import Specials
+from simlm.data.store import TokenisedCollection, tokenise_collection
+from simlm.errors import UserError
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.datasets import (
+    BiEncoderCollator,
+    BiEncoderGroups,
+    Pairs,
+    RerankerCollator,
+    RerankerGroups,
+)
+from simlm.finetuning.negatives import NegativeLists, build_from_lists
+from simlm.finetuning.reranker import Reranker, reranker_from_encoder
+from simlm.finetuning.scoring import PairScorer
+from simlm.finetuning.teacher import TeacherScores, write_teacher_scores
+
+WORDS = ["life", "car", "home", "what", "is", "the", "cost", "of", "cover", "plan", "term", "policy"]
+TITLES = ["", "car", "home plan", "term", "", "life cover"]
+PASSAGES = [Passage(f"p{i}", TITLES[i % 6], " ".join(WORDS[i % 5 : 3 + i % 9])) for i in range(24)]
+QUERIES = [Query("q0", "what is life cover"), Query("q1", "cost of home"), Query("q2", "car policy term")]
+JUDGED = {"q0": {"p1": 1, "p5": 1}, "q2": {"p8": 1}}
+LISTS = {"q0": ["p1", "p2", "p3", "p4"], "q2": ["p9", "p10", "p11", "p3"]}
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> TokenisedCollection:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", *WORDS]
+    tokenizer = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}, do_lower_case=True)
+    rows = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, JUDGED)})
+    return tokenise_collection(rows, tokenizer, tmp_path_factory.mktemp("store") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def lists(collection: TokenisedCollection) -> NegativeLists:
+    queries, passages = collection.queries("train"), collection.passages
+    ids = queries.ids, passages.ids
+    return build_from_lists(LISTS.items(), *ids, collection.qrels("train"), len(passages), depth=3, total=6)
+
+
+def written(row: torch.Tensor, collection: TokenisedCollection) -> str:
+    return str(collection.tokenizer.decode(row[row != collection.tokenizer.pad_token_id]))
+
+
+def passage_text(index: int) -> str:
+    title, text = PASSAGES[index].title, PASSAGES[index].text
+    return " ".join(f"[CLS] {title} [SEP] {text} [SEP]".split())
+
+
+def test_biencoder_batches_are_the_groups_of_the_epoch(
+    collection: TokenisedCollection, lists: NegativeLists
+) -> None:
+    groups = BiEncoderGroups(collection, "train", lists, 3, seed=7, query_length=6, passage_length=20)
+    assert len(groups) == 2
+    collator = BiEncoderCollator(Specials.of(collection.tokenizer))
+    for epoch in (0, 1, 5):
+        groups.set_epoch(epoch)
+        (batch,) = DataLoader(groups, batch_size=2, collate_fn=collator)
+        assert batch.keys() == {"queries", "passages"}
+        queries = [written(row, collection) for row in batch["queries"]["input_ids"]]
+        assert queries == ["[CLS] what is life cover [SEP]", "[CLS] car policy term [SEP]"]
+        drawn = np.concatenate([lists.group(j, epoch, 7, 3) for j in range(2)])
+        passages = [written(row, collection) for row in batch["passages"]["input_ids"]]
+        assert passages == [passage_text(index) for index in drawn.tolist()]
+        assert batch["passages"]["token_type_ids"].max() == 1
+
+
+def test_reranker_batches_join_title_and_text(collection: TokenisedCollection, lists: NegativeLists) -> None:
+    groups = RerankerGroups(collection, "train", lists, 4, seed=7, max_length=30)
+    groups.set_epoch(2)
+    collator = RerankerCollator(Specials.of(collection.tokenizer), keep=2)
+    (batch,) = DataLoader(groups, batch_size=2, collate_fn=collator)
+    assert (batch["group_size"], batch["keep"]) == (4, 2)
+    expected = []
+    for j in range(2):
+        for index in lists.group(j, 2, 7, 4).tolist():
+            title, text = PASSAGES[index].title, PASSAGES[index].text
+            joined = f"{title} : {text}" if title else text
+            expected.append(f"[CLS] {QUERIES[int(lists.queries[j])].text} [SEP] {joined} [SEP]")
+    assert [written(row, collection) for row in batch["inputs"]["input_ids"]] == expected
+
+
+@pytest.fixture
+def encoder() -> BertModel:
+    torch.manual_seed(5)
+    config = BertConfig(vocab_size=18, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    return BertModel(config, add_pooling_layer=False)
+
+
+def test_teacher_scores_reach_the_distilled_student(
+    collection: TokenisedCollection, lists: NegativeLists, encoder: BertModel, tmp_path: Path
+) -> None:
+    reranker = Reranker(reranker_from_encoder(encoder))
+    scorer = PairScorer(reranker, Pairs(collection, "train", 30), batch_tokens=64)
+    query, passage = lists.drawn(2, 7, 3)
+    blocks = ((q, p, scorer(q, p)) for q, p in (lists.drawn(2, 7, 3, j, j + 1) for j in range(2)))
+    teacher = write_teacher_scores(tmp_path / "teacher", len(query), blocks)
+    assert len(teacher) == len(query)
+    groups = BiEncoderGroups(collection, "train", lists, 3, 7, 8, 20, teacher)
+    pairs = RerankerGroups(collection, "train", lists, 3, 7, 30)
+    specials = Specials.of(collection.tokenizer)
+    for epoch in (0, 1):
+        groups.set_epoch(epoch)
+        pairs.set_epoch(epoch)
+        (batch,) = DataLoader(groups, batch_size=2, collate_fn=BiEncoderCollator(specials))
+        (judged,) = DataLoader(pairs, batch_size=2, collate_fn=RerankerCollator(specials, keep=3))
+        expected = reranker.eval().score(judged["inputs"]).view(2, 3)
+        torch.testing.assert_close(batch["teacher_scores"], expected, atol=1e-6, rtol=0)
+        loss = BiEncoder(encoder, 0.1, alpha=0.2, buckets=2)(**batch)["loss"]
+        loss.backward()
+        assert loss.isfinite()
+    groups.set_epoch(2)
+    with pytest.raises(UserError, match="query number 0 and passage number"):
+        groups[0]
+
+
+def test_one_pair_at_a_time_scores_the_same(collection: TokenisedCollection, encoder: BertModel) -> None:
+    reranker = Reranker(reranker_from_encoder(encoder)).train()
+    pairs = Pairs(collection, "train", 30)
+    query, passage = np.repeat([0, 1, 2], 5), np.arange(15)
+    together = PairScorer(reranker, pairs, batch_tokens=10**6)(query, passage)
+    alone = PairScorer(reranker, pairs, batch_tokens=1)(query, passage)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def table(folder: Path, size: int = 4) -> TeacherScores:
+    blocks = [
+        (np.array([1, 1]), np.array([4, 9]), np.array([0.5, -1.0], dtype=np.float32)),
+        (np.array([], dtype=np.int64), np.array([], dtype=np.int64), np.array([], dtype=np.float32)),
+        (np.array([1, 3]), np.array([11, 2]), np.array([2.0, 3.0], dtype=np.float32)),
+    ]
+    return write_teacher_scores(folder, size, blocks)
+
+
+def test_lookup(tmp_path: Path) -> None:
+    teacher = table(tmp_path / "teacher")
+    assert teacher.lookup(1, np.array([11, 4, 9, 4])).tolist() == [2.0, 0.5, -1.0, 0.5]
+    assert teacher.lookup(3, np.array([2])).dtype == np.float32
+    again = pickle.loads(pickle.dumps(teacher))
+    assert again.lookup(3, np.array([2])).tolist() == [3.0]
+    for query, passage in ((1, 5), (1, 12), (3, 4), (2, 2), (0, 4), (9, 1)):
+        with pytest.raises(UserError, match=f"query number {query} and passage number {passage}:"):
+            teacher.lookup(query, np.array([passage]))
+    with pytest.raises(UserError, match="query.npy"):
+        TeacherScores.open(tmp_path / "none")
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_wrong_number_of_scores_is_refused(tmp_path: Path, size: int) -> None:
+    with pytest.raises(ValueError, match="teacher scores"):
+        table(tmp_path / "teacher", size)
+
+
+@pytest.mark.parametrize(
+    ("query", "passage", "score"),
+    [([1, 1], [4, 4], [0, 0]), ([2, 1], [4, 5], [0, 0]), ([1, 2], [4, 5], [0, np.nan])],
+)
+def test_unsorted_repeated_or_broken_scores_are_refused(
+    tmp_path: Path, query: list[int], passage: list[int], score: list[float]
+) -> None:
+    block = (np.array(query), np.array(passage), np.array(score, dtype=np.float32))
+    with pytest.raises(ValueError, match="finite"):
+        write_teacher_scores(tmp_path / "teacher", 2, [block])
