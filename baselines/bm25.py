@@ -20,13 +20,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from ir_measures import RR
-from tqdm import tqdm
 
 from baselines.hits import HitReader
 from baselines.java import java_class, start_jvm
 from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.evaluation.measures import evaluate
+from simlm.progress import Bar
 from simlm.retrieval.runs import write_rankings
 
 __all__ = ["Cost", "Trial", "build_index", "index_bytes", "search_index", "start_jvm", "tune"]
@@ -92,9 +92,7 @@ def build_index(passages: Iterable[PassageLike], folder: Path) -> None:
             ids.abandon()
         ids.close()
         _write_order(partial, count)
-        (partial / MARKER).write_text(
-            json.dumps({"format": KIND, "passages": count}) + "\n", encoding="utf-8"
-        )
+        (partial / MARKER).write_text(json.dumps({"format": KIND, "passages": count}) + "\n", encoding="utf-8")
 
 
 def _index(passages: Iterable[PassageLike], folder: Path, ids: IdTableWriter) -> int:
@@ -109,7 +107,7 @@ def _index(passages: Iterable[PassageLike], folder: Path, ids: IdTableWriter) ->
     writer = java_class(_LUCENE + "index.IndexWriter")(_directory(folder), _sorted_by_id())
     count = 0
     try:
-        for passage in tqdm(passages, unit=" passages", desc="BM25 index", disable=None):
+        for passage in Bar(passages, unit=" passages", desc="BM25 index", disable=None):
             contents.setStringValue(f"{passage.title}\n{passage.text}" if passage.title else passage.text)
             name.setBytesValue(to_bytes(passage.id.encode()))
             place.setLongValue(count)
@@ -170,8 +168,8 @@ def search_index(
 ) -> Cost:
     """Searches the best `k` passages of every query and writes them as a TREC run file.
 
-    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a hit has no line. Streams
-    over the queries, one at a time (pyjnius can't be called from two threads), so the cost per query is its
+    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a hit has
+    no line. Streams over the queries, one at a time (pyjnius can't be called from two threads), so the cost per query is its
     latency. Raises UserError when `folder` holds no index.
     """
     start_jvm()
@@ -202,7 +200,7 @@ class _Searcher:
         self._reader.close()
 
     def rankings(self, queries: Iterable[QueryLike], k: int) -> Iterator[tuple[str, list[str], np.ndarray]]:
-        for query in tqdm(queries, unit=" queries", desc="BM25 search", disable=None):
+        for query in Bar(queries, unit=" queries", desc="BM25 search", disable=None):
             start = time.perf_counter()
             words = self._generator.buildQuery("contents", self._analyzer, query.text)
             documents, scores = self._hits.read(self._searcher.search(words, k))

@@ -43,9 +43,7 @@ def fuse(first: Run, second: Run, weight: float, k: int) -> Run:
     parts = ((first, weight, scaled(first)), (second, 1 - weight, scaled(second)))
     for row in range(len(first.query_ids)):
         filled = [run.indices[row] != PADDING for run, _, _ in parts]
-        named = np.concatenate(
-            [run.indices[row][keep] for (run, _, _), keep in zip(parts, filled, strict=True)]
-        )
+        named = np.concatenate([run.indices[row][keep] for (run, _, _), keep in zip(parts, filled, strict=True)])
         weighted = [share * values[row][keep] for (_, share, values), keep in zip(parts, filled, strict=True)]
         passages, places = np.unique(named, return_inverse=True)
         if not len(passages):

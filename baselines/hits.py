@@ -50,9 +50,7 @@ _STREAM = "java.util.stream.Stream"
 def _as_interface(name: str, handle: Any) -> Any:
     interface = f"java.util.function.{name}"
     wanted = java_class("java.lang.Class").forName(interface)
-    return _cast(
-        interface, java_class("java.lang.invoke.MethodHandleProxies").asInterfaceInstance(wanted, handle)
-    )
+    return _cast(interface, java_class("java.lang.invoke.MethodHandleProxies").asInterfaceInstance(wanted, handle))
 
 
 def _cast(interface: str, value: Any) -> Any:

@@ -83,9 +83,7 @@ def lucene_jar() -> Path:
     package = _package("pyserini")
     jars = sorted(package.glob("resources/jars/anserini-*-fatjar.jar")) if package else []
     if not jars:
-        raise UserError(
-            f"BM25 needs Pyserini's Lucene and found no Pyserini with a jar; install it: {_INSTALL}"
-        )
+        raise UserError(f"BM25 needs Pyserini's Lucene and found no Pyserini with a jar; install it: {_INSTALL}")
     return jars[-1]
 
 

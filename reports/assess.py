@@ -36,9 +36,7 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
     for row in report.rows:
         if row.key in values:
             row.measured = {
-                measure: Estimate(
-                    float(values[row.key][measure].mean()), *resampled.interval((row.key, measure))
-                )
+                measure: Estimate(float(values[row.key][measure].mean()), *resampled.interval((row.key, measure)))
                 for measure in report.measures
             }
     report.comparisons = [
@@ -89,8 +87,7 @@ def _claims(
         claims.append(Claim(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
     corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
     return [
-        replace(claim, comparison=replace(claim.comparison, p_holm=corrected[str(i)]))
-        for i, claim in enumerate(claims)
+        replace(claim, comparison=replace(claim.comparison, p_holm=corrected[str(i)])) for i, claim in enumerate(claims)
     ]
 
 

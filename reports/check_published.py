@@ -32,9 +32,7 @@ def source_of(report: Path) -> str:
     if not re.fullmatch("[0-9a-f]{40}", commit):
         raise UserError(f"{report}: {commit!r} is no commit; publish it again from a git clone")
     if source.get("dirty") is not False:
-        raise UserError(
-            f"{report}: not known to be made from committed code alone; commit it and publish it again"
-        )
+        raise UserError(f"{report}: not known to be made from committed code alone; commit it and publish it again")
     return commit
 
 

@@ -39,9 +39,7 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
     }
     libraries = software_versions(distribution)
     toolkits = [
-        library
-        for library in libraries
-        if library.split("==")[0] in {"pyserini", "faiss-cpu", "faiss-gpu-cu12"}
+        library for library in libraries if library.split("==")[0] in {"pyserini", "faiss-cpu", "faiss-gpu-cu12"}
     ]
     software: dict[str, Any] = {"python": platform.python_version(), "libraries": {"python": libraries}}
     if toolkits:
@@ -131,6 +129,4 @@ def _gpus() -> list[dict[str, Any]]:
     if torch is None or not torch.cuda.is_available():
         return []
     devices = (torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count()))
-    return [
-        {"architecture": device.name, "ram": f"{device.total_memory / _GIB:.1f} GiB"} for device in devices
-    ]
+    return [{"architecture": device.name, "ram": f"{device.total_memory / _GIB:.1f} GiB"} for device in devices]

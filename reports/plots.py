@@ -60,9 +60,7 @@ def bars(report: Report) -> "Figure":
         axes.invert_yaxis()
         axes.set_xlim(0, 1.1 * widest)
         axes.grid(axis="x", color="#dddddd", lw=0.8)
-        axes.set_xlabel(
-            f"{measure} on {report.collection.name} {report.collection.split}, {report.scale} scale"
-        )
+        axes.set_xlabel(f"{measure} on {report.collection.name} {report.collection.split}, {report.scale} scale")
         axes.tick_params(axis="y", length=0)
         kinds = [kind for kind in COLOURS if any(row.kind == kind for row in rows)]
         figure.legend(

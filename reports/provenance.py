@@ -63,8 +63,7 @@ def provenance(
                 "executable": {"cmd": command_line(command)},
                 "source": {"lang": ["python"]} | commit,
             },
-            "method": {"automatic": True, "score ties": "smaller passage index", "seeds": dict(seeds)}
-            | dict(method),
+            "method": {"automatic": True, "score ties": "smaller passage index", "seeds": dict(seeds)} | dict(method),
             "data": dict(data),
             "resources": dict(resources or {}),
         }

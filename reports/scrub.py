@@ -37,9 +37,7 @@ def scrub(value: Any) -> Any:
 def _scrub_text(text: str) -> str:
     for folder in _known_folders():
         # these can hold spaces, after which the pattern alone would stop
-        text = re.sub(
-            re.escape(folder) + r"(?![\w.-])", lambda match: "/" + Path(match[0]).name.split()[-1], text
-        )
+        text = re.sub(re.escape(folder) + r"(?![\w.-])", lambda match: "/" + Path(match[0]).name.split()[-1], text)
     text = _WINDOWS.sub(lambda match: re.split(r"[\\/]", match[0].rstrip("\\/"))[-1], text)
     return _POSIX.sub(lambda match: match[0].rstrip("/").rsplit("/", 1)[-1], text)
 

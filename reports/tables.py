@@ -40,9 +40,7 @@ def _measured(report: Report, row: Row) -> list[str]:
     cells += [number(estimate.mean) for estimate in others]
     for baseline in report.baselines:
         comparison = report.comparison(row.key, baseline, report.measures[0])
-        cells.append(
-            NONE if comparison is None else signed(comparison.difference) + _star(comparison.significant)
-        )
+        cells.append(NONE if comparison is None else signed(comparison.difference) + _star(comparison.significant))
     return cells
 
 
@@ -151,11 +149,7 @@ def total_cost(report: Report) -> str:
     took += f" and at most {size(max(peaks))} of memory." if peaks else "."
     if not energies:
         return f"{took} Energy could not be read on this machine."
-    where = (
-        ""
-        if len(energies) == len(report.stages)
-        else f", counting the {len(energies)} stages that could read it"
-    )
+    where = "" if len(energies) == len(report.stages) else f", counting the {len(energies)} stages that could read it"
     return f"{took} Energy: {sum(energies) / 1000:.1f} kJ{where}."
 
 
@@ -176,8 +170,7 @@ def efficiency(report: Report) -> str:
 def hyperparameters(report: Report) -> str:
     """Settings in force beside the paper's."""
     lines = [
-        [escape(h.name), escape(h.value), escape(h.paper) or NONE, escape(h.chosen)]
-        for h in report.hyperparameters
+        [escape(h.name), escape(h.value), escape(h.paper) or NONE, escape(h.chosen)] for h in report.hyperparameters
     ]
     return table(["setting", "here", "paper", "how chosen"], lines, "llll")
 
@@ -198,9 +191,7 @@ def facts(report: Report) -> str:
     """Counts of the collection; nested names are joined."""
     lines = []
     for name, value in flatten(report.collection.facts):
-        shown = (
-            count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
-        )
+        shown = count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
         lines.append([escape(name), shown])
     return table(["fact", "value"], lines)
 

@@ -142,7 +142,9 @@ class TerminalDisplay:
             share = moment.done / moment.total if moment.total else 0.0
             bar = "━" * round(30 * share)
             count = f"{moment.done}/{moment.total}" if moment.total else ""
-            table.add_row(moment.planned.name, f"[green]{bar}[/][dim]{'━' * (30 - len(bar))}[/]", moment.description, count)
+            table.add_row(
+                moment.planned.name, f"[green]{bar}[/][dim]{'━' * (30 - len(bar))}[/]", moment.description, count
+            )
         return table
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from repro.command import Options
-from repro.hyperparameters import hyperparameters
-from repro.table import RowSpec, Table
 from reports.assess import assess
 from reports.cases import collect_cases, disagreements
 from reports.model import CollectionFacts, FileRef, Report, Row, Trial, Tuning
 from reports.model import Stage as StageFacts
 from reports.provenance import provenance
+from repro.command import Options
+from repro.hyperparameters import hyperparameters
+from repro.table import RowSpec, Table
 from simlm.data.collections import Collection
 from simlm.evaluation.measures import MEASURES
 from simlm.scales import open_scale

@@ -74,5 +74,3 @@ def _choose_gpus() -> None:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
         os.environ["SIMLM_GPUS"] = ",".join(numbers)
-
-

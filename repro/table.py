@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from repro.cells import Cells
-from repro.published import published
 from reports.assess import Order
 from reports.model import PUBLISHED_COLUMNS
+from repro.cells import Cells
+from repro.published import published
 from simlm.errors import UserError
 from simlm.stages.runs import RunStage
 

@@ -3,11 +3,11 @@
 `python -m repro.table2 --help` lists the options.
 """
 
+from reports.assess import Order
 from repro.command import Options, main
 from repro.published import published
 from repro.run import run_table
 from repro.table import RowSpec, Table, figures
-from reports.assess import Order
 
 DESCRIPTION = """Table 2 of SimLM (Wang et al., ACL 2023): measure every row on a collection and write a report.
 

@@ -19,7 +19,7 @@ def follow(report: Report | None) -> None:
     _report[:] = [report] if report else []
 
 
-class Bar(tqdm):  # type: ignore[type-arg]
+class Bar(tqdm):
     """A tqdm bar that is also reported to the stage's follower."""
 
     def update(self, n: float | None = 1) -> bool | None:

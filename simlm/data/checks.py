@@ -38,9 +38,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
     queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split)))
     for query, judged in collection.qrels(split).items():
         if digest(query) not in queries:
-            raise UserError(
-                f"{where}: a qrel names the unknown query {_shown(query)}; remove it or add the query"
-            )
+            raise UserError(f"{where}: a qrel names the unknown query {_shown(query)}; remove it or add the query")
         keys = np.array([digest(passage) for passage in judged], dtype=np.uint64)
         places = np.searchsorted(known, keys)
         for passage, key, place in zip(judged, keys, places.tolist(), strict=True):
@@ -62,9 +60,7 @@ def _checked_ids(where: str, kind: str, rows: Callable[[], Iterable[Row]]) -> "a
     for row in rows() if suspects else ():
         if digest(row.id) in suspects:
             if row.id in seen:
-                raise UserError(
-                    f"{where}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id"
-                )
+                raise UserError(f"{where}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id")
             seen.add(row.id)
     return keys
 
@@ -80,9 +76,7 @@ def _check_row(where: str, kind: str, number: int, row: Passage | Query) -> None
                 f"{where}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
             ) from None
     if len(row.id.split()) != 1 or row.id != row.id.strip():
-        raise UserError(
-            f"{where}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance"
-        )
+        raise UserError(f"{where}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance")
     if isinstance(row, Query) and not row.text.strip():
         raise UserError(f"{where}: query {_shown(row.id)} has no text; remove it or give it one")
 

@@ -28,9 +28,7 @@ def whole_folder(folder: Path, marker: str) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise UserError(
-            f"cannot write {partial}: {error.strerror}; choose a folder that can be written"
-        ) from None
+        raise UserError(f"cannot write {partial}: {error.strerror}; choose a folder that can be written") from None
     try:
         yield partial
     except BaseException:

@@ -150,9 +150,7 @@ def pad(rows: Sequence[Pieces], pad_value: int, multiple_of: int = 8) -> torch.T
     return torch.from_numpy(table)
 
 
-def batch_inputs(
-    encoded: Sequence[Encoded], specials: Specials, multiple_of: int = 8
-) -> dict[str, torch.Tensor]:
+def batch_inputs(encoded: Sequence[Encoded], specials: Specials, multiple_of: int = 8) -> dict[str, torch.Tensor]:
     """A batch for a BERT-like model: input_ids, attention_mask and token_type_ids, each int64 (B, L).
 
     The mask comes from the rows' lengths, not from the ids, so a [PAD] inside a text stays visible.

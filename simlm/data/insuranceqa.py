@@ -151,9 +151,7 @@ def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
     return ir_datasets.Dataset(
         docs,
         Queries(lambda: [row.question for row in labelled()], Question, "en"),
-        Qrels(
-            lambda: (GenericQrel(row.question.query_id, id, 1) for row in labelled() for id in row.relevant)
-        ),
+        Qrels(lambda: (GenericQrel(row.question.query_id, id, 1) for row in labelled() for id in row.relevant)),
         ScoredDocs(
             lambda: (
                 GenericScoredDoc(row.question.query_id, str(id), 0.0)

@@ -16,17 +16,13 @@ def statistics(collection: Collection) -> dict[str, Any]:
     Texts are the same when only case and white space differ; they are compared by 64-bit digests, which takes
     8 bytes a passage.
     """
-    texts = digests_of(
-        f"{_folded(passage.title)}\0{_folded(passage.text)}" for passage in collection.passages()
-    )
+    texts = digests_of(f"{_folded(passage.title)}\0{_folded(passage.text)}" for passage in collection.passages())
     queries: dict[str, list[int]] = {}
     positives: dict[str, set[str]] = {}
     splits: dict[str, Any] = {}
     for split in collection.splits:
         queries[split] = [digest(_folded(query.text)) for query in collection.queries(split)]
-        relevant = [
-            passage for row in collection.qrels(split).values() for passage, grade in row.items() if grade > 0
-        ]
+        relevant = [passage for row in collection.qrels(split).values() for passage, grade in row.items() if grade > 0]
         positives[split] = set(relevant)
         splits[split] = {
             "queries": len(queries[split]),

@@ -30,15 +30,11 @@ class Qrels:
         try:
             query = queries.indices([pair[0] for pair in pairs])
         except KeyError as error:
-            raise UserError(
-                f"a qrel names the unknown query {error}: remove the qrel or add the query"
-            ) from None
+            raise UserError(f"a qrel names the unknown query {error}: remove the qrel or add the query") from None
         try:
             passage = passages.indices([pair[1] for pair in pairs])
         except KeyError as error:
-            raise UserError(
-                f"a qrel names the unknown passage {error}: remove the qrel or add the passage"
-            ) from None
+            raise UserError(f"a qrel names the unknown passage {error}: remove the qrel or add the passage") from None
         return cls(query, passage, np.array([pair[2] for pair in pairs], dtype=np.int64))
 
     def __len__(self) -> int:
@@ -61,6 +57,4 @@ class Qrels:
         try:
             return cls(*(np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS))
         except (OSError, ValueError, EOFError) as error:
-            raise UserError(
-                f"{folder} holds no whole qrels ({error}); tokenise the collection again"
-            ) from None
+            raise UserError(f"{folder} holds no whole qrels ({error}); tokenise the collection again") from None

@@ -105,9 +105,7 @@ class Collection:
         """The hard negatives that come with a split: (query id, passage ids); UserError where none come."""
         dataset = self.dataset(split)
         if not dataset.has_scoreddocs():
-            raise UserError(
-                f"{self.name} has no negatives of its own for {split!r}: mine them with BM25 instead"
-            )
+            raise UserError(f"{self.name} has no negatives of its own for {split!r}: mine them with BM25 instead")
         for query, rows in groupby(dataset.scoreddocs_iter(), key=lambda row: row.query_id):
             yield query, [row.doc_id for row in rows]
 
@@ -135,16 +133,10 @@ def _dataset(
     parts: list[Any] = [
         docs,
         Queries(lambda: [GenericQuery(*query) for query in queries], GenericQuery, None),
-        Qrels(
-            lambda: [
-                GenericQrel(query, id, grade) for query, row in judged.items() for id, grade in row.items()
-            ]
-        ),
+        Qrels(lambda: [GenericQrel(query, id, grade) for query, row in judged.items() for id, grade in row.items()]),
     ]
     if negatives is not None:
         parts.append(
-            ScoredDocs(
-                lambda: [GenericScoredDoc(query, id, 0.0) for query, ids in negatives.items() for id in ids]
-            )
+            ScoredDocs(lambda: [GenericScoredDoc(query, id, 0.0) for query, ids in negatives.items() for id in ids])
         )
     return ir_datasets.Dataset(*parts)

@@ -81,9 +81,7 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
 
     name = str(name_or_folder)
     if isinstance(name_or_folder, Path) and not name_or_folder.is_dir():
-        raise UserError(
-            f"{name} is no folder: give a folder with a tokenizer, or the name of a Hub repository"
-        )
+        raise UserError(f"{name} is no folder: give a folder with a tokenizer, or the name of a Hub repository")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.data.pieces import PieceMaker
 from simlm.errors import UserError
+from simlm.progress import Bar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -41,17 +41,10 @@ class TokenStore:
         self.lengths: npt.NDArray[np.int32] = mapped(folder / "lengths.bin", np.int32)
         self.ids = IdTable(folder)
         parts = 2 if self.has_titles else 1
-        if (
-            not len(self.lengths) == len(self.ids) == meta["rows"]
-            or len(self._bounds) != parts * meta["rows"] + 1
-        ):
-            raise UserError(
-                f"{folder} is damaged: its files disagree in length; delete it and build it again"
-            )
+        if not len(self.lengths) == len(self.ids) == meta["rows"] or len(self._bounds) != parts * meta["rows"] + 1:
+            raise UserError(f"{folder} is damaged: its files disagree in length; delete it and build it again")
         if self._bounds[-1] != len(self._tokens):
-            raise UserError(
-                f"{folder / 'tokens.bin'} is damaged: wrong size; delete {folder} and build it again"
-            )
+            raise UserError(f"{folder / 'tokens.bin'} is damaged: wrong size; delete {folder} and build it again")
 
     @classmethod
     def open(cls, folder: Path) -> "TokenStore":
@@ -59,9 +52,7 @@ class TokenStore:
         try:
             return cls(folder)
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise UserError(
-                f"{folder} is a damaged token store ({error}); delete it and build it again"
-            ) from None
+            raise UserError(f"{folder} is a damaged token store ({error}); delete it and build it again") from None
 
     def __reduce__(self) -> tuple[type["TokenStore"], tuple[Path]]:
         # A spawned worker maps the files again instead of receiving their content.
@@ -104,9 +95,7 @@ class _Writer:
     def append(self, ids: list[str], parts: list[list[int]]) -> None:
         """`parts` holds one list of pieces a row, or two (title, text) a row in turn."""
         sizes = np.fromiter((len(part) for part in parts), dtype=np.int64, count=len(parts))
-        flat = np.fromiter(
-            (piece for part in parts for piece in part), dtype=self.dtype, count=int(sizes.sum())
-        )
+        flat = np.fromiter((piece for part in parts for piece in part), dtype=self.dtype, count=int(sizes.sum()))
         self._tokens.write(flat.tobytes())
         self._bounds.write((self.tokens + np.cumsum(sizes)).tobytes())
         self._lengths.write(sizes.reshape(len(ids), -1).sum(axis=1).astype(np.int32).tobytes())
@@ -146,7 +135,7 @@ def build_token_store(
     with whole_folder(folder, MARKER) as partial:
         writer = _Writer(partial, dtype)
         try:
-            with tqdm(total=total, unit=" rows", desc=f"tokenise {folder.name}", disable=None) as bar:
+            with Bar(total=total, unit=" rows", desc=f"tokenise {folder.name}", disable=None) as bar:
                 for batch in _batches(rows):
                     texts = [part for _, *parts in batch for part in parts[0 if has_titles else 1 :]]
                     writer.append([id for id, _, _ in batch], pieces_of(texts))

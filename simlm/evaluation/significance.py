@@ -52,9 +52,7 @@ class Resampled:
         self._places = {column: place for place, column in enumerate(values.columns)}
         self._means = bootstrap_means(values.to_numpy(dtype=np.float64), resamples, seed)
 
-    def interval(
-        self, column: Hashable, minus: Hashable | None = None, level: float = LEVEL
-    ) -> tuple[float, float]:
+    def interval(self, column: Hashable, minus: Hashable | None = None, level: float = LEVEL) -> tuple[float, float]:
         """Percentile interval (low, high) of a column's mean, or of its mean difference from another."""
         means = self._means[:, self._places[column]]
         if minus is not None:
@@ -67,9 +65,7 @@ def bootstrap_interval(
     values: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[float, float]:
     """Percentile interval (low, high) of the mean of `values` (queries,)."""
-    return Resampled(pd.DataFrame({"mean": np.asarray(values)}), resamples, seed).interval(
-        "mean", level=level
-    )
+    return Resampled(pd.DataFrame({"mean": np.asarray(values)}), resamples, seed).interval("mean", level=level)
 
 
 def side_by_side(rows: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> pd.DataFrame:

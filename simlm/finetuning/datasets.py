@@ -75,9 +75,7 @@ class BiEncoderGroups(Dataset[BiEncoderGroup]):
         return BiEncoderGroup(
             query_input(self.queries.text(query), self.query_length, self.specials),
             [
-                passage_input(
-                    self.passages.title(p), self.passages.text(p), self.passage_length, self.specials
-                )
+                passage_input(self.passages.title(p), self.passages.text(p), self.passage_length, self.specials)
                 for p in group.tolist()
             ],
             None if self.teacher is None else self.teacher.lookup(query, group),

@@ -77,9 +77,7 @@ class NegativeLists:
         group[1:] = self.negatives[j, self._window(epoch, seed, n)]
         return group
 
-    def drawn(
-        self, epochs: int, seed: int, n: int, start: int = 0, stop: int | None = None
-    ) -> tuple[Indices, Indices]:
+    def drawn(self, epochs: int, seed: int, n: int, start: int = 0, stop: int | None = None) -> tuple[Indices, Indices]:
         """The (query, passage) pairs that lists start <= j < stop draw in the first `epochs` epochs.
 
         Two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
@@ -166,8 +164,7 @@ def build_from_lists(
     `build_negative_lists` does, and for an unknown passage.
     """
     rows = (
-        (int(_indices(query_ids, [name], "query")[0]), _indices(passage_ids, row, "passage"))
-        for name, row in lists
+        (int(_indices(query_ids, [name], "query")[0]), _indices(passage_ids, row, "passage")) for name, row in lists
     )
     return _build(rows, qrels, passages, depth, total, seed)
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -23,6 +22,7 @@ from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.errors import UserError
 from simlm.finetuning.reranker import reranker_from_encoder
 from simlm.models.card import model_card
+from simlm.models.load import load_checkpoint
 from simlm.scales.settings import EncoderShape, GeneratorShape
 
 MAX_POSITIONS = 512
@@ -65,14 +65,12 @@ def new_generator(shape: GeneratorShape, tokenizer: Tokenizer, seed: int) -> Ele
 
 def load_encoder(name_or_folder: str | Path, tokenizer: Tokenizer) -> BertForMaskedLM:
     """BERT with its MLM head in float32, from safetensors; UserError when that is not what is there."""
-    model: BertForMaskedLM = _load(BertForMaskedLM, name_or_folder)
+    model: BertForMaskedLM = load_checkpoint(BertForMaskedLM, name_or_folder)
     check_tokenizer_matches(tokenizer, model.config)
     return model
 
 
-def save_model(
-    model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what: str, numbers: dict[str, Any]
-) -> None:
+def save_model(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what: str, numbers: dict[str, Any]) -> None:
     """Save weights as safetensors, with the tokenizer and a card, so that Auto classes load the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
@@ -84,7 +82,7 @@ def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:
     """An encoder without any head, in float32; BERT's pooler, which nothing here uses, is left out."""
     config = _config(folder)
     extra = {"add_pooling_layer": False} if config.model_type == "bert" else {}
-    model: PreTrainedModel = _load(AutoModel, folder, **extra)
+    model: PreTrainedModel = load_checkpoint(AutoModel, folder, **extra)
     check_tokenizer_matches(tokenizer, model.config)
     return model
 
@@ -101,7 +99,7 @@ def load_reranker_start(folder: Path, tokenizer: Tokenizer, dropout: float) -> E
 
 def load_reranker(folder: Path, tokenizer: Tokenizer) -> ElectraForSequenceClassification:
     """A trained re-ranker."""
-    model: ElectraForSequenceClassification = _load(ElectraForSequenceClassification, folder)
+    model: ElectraForSequenceClassification = load_checkpoint(ElectraForSequenceClassification, folder)
     check_tokenizer_matches(tokenizer, model.config)
     return model
 
@@ -111,11 +109,3 @@ def _config(folder: str | Path) -> Any:
         return AutoConfig.from_pretrained(str(folder))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: not a model folder; give a folder or Hub name of one") from error
-
-
-def _load(kind: Any, folder: str | Path, **extra: Any) -> Any:
-    try:
-        return kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True, **extra)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{folder}: not a checkpoint of {kind.__name__} ({reason}); give a folder or Hub name of one") from error

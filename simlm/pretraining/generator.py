@@ -4,29 +4,31 @@ An ELECTRA-style masked language model reads the masked passage; each masked pos
 softmax, which can be the original. No gradient flows through it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import ElectraForMaskedLM
 
-from simlm.errors import UserError
+from simlm.models.load import load_checkpoint
+
+# The largest float32 below 1: a uniform number that rounds to 1 would point behind the last token.
+BELOW_ONE = 1 - 2**-24
 
 
 def load_generator(name_or_folder: str | Path) -> ElectraForMaskedLM:
-    """An ELECTRA generator from the Hub or a local folder, in float32."""
-    try:
-        return ElectraForMaskedLM.from_pretrained(str(name_or_folder), dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"generator {name_or_folder}: not an ELECTRA masked language model ({reason}); give a folder or Hub name of one"
-        ) from error
+    """An ELECTRA generator from the Hub or a local folder, in float32; UserError when that is not what is there."""
+    model: ElectraForMaskedLM = load_checkpoint(ElectraForMaskedLM, name_or_folder)
+    return model
 
 
-def masked_logits(generator: ElectraForMaskedLM, input_ids: Tensor, attention_mask: Tensor, where: Tensor) -> Tensor:
-    """Logits (M, V) at the M positions of ``where`` (B, L), in row-major order; no other position gets any."""
-    hidden = generator.electra(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+def masked_logits(generator: ElectraForMaskedLM, inputs: Mapping[str, Tensor], where: Tensor) -> Tensor:
+    """Logits (M, V) at the M positions of ``where`` (B, L), in row-major order; no other position gets any.
+
+    ``inputs``: ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (B, L).
+    """
+    hidden = generator.electra(**inputs).last_hidden_state
     chosen = hidden[where]  # (M, H)
     logits: Tensor = generator.generator_lm_head(generator.generator_predictions(chosen))
     return logits
@@ -39,10 +41,9 @@ def sample_tokens(logits: Tensor, uniforms: Tensor) -> Tensor:
     """
     weights = torch.exp(logits.float() - logits.float().amax(dim=1, keepdim=True))
     cumulative = weights.cumsum(dim=1)
-    thresholds = uniforms[:, None].to(cumulative) * cumulative[:, -1:]
-    # side="right": the first token whose cumulative weight exceeds the threshold, so a weight of 0 is never drawn.
-    tokens = torch.searchsorted(cumulative, thresholds, right=True).squeeze(1)
-    return tokens.clamp_max(logits.shape[1] - 1)
+    thresholds = uniforms[:, None].to(cumulative).clamp_max(BELOW_ONE) * cumulative[:, -1:]
+    # right=True: the first token whose cumulative weight exceeds the threshold, so a weight of 0 is never drawn.
+    return torch.searchsorted(cumulative, thresholds, right=True).squeeze(1)
 
 
 class Replacer(nn.Module):
@@ -64,10 +65,19 @@ class Replacer(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, masked: Tensor, uniforms: Tensor) -> Tensor:
-        """The passage (B, L) with the positions of ``masked`` (B, L) resampled; ``uniforms`` (M,) in row-major order."""
-        hidden = input_ids.masked_fill(masked, self.mask_token)
-        logits = masked_logits(self.generator, hidden, attention_mask, masked)
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, masked: Tensor, uniforms: Tensor
+    ) -> Tensor:
+        """The passages (B, L) with the positions of ``masked`` (B, L) resampled; ``uniforms`` (M,) in row-major order.
+
+        The generator reads token types too, as in the released implementation.
+        """
+        inputs = {
+            "input_ids": input_ids.masked_fill(masked, self.mask_token),
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+        }
+        logits = masked_logits(self.generator, inputs, masked)
         replaced = input_ids.clone()
         replaced[masked] = sample_tokens(logits, uniforms)
         return replaced

@@ -49,15 +49,19 @@ class WordPieces:
         return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
     def maskable(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """True where a drawn token really is masked: [UNK] uses up budget but is left as it is."""
-        return ids != self.specials.unk
+        """True where a drawn token really is masked: [UNK] uses up budget but is left as it is.
+
+        So is a [MASK] or [PAD] that a text spells out.
+        """
+        return (ids != self.specials.unk) & (ids != self.specials.mask) & (ids != self.specials.pad)
 
 
 def second_rate(encoder_rate: float, decoder_rate: float) -> float:
     """The rate of the decoder's own mask, (p_dec - p_enc) / (1 - p_enc); 0 when both rates are equal."""
     if not 0 < encoder_rate < 1 or not encoder_rate <= decoder_rate <= 1:
         raise UserError(
-            f"mask rates encoder={encoder_rate}, decoder={decoder_rate}: choose 0 < encoder < 1 and encoder <= decoder <= 1"
+            f"mask rates encoder={encoder_rate}, decoder={decoder_rate}: "
+            "choose 0 < encoder < 1 and encoder <= decoder <= 1"
         )
     return (decoder_rate - encoder_rate) / (1 - encoder_rate)
 

@@ -75,4 +75,3 @@ class MaskedLM(Objective):
             output = self.encoder.generator_lm_head
         total = vocabulary_loss(rows, output.weight, output.bias, batch["targets"])
         return {"loss": total / max(1, len(batch["targets"]))}
-

@@ -25,16 +25,15 @@ class BottleneckModel(nn.Module):
         layers = encoder.bert.encoder.layer
         if len(layers) < decoder_layers:
             raise UserError(
-                f"the encoder has {len(layers)} layers, the decoder copies its last {decoder_layers}: use a deeper encoder"
+                f"the encoder has {len(layers)} layers, the decoder copies its last {decoder_layers}: "
+                "use a deeper encoder"
             )
         self.encoder = encoder
         self.decoder = nn.ModuleList(copy.deepcopy(layer) for layer in layers[-decoder_layers:])
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Last hidden states (B, L, H) of the encoder."""
-        output = self.encoder.bert(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-        )
+        output = self.encoder.bert(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         hidden: Tensor = output.last_hidden_state
         return hidden
 
@@ -51,7 +50,10 @@ class BottleneckModel(nn.Module):
         return hidden
 
     def loss(self, hidden: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
-        """Mean cross-entropy against ``targets`` (B, L) over the positions ``counted`` (B, L); the head sees no others."""
+        """Mean cross-entropy against ``targets`` (B, L) over the positions ``counted`` (B, L).
+
+        The head sees no other position.
+        """
         head = self.encoder.cls.predictions
         rows = head.transform(hidden[counted])  # (N, H)
         total = vocabulary_loss(rows, head.decoder.weight, head.decoder.bias, targets[counted])

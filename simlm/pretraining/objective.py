@@ -27,7 +27,7 @@ OBJECTIVES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Example:
-    """One passage: its number in the collection, the epoch it is drawn in, its tokens and token types, both (length,)."""
+    """One passage: its number in the collection, the epoch it is drawn in, its tokens and token types (length,)."""
 
     passage: int
     epoch: int
@@ -54,7 +54,6 @@ class Objective(nn.Module, ABC):
     """
 
     needs_generator: ClassVar[bool]
-    encoder: PreTrainedModel
     collator: Callable[[Sequence[Example]], dict[str, Tensor]]
 
     @classmethod
@@ -63,6 +62,11 @@ class Objective(nn.Module, ABC):
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
     ) -> "Objective":
         """The objective over ``encoder``; ``generator`` is given when ``needs_generator``."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> PreTrainedModel:
+        """The model that is kept."""
 
     @abstractmethod
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Replaced language modelling through a representation bottleneck: SimLM's objective (Section 3.1, Equations 1 and 2)."""
+"""Replaced language modelling through a representation bottleneck: SimLM's objective (Section 3.1, Equations 1, 2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,9 +60,7 @@ class ReplacedLM(Objective):
 
     needs_generator = True
 
-    def __init__(
-        self, model: BottleneckModel, replacer: Replacer, collator: NestedMaskCollator
-    ) -> None:
+    def __init__(self, model: BottleneckModel, replacer: Replacer, collator: NestedMaskCollator) -> None:
         super().__init__()
         self.model = model
         self.replacer = replacer
@@ -73,7 +71,9 @@ class ReplacedLM(Objective):
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
     ) -> "ReplacedLM":
         if not isinstance(encoder, BertForMaskedLM) or generator is None:
-            raise UserError("replaced LM needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each")
+            raise UserError(
+                "replaced LM needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each"
+            )
         if generator.config.vocab_size != encoder.config.vocab_size:
             raise UserError(
                 f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
@@ -83,15 +83,16 @@ class ReplacedLM(Objective):
         return cls(BottleneckModel(encoder), replacer, NestedMaskCollator(pieces, setting))
 
     @property
-    def encoder(self) -> BertForMaskedLM:  # type: ignore[override]
+    def encoder(self) -> BertForMaskedLM:
         return self.model.encoder
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
-        original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
-        encoder_ids = self.replacer(original, attention, batch["encoder_mask"], batch["encoder_uniforms"])
-        decoder_ids = self.replacer(original, attention, batch["decoder_mask"], batch["decoder_uniforms"])
-        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
+        original, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+        counted = batch["counted"]
+        encoder_ids = self.replacer(original, attention, types, batch["encoder_mask"], batch["encoder_uniforms"])
+        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
+        hidden = self.model.encode(encoder_ids, attention, types)
         encoder_loss = self.model.loss(hidden, original, counted)
         decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
         decoder_loss = self.model.loss(decoded, original, counted)

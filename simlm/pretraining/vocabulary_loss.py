@@ -16,9 +16,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int) -> Tensor:
         with_gradient = any(ctx.needs_input_grad[:3])
-        compute = torch.get_autocast_dtype(hidden.device.type) if torch.is_autocast_enabled(
-            hidden.device.type
-        ) else hidden.dtype
+        compute = (
+            torch.get_autocast_dtype(hidden.device.type)
+            if torch.is_autocast_enabled(hidden.device.type)
+            else hidden.dtype
+        )
         matrix = weight.to(compute)
         hidden_gradient = torch.empty_like(hidden) if with_gradient else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if with_gradient else None

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
-from tqdm import tqdm
 
 from simlm.data.folders import read_marker
 from simlm.data.inputs import Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.progress import Bar
 
 MARKER = "embeddings.json"
 KIND = "simlm embeddings 1"
@@ -53,9 +53,7 @@ class Embeddings:
             rows = min(self.shard_size, self._rows - start)
             shard = _complete_shard(_shard_path(self.folder, number), rows)
             if shard is None or shard.shape[1] != self.dim:
-                raise UserError(
-                    f"{_shard_path(self.folder, number)} is missing or damaged: delete it and encode again"
-                )
+                raise UserError(f"{_shard_path(self.folder, number)} is missing or damaged: delete it and encode again")
             yield start, shard
 
     def read(self) -> np.ndarray:
@@ -91,16 +89,14 @@ def encode_texts(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).unlink(missing_ok=True)
     dim = 0
-    with tqdm(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
+    with Bar(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
         for number, start in enumerate(range(0, len(store), shard_size)):
             indices = np.arange(start, min(start + shard_size, len(store)))
             path = _shard_path(folder, number)
             shard = _complete_shard(path, len(indices))
             if shard is None or shard.dtype != dtype:
                 with torch.inference_mode():
-                    batches = _encoded(
-                        encode_batch, store, specials, indices, max_length, batch_tokens, device, bar
-                    )
+                    batches = _encoded(encode_batch, store, specials, indices, max_length, batch_tokens, device, bar)
                     shard = _write_shard(path, batches, len(indices), dtype)
             else:
                 bar.update(len(indices))

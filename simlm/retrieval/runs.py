@@ -50,9 +50,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.indices.ndim != 2 or self.indices.shape != self.scores.shape:
-            raise ValueError(
-                f"indices {self.indices.shape} and scores {self.scores.shape} must be one (Q, k) shape"
-            )
+            raise ValueError(f"indices {self.indices.shape} and scores {self.scores.shape} must be one (Q, k) shape")
         if len(self.query_ids) != len(self.indices):
             raise ValueError(f"{len(self.query_ids)} query ids for {len(self.indices)} rankings")
 
@@ -133,9 +131,7 @@ def _named(run: Run, passage_ids: IdLookup) -> Iterator[tuple[str, list[str], np
         block = slice(start, start + _ROWS_AT_A_TIME)
         indices, scores = rank(run.indices[block], run.scores[block])
         filled = (indices != PADDING).sum(axis=1)
-        for query_id, row, row_scores, count in zip(
-            run.query_ids[block], indices, scores, filled, strict=True
-        ):
+        for query_id, row, row_scores, count in zip(run.query_ids[block], indices, scores, filled, strict=True):
             if not np.isfinite(row_scores[:count]).all():
                 raise ValueError(f"query {query_id} has a passage with an infinite score")
             yield query_id, [passage_ids[index] for index in row[:count].tolist()], row_scores[:count]
@@ -217,9 +213,7 @@ def _read_queries(path: Path) -> Iterator[tuple[str, list[str], list[float], int
             seen.add(line_query)
             query_id, names, scores, first_line, unique = line_query, [], [], number, set()
         if name in unique:
-            raise UserError(
-                f"{path}:{number}: passage {name!r} comes twice for query {query_id!r}; keep one of them"
-            )
+            raise UserError(f"{path}:{number}: passage {name!r} comes twice for query {query_id!r}; keep one of them")
         unique.add(name)
         names.append(name)
         scores.append(score)
@@ -238,9 +232,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, str, float]]:
         try:
             for number, line in enumerate(file, start=1):
                 if not line.endswith("\n"):
-                    raise UserError(
-                        f"{path}:{number}: the file ends inside this line, it was cut short; make it again"
-                    )
+                    raise UserError(f"{path}:{number}: the file ends inside this line, it was cut short; make it again")
                 fields = line.split()
                 score = _parse(fields)
                 if score is None:
@@ -250,9 +242,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, str, float]]:
                     )
                 yield fields[0], fields[2], score
         except UnicodeDecodeError:
-            raise UserError(
-                f"{path}:{number + 1}: invalid UTF-8 at or after this line; make the run again"
-            ) from None
+            raise UserError(f"{path}:{number + 1}: invalid UTF-8 at or after this line; make the run again") from None
 
 
 def _parse(fields: list[str]) -> float | None:

@@ -54,9 +54,7 @@ def search(
             for start in range(0, len(queries), query_block):
                 rows = slice(start, start + query_block)
                 best = _best(on_device[rows] @ transposed, k)  # (q, at most k) each
-                scores[rows], indices[rows] = _merge(
-                    (scores[rows], indices[rows]), (best[0], best[1] + first), k
-                )
+                scores[rows], indices[rows] = _merge((scores[rows], indices[rows]), (best[0], best[1] + first), k)
     return scores.cpu().numpy(), indices.cpu().numpy()
 
 
@@ -103,9 +101,7 @@ def _tiles(embeddings: Embeddings, size: int) -> Iterator[tuple[int, Tensor]]:
 def _finite(vectors: np.ndarray, where: str) -> Tensor:
     tensor = torch.from_numpy(np.array(vectors, dtype=np.float32))
     if not torch.isfinite(tensor).all():
-        raise UserError(
-            f"NaN or infinity in {where}: check the model, delete the embeddings and encode again"
-        )
+        raise UserError(f"NaN or infinity in {where}: check the model, delete the embeddings and encode again")
     return tensor
 
 

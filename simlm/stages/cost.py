@@ -16,6 +16,7 @@ import psutil
 
 BEAT_SECONDS = 2.0
 ATTEMPTS = "attempts"
+COUNTERS = Path("/sys/class/powercap")
 
 
 class Attempt:
@@ -30,6 +31,7 @@ class Attempt:
         self.before = max(0.0, time.time() - psutil.Process().create_time())
         self.stop = threading.Event()
         self.waited = 0.0
+        self.energy = energy_counters()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Attempt":
@@ -48,6 +50,12 @@ class Attempt:
         while not self.stop.wait(BEAT_SECONDS):
             self.write()
 
+    def _joules(self) -> float | None:
+        """What all processors of the machine used since the start, other stages included; None if unknown."""
+        now = energy_counters()
+        spent = [now[name] - before for name, before in self.energy.items() if now.get(name, -1) >= before]
+        return sum(spent) / 1e6 if spent else None
+
     def write(self) -> None:
         """Leave the attempt's figures so far: seconds (without waiting for a slot), cpu_seconds, peak_bytes."""
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -56,10 +64,22 @@ class Attempt:
             "seconds": self.before + time.perf_counter() - self.start - self.waited,
             "cpu_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
             "peak_bytes": max(u.ru_maxrss for u in usage) * 1024,
+            "energy_joules": self._joules(),
         }
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(figures))
         partial.replace(self.path)
+
+
+def energy_counters() -> dict[str, int]:
+    """Microjoules that the processor packages have counted, by counter; {} where they can't be read."""
+    found = {}
+    for path in COUNTERS.glob("intel-rapl:?/energy_uj"):
+        try:
+            found[path.parent.name] = int(path.read_text())
+        except (OSError, ValueError):
+            continue
+    return found
 
 
 def attempts(job: Path) -> list[dict[str, Any]]:

@@ -91,9 +91,7 @@ class RerankerEvaluation(_Evaluation):
     """Top-1 accuracy: the share of queries whose positive scores above all their negatives."""
 
     @classmethod
-    def of(
-        cls, stage: "TrainReranker", collection: TokenisedCollection, device: torch.device
-    ) -> "RerankerEvaluation":
+    def of(cls, stage: "TrainReranker", collection: TokenisedCollection, device: torch.device) -> "RerankerEvaluation":
         settings = stage.settings
         seed = settings.optimisation.seed
         lists = negative_lists(stage.candidates, "valid", settings.negatives, seed)

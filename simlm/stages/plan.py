@@ -73,5 +73,3 @@ def _reason(stage: Planned) -> str | None:
             return f"waits for {name}"
         digests[name] = outputs_digest(manifest)
     return damage(stage.job, digests)
-
-

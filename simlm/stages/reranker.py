@@ -61,7 +61,7 @@ class TrainReranker(EncoderStage):
         )
         figures = numbers_of(self, outcome)
         what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.collection}"
-        save_model(encoder.to("cpu"), collection.tokenizer, self.model, what, figures)
+        save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
 
 

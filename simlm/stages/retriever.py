@@ -81,7 +81,5 @@ class TrainRetriever(EncoderStage):
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
         what = f"retriever fine-tuned on {self.data.collection}"
-        save_model(encoder.to("cpu"), collection.tokenizer, self.model, what, figures)
+        save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
-
-

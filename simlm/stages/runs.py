@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,12 +97,11 @@ class Retrieve(RunStage):
         device = prepare_torch()
         collection = self.data.open()
         specials = Specials.of(collection.tokenizer)
-        encoder = load_body(self.retriever.model, collection.tokenizer).to(device).eval()
-        encode = BiEncoder(encoder, temperature=1.0).encode
+        retriever = BiEncoder(load_body(self.retriever.model, collection.tokenizer), temperature=1.0).to(device).eval()
 
         def in_precision(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                return encode(inputs)
+                return retriever.encode(inputs)
 
         start = time.perf_counter()
         passages = encode_texts(
@@ -127,11 +128,12 @@ class Retrieve(RunStage):
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
             if split != MINED_SPLIT:
-                figures["latency_ms"] = 1000 * _latency(lambda one: search(one, passages, k, device=device), queries)
+                alone = partial(search, embeddings=passages, k=k, device=device)
+                figures["latency_ms"] = 1000 * _latency(alone, queries)
         return figures
 
 
-def _latency(search_one: Any, queries: np.ndarray) -> float:
+def _latency(search_one: Callable[[np.ndarray], object], queries: np.ndarray) -> float:
     """Median seconds to search for one query vector, one after the other."""
     times = []
     for number in range(min(LATENCY_QUERIES, len(queries))):

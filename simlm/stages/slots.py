@@ -29,7 +29,7 @@ def threads_per_stage() -> int:
 
 
 def chosen_device() -> str:
-    """"cpu" or "cuda", from the command line by way of the environment; "auto" takes a GPU where there is one."""
+    """ "cpu" or "cuda", from the command line by way of the environment; "auto" takes a GPU where there is one."""
     import torch
 
     asked = os.environ.get(DEVICE, "auto")

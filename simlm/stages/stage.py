@@ -1,7 +1,8 @@
 """A step of the pipeline: a configuration, the stages it stands on, and a folder named by the hash of both.
 
 Experimaestro gives each stage its folder, its process and its lock. What it does not watch is watched here: a version
-number that counts in the identity (raise it when the code of a stage changes what it makes), and a manifest written last.
+number that counts in the identity (raise it when the code of a stage changes what it makes), and a manifest that is
+written last.
 """
 
 import os
@@ -9,7 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
 
@@ -29,7 +30,8 @@ class Stage(ResumableTask):
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))
 
-    needs_slot: ClassVar[bool] = True
+    if TYPE_CHECKING:
+        __xpm__: Any
 
     @property
     def job(self) -> Path:

@@ -4,7 +4,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import torch
-
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import Specials
@@ -86,7 +85,7 @@ def run_pretraining(
         collection.passages, held_out, Specials.of(collection.tokenizer), settings.max_length, EVALUATION_EPOCH
     )
     figures = numbers_of(stage, outcome) | {"held_out_loss": held_out_loss(objective, unseen, device)}
-    encoder.to("cpu")
+    encoder.cpu()
     return figures
 
 

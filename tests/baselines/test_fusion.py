@@ -26,9 +26,7 @@ def test_fusion_by_hand() -> None:
     got = fuse(FIRST, SECOND, 0.25, 4)
     # query 0: 0 -> .25, 1 -> .125, 2 -> 0 + .75, 3 -> 0; query 1: 5 -> .25 + .75, 4 -> .75
     assert got.indices.tolist() == [[2, 0, 1, 3], [5, 4, -1, -1], [-1, -1, -1, -1]]
-    np.testing.assert_array_equal(
-        got.scores, [[0.75, 0.25, 0.125, 0], [1, 0.75, EMPTY, EMPTY], [EMPTY] * 4]
-    )
+    np.testing.assert_array_equal(got.scores, [[0.75, 0.25, 0.125, 0], [1, 0.75, EMPTY, EMPTY], [EMPTY] * 4])
     assert fuse(FIRST, SECOND, 0.25, 1).indices.tolist() == [[2], [5], [-1]]
 
 

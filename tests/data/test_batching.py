@@ -75,9 +75,7 @@ def test_drop_last_does_not_prefer_long_texts() -> None:
     lengths = np.repeat([1, 100], 50).astype(np.int32)
     dropped = np.zeros(100)
     for epoch in range(200):
-        kept = [
-            i for batch in LengthBucketedSampler(lengths, 40, 5, drop_last=True).batches(epoch) for i in batch
-        ]
+        kept = [i for batch in LengthBucketedSampler(lengths, 40, 5, drop_last=True).batches(epoch) for i in batch]
         dropped[np.setdiff1d(np.arange(100), kept)] += 1
     assert 0.35 < dropped[:50].sum() / dropped.sum() < 0.65
 

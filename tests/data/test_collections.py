@@ -76,9 +76,7 @@ def test_validate_accepts_a_sound_collection() -> None:
         ([], (TRAIN[0], TRAIN[1]), "unknown passage"),
     ],
 )
-def test_validate_names_what_is_wrong(
-    passages: list[Passage], train: tuple[list[Query], Judged], message: str
-) -> None:
+def test_validate_names_what_is_wrong(passages: list[Passage], train: tuple[list[Query], Judged], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         validate(tiny(passages, train))
     assert "\n" not in str(caught.value) and len(caught.value.args) == 1
@@ -93,9 +91,7 @@ def test_validate_names_what_is_wrong(
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), 'tiny: not UTF-8 after passage "p2"'),
     ],
 )
-def test_validate_says_where_a_file_breaks_off(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
-) -> None:
+def test_validate_says_where_a_file_breaks_off(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
     def broken() -> Iterator[Passage]:
         yield from PASSAGES[:2]
         raise error
@@ -151,7 +147,5 @@ def test_fingerprint_sees_every_change() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(
-        UserError, match="unknown collection 'x': choose one of insuranceqa, insuranceqa-smoke"
-    ):
+    with pytest.raises(UserError, match="unknown collection 'x': choose one of insuranceqa, insuranceqa-smoke"):
         open_collection("x")

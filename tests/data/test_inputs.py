@@ -27,9 +27,9 @@ VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP
 TOKENIZER = BertTokenizerFast(vocab=VOCABULARY, do_lower_case=True)
 SPECIALS = Specials.of(TOKENIZER)
 
-texts = st.lists(
-    st.sampled_from(["a", "cats", "sat", "xxx", "on the", "mat.", "unknown", ":"]), max_size=14
-).map(" ".join)
+texts = st.lists(st.sampled_from(["a", "cats", "sat", "xxx", "on the", "mat.", "unknown", ":"]), max_size=14).map(
+    " ".join
+)
 
 
 def pieces(text: str) -> np.ndarray:

@@ -54,8 +54,7 @@ def test_smoke_keeps_its_rule() -> None:
         eligible = [query for query in whole.queries(split) if judged[query.id].keys() & set(passages)]
         assert queries == eligible[:count] and len(queries) == count
         assert collection.qrels(split) == {
-            query.id: {id: grade for id, grade in judged[query.id].items() if id in set(passages)}
-            for query in queries
+            query.id: {id: grade for id, grade in judged[query.id].items() if id in set(passages)} for query in queries
         }
         negatives = [id for _, ids in collection.negatives(split) for id in ids]
         assert negatives and set(negatives) <= set(passages)

@@ -12,9 +12,7 @@ from simlm.data import pieces as pieces_module
 from simlm.data.pieces import PieceMaker
 
 strange = st.text(
-    st.one_of(
-        st.sampled_from(" \t\n\x1c\x85\xa0\u0301\u3000.:#[]aéßİΣ保\U0001f600"), st.characters(codec="utf-8")
-    ),
+    st.one_of(st.sampled_from(" \t\n\x1c\x85\xa0\u0301\u3000.:#[]aéßİΣ保\U0001f600"), st.characters(codec="utf-8")),
     max_size=30,
 )
 
@@ -25,9 +23,7 @@ def expected(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 
 @settings(max_examples=300, deadline=None)
 @given(texts=st.lists(strange, max_size=4), limit=st.integers(1, 40))
-def test_pieces_word_by_word_are_the_tokenizers(
-    tokenizer: BertTokenizerFast, texts: list[str], limit: int
-) -> None:
+def test_pieces_word_by_word_are_the_tokenizers(tokenizer: BertTokenizerFast, texts: list[str], limit: int) -> None:
     maker = PieceMaker(tokenizer, limit)
     for _ in range(2):  # the second time from the cache
         assert maker([*texts, "[MASK] the[SEP]"]) == [

@@ -48,9 +48,7 @@ def test_round_trip(tokenizer: BertTokenizerFast, tmp_path: Path, has_titles: bo
 
 @settings(max_examples=40, deadline=None)
 @given(rows=st.lists(st.tuples(strange, strange), max_size=8), limit=st.integers(1, 20))
-def test_round_trip_of_any_text(
-    tokenizer: BertTokenizerFast, rows: list[tuple[str, str]], limit: int
-) -> None:
+def test_round_trip_of_any_text(tokenizer: BertTokenizerFast, rows: list[tuple[str, str]], limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         named = [(str(number), *row) for number, row in enumerate(rows)]
         store = build_token_store(named, tokenizer, Path(folder) / "s", True, max_pieces=limit)
@@ -171,9 +169,7 @@ JUDGED = {"a": {"p4": 1, "p1": 2, "p2": 0}, "b": {"ü3": 1}}
 
 
 def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
-    collection = Collection.from_rows(
-        "tiny", PASSAGES, {"train": (QUERIES, JUDGED), "test": (QUERIES[:1], {})}
-    )
+    collection = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, JUDGED), "test": (QUERIES[:1], {})})
     made = tokenise_collection(collection, tokenizer, tmp_path / "c")
     for opened in (made, TokenisedCollection.open(tmp_path / "c"), pickle.loads(pickle.dumps(made))):
         assert opened.splits == ("train", "test")

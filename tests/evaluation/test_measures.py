@@ -51,8 +51,7 @@ def test_agrees_with_trec_eval_on_random_runs(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     rankings = {f"{q}": [f"p{i}" for i in generator.permutation(300)[:200]] for q in range(40)}
     qrels = {
-        f"{q}": {f"p{i}": int(generator.integers(0, 4)) for i in generator.permutation(300)[:30]}
-        for q in range(42)
+        f"{q}": {f"p{i}": int(generator.integers(0, 4)) for i in generator.permutation(300)[:30]} for q in range(42)
     }
     path = write(tmp_path / "run.trec", rankings)
     values = evaluate(path, qrels)
@@ -69,15 +68,12 @@ def test_agrees_with_trec_eval_on_random_runs(tmp_path: Path) -> None:
     assert (values.loc[["40", "41"]] == 0).all().all()
 
 
-@pytest.mark.parametrize(
-    "measure", [nDCG, AP, nDCG(judged_only=True) @ 5, R(rel=2) @ 20, RR(rel=2) @ 7, P @ 5]
-)
+@pytest.mark.parametrize("measure", [nDCG, AP, nDCG(judged_only=True) @ 5, R(rel=2) @ 20, RR(rel=2) @ 7, P @ 5])
 def test_leaving_out_what_does_not_count_changes_no_value(tmp_path: Path, measure: Measure) -> None:
     generator = np.random.default_rng(4)
     rankings = {f"q{q}": [f"p{i}" for i in generator.permutation(80)[:60]] for q in range(10)}
     qrels = {
-        f"q{q}": {f"p{i}": int(generator.integers(0, 4)) for i in generator.permutation(80)[:20]}
-        for q in range(10)
+        f"q{q}": {f"p{i}": int(generator.integers(0, 4)) for i in generator.permutation(80)[:20]} for q in range(10)
     }
     path = write(tmp_path / "run.trec", rankings)
     whole = ir_measures.iter_calc([measure], qrels, ir_measures.read_trec_run(str(path)))

@@ -168,6 +168,4 @@ def test_reciprocal_ranks_by_hand() -> None:
 
 
 def test_a_constant_encoder_ranks_by_row() -> None:
-    assert reciprocal_ranks(torch.ones(3, 2), torch.ones(6, 2), 2).tolist() == pytest.approx(
-        [1, 1 / 3, 1 / 5]
-    )
+    assert reciprocal_ranks(torch.ones(3, 2), torch.ones(6, 2), 2).tolist() == pytest.approx([1, 1 / 3, 1 / 5])

@@ -58,9 +58,7 @@ def passage_text(index: int) -> str:
     return " ".join(f"[CLS] {title} [SEP] {text} [SEP]".split())
 
 
-def test_biencoder_batches_are_the_groups_of_the_epoch(
-    collection: TokenisedCollection, lists: NegativeLists
-) -> None:
+def test_biencoder_batches_are_the_groups_of_the_epoch(collection: TokenisedCollection, lists: NegativeLists) -> None:
     groups = BiEncoderGroups(collection, "train", lists, 3, seed=7, query_length=6, passage_length=20)
     assert len(groups) == 2
     collator = BiEncoderCollator(Specials.of(collection.tokenizer))

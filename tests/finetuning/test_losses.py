@@ -99,9 +99,7 @@ def test_r_drop_of_equal_passes_is_the_listwise_loss() -> None:
 def test_distillation_equals_a_loop() -> None:
     student, teacher = scores(4, 5, seed=3), scores(4, 5, seed=4)
     rows = zip(student.tolist(), teacher.tolist(), strict=True)
-    expected = (
-        sum(kl(log_softmax(row_teacher), log_softmax(row_student)) for row_student, row_teacher in rows) / 4
-    )
+    expected = sum(kl(log_softmax(row_teacher), log_softmax(row_student)) for row_student, row_teacher in rows) / 4
     assert distillation_loss(student, teacher).item() == pytest.approx(expected, abs=1e-12)
     assert torch.autograd.gradcheck(lambda table: distillation_loss(table, teacher), student.requires_grad_())
 

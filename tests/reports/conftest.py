@@ -25,9 +25,7 @@ MEASURES = ["RR@10", "R@50", "R@1000", "nDCG@10"]
 def per_query(mean: float, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     values = np.clip(generator.normal(mean, 0.15, (60, 4)), 0, 1)
-    return pd.DataFrame(
-        values, columns=MEASURES, index=pd.Index([f"q{i}" for i in range(60)], name="query_id")
-    )
+    return pd.DataFrame(values, columns=MEASURES, index=pd.Index([f"q{i}" for i in range(60)], name="query_id"))
 
 
 @pytest.fixture

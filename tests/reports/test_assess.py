@@ -11,9 +11,7 @@ from simlm.evaluation.significance import bootstrap_interval, compare, paired_te
 def test_estimates_are_means_with_their_intervals(report: Report, values: dict[str, pd.DataFrame]) -> None:
     estimate = (report.row("simlm").measured or {})["R@50"]
     assert estimate.mean == pytest.approx(values["simlm"]["R@50"].mean())
-    assert (estimate.low, estimate.high) == pytest.approx(
-        bootstrap_interval(values["simlm"]["R@50"].to_numpy())
-    )
+    assert (estimate.low, estimate.high) == pytest.approx(bootstrap_interval(values["simlm"]["R@50"].to_numpy()))
     assert report.row("ance").measured is None
 
 

@@ -46,9 +46,7 @@ def test_measured_and_published_columns_never_mix(report: Report) -> None:
         theirs = [cell for head, cell in line.items() if head.startswith("paper")]
         assert len(ours) + len(theirs) + 1 == len(line)
         published = row.published or {}
-        assert theirs == [
-            f"{published[column]:.1f}" if column in published else "–" for column in PUBLISHED_COLUMNS
-        ]
+        assert theirs == [f"{published[column]:.1f}" if column in published else "–" for column in PUBLISHED_COLUMNS]
         if row.measured is None:
             assert set(ours) == {"–"}
             assert "(paper only)" in line["row"]
@@ -116,9 +114,7 @@ def test_images_of_the_page_exist_and_hold_no_dates(report: Report, tmp_path: Pa
 
 
 def test_nothing_measured_is_still_a_report(report: Report, tmp_path: Path) -> None:
-    empty = Report(
-        report.title, report.scale, report.collection, [report.row("ance")], report.measures, provenance={}
-    )
+    empty = Report(report.title, report.scale, report.collection, [report.row("ance")], report.measures, provenance={})
     written = write_report(empty, tmp_path)
     assert [path.name for path in written] == ["table2.md", "table2.json"]
     assert "No row was measured" in written[0].read_text(encoding="utf-8")

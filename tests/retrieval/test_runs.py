@@ -52,9 +52,7 @@ def test_strictly_decreasing_counts_both_zeros_as_one() -> None:
 
 @given(
     st.lists(
-        st.dictionaries(
-            st.integers(0, 19), floats | st.sampled_from([0.0, -0.0, 1.0, 1.0 + 2**-23]), max_size=12
-        ),
+        st.dictionaries(st.integers(0, 19), floats | st.sampled_from([0.0, -0.0, 1.0, 1.0 + 2**-23]), max_size=12),
         min_size=1,
         max_size=4,
     )
