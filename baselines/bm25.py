@@ -168,9 +168,9 @@ def search_index(
 ) -> Cost:
     """Searches the best `k` passages of every query and writes them as a TREC run file.
 
-    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a hit has
-    no line. Streams over the queries, one at a time (pyjnius can't be called from two threads), so the cost per query is its
-    latency. Raises UserError when `folder` holds no index.
+    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a
+    hit has no line. Streams over the queries, one at a time (pyjnius can't be called from two threads), so the
+    cost per query is its latency. Raises UserError when `folder` holds no index.
     """
     start_jvm()
     searcher = _Searcher(folder, k1, b)

@@ -7,7 +7,8 @@ from simlm.scales.settings import Optimisation, RetrieverSettings
 
 SIZE = "the scale's: made to fit its time"
 PAPER = "the paper's"
-TRIED = "on valid, from the trials below, the same for every row"
+TRIED = "on valid, a few trials of SimLM's Retriever1; the same for every row"
+WEAK = "above the paper's: a re-ranker trained this briefly is a weak teacher; the same for every row"
 
 
 def hyperparameters(scale: Scale) -> list[HyperParameter]:
@@ -29,7 +30,7 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
     ]
     rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict())
     rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict())
-    rows.append(_row("distillation: alpha", scale.alpha, thirteen.loc["alpha", "retriever_distill"], PAPER))
+    rows.append(_row("distillation: alpha", scale.alpha, thirteen.loc["alpha", "retriever_distill"], WEAK))
     paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
     rows += _optimisation("re-ranker", ranker.optimisation, paper)
     rows += [

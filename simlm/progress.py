@@ -1,37 +1,45 @@
 """Progress bars that somebody else can follow.
 
-A stage runs in a process of its own, so its bars are not on the user's terminal; it sets ``report`` and the driver
-shows what it is told.
+A stage runs in a process of its own, so its bars are not on the user's terminal; it sets ``follow`` and the driver shows
+what it is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
 Report = Callable[[str, int, int | None], None]
 
-_report: list[Report] = []
+_reports: list[Report] = []
 
 
 def follow(report: Report | None) -> None:
     """From now on every bar of this process also calls ``report(description, done, total)``; None stops that."""
-    _report[:] = [report] if report else []
+    _reports[:] = [report] if report else []
 
 
 class Bar(tqdm):
-    """A tqdm bar that is also reported to the stage's follower."""
+    """A tqdm bar, shown on a terminal only, that is also reported to the process's follower."""
+
+    def __init__(self, iterable: Any = None, desc: str = "", total: int | None = None, **rest: Any) -> None:
+        if total is None and hasattr(iterable, "__len__"):
+            total = len(iterable)
+        self.followed = (desc, total)
+        self.done = rest.get("initial", 0)
+        super().__init__(iterable, desc=desc, total=total, **{"disable": None} | rest)
 
     def update(self, n: float | None = 1) -> bool | None:
+        self._tell(int(n or 0))
         shown: bool | None = super().update(n)
-        self._tell()
         return shown
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         for item in super().__iter__():
             yield item
-            self._tell()
+            self._tell(1)
 
-    def _tell(self) -> None:
-        if _report:
-            _report[0](self.desc.removesuffix(": ") if self.desc else "", int(self.n), self.total)
+    def _tell(self, more: int) -> None:
+        self.done += more
+        for report in _reports:
+            report(self.followed[0], self.done, self.followed[1])

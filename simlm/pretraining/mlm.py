@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
@@ -25,12 +27,12 @@ class MaskCollator:
     setting: Setting
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        masks = []
+        masks: list[NDArray[np.int8]] = []
         for example in examples:
             rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
             words = self.pieces.words(example.ids)
             drawn = draw_words(words, len(example.ids), self.setting.encoder_rate, rng)
-            masks.append(drawn & self.pieces.maskable(example.ids))
+            masks.append((drawn & self.pieces.maskable(example.ids)).astype(np.int8))
         batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
         masked = pad(masks, 0).bool()
         targets = batch["input_ids"][masked]
@@ -46,9 +48,9 @@ class MaskedLM(Objective):
 
     needs_generator = False
 
-    def __init__(self, encoder: BertForMaskedLM | ElectraForMaskedLM, collator: MaskCollator) -> None:
+    def __init__(self, model: BertForMaskedLM | ElectraForMaskedLM, collator: MaskCollator) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.model = model
         self.collator = collator
 
     @classmethod
@@ -59,19 +61,20 @@ class MaskedLM(Objective):
             raise UserError(f"MLM needs a BERT or ELECTRA masked language model, not {type(encoder).__name__}")
         return cls(encoder, MaskCollator(pieces, setting))
 
+    @property
+    def encoder(self) -> BertForMaskedLM | ElectraForMaskedLM:
+        return self.model
+
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss"}; the batch is ``MaskCollator``'s."""
-        body = self.encoder.base_model
-        hidden = body(
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-            token_type_ids=batch["token_type_ids"],
-        ).last_hidden_state[batch["masked"]]  # (M, H)
-        if isinstance(self.encoder, BertForMaskedLM):
-            rows = self.encoder.cls.predictions.transform(hidden)
-            output = self.encoder.cls.predictions.decoder
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        if isinstance(self.model, BertForMaskedLM):
+            hidden = self.model.bert(**inputs).last_hidden_state[batch["masked"]]  # (M, H)
+            rows = self.model.cls.predictions.transform(hidden)
+            weight, bias = self.model.cls.predictions.decoder.weight, self.model.cls.predictions.decoder.bias
         else:
-            rows = self.encoder.generator_predictions(hidden)
-            output = self.encoder.generator_lm_head
-        total = vocabulary_loss(rows, output.weight, output.bias, batch["targets"])
+            hidden = self.model.electra(**inputs).last_hidden_state[batch["masked"]]  # (M, H)
+            rows = self.model.generator_predictions(hidden)  # (M, E), as wide as the embeddings
+            weight, bias = self.model.generator_lm_head.weight, self.model.generator_lm_head.bias
+        total = vocabulary_loss(rows, weight, bias, batch["targets"])
         return {"loss": total / max(1, len(batch["targets"]))}

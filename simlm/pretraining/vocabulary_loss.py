@@ -8,29 +8,31 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CHUNK = 512
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int) -> Tensor:
-        with_gradient = any(ctx.needs_input_grad[:3])
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int, with_gradient: bool
+    ) -> Tensor:
         compute = (
             torch.get_autocast_dtype(hidden.device.type)
             if torch.is_autocast_enabled(hidden.device.type)
             else hidden.dtype
         )
         matrix = weight.to(compute)
+        exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        total = torch.zeros((), dtype=exact, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if with_gradient else None
-        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if with_gradient else None
-        bias_gradient = torch.zeros_like(bias, dtype=torch.float32) if with_gradient else None
-        total = torch.zeros((), dtype=torch.float64 if hidden.dtype == torch.float64 else torch.float32)
-        total = total.to(hidden.device)
+        weight_gradient = torch.zeros_like(weight, dtype=exact) if with_gradient else None
+        bias_gradient = torch.zeros_like(bias, dtype=exact) if with_gradient else None
         for start in range(0, len(hidden), chunk):
             rows = hidden[start : start + chunk].to(compute)  # (c, H)
             labels = targets[start : start + chunk, None]  # (c, 1)
-            logits = torch.addmm(bias.to(compute), rows, matrix.t()).to(total.dtype)  # (c, V)
+            logits = torch.addmm(bias.to(compute), rows, matrix.t()).to(exact)  # (c, V)
             logits.sub_(logits.amax(dim=1, keepdim=True))
             chosen = logits.gather(1, labels)
             logits.exp_()
@@ -50,11 +52,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
         (scale,) = outputs
         hidden, weight, bias = ctx.saved_tensors
         weight_dtype, bias_dtype = ctx.dtypes
-        return hidden * scale, (weight * scale).to(weight_dtype), (bias * scale).to(bias_dtype), None, None
+        return hidden * scale, (weight * scale).to(weight_dtype), (bias * scale).to(bias_dtype), None, None, None
 
 
 def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:
@@ -63,5 +66,7 @@ def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
     ``hidden`` (N, H), ``weight`` (V, H), ``bias`` (V,), ``targets`` (N,) of int64; a scalar in float32 (float64 for
     float64 inputs). At most ``chunk`` x V logits are held. First-order gradients only.
     """
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, bias, targets, chunk)
+    # Inside a Function nobody can tell whether the caller wants a gradient: under no_grad it would be taken in vain.
+    with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (hidden, weight, bias))
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, bias, targets, chunk, with_gradient)
     return loss

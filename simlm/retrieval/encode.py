@@ -135,7 +135,7 @@ def _encoded(
     max_length: int,
     batch_tokens: int,
     device: torch.device | str,
-    bar: tqdm,
+    bar: Bar,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions inside a shard and their vectors (B, d), batch by batch."""
     special_tokens = 3 if store.has_titles else 2

@@ -23,13 +23,13 @@ def mini() -> Scale:
         return PretrainingSettings.C(
             optimisation=Optimisation.C(
                 learning_rate=learning_rate,
-                batch_size=64,
+                batch_size=32,
                 steps=steps,
                 warmup_steps=steps // 10,
                 schedule="linear",
                 seed=seed,
             ),
-            max_length=80,
+            max_length=64,
             encoder_rate=0.3,
             decoder_rate=0.3,
             generator_dropout=False,
@@ -40,7 +40,7 @@ def mini() -> Scale:
         return RetrieverSettings.C(
             optimisation=Optimisation.C(
                 learning_rate=1e-3,
-                batch_size=64,
+                batch_size=32,
                 steps=steps,
                 warmup_steps=steps // 10,
                 schedule="linear",
@@ -49,7 +49,7 @@ def mini() -> Scale:
             passages_per_query=passages,
             temperature=0.05,
             query_length=32,
-            passage_length=80,
+            passage_length=64,
             negatives=NegativesSettings.C(depth=200, total=210),
             evaluations=evaluations,
             evaluation_queries=256,
@@ -58,32 +58,32 @@ def mini() -> Scale:
     return Scale(
         name="mini",
         collection="insuranceqa",
-        vocabulary=4096,
+        vocabulary=2048,
         encoder=EncoderShape.C(layers=3, hidden=128, heads=2, intermediate=512, dropout=0.0),
         generator=GeneratorShape.C(layers=2, hidden=64, heads=2, intermediate=256),
         base=mlm(400, 1e-3, 45678),
-        generator_training=mlm(400, 2e-3, 45679),
+        generator_training=mlm(500, 2e-3, 45679),
         pretraining=PretrainingSettings.C(
             optimisation=Optimisation.C(
-                learning_rate=1e-3, batch_size=64, steps=600, warmup_steps=60, schedule="linear", seed=45678
+                learning_rate=1e-3, batch_size=32, steps=1000, warmup_steps=100, schedule="linear", seed=45678
             ),
-            max_length=80,
+            max_length=64,
             encoder_rate=0.3,
             decoder_rate=0.5,
             generator_dropout=False,
             held_out=256,
         ),
-        retriever=retriever(200, 1234, 2, 0),
-        distillation=retriever(200, 123, 4, 2),
-        alpha=0.2,
+        retriever=retriever(400, 1234, 2, 0),
+        distillation=retriever(400, 123, 3, 2),
+        alpha=2.0,
         reranker_start="simlm",
         reranker=RerankerSettings.C(
             optimisation=Optimisation.C(
-                learning_rate=1e-3, batch_size=32, steps=200, warmup_steps=20, schedule="linear", seed=987
+                learning_rate=5e-4, batch_size=16, steps=120, warmup_steps=12, schedule="linear", seed=987
             ),
             passages_per_query=8,
             kept_passages=4,
-            max_length=96,
+            max_length=80,
             dropout=0.1,
             negatives=NegativesSettings.C(depth=200, total=210),
             evaluations=2,
@@ -91,6 +91,6 @@ def mini() -> Scale:
             rerank_depth=20,
         ),
         search=SearchSettings.C(evaluation_depth=1000, mining_depth=200),
-        bm25_grid=tuple((k1, b) for k1 in (0.6, 0.9, 1.2, 1.6) for b in (0.2, 0.4, 0.6, 0.8)),
+        bm25_grid=tuple((k1, b) for k1 in (0.6, 0.9, 1.2) for b in (0.4, 0.6, 0.8)),
         fusion_grid=tuple(round(0.05 * i, 2) for i in range(21)),
     )

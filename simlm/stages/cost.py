@@ -31,6 +31,8 @@ class Attempt:
         self.before = max(0.0, time.time() - psutil.Process().create_time())
         self.stop = threading.Event()
         self.waited = 0.0
+        self.waiting_since: float | None = None
+        self.writing = threading.Lock()  # the beat and the stage itself write
         self.energy = energy_counters()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -46,6 +48,16 @@ class Attempt:
         self.thread.join()
         self.write()
 
+    def wait(self) -> None:
+        """From now on time does not count."""
+        self.waiting_since = time.perf_counter()
+
+    def go_on(self) -> None:
+        """Time counts again."""
+        if self.waiting_since is not None:
+            self.waited += time.perf_counter() - self.waiting_since
+        self.waiting_since = None
+
     def _beat(self) -> None:
         while not self.stop.wait(BEAT_SECONDS):
             self.write()
@@ -58,17 +70,20 @@ class Attempt:
 
     def write(self) -> None:
         """Leave the attempt's figures so far: seconds (without waiting for a slot), cpu_seconds, peak_bytes."""
+        now = time.perf_counter()
+        waiting = 0.0 if (since := self.waiting_since) is None else now - since
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         figures = {
             "started": int(self.path.name.split("-")[0]) / 1e9,
-            "seconds": self.before + time.perf_counter() - self.start - self.waited,
+            "seconds": self.before + now - self.start - self.waited - waiting,
             "cpu_seconds": sum(u.ru_utime + u.ru_stime for u in usage),
             "peak_bytes": max(u.ru_maxrss for u in usage) * 1024,
             "energy_joules": self._joules(),
         }
         partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(figures))
-        partial.replace(self.path)
+        with self.writing:
+            partial.write_text(json.dumps(figures))
+            partial.replace(self.path)
 
 
 def energy_counters() -> dict[str, int]:

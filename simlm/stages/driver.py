@@ -1,5 +1,6 @@
 """Runs what a plan lacks: one process that starts the stages' processes, shows them, and waits."""
 
+import asyncio
 import json
 import logging
 import os
@@ -16,12 +17,12 @@ from experimaestro import experiment
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.stages.plan import EXPERIMENT, Build, Planned, plan
-from simlm.stages.slots import threads_per_stage
+from simlm.stages.plan import Build, Planned, plan
+from simlm.stages.slots import cores
 from simlm.stages.stage import MISTAKE, PROGRESS, Stage
 
-ROUNDS = 5
 POLL_SECONDS = 0.25
+LET_GO_SECONDS = 5.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,50 +55,89 @@ def run(build: Build, results: Path, display: Display) -> tuple[list[Planned], A
     other failure; stages already running are then stopped, and go on from their last checkpoint in the next run.
     """
     with _only_run(results, display):
-        for _ in range(ROUNDS):
+        ran: Planned | None = None
+        while True:
             stages, result = plan(build, results)
-            if all(stage.valid for stage in stages):
+            for stage in stages:
+                _prepare(stage, display)
+            lacking = next((stage for stage in stages if not stage.valid), None)
+            if lacking is None:
                 return stages, result
-            _clear(stages, display)
+            # What it stands on is valid, so a round makes it valid too. What stands on it is judged by the next one.
+            if ran is not None and ran.job == lacking.job:
+                raise StageFailed(f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}")
+            ran = lacking
             _run_once(build, results, stages, display)
-    lacking = next(stage for stage in stages if not stage.valid)
-    raise StageFailed(f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}")
 
 
-def _clear(stages: list[Planned], display: Display) -> None:
-    """Remove finished stages that do not verify, so that they are made again; say why."""
-    for stage in stages:
-        if not stage.valid and stage.was_finished:
-            display.say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
-            shutil.rmtree(stage.job)
+def _prepare(stage: Planned, display: Display) -> None:
+    """Make experimaestro, which knows no manifests, see a stage as the plan does."""
+    if stage.valid:
+        if not stage.was_finished:  # its process was killed right after it had written the manifest
+            stage.marker(".done").touch()
+            shutil.rmtree(stage.job / "work", ignore_errors=True)
+    elif stage.was_finished and not stage.waits:
+        display.say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
+        shutil.rmtree(stage.job)
+    elif not stage.was_finished and process_of(stage) is None:
+        # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
+        stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
+        for path in (*stale, stage.job / MISTAKE):
+            path.unlink(missing_ok=True)
+
+
+def process_of(stage: Planned) -> psutil.Process | None:
+    """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
+    try:
+        process = psutil.Process(json.loads(stage.marker(".pid").read_text())["pid"])
+        return process if str(stage.marker(".py")) in process.cmdline() else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
 
 
 def _run_once(build: Build, results: Path, stages: list[Planned], display: Display) -> None:
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
     submitted: dict[Path, Any] = {}
-    todo = {stage.job for stage in stages if not stage.valid}
+    todo = [stage for stage in stages if not stage.valid]
 
     def submit(stage: Stage, name: str) -> None:
         stage.submit()
         submitted[Path(stage.__xpm__.job.path)] = stage.__xpm__.job
 
-    with experiment(results, "run", **EXPERIMENT) as current:
-        for name, value in _environment().items():
-            current.setenv(name, value)
+    def moments() -> list[Moment]:
+        return [_moment(stage, submitted[stage.job]) for stage in todo]
+
+    with (
+        _environment(),
+        experiment(results, "run", no_environmental_impact=True, register_signals=False) as current,
+    ):
+        scheduler = current.scheduler
+        scheduler.jobs.clear()  # those of an earlier round, which it would not run again
         try:
             build(submit)
             while True:
-                moments = [_moment(stage, submitted[stage.job]) for stage in stages if stage.job in todo]
-                display.show(moments)
-                for moment in moments:
-                    if moment.state == "failed":
-                        raise _failure(moment.planned)
-                if all(moment.state == "done" for moment in moments):
-                    return
+                now = moments()
+                display.show(now)
+                if any(moment.state == "failed" for moment in now):
+                    # What stands on a failed stage fails too, maybe while the moments were taken: look for the first.
+                    raise _failure(next(moment.planned for moment in moments() if moment.state == "failed"))
+                if all(moment.state == "done" for moment in now):
+                    break
                 time.sleep(POLL_SECONDS)
         except BaseException:
-            _stop_children()
+            asyncio.run_coroutine_threadsafe(_let_go(cancel=True), scheduler.loop).result()
+            _stop(todo)
             raise
+    asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
+
+
+async def _let_go(cancel: bool) -> None:
+    """Wait until experimaestro does nothing any more; with ``cancel`` it starts no more stages and watches none."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks if cancel else ():
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LET_GO_SECONDS)
 
 
 def _moment(planned: Planned, job: Any) -> Moment:
@@ -117,21 +157,22 @@ def _failure(planned: Planned) -> Exception:
     mistake = planned.job / MISTAKE
     if mistake.is_file():
         return UserError(mistake.read_text(encoding="utf-8"))
-    log = next(iter(planned.job.glob("*.err")), planned.job)
+    log = planned.marker(".err")
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
     said = [line for line in lines if not line.startswith(("INFO:", "WARNING:", "ERROR:"))]
     return StageFailed(f"{planned.name} failed: {said[-1] if said else 'its process was killed'} (see {log})")
 
 
-def _stop_children() -> None:
-    """End the stages' processes; whatever they had checkpointed stays."""
-    children = psutil.Process().children(recursive=True)
-    for child in children:
+def _stop(stages: list[Planned]) -> None:
+    """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
+    processes = set(psutil.Process().children(recursive=True))
+    processes |= {process for stage in stages if (process := process_of(stage)) is not None}
+    for process in processes:
         with _gone():
-            child.terminate()
-    for child in psutil.wait_procs(children, timeout=5)[1]:
+            process.terminate()
+    for process in psutil.wait_procs(list(processes), timeout=5)[1]:
         with _gone():
-            child.kill()
+            process.kill()
 
 
 @contextmanager
@@ -156,11 +197,15 @@ def _only_run(results: Path, display: Display) -> Iterator[None]:
         lock.release()
 
 
-def _environment() -> dict[str, str]:
-    """What the stages' processes get beyond the driver's environment."""
-    threads = str(threads_per_stage())
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("SIMLM_", "HF_", "IR_DATASETS"))}
-    return passed | {
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What the stages' processes inherit beyond the driver's environment.
+
+    Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
+    included, into the stage's script.
+    """
+    threads = str(cores())
+    added = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
@@ -168,3 +213,13 @@ def _environment() -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
     }
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -21,8 +21,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def read_manifest(job: Path) -> dict[str, Any] | None:
     """A stage's manifest, or None when there is none that can be read."""
+    return read_json(job / MANIFEST)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object of a file, or None when there is none that can be read."""
     try:
-        content = json.loads((job / MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

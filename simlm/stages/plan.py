@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimaestro import RunMode, experiment
+from experimaestro import RunMode
+from experimaestro.scheduler.workspace import Workspace
+from experimaestro.settings import WorkspaceSettings, get_settings
 
 from simlm.stages.manifest import damage, outputs_digest, read_manifest
 from simlm.stages.stage import Stage, inputs_of
-
-EXPERIMENT: dict[str, Any] = {"no_environmental_impact": True, "register_signals": False}
 
 Build = Callable[[Callable[[Stage, str], object]], Any]
 """Builds stage configurations, handing each with its name, after those it stands on, to the function it is given."""
@@ -20,12 +20,16 @@ Build = Callable[[Callable[[Stage, str], object]], Any]
 
 @dataclass
 class Planned:
-    """A stage of a plan. ``reason`` is None when its manifest verifies, otherwise why it has to be run."""
+    """A stage of a plan. ``reason`` is None when its manifest verifies, otherwise why it has to be run.
+
+    A stage that ``waits`` can be judged only when the stages it stands on have been made.
+    """
 
     name: str
     job: Path
     inputs: dict[str, "Planned"] = field(default_factory=dict)
     reason: str | None = None
+    waits: bool = False
 
     @property
     def valid(self) -> bool:
@@ -34,7 +38,11 @@ class Planned:
     @property
     def was_finished(self) -> bool:
         """Whether something is there that must be made again, and not just made or continued."""
-        return any(self.job.glob("*.done"))
+        return self.marker(".done").exists()
+
+    def marker(self, suffix: str) -> Path:
+        """A file that experimaestro keeps of the stage: ".done", ".failed", ".pid", or the log ".err"."""
+        return self.job / f"{self.job.parent.name.rsplit('.', 1)[-1]}{suffix}"
 
 
 def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
@@ -42,9 +50,11 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
     order: list[Planned] = []
     by_stage: dict[int, Planned] = {}
     by_job: dict[Path, Planned] = {}
+    # Simulated, and outside an experiment, a submission names the stage's folder and writes nothing.
+    workspace = Workspace(get_settings(), WorkspaceSettings(id=None, path=results), run_mode=RunMode.DRY_RUN)
 
     def note(stage: Stage, name: str) -> None:
-        stage.submit()
+        stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
         job = Path(stage.__xpm__.job.path)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
@@ -53,7 +63,7 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
         by_stage[id(stage)] = by_job[job]
 
     # Experimaestro prints what it would do in its own terms.
-    with contextlib.redirect_stderr(io.StringIO()), experiment(results, "plan", run_mode=RunMode.DRY_RUN, **EXPERIMENT):
+    with contextlib.redirect_stderr(io.StringIO()):
         result = build(note)
     for stage in order:
         stage.reason = _reason(stage)
@@ -61,15 +71,14 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
 
 
 def _reason(stage: Planned) -> str | None:
-    if not stage.job.is_dir():
-        return "new"
-    waiting = [name for name, one in stage.inputs.items() if not one.valid]
-    if waiting and not stage.was_finished:
-        return f"waits for {', '.join(waiting)}"
-    digests = {}
+    manifest = read_manifest(stage.job)
+    if manifest is None and not stage.was_finished:
+        return "unfinished" if stage.job.is_dir() else "new"
+    digests: dict[str, str] = {}
     for name, one in stage.inputs.items():
-        manifest = read_manifest(one.job)
-        if manifest is None:
-            return f"waits for {name}"
-        digests[name] = outputs_digest(manifest)
+        try:
+            digests[name] = outputs_digest(read_manifest(one.job) or {})
+        except (KeyError, TypeError, AttributeError):
+            stage.waits = True
+            return f"waits for {name} to be made again"
     return damage(stage.job, digests)

@@ -1,7 +1,9 @@
 """How many stages run at once on a machine, and with how many threads each.
 
-Small models gain little from a second thread: two stages with one thread each finish sooner than one after the other
-with two. On GPUs a stage has one for itself. A slot is a file lock, which the system releases whenever a process ends.
+On a CPU two stages run at once, so that one computes while the other imports or writes. Each has as many threads as there
+are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without loss, and a
+stage that runs alone has all of them. The number of threads is the same either way, so results are too. On GPUs a stage has
+one for itself. A slot is a file lock, which the system releases whenever a process ends.
 """
 
 import os
@@ -19,13 +21,8 @@ CPU_SLOTS = 2
 
 
 def cores() -> int:
-    """The processors that this process may use."""
+    """The processors that this process may use: the threads of a stage on the CPU."""
     return len(os.sched_getaffinity(0))
-
-
-def threads_per_stage() -> int:
-    """Threads of a stage on the CPU: the cores shared by ``CPU_SLOTS`` stages."""
-    return max(1, cores() // CPU_SLOTS)
 
 
 def chosen_device() -> str:

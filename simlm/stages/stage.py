@@ -17,11 +17,12 @@ from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, 
 from simlm.errors import UserError
 from simlm.progress import follow
 from simlm.stages.cost import Attempt, attempts
-from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
 from simlm.stages.slots import CPU_SLOTS, slot
 
 PROGRESS = "progress.json"
 MISTAKE = "mistake.txt"
+STANDS_ON = "stands_on.json"
 
 
 class Stage(ResumableTask):
@@ -65,28 +66,40 @@ class Stage(ResumableTask):
         tune_allocator()
         follow(_Reporter(self.job))
         with Attempt(self.job) as attempt:
-            waiting = time.perf_counter()
+            attempt.wait()
             with slot(self.job.parents[2] / "slots", self._slots()) as number:
-                attempt.waited = time.perf_counter() - waiting
+                attempt.go_on()
                 if os.environ.get("SIMLM_GPUS"):
                     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["SIMLM_GPUS"].split(",")[number]
-                self.folder.mkdir(parents=True, exist_ok=True)
+                digests = self._input_digests()
+                self._begin(digests)
                 numbers = self.run()
             attempt.write()
-            write_json(self.job / MANIFEST, self._manifest(numbers))
+            write_json(self.job / MANIFEST, self._manifest(digests, numbers))
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _slots(self) -> int:
         gpus = os.environ.get("SIMLM_GPUS", "")
         return len(gpus.split(",")) if gpus else CPU_SLOTS
 
-    def _manifest(self, numbers: dict[str, Any]) -> dict[str, Any]:
+    def _begin(self, digests: dict[str, str]) -> None:
+        """An empty output folder, and work to resume only if it stands on what lies there now."""
+        if not self.work.is_dir() or read_json(self.job / STANDS_ON) != digests:
+            shutil.rmtree(self.work, ignore_errors=True)
+            write_json(self.job / STANDS_ON, digests)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def _input_digests(self) -> dict[str, str]:
         digests = {}
         for name, stage in self.inputs().items():
             manifest = read_manifest(stage.job)
             if manifest is None:
                 raise UserError(f"{stage.job}: the stage {name!r} lost its manifest; run the command again")
             digests[name] = outputs_digest(manifest)
+        return digests
+
+    def _manifest(self, digests: dict[str, str], numbers: dict[str, Any]) -> dict[str, Any]:
         return {
             "stage": type(self).__name__,
             "identifier": self.job.name,

@@ -11,7 +11,7 @@ from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_ou
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting, find_objective
 from simlm.scales.settings import Optimisation, PretrainingSettings
-from simlm.stages.slots import chosen_device, threads_per_stage
+from simlm.stages.slots import chosen_device, cores
 from simlm.training.trainer import Outcome, Plan, train
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ EVALUATION_BATCH = 64
 
 def prepare_torch() -> torch.device:
     """Threads and device of this stage."""
-    torch.set_num_threads(threads_per_stage())
+    torch.set_num_threads(cores())
     return torch.device(chosen_device())
 
 

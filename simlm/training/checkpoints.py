@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 COMPLETE = "complete.json"
+STATE = "trainer_state.json"
 
 
 def digest(path: Path) -> str:
@@ -39,19 +40,36 @@ def is_complete(checkpoint: Path) -> bool:
             (checkpoint / name).stat().st_size == known["size"] and digest(checkpoint / name) == known["sha256"]
             for name, known in files.items()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _step(checkpoint: Path) -> int:
+def checkpoint_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint after ``step`` updates lies."""
+    return folder / f"checkpoint-{step}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """The updates done before a checkpoint was made; -1 for a folder that is none."""
     number = checkpoint.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else -1
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint to resume from; incomplete ones are removed."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
-        if is_complete(checkpoint):
+    """The checkpoint to resume from; those that cannot be resumed from are removed.
+
+    A checkpoint is of no use either when the best one so far, to which training may return, is not complete.
+    """
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
+        if is_complete(checkpoint) and _best_is_complete(checkpoint):
             return checkpoint
         shutil.rmtree(checkpoint, ignore_errors=True)
     return None
+
+
+def _best_is_complete(checkpoint: Path) -> bool:
+    try:
+        best = json.loads((checkpoint / STATE).read_text()).get("best_global_step")
+    except (OSError, ValueError, AttributeError):
+        return False
+    return best is None or best == step_of(checkpoint) or is_complete(checkpoint_of(checkpoint.parent, best))

@@ -1,0 +1,51 @@
+"""Finding an objective by name."""
+
+import pytest
+import torch
+
+from simlm.errors import UserError
+from simlm.pretraining.mlm import MaskedLM
+from simlm.pretraining.objective import OBJECTIVES, Objective, find_objective
+from simlm.pretraining.replaced_lm import ReplacedLM
+from tests.pretraining.toys import PIECES, SETTING, bert, electra, examples
+
+
+class Elsewhere(MaskedLM):
+    """An objective that lives outside the core."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("replaced_lm", ReplacedLM), ("mlm", MaskedLM), ("tests.pretraining.test_objective:Elsewhere", Elsewhere)],
+)
+def test_found_by_name(name: str, expected: type[Objective]) -> None:
+    found = find_objective(name)
+    assert found.__qualname__ == expected.__qualname__
+    assert issubclass(found, Objective)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "nonsense", "two words", "simlm.pretraining.mlm:Nothing", "no.such.module:Class", ".relative:Class"]
+)
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(UserError, match="choose one of mlm, replaced_lm or give package.module:Class"):
+        find_objective(name)
+
+
+@pytest.mark.parametrize("name", ["json", "simlm.pretraining.masking:WordPieces", "simlm.pretraining.masking:budget"])
+def test_something_else_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="is not an objective"):
+        find_objective(name)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_every_objective_keeps_its_promises(name: str) -> None:
+    kind = find_objective(name)
+    encoder = bert()
+    objective = kind.build(encoder, electra() if kind.needs_generator else None, PIECES, SETTING)
+    assert objective.encoder is encoder
+    outputs = objective(**objective.collator(examples([12, 7])))
+    assert outputs["loss"].dim() == 0 and outputs["loss"].requires_grad
+    assert all(isinstance(value, torch.Tensor) and value.dim() == 0 for value in outputs.values())
+    outputs["loss"].backward()
+    assert encoder.bert.embeddings.word_embeddings.weight.grad is not None

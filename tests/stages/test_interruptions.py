@@ -1,0 +1,129 @@
+"""Drivers and stages that are killed, stopped, or started twice."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.stages.driving import (
+    attempts,
+    damage,
+    drive,
+    end,
+    kill_all,
+    made,
+    manifest,
+    stage_processes,
+    start,
+    steps,
+    until,
+)
+
+SLOW = {"SIMLM_TOY_STEPS": "30"}
+QUICK = {"SIMLM_TOY_STEPS": "5"}
+
+
+def test_a_killed_stage_goes_on_and_both_attempts_count(tmp_path: Path) -> None:
+    driver = start(tmp_path, "leaf", **SLOW)
+    until(lambda: len(steps(tmp_path)) >= 5, "five steps")
+    kill_all(driver, tmp_path)
+    (job,) = tmp_path.glob("jobs/*.number/*")
+    (job / "output" / "half-written").touch()
+
+    again = drive(tmp_path, "leaf", **SLOW)
+    assert again.status == 0 and again.said("said") == []
+    sealed = manifest(job)
+    assert sealed["numbers"]["resumed_from"] >= 5
+    assert list(sealed["outputs"]) == ["number.txt"]
+    assert len(sealed["attempts"]) == 2
+    assert all(attempt["seconds"] > 0 for attempt in sealed["attempts"])
+
+
+def test_work_on_outputs_that_were_made_again_is_not_resumed(tmp_path: Path) -> None:
+    driver = start(tmp_path, "restless", **SLOW)
+    until(lambda: len(steps(tmp_path, "sum")) >= 5, "five steps of the sums")
+    kill_all(driver, tmp_path)
+    (leaf,) = tmp_path.glob("jobs/*.restless/*")
+    damage(leaf)
+    again = drive(tmp_path, "restless", **QUICK)
+    assert again.status == 0
+    assert [manifest(again.jobs[name])["numbers"]["resumed_from"] for name in ("left", "right")] == [0, 0]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    for _ in range(3):
+        driver = start(tmp_path / "killed", "tree", **QUICK)
+        time.sleep(rng.uniform(0.5, 3.0))
+        kill_all(driver, tmp_path / "killed")
+    killed = drive(tmp_path / "killed", **QUICK)
+    assert killed.status == 0
+    assert made(killed) == made(drive(tmp_path / "calm", **QUICK))
+    assert not any((job / "work").exists() for job in killed.jobs.values())
+
+
+def test_stages_of_a_killed_driver_are_waited_for(tmp_path: Path) -> None:
+    driver = start(tmp_path, "leaf", **SLOW)
+    until(lambda: steps(tmp_path), "a step")
+    (process,) = stage_processes(tmp_path)
+    driver.kill()
+    driver.communicate()
+    again = drive(tmp_path, "leaf", **SLOW)
+    assert again.status == 0 and again.said("done") == ["leaf"]
+    assert attempts(again) == {"leaf": 1}
+    assert not process.is_running()
+
+
+def test_one_interrupt_ends_driver_and_stages_and_leaves_what_can_be_resumed(tmp_path: Path) -> None:
+    driver = start(tmp_path, "tree", **SLOW)
+    until(lambda: len(steps(tmp_path)) >= 5, "five steps")
+    driver.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    stopped = end(driver)
+    assert stopped.status == 130 and stopped.errors == ""
+    assert time.monotonic() - began < 8
+    assert stage_processes(tmp_path) == []
+    again = drive(tmp_path, **QUICK)
+    assert again.status == 0
+    assert manifest(again.jobs["leaf"])["numbers"]["resumed_from"] >= 5
+
+
+def test_an_interrupt_also_ends_stages_that_a_killed_driver_left(tmp_path: Path) -> None:
+    first = start(tmp_path, "leaf", SIMLM_TOY_STEPS="400")
+    until(lambda: steps(tmp_path), "a step")
+    first.kill()
+    first.communicate()
+    second = start(tmp_path, "leaf", SIMLM_TOY_STEPS="400")
+    assert second.stdout is not None and second.stdout.readline() == "running leaf\n"
+    second.send_signal(signal.SIGINT)
+    assert end(second).status == 130
+    assert stage_processes(tmp_path) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_interrupted_at_random_moments(seed: int, tmp_path: Path) -> None:
+    """Also while a stage is being started: no process outlives the driver, and no traceback is shown."""
+    rng = random.Random(seed)
+    for _ in range(3):
+        driver = start(tmp_path, "tree", **QUICK)
+        assert driver.stdout is not None and driver.stdout.readline() != ""
+        time.sleep(rng.uniform(0.0, 2.5))
+        driver.send_signal(signal.SIGINT)
+        assert end(driver).status in (0, 130)
+        assert stage_processes(tmp_path) == []
+    assert drive(tmp_path, **QUICK).status == 0
+
+
+def test_two_drivers_at_once_share_the_stages(tmp_path: Path) -> None:
+    drivers = [start(tmp_path, "tree", **QUICK) for _ in range(2)]
+    ran = [end(driver) for driver in drivers]
+    assert [one.status for one in ran] == [0, 0]
+    assert sorted(len(one.said("said")) for one in ran) == [0, 1]
+    waited = next(one for one in ran if one.said("said"))
+    assert waited.said("said")[0].startswith("another run is using")
+    assert waited.said("running") == []
+    assert ran[0].jobs == ran[1].jobs
+    assert set(attempts(ran[0]).values()) == {1}

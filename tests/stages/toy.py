@@ -1,0 +1,106 @@
+"""A pipeline of light stages, without torch, for the driver's tests.
+
+Stages run in processes of their own, which import this module; what a test wants of them comes by SIMLM_TOY_ variables,
+which the driver hands on.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from experimaestro import Constant, Param
+
+from simlm.errors import UserError
+from simlm.progress import Bar
+from simlm.stages.stage import Stage
+
+PAUSE = 0.05
+
+
+class Number(Stage):
+    """Writes a number, step by step, and goes on from the last step when it was killed."""
+
+    value: Param[int]
+    version: Constant[int] = int(os.environ.get("SIMLM_TOY_VERSION", "1"))
+
+    def run(self) -> dict[str, Any]:
+        self.work.mkdir(parents=True, exist_ok=True)
+        resumed = done = len(list(self.work.glob("step-*")))
+        steps = int(os.environ.get("SIMLM_TOY_STEPS", "0"))
+        with Bar(total=steps, initial=done, desc="counting") as bar:
+            while done < steps:
+                time.sleep(PAUSE)
+                (self.work / f"step-{done}").touch()
+                done += 1
+                bar.update(1)
+        (self.folder / "number.txt").write_text(f"{self.value}\n")
+        return {"resumed_from": resumed, "home": os.environ.get("HOME")}
+
+    def read(self) -> int:
+        """The number that was written."""
+        return int((self.folder / "number.txt").read_text())
+
+
+class Restless(Number):
+    """Writes something else each time."""
+
+    def run(self) -> dict[str, Any]:
+        (self.folder / "number.txt").write_text(f"{self.value}\n")
+        (self.folder / "when.txt").write_text(f"{time.time_ns()}\n")
+        return {}
+
+
+class Sum(Number):
+    """Adds what its parts wrote to its own value."""
+
+    parts: Param[list[Number]]
+
+    def run(self) -> dict[str, Any]:
+        figures = super().run()
+        (self.folder / "number.txt").write_text(f"{self.value + sum(part.read() for part in self.parts)}\n")
+        return figures
+
+
+class Mistaken(Number):
+    """Fails by a user's mistake while SIMLM_TOY_WRONG is set."""
+
+    def run(self) -> dict[str, Any]:
+        if os.environ.get("SIMLM_TOY_WRONG"):
+            raise UserError("numbers.txt, line 3: 'x' is no number; write digits")
+        return super().run()
+
+
+class Broken(Number):
+    """Fails by a fault of its own while SIMLM_TOY_WRONG is set."""
+
+    def run(self) -> dict[str, Any]:
+        if os.environ.get("SIMLM_TOY_WRONG"):
+            raise ValueError("the seventh wheel came off")
+        return super().run()
+
+
+Submit = Callable[[Stage, str], object]
+
+
+def _add(submit: Submit, stage: Any, name: str) -> Any:
+    submit(stage, name)
+    return stage
+
+
+def tree(submit: Submit, leaf: type[Number] = Number) -> Number:
+    """top <- (left <- leaf, right <- leaf)"""
+    low = _add(submit, leaf.C(value=1), "leaf")
+    left = _add(submit, Sum.C(value=10, parts=[low]), "left")
+    right = _add(submit, Sum.C(value=100, parts=[low]), "right")
+    return _add(submit, Sum.C(value=1000, parts=[left, right]), "top")
+
+
+SHAPES: dict[str, Callable[[Submit], Number]] = {
+    "tree": tree,
+    "restless": lambda submit: tree(submit, Restless),
+    "mistaken": lambda submit: tree(submit, Mistaken),
+    "broken": lambda submit: tree(submit, Broken),
+    "leaf": lambda submit: _add(submit, Number.C(value=1), "leaf"),
+    "twice": lambda submit: [_add(submit, Number.C(value=1), name) for name in ("leaf", "the same leaf")][-1],
+}

@@ -1,0 +1,61 @@
+"""Batches of an epoch."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import Dataset
+
+from simlm.training.batches import EpochBatches
+
+
+class Epochs(Dataset[int]):
+    """Remembers the epoch it was told."""
+
+    epoch = -1
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+def batches_of(size: int, batch_size: int, seed: int = 3) -> EpochBatches:
+    return EpochBatches(Epochs(), np.random.default_rng(1).integers(5, 50, size), batch_size, seed)
+
+
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 5))
+def test_an_epoch_has_each_example_at_most_once_in_full_batches(size: int, batch_size: int, epoch: int) -> None:
+    batches = batches_of(size, batch_size)
+    batches.set_epoch(epoch)
+    made = list(batches)
+    assert len(made) == len(batches) == max(1, size // batch_size)
+    assert {len(batch) for batch in made} == {min(size, batch_size)}
+    seen = [number for batch in made for number in batch]
+    assert len(set(seen)) == len(seen) and set(seen) <= set(range(size))
+    assert list(batches) == made
+
+
+def test_order_depends_on_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        batches = batches_of(60, 8, seed)
+        batches.set_epoch(epoch)
+        return list(batches)
+
+    assert order(3, 1) == order(3, 1)
+    assert order(3, 1) != order(3, 2)
+    assert order(3, 1) != order(4, 1)
+
+
+def test_examples_get_the_epoch_too() -> None:
+    batches = batches_of(20, 4)
+    batches.set_epoch(6)
+    assert isinstance(batches.dataset, Epochs) and batches.dataset.epoch == 6
+
+
+@pytest.mark.parametrize("size", [3, 20])
+def test_a_dataset_without_epochs_will_do(size: int) -> None:
+    class Plain(Dataset[int]):
+        pass
+
+    batches = EpochBatches(Plain(), np.arange(size), 4, 1)
+    batches.set_epoch(2)
+    assert len(list(batches)) == len(batches)

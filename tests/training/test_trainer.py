@@ -1,0 +1,270 @@
+"""What the trainer does to a module, against a plain loop; what stops it; which checkpoint it ends with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from simlm.errors import UserError
+from simlm.pretraining.mlm import MaskedLM
+from simlm.training.checkpoints import newest_complete
+from simlm.training.schedule import schedule
+from simlm.training.trainer import EpochBatches, Plan, train
+from tests.training.toys import (
+    BATCH,
+    PASSAGES,
+    PLAN,
+    Collator,
+    assert_equal,
+    assert_near,
+    dataset_in,
+    masked_lm,
+    replaced_lm,
+    run,
+    weights_of,
+)
+
+
+def plain_loop(objective: MaskedLM, dataset: Any, plan: Plan) -> tuple[list[float], list[float], int]:
+    """AdamW with everything written out; the losses and norms of the updates, and the tokens read."""
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    shape = schedule(plan.schedule, plan.warmup_steps, plan.steps)
+    batches = EpochBatches(dataset, dataset.lengths, plan.batch_size, plan.seed)
+    losses, norms, tokens, epoch = [], [], 0, 0
+    objective.train()
+    while len(losses) < plan.steps:
+        batches.set_epoch(epoch)
+        made = list(batches)
+        for start in range(0, len(made), plan.accumulation):
+            group = [
+                objective.collator([dataset[number] for number in batch]) for batch in made[start:][: plan.accumulation]
+            ]
+            optimizer.zero_grad()
+            mean = torch.stack([objective(**batch)["loss"] for batch in group]).mean()
+            mean.backward()
+            norms.append(float(nn.utils.clip_grad_norm_(objective.parameters(), 1.0)))
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = plan.learning_rate * shape(len(losses))
+            optimizer.step()
+            losses.append(mean.item())
+            tokens += sum(int(batch["attention_mask"].sum()) for batch in group)
+            if len(losses) == plan.steps:
+                break
+        epoch += 1
+    return losses, norms, tokens
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_training_is_the_plain_loop(tmp_path: Path, accumulation: int, kind: str) -> None:
+    plan = Plan(7, BATCH, 5e-3, 2, 11, schedule=kind, accumulation=accumulation, log_every=1)
+    dataset = dataset_in(tmp_path)
+    ours, theirs = masked_lm(dropout=0), masked_lm(dropout=0)
+    outcome = run(ours, dataset, tmp_path, plan)
+    losses, norms, tokens = plain_loop(theirs, dataset, plan)
+    log = [entry for entry in outcome.log if "loss" in entry]
+    assert [entry["loss"] for entry in log] == pytest.approx(losses, rel=1e-4)
+    assert [entry["grad_norm"] for entry in log] == pytest.approx(norms, rel=1e-3)
+    assert max(norms) > 1  # clipping was put to the test
+    shape = schedule(kind, 2, 7)
+    assert [entry["learning_rate"] for entry in log] == pytest.approx([5e-3 * shape(done) for done in range(7)])
+    assert outcome.tokens == tokens
+    assert_near(ours, theirs)
+
+
+def test_each_epoch_has_every_passage_once_and_its_own_masks(tmp_path: Path) -> None:
+    dataset = dataset_in(tmp_path)
+    objective = masked_lm()
+    collator = Collator(objective.collator)
+    run(objective, dataset, tmp_path, collator=collator, save_every=0)
+    for epoch, start in ((0, 0), (1, 5)):
+        rows = [row for batch in collator.seen[start : start + 5] for row in batch]
+        assert {number for number, _ in rows} == {epoch}
+        assert len({passage for _, passage in rows}) == len(rows) == 5 * BATCH < PASSAGES
+    assert [row[1] for row in collator.seen[0]] != [row[1] for row in collator.seen[5]]
+
+
+def test_the_parts_of_a_loss_are_logged(tmp_path: Path) -> None:
+    outcome = run(replaced_lm(), dataset_in(tmp_path), tmp_path, save_every=0, steps=6)
+    entries = [entry for entry in outcome.log if "loss" in entry]
+    assert [entry["step"] for entry in entries] == [2, 4, 6]
+    for entry in entries:
+        assert entry["loss"] == pytest.approx(entry["encoder_loss"] + entry["decoder_loss"], rel=1e-4)
+
+
+def test_the_generator_is_not_trained(tmp_path: Path) -> None:
+    objective = replaced_lm()
+    before = weights_of(objective)
+    run(objective, dataset_in(tmp_path), tmp_path, save_every=0, steps=3)
+    for name, weight in objective.state_dict().items():
+        assert torch.equal(weight, before[name]) is name.startswith("replacer."), name
+
+
+def test_without_checkpoints_nothing_is_left_to_resume_from(tmp_path: Path) -> None:
+    run(masked_lm(), dataset_in(tmp_path), tmp_path, save_every=0, steps=3)
+    assert newest_complete(tmp_path / "work") is None
+
+
+def test_the_two_newest_checkpoints_stay(tmp_path: Path) -> None:
+    run(masked_lm(), dataset_in(tmp_path), tmp_path, save_every=2, steps=7)
+    assert sorted(path.name for path in (tmp_path / "work").glob("checkpoint-*")) == ["checkpoint-6", "checkpoint-7"]
+
+
+class Spoiled(nn.Module):
+    """An objective whose loss or gradient is spoiled at one of its calls."""
+
+    def __init__(self, at: int, spoil: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner = masked_lm(dropout=0)
+        self.at = at
+        self.spoil = spoil
+        self.calls = 0
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        self.calls += 1
+        loss = self.inner(**batch)["loss"]
+        return {"loss": self.spoil(loss, next(self.parameters())) if self.calls == self.at else loss}
+
+
+def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tensor], plan: Plan) -> str:
+    dataset, module = dataset_in(folder), Spoiled(at, spoil)
+    with pytest.raises(UserError) as caught:
+        train(module, dataset, dataset.lengths, module.inner.collator, plan, folder / "work", "toy")
+    message = str(caught.value)
+    assert "\n" not in message and message.endswith("lower the learning rate")
+    return message
+
+
+@pytest.mark.parametrize("factor", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize(("at", "good"), [(1, "none"), (3, "none"), (4, "checkpoint-3"), (8, "checkpoint-6")])
+def test_a_loss_that_is_not_finite(tmp_path: Path, factor: float, at: int, good: str) -> None:
+    message = train_spoiled(tmp_path, at, lambda loss, _: loss * factor, PLAN)
+    assert message.startswith(f"the loss became infinite or not a number at step {at} of 12")
+    assert f"last good checkpoint: {good};" in message
+
+
+@pytest.mark.parametrize(("at", "good"), [(3, "none"), (6, "checkpoint-3")])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, at: int, good: str) -> None:
+    # The square root's gradient at 0 is infinite, the loss itself is not.
+    message = train_spoiled(tmp_path, at, lambda loss, weight: loss + (weight * 0).sum().sqrt(), PLAN)
+    assert message.startswith(f"weights became infinite or not a number at step {at} of 12")
+    assert f"last good checkpoint: {good};" in message
+    assert not (tmp_path / "work" / f"checkpoint-{at}").exists()
+
+
+def test_the_last_update_is_checked_too(tmp_path: Path) -> None:
+    plan = Plan(3, BATCH, 1e-3, 1, 11)
+    message = train_spoiled(tmp_path, 3, lambda loss, weight: loss + (weight * 0).sum().sqrt(), plan)
+    assert message.startswith("weights became infinite or not a number at step 3 of 3")
+
+
+def test_it_can_go_on_from_the_last_good_checkpoint(tmp_path: Path) -> None:
+    train_spoiled(tmp_path, 8, lambda loss, _: loss * torch.nan, PLAN)
+    dataset, module = dataset_in(tmp_path), Spoiled(0, lambda loss, _: loss)
+    outcome = train(module, dataset, dataset.lengths, module.inner.collator, PLAN, tmp_path / "work", "toy")
+    assert outcome.resumed_from == 6
+
+
+class Judge:
+    """An evaluation that gives the next of ``scores`` and remembers what it was shown."""
+
+    def __init__(self, scores: list[float]) -> None:
+        self.scores = scores
+        self.shown: list[dict[str, Tensor]] = []
+        self.modes: list[tuple[bool, bool]] = []
+
+    def __call__(self, module: nn.Module) -> dict[str, float]:
+        self.modes.append((module.training, torch.is_grad_enabled()))
+        self.shown.append(weights_of(module))
+        return {"score": self.scores[len(self.shown) - 1], "other": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([0.1, 0.9, 0.5, 0.4], 1),
+        ([0.9, 0.1, 0.5, 0.8], 0),  # the first, with two newer checkpoints after it
+        ([0.1, 0.2, 0.3, 0.4], 3),
+        ([0.1, 0.7, 0.7, 0.7], 1),  # the first of the best
+    ],
+)
+def test_the_best_evaluation_s_weights_come_back(tmp_path: Path, scores: list[float], best: int) -> None:
+    judge = Judge(scores)
+    objective = masked_lm()
+    outcome = run(
+        objective, dataset_in(tmp_path), tmp_path, evaluation=judge, steps=10, evaluate_every=3, best_by="score"
+    )
+    # 3, 6, 9 and, because it is the last, 10.
+    assert outcome.best_step == [3, 6, 9, 10][best]
+    assert_equal(weights_of(objective), judge.shown[best])
+    assert judge.modes == [(False, False)] * 4
+    evaluations = [entry for entry in outcome.log if "eval_score" in entry]
+    assert [(entry["step"], entry["eval_score"], entry["eval_other"]) for entry in evaluations] == [
+        (step, score, 0.5) for step, score in zip([3, 6, 9, 10], scores, strict=True)
+    ]
+
+
+def test_evaluation_alone_changes_nothing(tmp_path: Path) -> None:
+    judged, alone = masked_lm(), masked_lm()
+    judge = Judge([0.9, 0.5, 0.1, 0.0])
+    outcome = run(judged, dataset_in(tmp_path), tmp_path / "judged", evaluation=judge, evaluate_every=3)
+    run(alone, dataset_in(tmp_path), tmp_path / "alone")
+    assert outcome.best_step is None
+    assert len(judge.shown) == 4
+    assert_equal(weights_of(judged), weights_of(alone))
+    assert judged.training
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    objective, dataset = masked_lm(), dataset_in(tmp_path)
+    with pytest.raises(ValueError, match="needs an evaluation"):
+        run(objective, dataset, tmp_path, best_by="score", evaluate_every=3)
+    with pytest.raises(ValueError, match="how often"):
+        run(objective, dataset, tmp_path, best_by="score", evaluation=Judge([1.0]))
+    dataset.indices = np.array([], dtype=np.int64)
+    with pytest.raises(UserError, match="toy: there is nothing to train on"):
+        run(objective, dataset, tmp_path)
+    with pytest.raises(UserError, match="warm-up must be shorter"):
+        run(objective, dataset_in(tmp_path), tmp_path, warmup_steps=12)
+
+
+class Numbers(Dataset[int]):
+    """A dataset without epochs whose batch has labels, like many a fine-tuning's."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, number: int) -> int:
+        return number
+
+
+class Line(nn.Module):
+    """Nested inputs, as the retrievers have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, queries: dict[str, Tensor], labels: Tensor, **_: Tensor) -> dict[str, Tensor]:
+        return {"loss": (self.weight * 1e-3 - labels.double().mean()).pow(2), "shape": torch.zeros(2)}
+
+
+def test_other_modules_and_datasets(tmp_path: Path) -> None:
+    def collate(rows: Any) -> dict[str, Any]:
+        masks = {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long)}
+        return {"queries": masks, "passages": masks, "labels": torch.tensor(rows)}
+
+    lengths = np.zeros(12, dtype=np.int64)
+    plan = Plan(3, 4, 1e-2, 0, 1, accumulation=3, log_every=1)
+    outcome = train(Line(), Numbers(), lengths, collate, plan, tmp_path / "work", "toy")
+    assert outcome.tokens == 3 * 12 * 3 * 2
+    # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
+    batches = EpochBatches(Numbers(), lengths, 4, 1)
+    expected = np.mean([np.mean(batch) ** 2 for batch in batches])
+    assert outcome.log[0]["loss"] == pytest.approx(expected, rel=1e-5)
+    assert "shape" not in outcome.log[0]
