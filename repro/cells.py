@@ -10,10 +10,13 @@ from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
-from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
+from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 
 BM25_DEFAULT = [0.9, 0.4]
 """Anserini's k1 and b, with which the paper's BM25 was run."""
+
+NEGATIVES = ("bm25", "package")
+"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
 
 
 P = ParamSpec("P")
@@ -37,7 +40,10 @@ def once(method: Callable[Concatenate["Cells", P], R]) -> Callable[Concatenate["
 class Cells:
     """Every run that a table can ask for, over one pipeline; asking builds what it stands on."""
 
-    def __init__(self, scale: Scale, seed: int, submit: Submit) -> None:
+    def __init__(self, scale: Scale, seed: int, submit: Submit, negatives: str = "bm25") -> None:
+        if negatives not in NEGATIVES:
+            raise UserError(f"unknown source of negatives {negatives!r}: choose one of {', '.join(NEGATIVES)}")
+        self.negatives = negatives
         self.pipeline = Pipeline(scale, seed, submit)
         self.scale = scale
         self.made: dict[tuple[Any, ...], Any] = {}
@@ -53,10 +59,17 @@ class Cells:
         return self._bm25([value for point in self.scale.bm25_grid for value in point], list(EVALUATED), "tuned BM25")
 
     @once
+    def first_negatives(self) -> RunStage:
+        """What Retriever1's hard negatives are taken from."""
+        if self.negatives == "bm25":
+            return self.bm25()
+        return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
+
+    @once
     def retriever1(self, start: str) -> Retrieve:
-        """Runs of a start fine-tuned on BM25 negatives; SimLM's are also mined."""
+        """Runs of a start fine-tuned on the first negatives; SimLM's are also mined."""
         name = f"Retriever1 ({start})"
-        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.bm25(), name)
+        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
 
     @once

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from repro.cells import NEGATIVES
 from simlm.errors import UserError
 from simlm.scales import NAMES
 from simlm.stages.driver import Moment, StageFailed
@@ -32,6 +33,8 @@ class Options:
     """smoke (seconds, for tests) or mini (InsuranceQA on two cores in minutes)."""
     rows: tuple[str, ...] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
+    negatives: str = "bm25"
+    """Where Retriever1's hard negatives come from: bm25 (our own run) or package (the collection's lists)."""
     seed: int = 0
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
@@ -69,6 +72,8 @@ def check(options: Options) -> None:
         raise UserError(f"unknown scale {options.scale!r}: choose one of {', '.join(NAMES)}")
     if options.device not in DEVICES:
         raise UserError(f"unknown device {options.device!r}: choose one of {', '.join(DEVICES)}")
+    if options.negatives not in NEGATIVES:
+        raise UserError(f"unknown source of negatives {options.negatives!r}: choose one of {', '.join(NEGATIVES)}")
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: choose 0 or a positive number")
     os.environ[DEVICE] = options.device

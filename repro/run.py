@@ -22,7 +22,7 @@ def run_table(table: Table, options: Options) -> None:
     def build(submit: Any) -> dict[str, Stage]:
         from repro.cells import Cells
 
-        cells = Cells(open_scale(options.scale), options.seed, submit)
+        cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
         return {row.key: row.run(cells) for row in rows}
 
     if options.dry_run:

@@ -1,7 +1,7 @@
 """Progress bars that somebody else can follow.
 
-A stage runs in a process of its own, so its bars are not on the user's terminal; it sets ``follow`` and the driver shows
-what it is told.
+A stage runs in a process of its own, so its bars are not on the user's terminal; it sets ``follow`` and the driver
+shows what it is told.
 """
 
 from collections.abc import Callable, Iterator

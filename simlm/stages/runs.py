@@ -11,7 +11,7 @@ import numpy as np
 from experimaestro import Param
 
 from simlm.data.store import TokenisedCollection
-from simlm.retrieval.runs import Run, write_run
+from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.stage import Stage
@@ -67,6 +67,29 @@ class RunStage(Stage):
         values = evaluate(self.trec(split), self.data.source().qrels(split))
         values.to_csv(self.measures(split), float_format="%.6g")
         return {f"{split} {name}": float(mean) for name, mean in values.mean().items()}
+
+
+class PackageLists(RunStage):
+    """The hard negatives that come with a collection, in their order, as runs of train and valid to mine from."""
+
+    def run(self) -> dict[str, Any]:
+        collection, source = self.data.open(), self.data.source()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        figures: dict[str, Any] = {}
+        for split in (MINED_SPLIT, "valid"):
+            store = collection.queries(split)
+            lists = [
+                (store.ids.index(query), collection.passages.ids.indices(row)) for query, row in source.negatives(split)
+            ]
+            depth = max((len(row) for _, row in lists), default=0)
+            indices = np.full((len(store), depth), PADDING, dtype=np.int64)
+            for query, row in lists:
+                indices[query, : len(row)] = row
+            scores = np.where(indices == PADDING, -np.inf, -np.arange(depth, dtype=np.float32)).astype(np.float32)
+            np.save(self.folder / f"{split}.indices.npy", indices)
+            np.save(self.folder / f"{split}.scores.npy", scores)
+            figures[f"{split} negatives"] = int((indices != PADDING).sum())
+        return figures
 
 
 class Retrieve(RunStage):

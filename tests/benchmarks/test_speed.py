@@ -1,6 +1,6 @@
 """Each hot path against the straightforward way to do it with plain transformers, in one run.
 
-`python -m pytest tests/benchmarks --benchmark-enable --benchmark-group-by=group` prints both of a group and their ratio.
+`python -m pytest tests/benchmarks --benchmark-enable --benchmark-group-by=group` prints both of a group, with ratios.
 Nothing is asserted about time: machines differ.
 """
 
