@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from simlm.errors import UserError
 
@@ -23,7 +24,8 @@ def source_of(report: Path) -> str:
     Raises UserError when the file is no report, names no commit, or was made from uncommitted changes.
     """
     try:
-        source = json.loads(report.read_text(encoding="utf-8"))["provenance"]["implementation"]["source"]
+        provenance = json.loads(report.read_text(encoding="utf-8"))["provenance"]
+        source = provenance["implementation"]["source"]
         commit = str(source["commit"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -33,7 +35,19 @@ def source_of(report: Path) -> str:
         raise UserError(f"{report}: {commit!r} is no commit; publish it again from a git clone")
     if source.get("dirty") is not False:
         raise UserError(f"{report}: not known to be made from committed code alone; commit it and publish it again")
+    _check_stages(report, provenance, commit)
     return commit
+
+
+def _check_stages(report: Path, provenance: dict[str, Any], commit: str) -> None:
+    """Every stage has to come from the report's own commit: one of another commit was not made afresh."""
+    stages = provenance.get("method", {}).get("stages", {})
+    for name, stage in stages.items():
+        if stage.get("commit") != commit:
+            raise UserError(
+                f"{report}: its stage {name!r} was made by {stage.get('commit')}, not by {commit}; "
+                "publish it again from an empty results folder"
+            )
 
 
 def changed_since(commit: str, report: Path, root: Path) -> list[str]:

@@ -146,11 +146,12 @@ def total_cost(report: Report) -> str:
     peaks = [stage.peak_memory_bytes for stage in report.stages if stage.peak_memory_bytes is not None]
     energies = [stage.energy_joules for stage in report.stages if stage.energy_joules is not None]
     took = f"All stages together took {duration(seconds)}"
-    took += f" and at most {size(max(peaks))} of memory." if peaks else "."
+    took += f"; the largest single process held {size(max(peaks))}, and two can run at once." if peaks else "."
     if not energies:
         return f"{took} Energy could not be read on this machine."
     where = "" if len(energies) == len(report.stages) else f", counting the {len(energies)} stages that could read it"
-    return f"{took} Energy: {sum(energies) / 1000:.1f} kJ{where}."
+    shared = "by counters of the whole machine, so that stages which overlap are counted in each other"
+    return f"{took} Energy: at most {sum(energies) / 1000:.1f} kJ, {shared}{where}."
 
 
 def efficiency(report: Report) -> str:
@@ -164,7 +165,7 @@ def efficiency(report: Report) -> str:
         ]
         for row in report.measured_rows()
     ]
-    return table(["row", "index", "latency a query", "time of its own stages"], lines)
+    return table(["row", "index", "latency a query", "time of all stages it stands on"], lines)
 
 
 def hyperparameters(report: Report) -> str:

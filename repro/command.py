@@ -46,6 +46,14 @@ class Options:
     dry_run: bool = False
     """List every stage as valid or to do, with an estimate of its time, and stop."""
 
+    @property
+    def variant(self) -> str:
+        """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
+        parts = [f"seed-{self.seed}"] if self.seed else []
+        parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
+        parts += ["rows-" + "-".join(self.rows)] if self.rows else []
+        return "_".join(parts)
+
 
 def main(table: Callable[[Options], None], description: str) -> None:
     """Parse the command line, run a table, and leave with 0, 1 (a stage failed), 2 (user's mistake) or 130 (Ctrl-C)."""
@@ -74,6 +82,8 @@ def check(options: Options) -> None:
         raise UserError(f"unknown device {options.device!r}: choose one of {', '.join(DEVICES)}")
     if options.negatives not in NEGATIVES:
         raise UserError(f"unknown source of negatives {options.negatives!r}: choose one of {', '.join(NEGATIVES)}")
+    if options.publish and options.variant:
+        raise UserError("--publish is for the whole table: leave out --rows, --seed and --negatives")
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: choose 0 or a positive number")
     os.environ[DEVICE] = options.device

@@ -13,7 +13,7 @@ from reports.model import CollectionFacts, FileRef, Report, Row, Trial, Tuning
 from reports.model import Stage as StageFacts
 from reports.provenance import provenance
 from repro.command import Options
-from repro.hyperparameters import hyperparameters
+from repro.hyperparameters import choices, hyperparameters
 from repro.table import RowSpec, Table
 from simlm.data.collections import Collection
 from simlm.evaluation.measures import MEASURES
@@ -25,6 +25,11 @@ from simlm.stages.runs import RunStage, read_log
 SPLIT = "test"
 CASES = 4
 CASE_ROWS = ("bm25", "simlm")
+SHOWN_ROWS = ("bm25", "base-distilled", "simlm", "reranker")
+DESCRIPTIONS = {
+    "insuranceqa": "InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
+    "insuranceqa-smoke": "The first passages and questions of InsuranceQA: for tests, the figures mean nothing.",
+}
 
 
 def build_report(
@@ -67,9 +72,10 @@ def build_report(
         if (log := read_log(stage.job / "output"))
     }
     report.tuning = _tunings(rows, runs, manifests)
-    report.hyperparameters = hyperparameters(scale)
+    report.hyperparameters = hyperparameters(scale) + choices()
     report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection)
     report.notes = _notes(report, seconds)
+    report.warnings = _warnings(options)
     report.provenance = _provenance(report, table, options, collection, stages, manifests)
     return report
 
@@ -89,7 +95,7 @@ def _facts(collection: Collection, numbers: dict[str, Any]) -> CollectionFacts:
         split=SPLIT,
         passages=numbers["passages"],
         queries=queries,
-        description="InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
+        description=DESCRIPTIONS.get(collection.name, ""),
         facts=numbers,
     )
 
@@ -142,11 +148,12 @@ def _stage(stage: Planned, manifest: dict[str, Any]) -> StageFacts:
         energy_joules=sum(energy) if energy else None,
         attempts=len(attempts),
         state="valid" if stage.valid else str(stage.reason),
+        reused=stage.reused,
     )
 
 
 def _tokens_per_second(numbers: dict[str, Any]) -> float | None:
-    if "tokens_per_second" in numbers:
+    if numbers.get("tokens_per_second") is not None:
         return float(numbers["tokens_per_second"])
     if "encode_seconds" in numbers:
         return float(numbers["tokens"] / numbers["encode_seconds"])
@@ -172,7 +179,7 @@ def _tunings(
 
 
 def _cases(values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], collection: Collection) -> list[Any]:
-    """Queries on which BM25 and the distilled SimLM differ most, with every dense and sparse row's top passages."""
+    """Queries on which BM25 and the distilled SimLM differ most, with the top passages of a few rows."""
     if not all(key in values for key in CASE_ROWS):
         return []
     one, other = CASE_ROWS
@@ -181,7 +188,7 @@ def _cases(values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], co
     store = collection.docs.docs_store()
     return collect_cases(
         chosen,
-        {key: _trec(stages[key], ".run") for key in values if key in ("bm25", "base-distilled", "simlm", "reranker")},
+        {key: _trec(stages[key], ".run") for key in values if key in SHOWN_ROWS},
         collection.qrels(SPLIT),
         queries.__getitem__,
         lambda passage: store.get(passage).text,
@@ -191,10 +198,41 @@ def _cases(values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], co
 def _notes(report: Report, seconds: float) -> list[str]:
     work = sum(stage.seconds or 0.0 for stage in report.stages)
     peak = max((stage.peak_memory_bytes or 0 for stage in report.stages), default=0)
+    same_budget = report.comparison("simlm", "base-distilled", report.measures[0])
+    core = (
+        [
+            "Pre-training at equal fine-tuning budget, negatives and teacher: SimLM distilled minus base distilled is "
+            f"{same_budget.difference:+.4f} {report.measures[0]} [{same_budget.low:+.4f}, {same_budget.high:+.4f}], "
+            f"Holm-corrected p {same_budget.p_holm:.2g}."
+        ]
+        if same_budget is not None
+        else []
+    )
     return [
+        *core,
         f"This command ran {seconds / 60:.1f} minutes; its stages took {work / 60:.1f} minutes of work in all, "
-        f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB."
+        f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB.",
+        "BM25's parameters and the fusion's weight were tuned on valid, with the trials listed above. The dense rows "
+        "share every hyper-parameter; where a rate was tried on valid, it was with SimLM's Retriever1 alone, which "
+        "favours SimLM's rows, if any.",
     ]
+
+
+def _warnings(options: Options) -> list[str]:
+    """What a reader must know before the first figure."""
+    warnings = []
+    if options.scale == "smoke":
+        warnings.append("The smoke scale is for tests: its figures mean nothing.")
+    if options.negatives != "bm25":
+        warnings.append(
+            "Retriever1 was trained on the negatives that come with the collection; the paper's figures beside it are "
+            "for BM25's."
+        )
+    if options.rows:
+        warnings.append("Only some rows of the table were asked for.")
+    if options.seed:
+        warnings.append(f"Seed {options.seed} was added to every seed of the scale.")
+    return warnings
 
 
 def _provenance(
@@ -206,7 +244,8 @@ def _provenance(
     manifests: Mapping[Path, dict[str, Any]],
 ) -> dict[str, Any]:
     scale = open_scale(options.scale)
-    seeds = {
+    made = {"base and random init": scale.base, "generator": scale.generator_training}
+    seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,
         "Retriever1/2": scale.retriever.optimisation.seed,
         "re-ranker": scale.reranker.optimisation.seed,

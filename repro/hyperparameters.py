@@ -6,9 +6,11 @@ from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 SIZE = "the scale's: made to fit its time"
+SHARE = "a tenth of the steps"
 PAPER = "the paper's"
-TRIED = "on valid, a few trials of SimLM's Retriever1; the same for every row"
-WEAK = "above the paper's: a re-ranker trained this briefly is a weak teacher; the same for every row"
+TRIED = "0.001 and 0.002 tried on valid at mini scale, with SimLM's Retriever1 only; the same for every row"
+UNTUNED = "set beforehand, not tuned; the same for every row"
+WEAK = "above the paper's, as a re-ranker trained this briefly is a weak teacher; not tuned; the same for every row"
 
 
 def hyperparameters(scale: Scale) -> list[HyperParameter]:
@@ -17,24 +19,30 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
     thirteen = published("table13").set_index("hyperparameter")
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
     rows = [
+        *_models(scale),
         _row("pre-training: start", "base stand-in (MLM on the corpus)", eleven["initialisation"], SIZE),
         _row("pre-training: batch", optimisation.batch_size, eleven["batch size"], SIZE),
         _row("pre-training: tokens a passage", pre.max_length, eleven["text length"], SIZE),
-        _row("pre-training: learning rate", optimisation.learning_rate, eleven["learning rate"], SIZE),
-        _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SIZE),
+        _row("pre-training: learning rate", optimisation.learning_rate, eleven["learning rate"], UNTUNED),
+        _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
         _row("pre-training: steps", optimisation.steps, eleven["train steps"], SIZE),
-        _row("pre-training: schedule", optimisation.schedule, "not said (log in the released runs)", SIZE),
+        _row("pre-training: schedule", optimisation.schedule, "not said (log in the released runs)", UNTUNED),
         _row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", eleven["encoder replace rate"], PAPER),
         _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
         _row("generator dropout while frozen", pre.generator_dropout, "off (on in the released runs)", PAPER),
     ]
-    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict())
-    rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict())
+    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), TRIED)
+    rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
     rows.append(_row("distillation: alpha", scale.alpha, thirteen.loc["alpha", "retriever_distill"], WEAK))
     paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
-    rows += _optimisation("re-ranker", ranker.optimisation, paper)
+    rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
     rows += [
-        _row("re-ranker: start", scale.reranker_start, paper["initialisation"], SIZE),
+        _row(
+            "re-ranker: start",
+            scale.reranker_start,
+            paper["initialisation"],
+            "there is no ELECTRA discriminator at this scale",
+        ),
         _row("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"], SIZE),
         _row("re-ranker: passages kept", ranker.kept_passages, "16 (released code)", SIZE),
         _row("re-ranker: tokens a pair", ranker.max_length, paper["passage length"], SIZE),
@@ -44,10 +52,27 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
     return rows
 
 
-def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object]) -> list[HyperParameter]:
+def _models(scale: Scale) -> list[HyperParameter]:
+    """The models that a scale makes itself; none where they come from the Hub."""
+    encoder, generator = scale.encoder, scale.generator
+    if isinstance(encoder, str) or isinstance(generator, str) or scale.base is None or scale.generator_training is None:
+        return []
+    small = f"{generator.layers} layers, {generator.hidden} wide"
     return [
-        *_optimisation(name, settings.optimisation, paper),
-        _row(f"{name}: temperature", settings.temperature, paper["temperature"], TRIED),
+        _row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
+        _row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
+        _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "off: training is short, and faster without"),
+        _row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
+        _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", UNTUNED),
+        _row("generator", small, "ELECTRA-base generator", SIZE),
+        _row("generator: MLM steps", scale.generator_training.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+    ]
+
+
+def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
+    return [
+        *_optimisation(name, settings.optimisation, paper, rate),
+        _row(f"{name}: temperature", settings.temperature, paper["temperature"], UNTUNED),
         _row(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"], SIZE),
         _row(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"], PAPER),
         _row(f"{name}: query tokens", settings.query_length, paper["query length"], PAPER),
@@ -55,14 +80,36 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object])
     ]
 
 
-def _optimisation(name: str, settings: Optimisation, paper: dict[str, object]) -> list[HyperParameter]:
+def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
-        _row(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], TRIED),
+        _row(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
         _row(f"{name}: queries a batch", settings.batch_size, paper["batch size"], SIZE),
         _row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", SIZE),
-        _row(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SIZE),
+        _row(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
     ]
 
 
 def _row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
     return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
+
+
+def choices() -> list[HyperParameter]:
+    """Where paper and released implementation differ or are silent: what is in force at every scale."""
+    released = "as in the released implementation"
+    return [
+        HyperParameter(
+            "pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", released
+        ),
+        HyperParameter(
+            "retriever: contrastive loss",
+            "four blocks in one softmax",
+            "passage to hard negatives too (Eq. 3)",
+            released,
+        ),
+        HyperParameter(
+            "precision", "float32 on a CPU, bfloat16 autocast on a GPU", "float16", "what the device does well"
+        ),
+        HyperParameter(
+            "encoder: [CLS] only in the last layer", "yes", "whole last layer", "the same values, less work"
+        ),
+    ]

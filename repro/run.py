@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from repro.command import Options, TerminalDisplay
 from repro.dryrun import print_plan
 from repro.fill import build_report
@@ -39,10 +41,9 @@ def run_table(table: Table, options: Options) -> None:
     from reports.terminal import print_report
 
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started)
-    folder = options.results / options.scale
-    if options.seed:
-        folder = folder / f"seed-{options.seed}"
-    written = write_report(report, folder, table.name)
+    folder = options.results / options.scale / options.variant
+    with FileLock(options.results / "report.lock"):
+        written = write_report(report, folder, table.name)
     print_report(report)
     print(f"report: {written[0]}")
     if options.publish:

@@ -18,7 +18,10 @@ Examples:
   python -m repro.table2 --rows bm25 simlm-1    two rows and what they stand on
 """
 
-SAME = "The same hard negatives, teacher scores and number of updates as SimLM distilled; only the start differs."
+SAME = (
+    "The hard negatives and teacher scores are those of SimLM distilled, that is, SimLM's own, and so is the number of "
+    "updates; only the start differs."
+)
 
 
 def table2() -> Table:

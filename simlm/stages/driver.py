@@ -56,12 +56,17 @@ def run(build: Build, results: Path, display: Display) -> tuple[list[Planned], A
     """
     with _only_run(results, display):
         ran: Planned | None = None
+        found: set[Path] | None = None
         while True:
             stages, result = plan(build, results)
+            if found is None:
+                found = {stage.job for stage in stages if stage.valid}
             for stage in stages:
                 _prepare(stage, display)
             lacking = next((stage for stage in stages if not stage.valid), None)
             if lacking is None:
+                for stage in stages:
+                    stage.reused = stage.job in found
                 return stages, result
             # What it stands on is valid, so a round makes it valid too. What stands on it is judged by the next one.
             if ran is not None and ran.job == lacking.job:

@@ -1,6 +1,7 @@
 """Hard negatives of a split, from a run stage or from the lists that come with the collection."""
 
 from simlm.finetuning.negatives import NegativeLists, build_negative_lists
+from simlm.retrieval.runs import Run
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.runs import RunStage
 
@@ -8,8 +9,11 @@ from simlm.stages.runs import RunStage
 def negative_lists(run: RunStage, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
     """The lists of a split's queries, the same for train and valid, BM25 and mined runs (Section 3.2)."""
     collection = run.data.open()
+    found = run.load(split)
+    # The depth of valid runs is for evaluation: lists of both splits see as many places as a list is long.
+    top = Run(found.query_ids, found.indices[:, : settings.total], found.scores[:, : settings.total])
     return build_negative_lists(
-        run.load(split),
+        top,
         collection.queries(split).ids,
         collection.qrels(split),
         len(collection.passages),

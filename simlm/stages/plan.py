@@ -20,7 +20,10 @@ Build = Callable[[Callable[[Stage, str], object]], Any]
 
 @dataclass
 class Planned:
-    """A stage of a plan. ``reason`` is None when its manifest verifies, otherwise why it has to be run.
+    """A stage of a plan.
+
+    ``reason`` is None when its manifest verifies, otherwise why it has to be run;
+    ``reused`` whether this command found it done.
 
     A stage that ``waits`` can be judged only when the stages it stands on have been made.
     """
@@ -29,6 +32,7 @@ class Planned:
     job: Path
     inputs: dict[str, "Planned"] = field(default_factory=dict)
     reason: str | None = None
+    reused: bool = False
     waits: bool = False
 
     @property

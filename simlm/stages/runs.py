@@ -3,14 +3,13 @@
 import json
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from experimaestro import Param
 
-from simlm.data.store import TokenisedCollection
+from simlm.data.store import TokenisedCollection, TokenStore
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
@@ -110,7 +109,7 @@ class Retrieve(RunStage):
     def run(self) -> dict[str, Any]:
         import torch
 
-        from simlm.data.inputs import Specials
+        from simlm.data.inputs import Specials, batch_inputs, query_input
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.models.shapes import load_body
         from simlm.retrieval.encode import encode_texts
@@ -131,7 +130,7 @@ class Retrieve(RunStage):
             in_precision,
             collection.passages,
             specials,
-            self.work / "passages",
+            self.folder / "passages",
             self.passage_length,
             device=device,
         )
@@ -151,19 +150,25 @@ class Retrieve(RunStage):
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
             if split != MINED_SPLIT:
-                alone = partial(search, embeddings=passages, k=k, device=device)
-                figures["latency_ms"] = 1000 * _latency(alone, queries)
+
+                def answer(number: int, store: TokenStore = store, k: int = k) -> None:
+                    one = batch_inputs([query_input(store.text(number), self.query_length, specials)], specials)
+                    with torch.inference_mode():
+                        vector = in_precision({name: tensor.to(device) for name, tensor in one.items()})
+                    search(vector.float().cpu().numpy(), passages, k, device=device)
+
+                figures["latency_ms"] = 1000 * _latency(answer, len(store))
         return figures
 
 
-def _latency(search_one: Callable[[np.ndarray], object], queries: np.ndarray) -> float:
-    """Median seconds to search for one query vector, one after the other."""
-    times = []
-    for number in range(min(LATENCY_QUERIES, len(queries))):
-        start = time.perf_counter()
-        search_one(queries[number : number + 1])
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def _latency(answer: Callable[[int], None], queries: int) -> float:
+    """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
+    count = min(LATENCY_QUERIES, queries)
+    answer(0)
+    start = time.perf_counter()
+    for number in range(count):
+        answer(number)
+    return (time.perf_counter() - start) / count
 
 
 def read_log(stage_folder: Path) -> list[dict[str, float]]:

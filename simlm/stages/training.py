@@ -52,7 +52,7 @@ def numbers_of(stage: "Stage", outcome: Outcome) -> dict[str, Any]:
     return {
         "tokens": outcome.tokens,
         "training_seconds": outcome.seconds,
-        "tokens_per_second": outcome.tokens / max(outcome.seconds, 1e-9),
+        "tokens_per_second": outcome.tokens / outcome.seconds if outcome.tokens else None,
         "resumed_from_step": outcome.resumed_from,
         "best_step": outcome.best_step,
         "first_loss": losses[0] if losses else None,
