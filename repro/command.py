@@ -70,7 +70,7 @@ def main(table: Callable[[Options], None], description: str) -> None:
 
 
 def _say(line: str, status: int) -> int:
-    print(line, file=sys.stderr)
+    print(" ".join(line.splitlines()), file=sys.stderr)
     return status
 
 
@@ -103,7 +103,8 @@ def _check_home() -> None:
 
 
 def _check_results(results: Path) -> None:
-    existing = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.exists())
+    # os.path's test takes a folder that may not be looked into for a missing one; Path's would raise.
+    existing = next(folder for folder in (results.absolute(), *results.absolute().parents) if os.path.exists(folder))
     if not existing.is_dir():
         raise UserError(f"--results {results}: {existing} is a file; choose a folder")
     try:
@@ -138,7 +139,7 @@ class TerminalDisplay:
             self.live.stop()
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, moments: list[Moment]) -> None:
         if self.console.is_terminal:

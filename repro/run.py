@@ -11,6 +11,7 @@ from repro.command import Options, TerminalDisplay
 from repro.dryrun import print_plan
 from repro.fill import build_report
 from repro.table import Table
+from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.driver import run as run_stages
 from simlm.stages.plan import plan
@@ -33,7 +34,10 @@ def run_table(table: Table, options: Options) -> None:
         return
     started = time.perf_counter()
     _announce()
-    options.results.mkdir(parents=True, exist_ok=True)
+    try:
+        options.results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--results {options.results}: {error.strerror}; choose another folder") from None
     with TerminalDisplay() as display:
         stages, runs = run_stages(build, options.results.absolute(), display)
     from reports.publish import publish

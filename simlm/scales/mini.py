@@ -29,7 +29,7 @@ def mini() -> Scale:
                 schedule="linear",
                 seed=seed,
             ),
-            max_length=64,
+            max_length=48,
             encoder_rate=0.3,
             decoder_rate=0.3,
             generator_dropout=False,
@@ -65,21 +65,21 @@ def mini() -> Scale:
         generator_training=mlm(500, 2e-3, 45679),
         pretraining=PretrainingSettings.C(
             optimisation=Optimisation.C(
-                learning_rate=1e-3, batch_size=32, steps=1000, warmup_steps=100, schedule="linear", seed=45678
+                learning_rate=1e-3, batch_size=32, steps=900, warmup_steps=90, schedule="linear", seed=45678
             ),
-            max_length=64,
+            max_length=48,
             encoder_rate=0.3,
             decoder_rate=0.5,
             generator_dropout=False,
             held_out=256,
         ),
-        retriever=retriever(400, 1234, 2, 0),
-        distillation=retriever(400, 123, 3, 2),
+        retriever=retriever(360, 1234, 2, 0),
+        distillation=retriever(320, 123, 3, 2),
         alpha=2.0,
         reranker_start="simlm",
         reranker=RerankerSettings.C(
             optimisation=Optimisation.C(
-                learning_rate=5e-4, batch_size=16, steps=120, warmup_steps=12, schedule="linear", seed=987
+                learning_rate=5e-4, batch_size=16, steps=80, warmup_steps=8, schedule="linear", seed=987
             ),
             passages_per_query=8,
             kept_passages=4,

@@ -130,7 +130,7 @@ class Retrieve(RunStage):
             in_precision,
             collection.passages,
             specials,
-            self.folder / "passages",
+            self.work / "passages",
             self.passage_length,
             device=device,
         )
@@ -158,6 +158,8 @@ class Retrieve(RunStage):
                     search(vector.float().cpu().numpy(), passages, k, device=device)
 
                 figures["latency_ms"] = 1000 * _latency(answer, len(store))
+        # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
+        passages.folder.rename(self.folder / "passages")
         return figures
 
 
