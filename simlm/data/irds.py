@@ -20,7 +20,7 @@ def settle_home() -> None:
         return
     try:
         home = Path.home() / ".ir_datasets"
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(exist_ok=True)  # HOME itself is not ours to make
         with tempfile.TemporaryFile(dir=home):
             pass
     except (OSError, RuntimeError):

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+OF_AN_ATTEMPT = ("tokens", "tokens_per_second", "training_seconds", "resumed_from_step")
+
 TEMPLATE = """---
 library_name: transformers
 license: mit
@@ -28,12 +30,16 @@ Not meant for production: below paper scale it is a small stand-in, trained for 
 
 
 def model_card(model: PreTrainedModel, what: str, numbers: dict[str, Any]) -> str:
-    """A card in the Hub's form: what the model is, how to use it, and the figures of its training."""
+    """A card in the Hub's form: what the model is, how to use it, and the figures of its training.
+
+    Figures of the attempt that ended the training are left out: equal models have equal cards.
+    """
     config = model.config
+    lasting = {name: value for name, value in numbers.items() if name not in OF_AN_ATTEMPT}
     return TEMPLATE.format(
         what=what,
         kind=type(model).__name__,
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
-        numbers=json.dumps(numbers, indent=1, sort_keys=True),
+        numbers=json.dumps(lasting, indent=1, sort_keys=True),
     )

@@ -1,0 +1,74 @@
+"""Running the real command, and reading what it leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 900.0
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m repro.table2` at smoke scale, running."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "repro.table2", "--scale", "smoke", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def table2(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m repro.table2` at smoke scale to its end."""
+    process = start(*arguments, **environment)
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in errors, errors
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder with a finished table."""
+
+    folder: Path
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON twin of the report."""
+        content: dict[str, Any] = json.loads((self.folder / "smoke" / "table2.json").read_text(encoding="utf-8"))
+        return content
+
+    def job(self, name: str) -> Path:
+        """The folder of the stage of that name."""
+        (identifier,) = [stage["identifier"] for stage in self.report["stages"] if stage["name"] == name]
+        (job,) = self.folder.glob(f"jobs/*/{identifier}")
+        return job
+
+    def runs(self) -> dict[str, str]:
+        """The sha256 of the run file of each measured row, which is what its figures come from."""
+        return {row["key"]: row["run"]["sha256"] for row in self.report["rows"] if row["run"]}
+
+    def measured(self) -> dict[str, Any]:
+        """The measured figures of each row, intervals included."""
+        return {row["key"]: row["measured"] for row in self.report["rows"]}
+
+    def copy(self, folder: Path, without: tuple[str, ...] = ()) -> "Results":
+        """The same at another place, without the stages of these names, and without a report."""
+        jobs = [self.job(name) for name in without]
+        shutil.copytree(self.folder, folder, symlinks=True)
+        for job in jobs:
+            shutil.rmtree(folder / job.relative_to(self.folder))
+        shutil.rmtree(folder / "smoke")
+        return Results(folder)
+
+
+def listing(folder: Path) -> dict[str, int]:
+    """Every file and folder below one, with the time of its last change."""
+    return {path.relative_to(folder).as_posix(): path.lstat().st_mtime_ns for path in folder.rglob("*")}

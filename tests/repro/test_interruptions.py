@@ -1,0 +1,71 @@
+"""The real pipeline killed, stopped and damaged: afterwards the same measured values."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+from tests.repro.commands import Results, start, table2
+from tests.stages.driving import kill_all, stage_processes, until
+
+REDONE = ("SimLM pre-training", "Retriever1 (simlm): runs", "re-ranker", "Retriever_distill (simlm)", "fusion")
+"""Of each kind of stage one; all else is kept, and must be found to stand on the same outputs afterwards."""
+
+
+def test_killed_at_random_moments_and_started_again(smoke: Results, tmp_path: Path) -> None:
+    copy = smoke.copy(tmp_path / "results", without=REDONE)
+    rng = random.Random(2023)
+    for _ in range(3):
+        driver = start("--results", str(copy.folder))
+        until(lambda one=driver: stage_processes(copy.folder) or one.poll() is not None, "a stage")
+        time.sleep(rng.uniform(0.0, 12.0))
+        kill_all(driver, copy.folder)
+    ran = table2("--results", str(copy.folder))
+    assert ran.returncode == 0, ran.stderr
+    assert copy.runs() == smoke.runs()
+    assert copy.measured() == smoke.measured()
+    stages = {stage["name"]: stage for stage in copy.report["stages"]}
+    assert sum(stage["attempts"] for stage in stages.values()) > len(stages)
+    for name in set(stages) - set(REDONE):
+        assert stages[name]["attempts"] == 1
+        assert (copy.job(name) / "manifest.json").read_bytes() == (smoke.job(name) / "manifest.json").read_bytes()
+    assert not list(copy.folder.glob("jobs/*/*/work"))
+
+
+def test_damaged_artefacts_are_made_again_and_that_is_said(smoke: Results, tmp_path: Path) -> None:
+    """Lucene's index never has the same bytes twice, so what stands on it is made again as well."""
+    copy = smoke.copy(tmp_path / "results")
+    changed = []
+    for name, pattern in (("BM25 index", "index/lucene/*.cfs"), ("fusion", "test.run")):
+        job = copy.folder / smoke.job(name).relative_to(smoke.folder)
+        (path,) = job.glob(f"output/{pattern}")
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+        changed.append(path.relative_to(job / "output").as_posix())
+    ran = table2("--results", str(copy.folder))
+    assert ran.returncode == 0, ran.stderr
+    said = [line for line in ran.stderr.splitlines() if "is made again" in line]
+    assert [line.split(" is made again: ")[1] for line in said] == [
+        *(f"{name} does not have its checksum any more" for name in changed),
+        *["a stage it stands on has other outputs now"] * 2,
+    ]
+    assert copy.runs() == smoke.runs() and copy.measured() == smoke.measured()
+    made = {stage["name"] for stage in copy.report["stages"] if not stage["reused"]}
+    assert made == {"BM25 index", "BM25", "tuned BM25", "fusion"}
+
+
+def test_one_interrupt_is_enough(smoke: Results, tmp_path: Path) -> None:
+    copy = smoke.copy(tmp_path / "results", without=("SimLM pre-training",))
+    job = copy.folder / smoke.job("SimLM pre-training").relative_to(smoke.folder)
+    driver = start("--results", str(copy.folder))
+    until(lambda: (job / "work").exists(), "pre-training")
+    driver.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    output, errors = driver.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert driver.returncode == 130
+    assert output == "" and "Traceback" not in errors
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from the last checkpoints"
+    assert stage_processes(copy.folder) == []
+    assert not (copy.folder / "smoke").exists()

@@ -1,0 +1,193 @@
+"""The whole pipeline at smoke scale by the real command: its report, and its second run."""
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import pytest
+
+from reports.model import PUBLISHED_COLUMNS
+from reports.provenance import sha256_of
+from repro.published import published
+from repro.table2 import table2 as table
+from simlm.data.collections import open_collection
+from simlm.evaluation.measures import MEASURES
+from tests.repro.commands import Results, listing, table2
+
+ABSOLUTE = re.compile(r"(?<![\w.~})/-])/(?:home|root|Users|tmp|work|mnt|opt|usr|var|etc|private)/\w")
+STAGES = 24
+
+
+def rows(results: Results) -> dict[str, dict[str, Any]]:
+    """The rows of the report that were measured, by key."""
+    return {row["key"]: row for row in results.report["rows"] if row["measured"] is not None}
+
+
+def test_the_report_has_every_row(smoke: Results) -> None:
+    assert list(rows(smoke)) == [row.key for row in table().rows]
+    folder = smoke.folder / "smoke"
+    assert {path.name for path in folder.iterdir()} == {
+        "table2.md",
+        "table2.json",
+        "table2-bars.svg",
+        "table2-losses.svg",
+    }
+    page = (folder / "table2.md").read_text(encoding="utf-8")
+    for row in table().rows:
+        assert row.label in page
+    for image in re.findall(r"\]\(([^)]+\.svg)\)", page):
+        assert (folder / image).is_file()
+
+
+@pytest.mark.parametrize("key", [row.key for row in table().rows])
+def test_figures_are_those_of_the_run_file(key: str, smoke: Results) -> None:
+    """Measured here by ir_measures from the run file and the qrels alone; a query without a line counts 0."""
+    row = rows(smoke)[key]
+    run = smoke.folder / row["run"]["path"]
+    assert sha256_of(run) == row["run"]["sha256"]
+    assert sha256_of(smoke.folder / row["per_query"]["path"]) == row["per_query"]["sha256"]
+    qrels = open_collection("insuranceqa-smoke").qrels("test")
+    judged = [ir_measures.Qrel(query, passage, grade) for query in qrels for passage, grade in qrels[query].items()]
+    totals = {str(measure): 0.0 for measure in MEASURES}
+    for value in ir_measures.iter_calc(MEASURES, judged, ir_measures.read_trec_run(str(run))):
+        totals[str(value.measure)] += value.value
+    for name, total in totals.items():
+        estimate = row["measured"][name]
+        assert estimate["mean"] == pytest.approx(total / len(qrels), abs=1e-6), name
+        assert 0 <= estimate["low"] <= estimate["mean"] <= estimate["high"] <= 1
+
+
+def test_every_query_of_a_run_was_asked_and_scores_decrease(smoke: Results) -> None:
+    qrels = open_collection("insuranceqa-smoke").qrels("test")
+    for row in rows(smoke).values():
+        before: dict[str, float] = {}
+        for line in (smoke.folder / row["run"]["path"]).read_text().splitlines():
+            query, _, _, _, score, _ = line.split()
+            assert query in qrels and float(score) < before.get(query, float("inf"))
+            before[query] = float(score)
+
+
+def test_the_papers_figures_stand_in_their_own_columns_only(smoke: Results) -> None:
+    allowed = {
+        float(value)
+        for name in ("table2", "table6", "table7")
+        for column in PUBLISHED_COLUMNS
+        if column in published(name)
+        for value in published(name)[column].dropna()
+    }
+    report = smoke.report
+    for row in report["rows"]:
+        assert set(row["published"] or {}) <= set(PUBLISHED_COLUMNS)
+        assert set((row["published"] or {}).values()) <= allowed
+        assert row["measured"] is not None or row["published"], row["key"]
+    lines = (smoke.folder / "smoke" / "table2.md").read_text(encoding="utf-8").splitlines()
+    heads, *body = [line.strip("|").split(" | ") for line in lines if line.startswith("|")][: 2 + len(report["rows"])]
+    paper = [number for number, head in enumerate(heads) if "paper, " in head]
+    assert paper == list(range(len(heads) - len(PUBLISHED_COLUMNS), len(heads)))
+    for row, cells in zip(report["rows"], body[1:], strict=True):
+        shown = [cells[number].strip() for number in paper]
+        assert shown == [
+            f"{row['published'][column]:.1f}" if column in (row["published"] or {}) else "–"
+            for column in PUBLISHED_COLUMNS
+        ]
+        ours = [cells[number].strip() for number in range(1, paper[0])]
+        assert (set(ours) == {"–"}) == (row["measured"] is None), cells
+
+
+def test_every_stage_is_listed_with_what_it_cost(smoke: Results) -> None:
+    stages = smoke.report["stages"]
+    assert len(stages) == STAGES == len(list(smoke.folder.glob("jobs/*/*/manifest.json")))
+    for stage in stages:
+        job = smoke.job(stage["name"])
+        manifest = json.loads((job / "manifest.json").read_text())
+        assert stage["state"] == "valid" and stage["attempts"] == len(manifest["attempts"]) == 1
+        assert stage["seconds"] == pytest.approx(sum(attempt["seconds"] for attempt in manifest["attempts"]))
+        assert stage["peak_memory_bytes"] > 10_000_000
+        assert not (job / "work").exists()
+    trained = [stage["name"] for stage in stages if stage["name"] in smoke.report["losses"]]
+    assert len(trained) == 10
+    assert all(len(smoke.report["losses"][name]) > 1 for name in trained)
+
+
+def test_nothing_names_this_machines_folders(smoke: Results) -> None:
+    for path in (smoke.folder / "smoke").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert (found := ABSOLUTE.search(text)) is None, (path.name, text[found.start() - 80 : found.end() + 80])
+        assert str(smoke.folder) not in text
+
+
+def test_provenance_names_runs_seeds_and_data(smoke: Results) -> None:
+    provenance = smoke.report["provenance"]
+    assert provenance["method"]["runs"] == smoke.runs()
+    assert set(provenance["method"]["stages"]) == {stage["name"] for stage in smoke.report["stages"]}
+    assert provenance["method"]["seeds"]
+    assert provenance["data"]["test collection"]["fingerprint"] == open_collection("insuranceqa-smoke").fingerprint()
+    assert provenance["implementation"]["executable"]["cmd"].startswith("python -m repro.table2 --scale smoke")
+
+
+@pytest.fixture(scope="session")
+def second(
+    smoke: Results, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Results, subprocess.CompletedProcess[str]]:
+    """A second run, over a copy."""
+    copy = smoke.copy(tmp_path_factory.mktemp("second") / "results")
+    jobs = listing(copy.folder / "jobs")
+    began = time.monotonic()
+    ran = table2("--results", str(copy.folder))
+    assert time.monotonic() - began < 60
+    assert listing(copy.folder / "jobs") == jobs
+    return copy, ran
+
+
+def test_a_second_run_runs_nothing_and_measures_the_same(
+    smoke: Results, second: tuple[Results, subprocess.CompletedProcess[str]]
+) -> None:
+    again, ran = second
+    assert ran.returncode == 0 and ran.stderr == ""
+    changing = ("stages", "notes", "provenance", "warnings")
+    assert {name: value for name, value in again.report.items() if name not in changing} == {
+        name: value for name, value in smoke.report.items() if name not in changing
+    }
+    assert all(stage["reused"] for stage in again.report["stages"])
+    assert not any(stage["reused"] for stage in smoke.report["stages"])
+
+
+def test_the_table_is_printed(second: tuple[Results, subprocess.CompletedProcess[str]]) -> None:
+    _, ran = second
+    for row in table().rows:
+        assert row.label in ran.stdout
+    assert "RR@10" in ran.stdout and "paper" in ran.stdout
+    assert re.search(r"^report: .*table2\.md$", ran.stdout, re.MULTILINE)
+
+
+def test_a_dry_run_lists_every_stage_and_writes_nothing(smoke: Results, tmp_path: Path) -> None:
+    before = listing(smoke.folder)
+    ran = table2("--results", str(smoke.folder), "--dry-run")
+    assert ran.returncode == 0 and ran.stderr == ""
+    assert listing(smoke.folder) == before
+    lines = ran.stdout.splitlines()
+    for stage in smoke.report["stages"]:
+        assert any(stage["name"] in line and "valid" in line and stage["identifier"][:12] in line for line in lines)
+    assert f"0 of {STAGES} stages to do" in ran.stdout
+
+    ran = table2("--results", str(tmp_path / "none"), "--dry-run")
+    assert ran.returncode == 0 and ran.stderr == "" and list(tmp_path.iterdir()) == []
+    assert ran.stdout.count("to do: new") == STAGES and f"{STAGES} of {STAGES} stages to do" in ran.stdout
+
+
+def test_some_rows_are_measured_alone_from_the_same_stages(smoke: Results, tmp_path: Path) -> None:
+    copy = smoke.copy(tmp_path / "results")
+    ran = table2("--results", str(copy.folder), "--rows", "simlm-1", "bm25")
+    assert ran.returncode == 0 and ran.stderr == ""
+    (twin,) = copy.folder.glob("smoke/*/table2.json")
+    report = json.loads(twin.read_text(encoding="utf-8"))
+    assert [row["key"] for row in report["rows"] if row["measured"]] == ["bm25", "simlm-1"]
+    for row in report["rows"]:
+        if row["measured"]:
+            assert row["measured"] == smoke.measured()[row["key"]]
+    assert all(stage["reused"] for stage in report["stages"]) and len(report["stages"]) < STAGES
+    assert any("Only some rows" in warning for warning in report["warnings"])
