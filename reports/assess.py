@@ -75,8 +75,10 @@ def _claims(
     measure = report.measures[0]
     claims = []
     for order in orders:
+        if order.lower not in values or order.higher not in values:
+            continue  # and maybe no row of the report
         lower, higher = (_published(report, key, measure) for key in (order.lower, order.higher))
-        if lower is None or higher is None or order.lower not in values or order.higher not in values:
+        if lower is None or higher is None:
             continue
         pair = {key: values[key] for key in (order.lower, order.higher)}
         (comparison,) = _comparisons(pair, order.lower, measure, resampled)

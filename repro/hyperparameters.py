@@ -44,6 +44,7 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
             "there is no ELECTRA discriminator at this scale",
         ),
         _row("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"], SIZE),
+        _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
         _row("re-ranker: passages kept", ranker.kept_passages, "16 (released code)", SIZE),
         _row("re-ranker: tokens a pair", ranker.max_length, paper["passage length"], SIZE),
         _row("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"], SIZE),
@@ -74,8 +75,8 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object],
         *_optimisation(name, settings.optimisation, paper, rate),
         _row(f"{name}: temperature", settings.temperature, paper["temperature"], UNTUNED),
         _row(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"], SIZE),
-        _row(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"], PAPER),
-        _row(f"{name}: query tokens", settings.query_length, paper["query length"], PAPER),
+        _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
+        _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
         _row(f"{name}: passage tokens", settings.passage_length, paper["passage length"], SIZE),
     ]
 
@@ -91,6 +92,11 @@ def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], r
 
 def _row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
     return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
+
+
+def _kept(name: str, value: object, paper: object) -> HyperParameter:
+    """A setting that is the paper's wherever the collection is large enough."""
+    return _row(name, value, paper, PAPER if str(value) == str(paper) else SIZE)
 
 
 def choices() -> list[HyperParameter]:

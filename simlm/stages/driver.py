@@ -59,8 +59,8 @@ def run(build: Build, results: Path, display: Display) -> tuple[list[Planned], A
         found: set[Path] | None = None
         while True:
             stages, result = plan(build, results)
-            if found is None:
-                found = {stage.job for stage in stages if stage.valid}
+            valid = {stage.job for stage in stages if stage.valid}
+            found = valid if found is None else found & valid
             for stage in stages:
                 _prepare(stage, display)
             lacking = next((stage for stage in stages if not stage.valid), None)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports.assess import assess
+from reports.assess import Order, assess
 from reports.model import PUBLISHED_COLUMNS, Report
 from simlm.evaluation.significance import bootstrap_interval, compare, paired_test
 
@@ -53,3 +53,9 @@ def test_a_missing_baseline_is_skipped(report: Report, values: dict[str, pd.Data
 
 def test_published_columns_are_the_papers() -> None:
     assert PUBLISHED_COLUMNS == ("mrr10", "r50", "r1k", "dl19_ndcg10", "dl20_ndcg10")
+
+
+def test_an_order_of_rows_that_were_not_asked_for_is_skipped(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    report.rows = [row for row in report.rows if row.key != "base"]
+    assess(report, {"simlm": values["simlm"], "bm25": values["bm25"]}, [Order("base", "simlm", "Table 7")])
+    assert report.claims == []

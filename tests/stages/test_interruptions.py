@@ -1,5 +1,6 @@
 """Drivers and stages that are killed, stopped, or started twice."""
 
+import json
 import random
 import signal
 import time
@@ -28,6 +29,8 @@ def test_a_killed_stage_goes_on_and_both_attempts_count(tmp_path: Path) -> None:
     until(lambda: len(steps(tmp_path)) >= 5, "five steps")
     kill_all(driver, tmp_path)
     (job,) = tmp_path.glob("jobs/*.number/*")
+    progress = json.loads((job / "progress.json").read_text())
+    assert progress["description"] == "counting" and 0 < progress["done"] <= progress["total"] == 30
     (job / "output" / "half-written").touch()
 
     again = drive(tmp_path, "leaf", **SLOW)

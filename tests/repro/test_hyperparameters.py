@@ -1,0 +1,85 @@
+"""The hyper-parameters of the report: a row for each of Tables 11 and 13, with the scale's own value."""
+
+import pytest
+
+from reports.model import HyperParameter
+from repro.hyperparameters import PAPER, hyperparameters
+from repro.published import published
+from simlm.scales import NAMES, Scale, open_scale
+
+
+@pytest.fixture(params=NAMES)
+def scale(request: pytest.FixtureRequest) -> Scale:
+    return open_scale(request.param)
+
+
+def by_name(scale: Scale) -> dict[str, HyperParameter]:
+    rows = hyperparameters(scale)
+    assert len({row.name for row in rows}) == len(rows)
+    return {row.name: row for row in rows}
+
+
+def test_table_11(scale: Scale) -> None:
+    rows, pre = by_name(scale), scale.pretraining
+    ours = {
+        "batch size": ("pre-training: batch", str(pre.optimisation.batch_size)),
+        "text length": ("pre-training: tokens a passage", str(pre.max_length)),
+        "learning rate": ("pre-training: learning rate", f"{pre.optimisation.learning_rate:g}"),
+        "warmup steps": ("pre-training: warm-up steps", str(pre.optimisation.warmup_steps)),
+        "train steps": ("pre-training: steps", str(pre.optimisation.steps)),
+        "encoder replace rate": ("pre-training: encoder replace rate", "30%"),
+        "decoder replace rate": ("pre-training: decoder replace rate", "50%"),
+        "initialisation": ("pre-training: start", "base stand-in (MLM on the corpus)"),
+    }
+    table = published("table11").set_index("hyperparameter")["ms_marco"]
+    assert set(table.index) - set(ours) == {"passages", "hardware and time"}, "not ours to choose"
+    for name, (row, value) in ours.items():
+        assert (rows[row].value, rows[row].paper) == (value, table[name]), name
+
+
+@pytest.mark.parametrize(
+    ("column", "prefix"),
+    [("retriever_1_2", "Retriever1/2"), ("retriever_distill", "distillation"), ("reranker", "re-ranker")],
+)
+def test_table_13(column: str, prefix: str, scale: Scale) -> None:
+    rows = by_name(scale)
+    settings = {"Retriever1/2": scale.retriever, "distillation": scale.distillation, "re-ranker": scale.reranker}[
+        prefix
+    ]
+    optimisation = settings.optimisation
+    ours = {
+        "learning rate": ("learning rate", f"{optimisation.learning_rate:g}"),
+        "warmup steps": ("warm-up steps", str(optimisation.warmup_steps)),
+        "batch size": ("queries a batch", str(optimisation.batch_size)),
+        "epochs": ("steps", str(optimisation.steps)),
+        "negatives depth": ("negatives' depth", str(settings.negatives.depth)),
+        "negatives per query": ("negatives a query", str(settings.passages_per_query - 1)),
+    }
+    if prefix == "re-ranker":
+        ours |= {
+            "rerank depth": ("depth", str(scale.reranker.rerank_depth)),
+            "passage length": ("tokens a pair", str(scale.reranker.max_length)),
+            "initialisation": ("start", scale.reranker_start),
+        }
+    else:
+        retriever = scale.retriever if prefix == "Retriever1/2" else scale.distillation
+        ours |= {
+            "temperature": ("temperature", f"{retriever.temperature:g}"),
+            "query length": ("query tokens", str(retriever.query_length)),
+            "passage length": ("passage tokens", str(retriever.passage_length)),
+        }
+    if prefix == "distillation":
+        ours["alpha"] = ("alpha", f"{scale.alpha:g}")
+    table = published("table13").set_index("hyperparameter")[column].dropna()
+    assert set(table.index) - set(ours) <= {"GPUs", "initialisation"}
+    for name, (row, value) in ours.items():
+        found = rows[f"{prefix}: {row}"]
+        paper = f"{table[name]} epochs" if name == "epochs" else str(table[name])
+        assert (found.value, found.paper) == (value, paper), name
+
+
+def test_only_the_papers_values_are_called_the_papers(scale: Scale) -> None:
+    for row in hyperparameters(scale):
+        assert row.chosen
+        if row.chosen == PAPER:
+            assert row.paper.startswith({"False": "off"}.get(row.value, row.value)), row

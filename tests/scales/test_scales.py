@@ -1,0 +1,117 @@
+"""Scales: each is whole, consistent with itself, and new at every call."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simlm.data.collections import open_collection
+from simlm.errors import UserError
+from simlm.pretraining.objective import find_objective
+from simlm.scales import NAMES, Scale, open_scale
+from simlm.scales.settings import EncoderShape, GeneratorShape, Optimisation, RerankerSettings, RetrieverSettings
+from simlm.stages.pipeline import Pipeline
+from simlm.stages.plan import plan
+from simlm.training.schedule import schedule
+
+
+def optimisations(scale: Scale) -> dict[str, Optimisation]:
+    """Every optimisation of a scale, by the name of its settings."""
+    found = {one.name: getattr(scale, one.name) for one in fields(scale)}
+    return {name: value.optimisation for name, value in found.items() if hasattr(value, "optimisation")}
+
+
+@pytest.fixture(params=NAMES)
+def scale(request: pytest.FixtureRequest) -> Scale:
+    return open_scale(request.param)
+
+
+def test_an_unknown_scale_is_refused_and_the_known_ones_named() -> None:
+    with pytest.raises(UserError, match="unknown scale 'paper2': choose one of smoke, mini"):
+        open_scale("paper2")
+
+
+def test_each_call_gives_new_objects(scale: Scale) -> None:
+    """A pipeline adds its seed to the scale's own: settings shared between two would carry it over."""
+    before = {name: one.seed for name, one in optimisations(scale).items()}
+    Pipeline(open_scale(scale.name), 7, lambda stage, name: None)
+    assert {name: one.seed for name, one in optimisations(scale).items()} == before
+    assert {name: one.seed for name, one in optimisations(open_scale(scale.name)).items()} == before
+    one, other = open_scale(scale.name), open_scale(scale.name)
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if not isinstance(value, str | int | float | tuple):
+            assert value is not getattr(other, field.name), field.name
+
+
+def test_a_pipelines_seed_is_added_once_to_each(scale: Scale) -> None:
+    before = {name: one.seed for name, one in optimisations(scale).items()}
+    Pipeline(scale, 7, lambda stage, name: None)
+    assert {name: one.seed - 7 for name, one in optimisations(scale).items()} == before
+
+
+def test_the_stages_of_another_seed_are_others_but_for_the_collection(scale: Scale, tmp_path: Path) -> None:
+    def identifiers(seed: int) -> dict[str, str]:
+        stages, _ = plan(lambda submit: Pipeline(open_scale(scale.name), seed, submit).simlm, tmp_path)
+        return {stage.name: stage.job.name for stage in stages}
+
+    one, other = identifiers(0), identifiers(1)
+    assert {name for name in one if one[name] == other[name]} == {"collection"}
+    assert len(one) == 5
+
+
+def test_the_collection_is_known(scale: Scale) -> None:
+    assert open_collection(scale.collection).name == scale.collection
+
+
+def test_warm_up_ends_before_training_does(scale: Scale) -> None:
+    for name, one in optimisations(scale).items():
+        assert 0 < one.warmup_steps < one.steps, name
+        assert one.batch_size > 0 and 0 < one.learning_rate < 1
+        assert 0 < schedule(one.schedule, one.warmup_steps, one.steps)(one.warmup_steps) <= 1
+
+
+def test_seeds_differ_where_the_same_passages_are_drawn_from(scale: Scale) -> None:
+    """Base, generator and SimLM's own pre-training see other masks."""
+    seeds = [one.seed for name, one in optimisations(scale).items() if name in ("base", "generator_training")]
+    assert len({*seeds, scale.pretraining.optimisation.seed}) == 3
+
+
+def test_lists_are_long_enough_for_the_windows(scale: Scale) -> None:
+    """A group takes its negatives from a list: shorter than a window, they would repeat within a group."""
+    settings: tuple[RetrieverSettings | RerankerSettings, ...] = (scale.retriever, scale.distillation, scale.reranker)
+    for one in settings:
+        assert 0 < one.negatives.depth <= one.negatives.total
+        assert 2 <= one.passages_per_query <= one.negatives.total + 1
+        assert one.negatives.depth <= scale.search.mining_depth
+        assert one.evaluation_queries > 0
+    assert scale.distillation.evaluations >= 1 and scale.reranker.evaluations >= 1, "the best checkpoint is chosen"
+    assert 1 <= scale.reranker.kept_passages <= scale.reranker.passages_per_query
+    assert 10 <= scale.reranker.rerank_depth <= scale.search.evaluation_depth
+
+
+def test_rates_are_the_papers(scale: Scale) -> None:
+    assert (scale.pretraining.encoder_rate, scale.pretraining.decoder_rate) == (0.3, 0.5)
+    assert scale.pretraining.generator_dropout is False
+    assert scale.alpha >= 0
+
+
+def test_shapes_can_be_built(scale: Scale) -> None:
+    shapes: tuple[Any, ...] = (scale.encoder, scale.generator)
+    for shape in shapes:
+        assert isinstance(shape, EncoderShape | GeneratorShape)
+        assert shape.layers >= 2 and shape.hidden % shape.heads == 0
+    assert isinstance(scale.vocabulary, int) and scale.vocabulary > 100
+
+
+def test_grids_hold_what_is_compared_with(scale: Scale) -> None:
+    """Tuning can then never do worse on valid than not tuning: neither row is handicapped."""
+    assert len(set(scale.bm25_grid)) == len(scale.bm25_grid) > 1
+    assert {0.0, 1.0} <= set(scale.fusion_grid)
+    assert list(scale.fusion_grid) == sorted(set(scale.fusion_grid))
+
+
+def test_objectives_of_the_pipeline_are_registered() -> None:
+    for name in ("mlm", "replaced_lm"):
+        find_objective(name)
