@@ -8,6 +8,7 @@ from ablations.starts import STARTS
 from baselines.stages import BM25, BM25Index, Fusion
 from simlm.errors import UserError
 from simlm.scales import Scale
+from simlm.scales.settings import varied
 from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
@@ -66,10 +67,14 @@ class Cells:
         return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
 
     @once
-    def retriever1(self, start: str) -> Retrieve:
-        """Runs of a start fine-tuned on the first negatives; SimLM's are also mined."""
+    def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
+        """Runs of a start fine-tuned on the first negatives, maybe at another learning rate; SimLM's are also mined."""
+        settings = self.scale.retriever
         name = f"Retriever1 ({start})"
-        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name)
+        if rate not in (None, settings.optimisation.learning_rate):
+            settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
+            name = f"{name}, rate {rate:g}"
+        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name, settings)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
 
     @once
@@ -97,11 +102,17 @@ class Cells:
         return self.pipeline.teacher(self.reranker(), self.retriever2())
 
     @once
-    def distilled(self, start: str) -> Retrieve:
-        """Runs of a start distilled with the same negatives, teacher and budget, whatever the start."""
+    def distilled(self, start: str, alpha: float | None = None) -> Retrieve:
+        """Runs of a start distilled with the same negatives, teacher and budget, whatever the start.
+
+        With another ``alpha`` than the scale's, a trial of it.
+        """
         name = f"Retriever_distill ({start})"
+        if alpha not in (None, self.scale.alpha):
+            name = f"{name}, alpha {alpha:g}"
+        chosen = self.scale.alpha if alpha is None else alpha
         encoder = STARTS[start](self.pipeline)
-        trained = self.pipeline.distilled(encoder, self.retriever2(), self.teacher(), name)
+        trained = self.pipeline.distilled(encoder, self.retriever2(), self.teacher(), name, chosen)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
     @once

@@ -14,7 +14,7 @@ from repro.table import Table
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.driver import run as run_stages
-from simlm.stages.plan import plan
+from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.stage import Stage
 
 
@@ -28,18 +28,11 @@ def run_table(table: Table, options: Options) -> None:
         cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
         return {row.key: row.run(cells) for row in rows}
 
-    if options.dry_run:
-        stages, _ = plan(build, options.results.absolute())
-        print_plan(stages, options.scale)
-        return
     started = time.perf_counter()
-    _announce()
-    try:
-        options.results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--results {options.results}: {error.strerror}; choose another folder") from None
-    with TerminalDisplay() as display:
-        stages, runs = run_stages(build, options.results.absolute(), display)
+    made = make(build, options)
+    if made is None:
+        return
+    stages, runs = made
     from reports.publish import publish
     from reports.render import write_report
     from reports.terminal import print_report
@@ -53,6 +46,21 @@ def run_table(table: Table, options: Options) -> None:
     if options.publish:
         for path in publish(folder, table.name, options.scale):
             print(f"published: {os.path.relpath(path)}")
+
+
+def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
+    """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
+    if options.dry_run:
+        stages, _ = plan(build, options.results.absolute())
+        print_plan(stages, options.scale)
+        return None
+    _announce()
+    try:
+        options.results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--results {options.results}: {error.strerror}; choose another folder") from None
+    with TerminalDisplay() as display:
+        return run_stages(build, options.results.absolute(), display)
 
 
 def _announce() -> None:

@@ -40,6 +40,7 @@ def new_encoder(shape: EncoderShape, tokenizer: Tokenizer, seed: int) -> BertFor
         hidden_dropout_prob=shape.dropout,
         attention_probs_dropout_prob=shape.dropout,
         max_position_embeddings=MAX_POSITIONS,
+        initializer_range=shape.initializer_range,
         pad_token_id=tokenizer.pad_token_id,
     )
     return BertForMaskedLM(config)
@@ -58,6 +59,7 @@ def new_generator(shape: GeneratorShape, tokenizer: Tokenizer, seed: int) -> Ele
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         max_position_embeddings=MAX_POSITIONS,
+        initializer_range=shape.initializer_range,
         pad_token_id=tokenizer.pad_token_id,
     )
     return ElectraForMaskedLM(config)

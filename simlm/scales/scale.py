@@ -34,6 +34,10 @@ class Scale:
     """"simlm", "base", or the Hub name or folder of the model that the re-ranker starts from."""
     reranker: RerankerSettings
     search: SearchSettings
+    rate_grid: tuple[float, ...]
+    """The learning rates that `repro.tuning` tries on valid with every start."""
+    alpha_grid: tuple[float, ...]
+    """The alphas that it tries with every distilled row."""
     bm25_grid: tuple[tuple[float, float], ...]
     """The (k1, b) tried on valid."""
     fusion_grid: tuple[float, ...]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from simlm.scales.scale import Scale
-from simlm.scales.settings import EncoderShape, GeneratorShape, Optimisation
+from simlm.scales.settings import EncoderShape, GeneratorShape, Optimisation, RetrieverSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage, Generator, Pretrained, PublicModel, RandomModel, local_digest
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
@@ -96,17 +96,19 @@ class Pipeline:
             "SimLM pre-training",
         )
 
-    def retriever(self, start: EncoderStage, negatives: RunStage, name: str) -> TrainRetriever:
-        """Retriever1 or Retriever2, by whose negatives it trains on."""
+    def retriever(
+        self, start: EncoderStage, negatives: RunStage, name: str, settings: RetrieverSettings | None = None
+    ) -> TrainRetriever:
+        """Retriever1 or Retriever2, by whose negatives it trains on; with the scale's settings or others."""
         return self.add(
             TrainRetriever.C(
-                data=self.data, start=start, negatives=negatives, settings=self.scale.retriever, alpha=0.0
+                data=self.data, start=start, negatives=negatives, settings=settings or self.scale.retriever, alpha=0.0
             ),
             name,
         )
 
     def distilled(
-        self, start: EncoderStage, negatives: RunStage, teacher: TeacherScoresOf, name: str
+        self, start: EncoderStage, negatives: RunStage, teacher: TeacherScoresOf, name: str, alpha: float
     ) -> TrainRetriever:
         """Retriever_distill."""
         return self.add(
@@ -116,7 +118,7 @@ class Pipeline:
                 negatives=negatives,
                 settings=self.scale.distillation,
                 teacher=teacher,
-                alpha=self.scale.alpha,
+                alpha=alpha,
             ),
             name,
         )
