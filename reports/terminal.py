@@ -22,17 +22,30 @@ def print_report(report: Report, console: Console | None = None) -> None:
     table.add_column("row", min_width=26)
     for measure in report.measures:
         table.add_column(measure, justify="right", no_wrap=True)
-    for key in report.baselines:
-        table.add_column(Text(f"Δ {key}"), justify="right", no_wrap=True)
     table.add_column("paper", justify="right", style="dim")
     for row in report.measured_rows():
         cells = [number((row.measured or {})[measure].mean) for measure in report.measures]
-        for key in report.baselines:
-            found = report.comparison(row.key, key, report.measures[0])
-            cells.append(NONE if found is None else signed(found.difference, 3) + "*" * found.significant)
         table.add_row(Text(row.label), *cells, number((row.published or {}).get("mrr10"), 1))
     console.print(table)
+    if report.baselines:
+        console.print(_differences(report))
     for claim in report.claims:
         higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
         difference = signed(claim.comparison.difference)
         console.print(f"{claim.verdict}: {higher} above {lower} ({claim.source}), here {difference}", markup=False)
+
+
+def _differences(report: Report) -> Table:
+    """A table of its own: beside the measures it would not fit a terminal of 80 columns."""
+    measure = report.measures[0]
+    table = Table(title=Text(f"differences in {measure}; * significant, Holm-corrected p < 0.05"))
+    table.add_column("row", min_width=26)
+    for key in report.baselines:
+        table.add_column(Text(f"− {key}"), justify="right", no_wrap=True)
+    for row in report.measured_rows():
+        found = [report.comparison(row.key, key, measure) for key in report.baselines]
+        table.add_row(
+            Text(row.label),
+            *(NONE if one is None else signed(one.difference, 3) + "*" * one.significant for one in found),
+        )
+    return table

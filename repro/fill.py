@@ -15,9 +15,10 @@ from reports.provenance import provenance
 from repro.command import Options
 from repro.hyperparameters import choices, hyperparameters
 from repro.table import RowSpec, Table
+from repro.trials import MEASURE, tried
 from simlm.data.collections import Collection
 from simlm.evaluation.measures import MEASURES
-from simlm.scales import open_scale
+from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import outputs_digest, read_manifest
 from simlm.stages.plan import Planned
 from simlm.stages.runs import RunStage, read_log
@@ -71,12 +72,12 @@ def build_report(
         for stage in stages
         if (log := read_log(stage.job / "output"))
     }
-    report.tuning = _tunings(rows, runs, manifests)
+    report.tuning = _tunings(rows, runs, manifests) + _tried(rows, runs, options.scale)
     report.hyperparameters = hyperparameters(scale) + choices()
     report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection)
     report.notes = _notes(report, seconds)
     report.warnings = _warnings(options)
-    report.provenance = _provenance(report, table, options, collection, stages, manifests)
+    report.provenance = _provenance(report, table, options, scale, collection, stages, manifests)
     return report
 
 
@@ -174,7 +175,22 @@ def _tunings(
                 Trial({k: v for k, v in trial.items() if k != "rr_at_10"}, trial["rr_at_10"], number == best)
                 for number, trial in enumerate(trials)
             ]
-            tunings.append(Tuning(spec.key, "RR@10", shown))
+            tunings.append(Tuning(spec.key, MEASURE, shown))
+    return tunings
+
+
+def _tried(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], scale: str) -> list[Tuning]:
+    """The published trials of the dense rows; a row whose stage is none of them was tried with other settings."""
+    frame = tried(scale)
+    tunings = []
+    for spec in rows:
+        chosen = _job(runs[spec.key]).name
+        of_row = frame[frame["row"] == spec.key]
+        if chosen in set(of_row["stage"]):
+            trials = [
+                Trial({one.setting: f"{one.value:g}"}, one.score, one.stage == chosen) for one in of_row.itertuples()
+            ]
+            tunings.append(Tuning(spec.key, MEASURE, trials))
     return tunings
 
 
@@ -213,9 +229,19 @@ def _notes(report: Report, seconds: float) -> list[str]:
         f"This command ran {seconds / 60:.1f} minutes; its stages took {work / 60:.1f} minutes of work in all, "
         f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB.",
         "BM25's parameters and the fusion's weight were tuned on valid, with the trials listed above. The dense rows "
-        "share every hyper-parameter; where a rate was tried on valid, it was with SimLM's Retriever1 alone, which "
-        "favours SimLM's rows, if any.",
+        f"share every hyper-parameter; {_dense_trials(report)}",
     ]
+
+
+def _dense_trials(report: Report) -> str:
+    kinds = {row.key: row.kind for row in report.rows}
+    numbers = {len(one.trials) for one in report.tuning if kinds[one.row] == "dense"}
+    if not numbers:
+        return "none was tuned with the settings in force here."
+    return (
+        f"each setting tried on valid got {' or '.join(map(str, sorted(numbers)))} values with every row listed, "
+        "and all rows have the value with the best mean."
+    )
 
 
 def _warnings(options: Options) -> list[str]:
@@ -239,11 +265,11 @@ def _provenance(
     report: Report,
     table: Table,
     options: Options,
+    scale: Scale,
     collection: Collection,
     stages: Sequence[Planned],
     manifests: Mapping[Path, dict[str, Any]],
 ) -> dict[str, Any]:
-    scale = open_scale(options.scale)
     made = {"base and random init": scale.base, "generator": scale.generator_training}
     seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,

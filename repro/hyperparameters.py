@@ -2,15 +2,15 @@
 
 from reports.model import HyperParameter
 from repro.published import published
+from repro.trials import ALPHA, RATE, tried
 from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
 PAPER = "the paper's"
-TRIED = "0.001 and 0.002 tried on valid at mini scale, with SimLM's Retriever1 only; the same for every row"
 UNTUNED = "set beforehand, not tuned; the same for every row"
-WEAK = "above the paper's, as a re-ranker trained this briefly is a weak teacher; not tuned; the same for every row"
+WIDTH = "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input"
 
 
 def hyperparameters(scale: Scale) -> list[HyperParameter]:
@@ -31,9 +31,12 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
         _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
         _row("generator dropout while frozen", pre.generator_dropout, "off (on in the released runs)", PAPER),
     ]
-    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), TRIED)
+    rows += _retriever(
+        "Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(scale, RATE, scale.rate_grid)
+    )
     rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
-    rows.append(_row("distillation: alpha", scale.alpha, thirteen.loc["alpha", "retriever_distill"], WEAK))
+    alpha = thirteen.loc["alpha", "retriever_distill"]
+    rows.append(_row("distillation: alpha", scale.alpha, alpha, _chosen(scale, ALPHA, scale.alpha_grid)))
     paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
     rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
     rows += [
@@ -53,6 +56,14 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
     return rows
 
 
+def _chosen(scale: Scale, setting: str, grid: tuple[float, ...]) -> str:
+    """How a setting that has a grid was chosen: by trials, where they are published."""
+    if setting not in set(tried(scale.name)["setting"]):
+        return UNTUNED
+    values = ", ".join(f"{value:g}" for value in grid)
+    return f"{values} tried on valid, equally for every row; the best mean over rows, one value for all"
+
+
 def _models(scale: Scale) -> list[HyperParameter]:
     """The models that a scale makes itself; none where they come from the Hub."""
     encoder, generator = scale.encoder, scale.generator
@@ -62,9 +73,11 @@ def _models(scale: Scale) -> list[HyperParameter]:
     return [
         _row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
         _row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
+        _row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
         _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "off: training is short, and faster without"),
         _row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
-        _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", UNTUNED),
+        _row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", UNTUNED),
+        _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
         _row("generator", small, "ELECTRA-base generator", SIZE),
         _row("generator: MLM steps", scale.generator_training.optimisation.steps, "ELECTRA's own pre-training", SIZE),
     ]

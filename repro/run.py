@@ -1,6 +1,7 @@
 """Runs a table: plan, stages, report."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def _choose_gpus() -> None:
     """One slot a GPU: their numbers, for the stages' processes."""
     from simlm.stages.slots import DEVICE
 
-    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ:
-        return
+    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or shutil.which("nvidia-smi") is None:
+        return  # without a driver there is no GPU, and torch takes seconds to import
     import torch
 
     if torch.cuda.is_available():

@@ -4,8 +4,6 @@
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import pandas as pd
 from repro.cells import Cells
 from repro.command import Options, main
 from repro.run import make
+from repro.trials import ALPHA, MEASURE, RATE, TUNED, Try, tries
 from simlm.errors import UserError
-from simlm.scales import Scale, open_scale
+from simlm.scales import open_scale
 from simlm.stages.manifest import read_manifest
 from simlm.stages.runs import RunStage
 
@@ -26,45 +25,6 @@ Examples:
   python -m repro.tuning                all trials at mini scale, into results/mini/tuning.csv
   python -m repro.tuning --publish      the same, copied to repro/tuned/mini.csv, where reports read it
 """
-
-TUNED = Path(__file__).parent / "tuned"
-MEASURE = "RR@10"
-RATE, ALPHA = "learning rate", "alpha"
-
-
-@dataclass(frozen=True)
-class Try:
-    """One setting of one of Table 2's rows."""
-
-    row: str
-    setting: str
-    value: float
-    run: Callable[[Cells], RunStage]
-
-
-def tries(scale: Scale) -> list[Try]:
-    """Every trial of a scale: its learning rates x starts, and its alphas x distilled rows."""
-    starts = {"random": "random", "base": "base", "simlm-1": "simlm"}
-    distilled = {"base-distilled": "base", "simlm": "simlm"}
-    rates = [
-        Try(row, RATE, rate, lambda cells, start=start, rate=rate: cells.retriever1(start, rate))
-        for row, start in starts.items()
-        for rate in scale.rate_grid
-    ]
-    alphas = [
-        Try(row, ALPHA, alpha, lambda cells, start=start, alpha=alpha: cells.distilled(start, alpha))
-        for row, start in distilled.items()
-        for alpha in scale.alpha_grid
-    ]
-    return rates + alphas
-
-
-def tried(scale: str) -> pd.DataFrame:
-    """The published trials of a scale: row, setting, value, score (RR@10 on valid), stage, commit; maybe none."""
-    path = TUNED / f"{scale}.csv"
-    if not path.is_file():
-        return pd.DataFrame(columns=["row", "setting", "value", "score", "stage", "commit"])
-    return pd.read_csv(path, dtype={"stage": str, "commit": str})
 
 
 def run(options: Options) -> None:
@@ -81,9 +41,7 @@ def run(options: Options) -> None:
     if made is None:
         return
     _, runs = made
-    frame = pd.DataFrame(
-        [_outcome(trial, Path(run.__xpm__.job.path)) for trial, run in zip(trials, runs, strict=True)]
-    )
+    frame = pd.DataFrame([_outcome(trial, Path(run.__xpm__.job.path)) for trial, run in zip(trials, runs, strict=True)])
     folder = options.results / options.scale / options.variant
     folder.mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "tuning.csv", index=False)

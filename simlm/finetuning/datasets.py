@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from simlm.data.store import TokenisedCollection
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.teacher import TeacherScores
 
+G = TypeVar("G")
+
 
 class BiEncoderGroup(NamedTuple):
     """A query, its n passages with the positive first, and the teacher's logits (n) for them."""
@@ -32,7 +34,31 @@ class BiEncoderGroup(NamedTuple):
     teacher_scores: npt.NDArray[np.float32] | None
 
 
-class BiEncoderGroups(Dataset[BiEncoderGroup]):
+class _Groups(Dataset[G]):
+    """One group a query of `lists`: n passages, the positive first, drawn anew in each epoch."""
+
+    def __init__(self, lists: NegativeLists, n: int, seed: int) -> None:
+        self.lists = lists
+        self.n = n
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (0-based) whose groups are read from now on."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __getitem__(self, j: int) -> G:
+        return self.inputs(int(self.lists.queries[j]), self.lists.group(j, self.epoch, self.seed, self.n))
+
+    def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> G:
+        """The model's inputs for a query of the split and its n passages, both by index."""
+        raise NotImplementedError
+
+
+class BiEncoderGroups(_Groups[BiEncoderGroup]):
     """Groups of n passages for the bi-encoder, one a query of `lists`.
 
     split: the split whose queries the lists index. seed: the stage's, which shifts the windows
@@ -51,34 +77,22 @@ class BiEncoderGroups(Dataset[BiEncoderGroup]):
         passage_length: int,
         teacher: TeacherScores | None = None,
     ) -> None:
+        super().__init__(lists, n, seed)
         self.queries = collection.queries(split)
         self.passages = collection.passages
         self.specials = Specials.of(collection.tokenizer)
-        self.lists = lists
-        self.n = n
-        self.seed = seed
         self.query_length = query_length
         self.passage_length = passage_length
         self.teacher = teacher
-        self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (0-based) whose groups are read from now on."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lists)
-
-    def __getitem__(self, j: int) -> BiEncoderGroup:
-        query = int(self.lists.queries[j])
-        group = self.lists.group(j, self.epoch, self.seed, self.n)
+    def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> BiEncoderGroup:
         return BiEncoderGroup(
             query_input(self.queries.text(query), self.query_length, self.specials),
             [
                 passage_input(self.passages.title(p), self.passages.text(p), self.passage_length, self.specials)
-                for p in group.tolist()
+                for p in passages.tolist()
             ],
-            None if self.teacher is None else self.teacher.lookup(query, group),
+            None if self.teacher is None else self.teacher.lookup(query, passages),
         )
 
 
@@ -99,7 +113,7 @@ class BiEncoderCollator:
         return batch
 
 
-class RerankerGroups(Dataset[list[Encoded]]):
+class RerankerGroups(_Groups[list[Encoded]]):
     """Groups of n (query, passage) pairs for the re-ranker, the positive first, one a query of `lists`.
 
     max_length: most tokens of a pair with the special ones (192 at paper scale). The rest as in
@@ -115,22 +129,11 @@ class RerankerGroups(Dataset[list[Encoded]]):
         seed: int,
         max_length: int,
     ) -> None:
+        super().__init__(lists, n, seed)
         self.pairs = Pairs(collection, split, max_length)
-        self.lists = lists
-        self.n = n
-        self.seed = seed
-        self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (0-based) whose groups are read from now on."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lists)
-
-    def __getitem__(self, j: int) -> list[Encoded]:
-        query = int(self.lists.queries[j])
-        return [self.pairs(query, p) for p in self.lists.group(j, self.epoch, self.seed, self.n).tolist()]
+    def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> list[Encoded]:
+        return [self.pairs(query, passage) for passage in passages.tolist()]
 
 
 class Pairs:

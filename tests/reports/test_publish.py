@@ -53,3 +53,12 @@ def test_the_terminal_shows_rows_and_verdicts(report: Report) -> None:
     assert "SimLM [distilled]" in text and "18.5" in text
     assert f"{(report.row('bm25').measured or {})['RR@10'].mean:.4f}" in text
     assert "reproduced: SimLM [distilled] above no further pre-training" in text
+
+
+def test_the_terminals_tables_fit_80_columns(report: Report) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_report(report, console)
+    text = console.export_text()
+    assert "…" not in text and "18.5" in text
+    for key in report.baselines:
+        assert f"− {key}" in text
