@@ -9,7 +9,7 @@ from reports.model import Report
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Prints the measured rows beside the paper's figures, then the verdicts on the paper's orders.
+    """Prints the measured rows beside the paper's figures, their differences, and the verdicts on the paper's orders.
 
     A star marks a difference in the first measure that is significant after Holm's correction.
     """

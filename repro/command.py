@@ -42,7 +42,7 @@ class Options:
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages, runs and reports. What is valid there is reused."""
     publish: bool = False
-    """Also copy the report to reports/<scale>/."""
+    """Also copy the outcome into the repository, a table's report to reports/<scale>/."""
     dry_run: bool = False
     """List every stage as valid or to do, with an estimate of its time, and stop."""
 

@@ -1,6 +1,7 @@
 """What a run would do, and for how long."""
 
 import json
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from simlm.stages.manifest import read_manifest
 from simlm.stages.plan import Planned
 from simlm.stages.slots import CPU_SLOTS
 
+TRIAL = re.compile(r", (rate|alpha) [0-9.e-]+")
+"""What the name of a trial's stage has more than that of the table's."""
 REPORTS = Path(__file__).resolve().parents[1] / "reports"
 
 
@@ -27,7 +30,7 @@ def print_plan(stages: list[Planned], scale: str) -> None:
             table.add_row(stage.name, stage.job.name[:12], "valid", f"took {took:.0f}")
             continue
         todo += 1
-        estimate = known.get(stage.name)
+        estimate = known.get(TRIAL.sub("", stage.name))
         total += estimate or 0.0
         unknown += estimate is None
         shown = "unknown" if estimate is None else f"about {estimate:.0f}"

@@ -15,7 +15,7 @@ from reports.provenance import provenance
 from repro.command import Options
 from repro.hyperparameters import choices, hyperparameters
 from repro.table import RowSpec, Table
-from repro.trials import MEASURE, tried
+from repro.trials import MEASURE
 from simlm.data.collections import Collection
 from simlm.evaluation.measures import MEASURES
 from simlm.scales import Scale, open_scale
@@ -40,8 +40,12 @@ def build_report(
     stages: Sequence[Planned],
     options: Options,
     seconds: float,
+    trials: pd.DataFrame,
 ) -> Report:
-    """The report of a table from the stages that its rows stand on; ``seconds`` is this command's own wall time."""
+    """The report of a table from the stages that its rows stand on.
+
+    ``seconds`` is this command's own wall time, ``trials`` are those published for the scale (`published_trials`).
+    """
     results = options.results.absolute()
     manifests = {stage.job: read_manifest(stage.job) or {} for stage in stages}
     by_job = {stage.job: stage for stage in stages}
@@ -72,8 +76,11 @@ def build_report(
         for stage in stages
         if (log := read_log(stage.job / "output"))
     }
-    report.tuning = _tunings(rows, runs, manifests) + _tried(rows, runs, options.scale)
-    report.hyperparameters = hyperparameters(scale) + choices()
+    dense = trials_in_force(runs, trials)
+    report.tuning = _tunings(rows, runs, manifests) + dense
+    shown = trials[trials["row"].isin([one.row for one in dense])]
+    tried = {setting: sorted(set(group["value"])) for setting, group in shown.groupby("setting")}
+    report.hyperparameters = hyperparameters(scale, tried) + choices()
     report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection)
     report.notes = _notes(report, seconds)
     report.warnings = _warnings(options)
@@ -179,19 +186,18 @@ def _tunings(
     return tunings
 
 
-def _tried(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], scale: str) -> list[Tuning]:
-    """The published trials of the dense rows; a row whose stage is none of them was tried with other settings."""
-    frame = tried(scale)
-    tunings = []
-    for spec in rows:
-        chosen = _job(runs[spec.key]).name
-        of_row = frame[frame["row"] == spec.key]
-        if chosen in set(of_row["stage"]):
-            trials = [
-                Trial({one.setting: f"{one.value:g}"}, one.score, one.stage == chosen) for one in of_row.itertuples()
-            ]
-            tunings.append(Tuning(spec.key, MEASURE, trials))
-    return tunings
+def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[Tuning]:
+    """The published trials of the rows that have one of them; other rows were trained with other settings."""
+    chosen = {row: _job(runs[row]).name for row in runs}
+    known = trials[trials["row"].isin([row for row in chosen if chosen[row] in set(trials["stage"])])]
+    return [
+        Tuning(
+            row,
+            MEASURE,
+            [Trial({one.setting: f"{one.value:g}"}, one.score, one.stage == chosen[row]) for one in group.itertuples()],
+        )
+        for row, group in known.groupby("row", sort=False)
+    ]
 
 
 def _cases(values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], collection: Collection) -> list[Any]:
@@ -228,20 +234,20 @@ def _notes(report: Report, seconds: float) -> list[str]:
         *core,
         f"This command ran {seconds / 60:.1f} minutes; its stages took {work / 60:.1f} minutes of work in all, "
         f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB.",
-        "BM25's parameters and the fusion's weight were tuned on valid, with the trials listed above. The dense rows "
-        f"share every hyper-parameter; {_dense_trials(report)}",
+        *_how_tuned(report),
     ]
 
 
-def _dense_trials(report: Report) -> str:
+def _how_tuned(report: Report) -> list[str]:
     kinds = {row.key: row.kind for row in report.rows}
-    numbers = {len(one.trials) for one in report.tuning if kinds[one.row] == "dense"}
-    if not numbers:
-        return "none was tuned with the settings in force here."
-    return (
-        f"each setting tried on valid got {' or '.join(map(str, sorted(numbers)))} values with every row listed, "
-        "and all rows have the value with the best mean."
-    )
+    tuned = {one.row for one in report.tuning}
+    own = [report.row(row).label for row in tuned if kinds[row] != "dense"]
+    dense = [row.label for row in report.rows if row.key in tuned and row.kind == "dense"]
+    lines = [f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}."] if own else []
+    shared = "Dense rows of the same stage share every hyper-parameter."
+    if dense:
+        return [*lines, f"{shared} Settings were tried on valid equally often with each of: {', '.join(dense)}."]
+    return [*lines, f"{shared} No trials with the settings in force here are published."]
 
 
 def _warnings(options: Options) -> list[str]:

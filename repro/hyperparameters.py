@@ -1,8 +1,10 @@
 """The hyper-parameters in force beside the paper's (Tables 11 and 13), read from the scale and never typed twice."""
 
+from collections.abc import Mapping, Sequence
+
 from reports.model import HyperParameter
 from repro.published import published
-from repro.trials import ALPHA, RATE, tried
+from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
@@ -10,11 +12,20 @@ SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
 PAPER = "the paper's"
 UNTUNED = "set beforehand, not tuned; the same for every row"
-WIDTH = "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input"
+WIDTH = (
+    "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input; 0.02, 0.05 and 0.1 "
+    "compared on valid at mini scale, with random init's Retriever1"
+)
+BASE = "at mini scale, 1e-3 left it below random init on valid"
+COMPARED = "compared with 4e-4 on valid at mini scale, with SimLM's Retriever1"
+TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
-def hyperparameters(scale: Scale) -> list[HyperParameter]:
-    """Every setting of a scale with the paper's value and how ours was chosen."""
+def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+    """The settings of a scale with the paper's value and how ours was chosen.
+
+    ``tried`` are the values of each setting that was tried on valid with what is in force otherwise.
+    """
     eleven = published("table11").set_index("hyperparameter")["ms_marco"].to_dict()
     thirteen = published("table13").set_index("hyperparameter")
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
@@ -23,7 +34,7 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
         _row("pre-training: start", "base stand-in (MLM on the corpus)", eleven["initialisation"], SIZE),
         _row("pre-training: batch", optimisation.batch_size, eleven["batch size"], SIZE),
         _row("pre-training: tokens a passage", pre.max_length, eleven["text length"], SIZE),
-        _row("pre-training: learning rate", optimisation.learning_rate, eleven["learning rate"], UNTUNED),
+        _row("pre-training: learning rate", optimisation.learning_rate, eleven["learning rate"], COMPARED),
         _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
         _row("pre-training: steps", optimisation.steps, eleven["train steps"], SIZE),
         _row("pre-training: schedule", optimisation.schedule, "not said (log in the released runs)", UNTUNED),
@@ -31,12 +42,10 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
         _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
         _row("generator dropout while frozen", pre.generator_dropout, "off (on in the released runs)", PAPER),
     ]
-    rows += _retriever(
-        "Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(scale, RATE, scale.rate_grid)
-    )
+    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(tried, RATE))
     rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    rows.append(_row("distillation: alpha", scale.alpha, alpha, _chosen(scale, ALPHA, scale.alpha_grid)))
+    rows.append(_row("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)))
     paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
     rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
     rows += [
@@ -56,12 +65,13 @@ def hyperparameters(scale: Scale) -> list[HyperParameter]:
     return rows
 
 
-def _chosen(scale: Scale, setting: str, grid: tuple[float, ...]) -> str:
-    """How a setting that has a grid was chosen: by trials, where they are published."""
-    if setting not in set(tried(scale.name)["setting"]):
+def _chosen(tried: Mapping[str, Sequence[float]], setting: str) -> str:
+    """How a setting that has trials was chosen."""
+    if setting not in tried:
         return UNTUNED
-    values = ", ".join(f"{value:g}" for value in grid)
-    return f"{values} tried on valid, equally for every row; the best mean over rows, one value for all"
+    rows = {RATE: "Retriever1 of every start", ALPHA: "both distilled rows"}[setting]
+    values = ", ".join(f"{value:g}" for value in tried[setting])
+    return f"{values} tried on valid with {rows}; the best mean, one value for all"
 
 
 def _models(scale: Scale) -> list[HyperParameter]:
@@ -69,6 +79,7 @@ def _models(scale: Scale) -> list[HyperParameter]:
     encoder, generator = scale.encoder, scale.generator
     if isinstance(encoder, str) or isinstance(generator, str) or scale.base is None or scale.generator_training is None:
         return []
+    trained = scale.generator_training
     small = f"{generator.layers} layers, {generator.hidden} wide"
     return [
         _row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
@@ -76,17 +87,20 @@ def _models(scale: Scale) -> list[HyperParameter]:
         _row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
         _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "off: training is short, and faster without"),
         _row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
-        _row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", UNTUNED),
+        _row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", BASE),
         _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
         _row("generator", small, "ELECTRA-base generator", SIZE),
-        _row("generator: MLM steps", scale.generator_training.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+        _row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
+        _row("generator: learning rate", trained.optimisation.learning_rate, "5e-4 (ELECTRA's)", UNTUNED),
+        _row("generator: mask rate", f"{trained.encoder_rate:.0%}", "15% (ELECTRA's)", "that of the encoder's input"),
+        _row("generator: MLM steps", trained.optimisation.steps, "ELECTRA's own pre-training", SIZE),
     ]
 
 
 def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, rate),
-        _row(f"{name}: temperature", settings.temperature, paper["temperature"], UNTUNED),
+        _row(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
         _row(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"], SIZE),
         _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),

@@ -1,7 +1,6 @@
 """Runs a table: plan, stages, report."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from repro.command import Options, TerminalDisplay
 from repro.dryrun import print_plan
 from repro.fill import build_report
 from repro.table import Table
+from repro.trials import published_trials
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.driver import run as run_stages
@@ -29,6 +29,7 @@ def run_table(table: Table, options: Options) -> None:
         cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
         return {row.key: row.run(cells) for row in rows}
 
+    trials = published_trials(options.scale)
     started = time.perf_counter()
     made = make(build, options)
     if made is None:
@@ -38,7 +39,7 @@ def run_table(table: Table, options: Options) -> None:
     from reports.render import write_report
     from reports.terminal import print_report
 
-    report = build_report(table, rows, runs, stages, options, time.perf_counter() - started)
+    report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     folder = options.results / options.scale / options.variant
     with FileLock(options.results / "report.lock"):
         written = write_report(report, folder, table.name)
@@ -80,11 +81,17 @@ def _choose_gpus() -> None:
     """One slot a GPU: their numbers, for the stages' processes."""
     from simlm.stages.slots import DEVICE
 
-    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or shutil.which("nvidia-smi") is None:
-        return  # without a driver there is no GPU, and torch takes seconds to import
+    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or not _maybe_gpu():
+        return
     import torch
 
     if torch.cuda.is_available():
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
         os.environ["SIMLM_GPUS"] = ",".join(numbers)
+
+
+def _maybe_gpu() -> bool:
+    """Whether there is a driver's device, of NVIDIA, AMD or WSL: torch, which knows, takes seconds to import."""
+    devices = Path("/dev")
+    return not devices.is_dir() or any(list(devices.glob(name)) for name in ("nvidia*", "kfd", "dxg"))

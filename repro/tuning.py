@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from reports.files import write_atomically
 from repro.cells import Cells
 from repro.command import Options, main
 from repro.run import make
-from repro.trials import ALPHA, MEASURE, RATE, TUNED, Try, tries
+from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.manifest import read_manifest
@@ -28,35 +29,44 @@ Examples:
 
 
 def run(options: Options) -> None:
-    """Make the trials that are lacking, list all, and say which setting has the best mean over its rows."""
+    """Make the trials that are lacking, list all, and say which value has the best mean over its rows."""
     if options.rows:
         raise UserError("--rows: every row gets the same trials; leave it out")
-    trials = tries(open_scale(options.scale))
+    if options.publish and options.scale == "smoke":
+        raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
+    scale = open_scale(options.scale)
+    trials = planned_trials(scale)
 
     def build(submit: Any) -> list[RunStage]:
         cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
-        return [trial.run(cells) for trial in trials]
+        return [trial.stage(cells) for trial in trials]
 
     made = make(build, options)
     if made is None:
         return
-    _, runs = made
-    frame = pd.DataFrame([_outcome(trial, Path(run.__xpm__.job.path)) for trial, run in zip(trials, runs, strict=True)])
-    folder = options.results / options.scale / options.variant
-    folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / "tuning.csv", index=False)
+    outcomes = [_outcome(trial, Path(stage.__xpm__.job.path)) for trial, stage in zip(trials, made[1], strict=True)]
+    frame = pd.DataFrame(outcomes, columns=COLUMNS)
     print(frame.to_string(index=False))
-    means = frame.groupby(["setting", "value"], sort=False)["score"].mean()
-    for setting in (RATE, ALPHA):
-        print(f"best mean over the rows: {setting} {means[setting].idxmax():g}")
-    print(f"trials: {folder / 'tuning.csv'}")
-    if options.publish:
-        TUNED.mkdir(exist_ok=True)
-        frame.to_csv(TUNED / f"{options.scale}.csv", index=False)
-        print(f"published: {os.path.relpath(TUNED / f'{options.scale}.csv')}")
+    for setting, value in in_force(scale).items():
+        found = best(frame, setting)
+        print(f"best mean over the rows: {setting} {found:g}")
+        if found != value:
+            print(f"the scale has {value:g}: set it in simlm/scales/{options.scale}.py and run this again")
+    targets = [options.results / options.scale / options.variant / "tuning.csv"]
+    targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
+    for target in targets:
+        _write(frame, target)
+        print(f"trials: {os.path.relpath(target)}")
 
 
-def _outcome(trial: Try, job: Path) -> dict[str, Any]:
+def _write(frame: pd.DataFrame, target: Path) -> None:
+    try:
+        write_atomically(target, frame.to_csv(index=False).encode())
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror}); mend that and run again") from None
+
+
+def _outcome(trial: PlannedTrial, job: Path) -> dict[str, Any]:
     manifest = read_manifest(job) or {}
     return {
         "row": trial.row,

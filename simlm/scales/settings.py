@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 from experimaestro import Config, Param
 
-C = TypeVar("C", bound=Config)
+Settings = TypeVar("Settings", bound=Config)
 
 
-def varied(settings: C, **changes: Any) -> C:
+def varied(settings: Settings, **changes: Any) -> Settings:
     """A copy of settings with other values for some parameters."""
     names = settings.__xpmtype__.arguments
     values = {name: getattr(settings, name) for name in names}
-    copy: C = type(settings).__xpmtype__.value_type.C(**values | changes)
+    copy: Settings = type(settings).__xpmtype__.value_type.C(**values | changes)
     return copy
 
 

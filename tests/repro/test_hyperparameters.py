@@ -14,7 +14,7 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 
 
 def by_name(scale: Scale) -> dict[str, HyperParameter]:
-    rows = hyperparameters(scale)
+    rows = hyperparameters(scale, {})
     assert len({row.name for row in rows}) == len(rows)
     return {row.name: row for row in rows}
 
@@ -79,7 +79,15 @@ def test_table_13(column: str, prefix: str, scale: Scale) -> None:
 
 
 def test_only_the_papers_values_are_called_the_papers(scale: Scale) -> None:
-    for row in hyperparameters(scale):
+    for row in hyperparameters(scale, {}):
         assert row.chosen
         if row.chosen == PAPER:
             assert row.paper.startswith({"False": "off"}.get(row.value, row.value)), row
+
+
+def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None:
+    name = "Retriever1/2: learning rate"
+    assert "not tuned" in by_name(scale)[name].chosen
+    tried = {row.name: row.chosen for row in hyperparameters(scale, {"learning rate": [0.001, 0.5]})}
+    assert tried[name].startswith("0.001, 0.5 tried on valid")
+    assert "not tuned" in tried["distillation: alpha"]

@@ -3,19 +3,22 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import ir_measures
 import pandas as pd
 import pytest
 
 from repro.cells import Cells
-from repro.trials import ALPHA, RATE, TUNED, tried, tries
+from repro.fill import trials_in_force
+from repro.table2 import table2
+from repro.trials import ALPHA, COLUMNS, RATE, in_force, planned_trials, published_trials
 from simlm.data.collections import open_collection
+from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.plan import plan
+from simlm.stages.runs import RunStage
 from tests.repro.commands import ROOT, Results
-
-COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
 
 
 @pytest.fixture(params=NAMES)
@@ -23,45 +26,78 @@ def scale(request: pytest.FixtureRequest) -> Scale:
     return open_scale(request.param)
 
 
+def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
+    """The identifiers of the stages of Table 2's rows, and of the scale's trials in their order."""
+
+    def build(submit):  # type: ignore[no-untyped-def]
+        cells = Cells(open_scale(scale.name), 0, submit)
+        return {row.key: row.run(cells) for row in table2().rows}, [one.stage(cells) for one in planned_trials(scale)]
+
+    def name(stage: RunStage) -> str:
+        return Path(stage.__xpm__.job.path).name
+
+    _, (rows, trials) = plan(build, folder)
+    return {key: name(stage) for key, stage in rows.items()}, [name(stage) for stage in trials]
+
+
 def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: Scale) -> None:
     values: dict[str, dict[str, list[float]]] = {}
-    for one in tries(scale):
+    for one in planned_trials(scale):
         values.setdefault(one.setting, {}).setdefault(one.row, []).append(one.value)
     assert set(values[RATE]) == {"random", "base", "simlm-1"}
     assert set(values[ALPHA]) == {"base-distilled", "simlm"}
-    for setting, own in ((RATE, scale.retriever.optimisation.learning_rate), (ALPHA, scale.alpha)):
+    for setting, own in in_force(scale).items():
         (same,) = {tuple(row) for row in values[setting].values()}
         assert own in same and len(set(same)) == len(same) > 1
 
 
-def test_a_trial_of_the_scales_own_value_is_the_tables_stage(scale: Scale, tmp_path: Path) -> None:
-    def build(submit):  # type: ignore[no-untyped-def]
-        cells = Cells(open_scale(scale.name), 0, submit)
-        table = {start: cells.retriever1(start) for start in ("random", "base", "simlm")}
-        trials = [(one, one.run(cells)) for one in tries(scale) if one.setting == RATE]
-        return table, trials
-
-    _, (table, trials) = plan(build, tmp_path)
-    for one, run in trials:
-        same = Path(run.__xpm__.job.path) == Path(table[one.start].__xpm__.job.path)
-        assert same == (one.value == scale.retriever.optimisation.learning_rate), one
+def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_differ(
+    scale: Scale, tmp_path: Path
+) -> None:
+    rows, trials = stages(scale, tmp_path)
+    assert len(set(trials)) == len(trials)
+    for one, stage in zip(planned_trials(scale), trials, strict=True):
+        assert (stage == rows[one.row]) == (one.value == in_force(scale)[one.setting]), one
 
 
-@pytest.mark.parametrize("name", [path.stem for path in TUNED.glob("*.csv")])
-def test_published_trials_are_equally_many_a_row_and_their_best_mean_is_in_force(name: str) -> None:
-    frame, scale = tried(name), open_scale(name)
-    assert list(frame.columns) == COLUMNS
-    assert [(one.row, one.setting, one.value) for one in tries(scale)] == list(
-        zip(frame["row"], frame["setting"], frame["value"], strict=True)
-    )
+@pytest.mark.parametrize("name", ["mini"])
+def test_published_trials_are_those_of_the_settings_in_force_which_have_the_best_mean(
+    name: str, tmp_path: Path
+) -> None:
+    frame, scale = published_trials(name), open_scale(name)
+    assert list(frame["stage"]) == stages(scale, tmp_path)[1]
+    assert list(frame["value"]) == [one.value for one in planned_trials(scale)]
     means = frame.groupby(["setting", "value"])["score"].mean()
-    assert means[RATE].idxmax() == scale.retriever.optimisation.learning_rate
-    assert means[ALPHA].idxmax() == scale.alpha
+    assert {setting: means[setting].idxmax() for setting in (RATE, ALPHA)} == in_force(scale)
 
 
 def test_a_scale_without_published_trials_has_none() -> None:
-    assert list(tried("no such scale").columns) == COLUMNS
-    assert tried("no such scale").empty
+    frame = published_trials("no such scale")
+    assert list(frame.columns) == COLUMNS and frame.empty
+
+
+@pytest.mark.parametrize("content", ["", "row,score\nsimlm,0.1\n", ",".join(COLUMNS) + "\nsimlm,alpha,much,0.1,x,y\n"])
+def test_damaged_trials_are_refused_with_the_file_named(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repro.trials.TUNED", tmp_path)
+    (tmp_path / "mini.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match="mini.csv: damaged trials"):
+        published_trials("mini")
+
+
+def test_a_report_shows_the_trials_of_the_rows_that_have_their_settings() -> None:
+    def run(identifier: str):  # type: ignore[no-untyped-def]
+        return SimpleNamespace(__xpm__=SimpleNamespace(job=SimpleNamespace(path=f"jobs/retrieve/{identifier}")))
+
+    lines = [("simlm", 0.2, 0.1, "a"), ("simlm", 2.0, 0.3, "b"), ("base-distilled", 0.2, 0.1, "c")]
+    trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=COLUMNS)
+    (tuning,) = trials_in_force({"simlm": run("b"), "base-distilled": run("another"), "bm25": run("a")}, trials)
+    assert tuning.row == "simlm"
+    assert [(one.settings, one.score, one.chosen) for one in tuning.trials] == [
+        ({ALPHA: "0.2"}, 0.1, False),
+        ({ALPHA: "2"}, 0.3, True),
+    ]
 
 
 def tuning(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,7 +112,7 @@ def test_the_command_leaves_every_trial_with_the_measure_of_its_run_on_valid(smo
     assert ran.returncode == 0, ran.stderr
     frame = pd.read_csv(folder / "smoke" / "tuning.csv")
     assert list(zip(frame["row"], frame["value"], strict=True)) == [
-        (one.row, one.value) for one in tries(open_scale("smoke"))
+        (one.row, one.value) for one in planned_trials(open_scale("smoke"))
     ]
     qrels = open_collection("insuranceqa-smoke").qrels("valid")
     judged = [ir_measures.Qrel(query, passage, grade) for query in qrels for passage, grade in qrels[query].items()]
@@ -87,6 +123,7 @@ def test_the_command_leaves_every_trial_with_the_measure_of_its_run_on_valid(smo
     assert "best mean over the rows: learning rate" in ran.stdout
 
 
-def test_rows_cannot_be_left_out(tmp_path: Path) -> None:
-    ran = tuning("--rows", "simlm", "--results", str(tmp_path / "results"))
-    assert ran.returncode == 2 and "--rows" in ran.stderr and not (tmp_path / "results").exists()
+@pytest.mark.parametrize("arguments", [("--rows", "simlm"), ("--publish",)])
+def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ran = tuning(*arguments, "--results", str(tmp_path / "results"))
+    assert ran.returncode == 2 and arguments[0] in ran.stderr and not (tmp_path / "results").exists()
