@@ -1,13 +1,48 @@
-"""What a retriever starts from: the cells of "does further pre-training help?" (Tables 2 and 7)."""
+"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7 and 8)."""
 
 from collections.abc import Callable
 
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Pipeline
 
-STARTS: dict[str, Callable[[Pipeline], EncoderStage]] = {
+Start = Callable[[Pipeline], EncoderStage]
+
+OBJECTIVES = {
+    "enc-dec-mlm": "ablations.objectives.enc_dec_mlm:EncDecMLM",
+    "condenser": "ablations.objectives.condenser:Condenser",
+    "mlm": "mlm",
+    "enc-dec-rtd": "ablations.objectives.enc_dec_rtd:EncDecRTD",
+    "autoencoder": "ablations.objectives.autoencoder:AutoEncoder",
+    "retromae": "ablations.objectives.retromae:RetroMAE",
+    "cocondenser": "ablations.objectives.cocondenser:CoCondenser",
+}
+"""Table 7's objectives beside SimLM's, and two that the paper's readers compare with, by the name of their start."""
+
+SAMPLED = frozenset({"enc-dec-rtd"})
+"""Those whose inputs a generator fills."""
+
+RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
+"""Table 8's replace rates of encoder and decoder."""
+
+
+def rates_name(encoder: float, decoder: float) -> str:
+    """The name of the start with these replace rates."""
+    return f"simlm-{100 * encoder:.0f}-{100 * decoder:.0f}"
+
+
+def _objective(name: str) -> Start:
+    return lambda pipeline: pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", sampled=name in SAMPLED)
+
+
+def _rates(encoder: float, decoder: float) -> Start:
+    return lambda pipeline: pipeline.simlm_with(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
+
+
+STARTS: dict[str, Start] = {
     "random": lambda pipeline: pipeline.random,
     "base": lambda pipeline: pipeline.base,
     "simlm": lambda pipeline: pipeline.simlm,
+    **{name: _objective(name) for name in OBJECTIVES},
+    **{rates_name(*rates): _rates(*rates) for rates in RATES},
 }
-"""Fresh weights, no further pre-training, and SimLM's."""
+"""Fresh weights, no further pre-training, SimLM's, other objectives' and SimLM's at other replace rates."""

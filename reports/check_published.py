@@ -1,4 +1,4 @@
-"""Check that the code which made a published report is unchanged: `python -m reports.check_published`.
+"""Check that the code which made each published report is unchanged: `python -m reports.check_published`.
 
 A report's JSON twin names the commit it was made from (in its provenance: implementation.source.commit).
 Since then only the report's own folder may have changed, and README.md between the markers that quote it.
@@ -13,7 +13,6 @@ from typing import Any
 
 from simlm.errors import UserError
 
-DEFAULT_REPORT = Path("reports/mini/table2.json")
 # README quotes a report between <!-- report: begin --> and <!-- report: end -->.
 QUOTE = re.compile(r"(<!-- report: begin -->).*?(<!-- report: end -->)", re.DOTALL)
 
@@ -91,18 +90,21 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def main(arguments: list[str], root: Path = Path()) -> int:
-    """Check the report named in `arguments`, or the default one if there is one; return the exit status."""
-    report = Path(arguments[0]) if arguments else DEFAULT_REPORT
-    if not arguments and not (root / report).exists():
-        print(f"{report}: not published yet, nothing to check")
-        return 0
-    try:
-        commit = check(report, root)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{report}: made from {commit[:12]}, and the code has not changed since")
-    return 0
+    """Check the reports named in `arguments`, or all that are published; return the exit status."""
+    found = [path.relative_to(root) for path in sorted((root / "reports").glob("*/*.json"))]
+    reports = [Path(argument) for argument in arguments] or found
+    if not reports:
+        print("reports: nothing is published yet, nothing to check")
+    status = 0
+    for report in reports:
+        try:
+            commit = check(report, root)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            status = 2
+        else:
+            print(f"{report}: made from {commit[:12]}, and the code has not changed since")
+    return status
 
 
 if __name__ == "__main__":

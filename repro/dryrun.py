@@ -37,7 +37,7 @@ def print_plan(stages: list[Planned], scale: str) -> None:
         table.add_row(stage.name, stage.job.name[:12], f"to do: {stage.reason}", shown)
     console = Console()
     console.print(table, markup=False)
-    source = f"the published {scale} report's machine" if known else f"no published {scale} report to estimate from"
+    source = f"the published {scale} reports' machine" if known else f"no published {scale} report to estimate from"
     lines = f"{todo} of {len(stages)} stages to do"
     if todo:
         lines += f", about {total / 60:.0f} min of one slot, {CPU_SLOTS} slots on a CPU ({source})"
@@ -47,10 +47,12 @@ def print_plan(stages: list[Planned], scale: str) -> None:
 
 
 def published_seconds(scale: str) -> dict[str, float]:
-    """What each stage took in the published report of a scale, by its name; {} when there is none."""
-    path = REPORTS / scale / "table2.json"
-    try:
-        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-        return {stage["name"]: float(stage["seconds"]) for stage in stages}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    """What each stage took in the published reports of a scale, by its name; {} when there are none."""
+    seconds: dict[str, float] = {}
+    for path in sorted((REPORTS / scale).glob("*.json")):
+        try:
+            stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+            seconds |= {stage["name"]: float(stage["seconds"]) for stage in stages}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return seconds

@@ -45,7 +45,7 @@ class Table:
         return [row for row in self.rows if not keys or row.key in keys]
 
 
-def figures(table: str, **where: str) -> dict[str, float]:
+def figures(table: str, **where: str | int) -> dict[str, float]:
     """The paper's figures of one row, by Table 2's column names; the row is where columns have given values."""
     frame = published(table)
     for column, value in where.items():

@@ -8,7 +8,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from simlm.scales.scale import Scale
-from simlm.scales.settings import EncoderShape, GeneratorShape, Optimisation, RetrieverSettings
+from simlm.scales.settings import (
+    EncoderShape,
+    GeneratorShape,
+    Optimisation,
+    PretrainingSettings,
+    RetrieverSettings,
+    varied,
+)
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage, Generator, Pretrained, PublicModel, RandomModel, local_digest
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
@@ -85,15 +92,29 @@ class Pipeline:
     @cached_property
     def simlm(self) -> EncoderStage:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
+        return self.pretrained("replaced_lm", "SimLM pre-training", sampled=True)
+
+    def simlm_with(self, encoder_rate: float, decoder_rate: float, name: str) -> EncoderStage:
+        """SimLM with other replace rates; with the scale's own it is ``simlm``."""
+        own = self.scale.pretraining
+        if (encoder_rate, decoder_rate) == (own.encoder_rate, own.decoder_rate):
+            return self.simlm
+        settings = varied(own, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
+        return self.pretrained("replaced_lm", name, sampled=True, settings=settings)
+
+    def pretrained(
+        self, objective: str, name: str, sampled: bool = False, settings: PretrainingSettings | None = None
+    ) -> EncoderStage:
+        """``base`` pre-trained further with an objective, for as long as SimLM; ``sampled`` gives it the generator."""
         return self.add(
             Pretrained.C(
                 data=self.data,
                 start=self.base,
-                generator=self.generator,
-                objective="replaced_lm",
-                settings=self.scale.pretraining,
+                generator=self.generator if sampled else None,
+                objective=objective,
+                settings=settings or self.scale.pretraining,
             ),
-            "SimLM pre-training",
+            name,
         )
 
     def retriever(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from reports.check_published import DEFAULT_REPORT, main
+from reports.check_published import main
 
+DEFAULT_REPORT = Path("reports/mini/table2.json")
 README = "# Title\n<!-- report: begin -->\n{}\n<!-- report: end -->\nmore\n"
 
 
@@ -107,3 +108,11 @@ def test_a_report_without_a_usable_commit_fails(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_every_published_report_is_checked(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = commit(published, {"code.py": "2\n"})
+    commit(published, {"reports/mini/table7.json": report_of({"commit": older, "dirty": False})})
+    assert main([], published) == 2
+    shown = capsys.readouterr()
+    assert "table7.json: made from" in shown.out and "table2.json: made from" in shown.err

@@ -40,7 +40,9 @@ def test_estimates_come_from_the_published_report(
     assert ["base", "[MLM]", "fedcba987654", "to", "do:", "new", "about", "90"] in lines
     assert ["fusion", "00000000000000"[:12], "to", "do:", "unfinished", "unknown"] in lines
     last = " ".join(lines[-1])
-    assert last.startswith("2 of 3 stages to do, about 2 min of one slot, 2 slots on a CPU (the published mini")
+    assert last.startswith(
+        "2 of 3 stages to do, about 2 min of one slot, 2 slots on a CPU (the published mini reports' machine)"
+    )
     assert last.endswith("1 without an estimate")
 
 

@@ -1,0 +1,101 @@
+"""Tables 7 and 8: their rows are the paper's, each start is what its name says, and the commands run in small."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.starts import OBJECTIVES, RATES, SAMPLED, STARTS, rates_name
+from repro.cells import Cells
+from repro.published import published
+from repro.table import Table
+from repro.table7 import table7
+from repro.table8 import OWN, table8
+from simlm.pretraining.objective import find_objective
+from simlm.scales import open_scale
+from simlm.stages.models import Pretrained
+from simlm.stages.pipeline import Pipeline
+from simlm.stages.plan import Planned, plan
+from tests.repro.commands import ROOT, Results
+
+
+def planned(table: Table, folder: Path) -> dict[str, Planned]:
+    """The stages of a table by name."""
+
+    def build(submit: Any) -> None:
+        cells = Cells(open_scale("smoke"), 0, submit)
+        for row in table.rows:
+            row.run(cells)
+
+    stages, _ = plan(build, folder)
+    assert len({stage.name for stage in stages}) == len(stages), "the report lists stages by name"
+    return {stage.name: stage for stage in stages}
+
+
+def test_table_7_has_the_papers_rows_in_its_order_of_quality_and_three_more() -> None:
+    frame = published("table7").sort_values("mrr10", ascending=False)
+    table = table7()
+    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
+    assert {row.key for row in table.rows if row.published is None} == {"random", "retromae", "cocondenser"}
+    assert [(order.higher, order.lower) for order in table.orders] == [
+        (higher.key, lower.key) for higher, lower in zip(table.rows[:6], table.rows[1:7], strict=True)
+    ]
+
+
+def test_table_8_has_the_papers_pairs_and_only_lower_ones_are_expected_below_its_own() -> None:
+    frame = published("table8")
+    table = table8()
+    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
+    assert list(zip(frame["encoder_replace_rate"], frame["decoder_replace_rate"], strict=True)) == [
+        (round(100 * encoder), round(100 * decoder)) for encoder, decoder in RATES
+    ]
+    assert OWN in {row.key for row in table.rows}
+    assert {order.lower for order in table.orders} == {"simlm-15-15", "simlm-15-30", "simlm-30-30", "simlm-30-100"}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path) -> None:
+    assert find_objective(OBJECTIVES[name]).needs_generator == (name in SAMPLED)
+    _, start = plan(lambda submit: STARTS[name](Pipeline(open_scale("smoke"), 0, submit)), tmp_path)
+    assert isinstance(start, Pretrained)
+    assert start.objective == OBJECTIVES[name] and (start.generator is not None) == (name in SAMPLED)
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_a_start_at_other_rates_differs_from_simlm_in_them_only(rates: tuple[float, float], tmp_path: Path) -> None:
+    def build(submit: Any) -> tuple[Any, Any]:
+        pipeline = Pipeline(open_scale("smoke"), 0, submit)
+        return STARTS[rates_name(*rates)](pipeline), pipeline.simlm
+
+    _, (start, simlm) = plan(build, tmp_path)
+    assert (start.settings.encoder_rate, start.settings.decoder_rate) == rates
+    assert (start is simlm) == (rates == (0.3, 0.5))
+    for name in simlm.settings.__xpmtype__.arguments:
+        if name not in ("encoder_rate", "decoder_rate"):
+            assert getattr(start.settings, name) is getattr(simlm.settings, name)
+
+
+@pytest.mark.parametrize("table", [table7(), table8()], ids=["table7", "table8"])
+def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> None:
+    stages = planned(table, tmp_path)
+    trained = [stage for stage in stages.values() if stage.name.endswith(")") and "Retriever1" in stage.name]
+    assert len(trained) == len(table.rows)
+    shared = {(stage.inputs["data"].job, stage.inputs["negatives"].job) for stage in trained}
+    assert len(shared) == 1 and len({stage.inputs["start"].job for stage in trained}) == len(trained)
+
+
+@pytest.mark.parametrize(
+    ("module", "rows"), [("table7", ("simlm", "retromae")), ("table8", ("simlm-30-50", "simlm-30-100"))]
+)
+def test_the_command_shares_what_another_table_made(
+    module: str, rows: tuple[str, ...], smoke: Results, tmp_path: Path
+) -> None:
+    copy = smoke.copy(tmp_path / "results")
+    command = [sys.executable, "-m", f"repro.{module}", "--scale", "smoke", "--rows", *rows, "--results"]
+    ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": running") == 3
+    (page,) = copy.folder.glob(f"smoke/*/{module}.md")
+    assert all(row.label in page.read_text() for row in (table7() if module == "table7" else table8()).chosen(rows))
