@@ -9,7 +9,6 @@ from filelock import FileLock
 
 from repro.command import Options, TerminalDisplay
 from repro.dryrun import print_plan
-from repro.fill import build_report
 from repro.table import Table
 from repro.trials import published_trials
 from simlm.errors import UserError
@@ -35,9 +34,11 @@ def run_table(table: Table, options: Options) -> None:
     if made is None:
         return
     stages, runs = made
+    # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
     from reports.publish import publish
     from reports.render import write_report
     from reports.terminal import print_report
+    from repro.fill import build_report
 
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     folder = options.results / options.scale / options.variant

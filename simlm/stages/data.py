@@ -1,12 +1,15 @@
 """The collection, tokenised: what every other stage reads."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experimaestro import Param
 
-from simlm.data.collections import Collection, open_collection, validate
-from simlm.data.store import TokenisedCollection
 from simlm.stages.stage import Stage
+
+if TYPE_CHECKING:
+    # Importing ir_datasets makes folders below HOME: a command has its options checked first.
+    from simlm.data.collections import Collection
+    from simlm.data.store import TokenisedCollection
 
 
 class Prepare(Stage):
@@ -21,6 +24,7 @@ class Prepare(Stage):
     tokenizer: Param[str]
 
     def run(self) -> dict[str, Any]:
+        from simlm.data.collections import open_collection, validate
         from simlm.data.store import tokenise_collection
         from simlm.data.tokenizer import load_tokenizer, train_wordpiece
 
@@ -34,10 +38,14 @@ class Prepare(Stage):
         store = tokenise_collection(collection, tokenizer, self.folder / "store")
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
 
-    def open(self) -> TokenisedCollection:
+    def open(self) -> "TokenisedCollection":
         """The tokenised collection."""
+        from simlm.data.store import TokenisedCollection
+
         return TokenisedCollection.open(self.folder / "store")
 
-    def source(self) -> Collection:
+    def source(self) -> "Collection":
         """The collection itself, for what needs its texts."""
+        from simlm.data.collections import open_collection
+
         return open_collection(self.collection)

@@ -4,16 +4,18 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from experimaestro import Param
 
-from simlm.data.store import TokenisedCollection, TokenStore
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from simlm.data.store import TokenisedCollection, TokenStore
 
 MINED_SPLIT = "train"
 LATENCY_QUERIES = 64
@@ -46,7 +48,7 @@ class RunStage(Stage):
             np.load(self.folder / f"{split}.scores.npy", mmap_mode="r", allow_pickle=False),
         )
 
-    def leave(self, split: str, run: Run, collection: TokenisedCollection) -> dict[str, float]:
+    def leave(self, split: str, run: Run, collection: "TokenisedCollection") -> dict[str, float]:
         """Write a split's TREC file, unless it was only mined, and ``keep`` the rest."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if split != MINED_SPLIT:
@@ -151,7 +153,7 @@ class Retrieve(RunStage):
             figures |= self.leave(split, run, collection)
             if split != MINED_SPLIT:
 
-                def answer(number: int, store: TokenStore = store, k: int = k) -> None:
+                def answer(number: int, store: "TokenStore" = store, k: int = k) -> None:
                     one = batch_inputs([query_input(store.text(number), self.query_length, specials)], specials)
                     with torch.inference_mode():
                         vector = in_precision({name: tensor.to(device) for name, tensor in one.items()})

@@ -2,10 +2,12 @@
 
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-from tests.repro.commands import Results, start, table2
+from tests.repro.commands import ROOT, Results, start, table2
 from tests.stages.driving import kill_all, stage_processes, until
 
 REDONE = ("SimLM pre-training", "Retriever1 (simlm): runs", "re-ranker", "Retriever_distill (simlm)", "fusion")
@@ -69,3 +71,10 @@ def test_one_interrupt_is_enough(smoke: Results, tmp_path: Path) -> None:
     assert errors.splitlines()[-1] == "stopped; the same command goes on from the last checkpoints"
     assert stage_processes(copy.folder) == []
     assert not (copy.folder / "smoke").exists()
+
+
+def test_an_interrupt_while_libraries_are_imported_is_one_line() -> None:
+    command = [sys.executable, "-c", "import repro; raise KeyboardInterrupt"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert ran.stderr == "stopped before anything was done\n"

@@ -26,8 +26,9 @@ from tests.repro.commands import ROOT, table2
         (("--publish", "--seed", "3"), "--publish is for the whole table"),
     ],
 )
-def test_bad_options(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    assert_refused(table2("--results", str(tmp_path / "results"), *arguments), said)
+def test_bad_options(arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IR_DATASETS_HOME", raising=False)
+    assert_refused(table2("--results", str(tmp_path / "results"), *arguments, HOME=str(tmp_path)), said)
     assert list(tmp_path.iterdir()) == []
 
 
