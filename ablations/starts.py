@@ -1,4 +1,4 @@
-"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7 and 8)."""
+"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7, 8 and 12)."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,8 @@ OBJECTIVES = {
 SAMPLED = frozenset({"enc-dec-rtd"})
 """Those whose inputs a generator fills."""
 
+JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
+
 RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
 """Table 8's replace rates of encoder and decoder."""
 
@@ -31,18 +33,33 @@ def rates_name(encoder: float, decoder: float) -> str:
 
 
 def _objective(name: str) -> Start:
-    return lambda pipeline: pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", sampled=name in SAMPLED)
+    def start(pipeline: Pipeline) -> EncoderStage:
+        generator = pipeline.generator if name in SAMPLED else None
+        return pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", generator)
+
+    return start
+
+
+def _joint(name: str, generator: Callable[[Pipeline], EncoderStage]) -> Start:
+    return lambda pipeline: pipeline.pretrained(JOINT, f"{name} pre-training", generator(pipeline))
 
 
 def _rates(encoder: float, decoder: float) -> Start:
     return lambda pipeline: pipeline.simlm_with(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
 
 
+GENERATORS: dict[str, Start] = {
+    "joint": lambda pipeline: pipeline.generator,
+    "joint-random": lambda pipeline: pipeline.random_generator,
+}
+"""Table 12's generators that learn beside the encoder, and what they start from."""
+
 STARTS: dict[str, Start] = {
     "random": lambda pipeline: pipeline.random,
     "base": lambda pipeline: pipeline.base,
     "simlm": lambda pipeline: pipeline.simlm,
     **{name: _objective(name) for name in OBJECTIVES},
+    **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
     **{rates_name(*rates): _rates(*rates) for rates in RATES},
 }
-"""Fresh weights, no further pre-training, SimLM's, other objectives' and SimLM's at other replace rates."""
+"""Fresh weights, no further pre-training, SimLM's, other objectives', joint generators', other replace rates'."""

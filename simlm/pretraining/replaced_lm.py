@@ -88,11 +88,15 @@ class ReplacedLM(Objective):
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
-        original, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-        counted = batch["counted"]
-        encoder_ids = self.replacer(original, attention, types, batch["encoder_mask"], batch["encoder_uniforms"])
-        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
-        hidden = self.model.encode(encoder_ids, attention, types)
+        passages = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+        encoder_ids = self.replacer(*passages, batch["encoder_mask"], batch["encoder_uniforms"])
+        decoder_ids = self.replacer(*passages, batch["decoder_mask"], batch["decoder_uniforms"])
+        return self.sides(encoder_ids, decoder_ids, batch)
+
+    def sides(self, encoder_ids: Tensor, decoder_ids: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Both losses and their sum, from what the encoder and the decoder read, (B, L) each."""
+        original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
+        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
         encoder_loss = self.model.loss(hidden, original, counted)
         decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
         decoder_loss = self.model.loss(decoded, original, counted)

@@ -51,6 +51,21 @@ class RandomModel(EncoderStage):
         return {}
 
 
+class RandomGenerator(EncoderStage):
+    """A freshly initialised generator, for one that learns beside the encoder only (Table 12)."""
+
+    data: Param[Prepare]
+    shape: Param[GeneratorShape]
+    seed: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import new_generator, save_model
+
+        tokenizer = self.data.open().tokenizer
+        save_model(new_generator(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
+        return {}
+
+
 class Generator(EncoderStage):
     """A small ELECTRA-style generator trained by MLM on the corpus; frozen afterwards."""
 

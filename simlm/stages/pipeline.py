@@ -17,7 +17,15 @@ from simlm.scales.settings import (
     varied,
 )
 from simlm.stages.data import Prepare
-from simlm.stages.models import EncoderStage, Generator, Pretrained, PublicModel, RandomModel, local_digest
+from simlm.stages.models import (
+    EncoderStage,
+    Generator,
+    Pretrained,
+    PublicModel,
+    RandomGenerator,
+    RandomModel,
+    local_digest,
+)
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -90,9 +98,17 @@ class Pipeline:
         )
 
     @cached_property
+    def random_generator(self) -> EncoderStage:
+        """A fresh generator of the scale's shape."""
+        shape = self.scale.generator
+        if not isinstance(shape, GeneratorShape):
+            raise ValueError("a random generator has the shape of the scale's own generator")
+        return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
+
+    @cached_property
     def simlm(self) -> EncoderStage:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
-        return self.pretrained("replaced_lm", "SimLM pre-training", sampled=True)
+        return self.pretrained("replaced_lm", "SimLM pre-training", self.generator)
 
     def simlm_with(self, encoder_rate: float, decoder_rate: float, name: str) -> EncoderStage:
         """SimLM with other replace rates; with the scale's own it is ``simlm``."""
@@ -100,17 +116,21 @@ class Pipeline:
         if (encoder_rate, decoder_rate) == (own.encoder_rate, own.decoder_rate):
             return self.simlm
         settings = varied(own, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
-        return self.pretrained("replaced_lm", name, sampled=True, settings=settings)
+        return self.pretrained("replaced_lm", name, self.generator, settings)
 
     def pretrained(
-        self, objective: str, name: str, sampled: bool = False, settings: PretrainingSettings | None = None
+        self,
+        objective: str,
+        name: str,
+        generator: EncoderStage | None = None,
+        settings: PretrainingSettings | None = None,
     ) -> EncoderStage:
-        """``base`` pre-trained further with an objective, for as long as SimLM; ``sampled`` gives it the generator."""
+        """``base`` pre-trained further with an objective, for as long as SimLM unless other settings are given."""
         return self.add(
             Pretrained.C(
                 data=self.data,
                 start=self.base,
-                generator=self.generator if sampled else None,
+                generator=generator,
                 objective=objective,
                 settings=settings or self.scale.pretraining,
             ),

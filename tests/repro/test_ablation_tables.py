@@ -1,4 +1,4 @@
-"""Tables 7 and 8: their rows are the paper's, each start is what its name says, and the commands run in small."""
+"""Tables 7, 8 and 12: their rows are the paper's, each start is what its name says, and the commands run in small."""
 
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from repro.published import published
 from repro.table import Table
 from repro.table7 import table7
 from repro.table8 import OWN, table8
+from repro.table12 import table12
 from simlm.pretraining.objective import find_objective
 from simlm.scales import open_scale
 from simlm.stages.models import Pretrained
@@ -63,6 +64,15 @@ def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path
     assert start.objective == OBJECTIVES[name] and (start.generator is not None) == (name in SAMPLED)
 
 
+def test_table_12_has_the_papers_rows_and_their_generators(tmp_path: Path) -> None:
+    table = table12()
+    assert [row.published["mrr10"] for row in table.rows if row.published] == list(published("table12")["mrr10"])
+    stages = planned(table, tmp_path)
+    starts = {row.key: stages[f"{'SimLM' if row.key == 'simlm' else row.key} pre-training"] for row in table.rows}
+    generators = {key: stage.inputs["generator"].name for key, stage in starts.items()}
+    assert generators == {"simlm": "generator (MLM)", "joint": "generator (MLM)", "joint-random": "random generator"}
+
+
 @pytest.mark.parametrize("rates", RATES)
 def test_a_start_at_other_rates_differs_from_simlm_in_them_only(rates: tuple[float, float], tmp_path: Path) -> None:
     def build(submit: Any) -> tuple[Any, Any]:
@@ -77,7 +87,7 @@ def test_a_start_at_other_rates_differs_from_simlm_in_them_only(rates: tuple[flo
             assert getattr(start.settings, name) is getattr(simlm.settings, name)
 
 
-@pytest.mark.parametrize("table", [table7(), table8()], ids=["table7", "table8"])
+@pytest.mark.parametrize("table", [table7(), table8(), table12()], ids=lambda table: table.name)
 def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> None:
     stages = planned(table, tmp_path)
     trained = [stage for stage in stages.values() if stage.name.endswith(")") and "Retriever1" in stage.name]
@@ -87,15 +97,21 @@ def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("module", "rows"), [("table7", ("simlm", "retromae")), ("table8", ("simlm-30-50", "simlm-30-100"))]
+    ("table", "rows"),
+    [
+        (table7(), ("simlm", "retromae")),
+        (table8(), ("simlm-30-50", "simlm-30-100")),
+        (table12(), ("simlm", "joint")),
+    ],
+    ids=lambda one: one.name if isinstance(one, Table) else "",
 )
 def test_the_command_shares_what_another_table_made(
-    module: str, rows: tuple[str, ...], smoke: Results, tmp_path: Path
+    table: Table, rows: tuple[str, ...], smoke: Results, tmp_path: Path
 ) -> None:
     copy = smoke.copy(tmp_path / "results")
-    command = [sys.executable, "-m", f"repro.{module}", "--scale", "smoke", "--rows", *rows, "--results"]
+    command = [sys.executable, "-m", f"repro.{table.name}", "--scale", "smoke", "--rows", *rows, "--results"]
     ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": running") == 3
-    (page,) = copy.folder.glob(f"smoke/*/{module}.md")
-    assert all(row.label in page.read_text() for row in (table7() if module == "table7" else table8()).chosen(rows))
+    (page,) = copy.folder.glob(f"smoke/*/{table.name}.md")
+    assert all(row.label in page.read_text() for row in table.chosen(rows))

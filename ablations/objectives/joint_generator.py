@@ -1,0 +1,56 @@
+"""SimLM with a generator that goes on learning beside the encoder (Table 12, "joint train")."""
+
+from torch import Tensor
+from transformers import ElectraForMaskedLM, PreTrainedModel
+
+from simlm.pretraining.generator import sample_tokens
+from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.objective import Setting
+from simlm.pretraining.replaced_lm import ReplacedLM
+from simlm.pretraining.vocabulary_loss import vocabulary_loss
+
+GENERATOR_WEIGHT = 0.2
+
+
+class JointReplacedLM(ReplacedLM):
+    """Replaced LM plus 0.2 x the generator's own masked language modelling.
+
+    Inputs: SimLM's. The generator is trained on the tokens that are masked for the encoder, and on no others, by the
+    same optimiser; the pass that gives its loss is the one the encoder's input is sampled from. No gradient flows
+    through the sampling, nor through the pass for the decoder's input. Its dropout is on in training, as that of
+    every model that learns. "Joint train with random init" is this objective with a generator that has not been
+    trained before. Only the encoder is kept.
+    """
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "JointReplacedLM":
+        made = super().build(encoder, generator, pieces, setting)
+        assert isinstance(made, cls)
+        made.replacer.generator.requires_grad_(True)
+        made.replacer.dropout = True
+        return made
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss", "encoder_loss", "decoder_loss", "generator_loss"}; the batch is ``NestedMaskCollator``'s."""
+        original, masked = batch["input_ids"], batch["encoder_mask"]
+        attention, types = batch["attention_mask"], batch["token_type_ids"]
+        generator, head = self.replacer.generator, self.replacer.generator.generator_lm_head
+        states = generator.electra(
+            input_ids=original.masked_fill(masked, self.replacer.mask_token),
+            attention_mask=attention,
+            token_type_ids=types,
+        ).last_hidden_state
+        rows = generator.generator_predictions(states[masked])  # (M, E)
+        targets = original[masked]
+        total = vocabulary_loss(rows, head.weight, head.bias, targets)
+        generator_loss = total / max(1, len(targets))
+        encoder_ids = original.clone()
+        encoder_ids[masked] = sample_tokens(head(rows).detach(), batch["encoder_uniforms"])
+        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
+        losses = self.sides(encoder_ids, decoder_ids, batch)
+        return losses | {
+            "loss": losses["loss"] + GENERATOR_WEIGHT * generator_loss,
+            "generator_loss": generator_loss.detach(),
+        }

@@ -1,0 +1,42 @@
+"""Table 12: the generator frozen, or learning beside the encoder, Retriever1.
+
+`python -m repro.table12 --help` lists the options.
+"""
+
+from repro.command import Options, main
+from repro.run import run_table
+from repro.table import RowSpec, Table, figures
+
+DESCRIPTION = """Table 12 of SimLM (Wang et al., ACL 2023): variants of the generator, each fine-tuned as Retriever1.
+
+Examples:
+  python -m repro.table12                    the whole table at mini scale
+  python -m repro.table12 --scale smoke      the same in small
+"""
+
+PAPER = {"simlm": "frozen generator", "joint": "joint train", "joint-random": "joint train w/ random init"}
+"""The paper's rows by start."""
+
+
+def table12() -> Table:
+    """The paper's three rows; it finds no difference between them, so no order is tested."""
+    rows = [
+        RowSpec(
+            start,
+            name,
+            "dense",
+            lambda cells, start=start: cells.retriever1(start),  # type: ignore[misc]
+            figures("table12", generator=name),
+        )
+        for start, name in PAPER.items()
+    ]
+    return Table(name="table12", title="Table 12: the generator", rows=rows, baselines=("simlm",))
+
+
+def run(options: Options) -> None:
+    """Measure the chosen rows and write the report."""
+    run_table(table12(), options)
+
+
+if __name__ == "__main__":
+    main(run, DESCRIPTION)
