@@ -1,0 +1,1 @@
+"""Objectives to compare SimLM with (Tables 7 and 12, and two beyond the paper), each one class in one file behind the core's Objective interface."""

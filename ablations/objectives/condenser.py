@@ -1,0 +1,147 @@
+"""Condenser (Gao and Callan, EMNLP 2021), Table 7: a head that reads late [CLS] and early tokens must predict words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.models.bert.modeling_bert import BertLayer
+
+from ablations.objectives.head import head_loss
+from simlm.data.inputs import Encoded, Ids, batch_inputs, pad
+from simlm.errors import UserError
+from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
+from simlm.pretraining.objective import Example, Objective, Setting
+
+HEAD_LAYERS = 2
+# Of ten masked tokens eight become [MASK], one any token of the vocabulary, and one stays (Devlin et al., 2019).
+AS_MASK, AS_ANOTHER = 0.8, 0.1
+
+
+def corrupt(ids: Ids, pieces: WordPieces, rate: float, rng: np.random.Generator) -> tuple[Ids, NDArray[np.bool_]]:
+    """What the encoder reads of ``ids`` (length,), and the mask (length,): whole words, then 80/10/10 token by token.
+
+    "Any token" is drawn from the whole vocabulary, special tokens and the original included, as in BERT's release.
+    """
+    masked = draw_words(pieces.words(ids), len(ids), rate, rng) & pieces.maskable(ids)
+    fate = rng.random(len(ids))
+    another = rng.integers(len(pieces.continues), size=len(ids), dtype=np.int32)
+    read = np.where(masked & (fate < AS_MASK), np.int32(pieces.specials.mask), ids)
+    read = np.where(masked & (fate >= AS_MASK) & (fate < AS_MASK + AS_ANOTHER), another, read)
+    return read, masked
+
+
+def corrupted_batch(
+    rows: Iterable[tuple[Encoded, np.random.Generator]], pieces: WordPieces, rate: float
+) -> dict[str, Tensor]:
+    """Inputs, each corrupted by its generator, as a batch.
+
+    ``input_ids`` (B, L) as the encoder reads them, ``attention_mask`` and ``token_type_ids`` (B, L), ``masked`` (B, L)
+    of bool, and ``targets`` (M,), the masked positions' original tokens in row-major order.
+    """
+    read: list[Encoded] = []
+    masks: list[NDArray[np.int8]] = []
+    targets: list[Ids] = [np.empty(0, dtype=np.int32)]
+    for (ids, types), rng in rows:
+        corrupted, masked = corrupt(ids, pieces, rate, rng)
+        read.append((corrupted, types))
+        masks.append(masked.astype(np.int8))
+        targets.append(ids[masked])
+    return batch_inputs(read, pieces.specials) | {
+        "masked": pad(masks, 0).bool(),
+        "targets": torch.from_numpy(np.concatenate(targets).astype(np.int64)),
+    }
+
+
+@dataclass(frozen=True)
+class CorruptingCollator:
+    """``corrupted_batch`` of the examples as they are, keyed by (seed, epoch, passage)."""
+
+    pieces: WordPieces
+    setting: Setting
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        rows = (
+            ((example.ids, example.types), stateless_rng(self.setting.seed, example.epoch, example.passage))
+            for example in examples
+        )
+        return corrupted_batch(rows, self.pieces, self.setting.encoder_rate)
+
+
+class Condenser(Objective):
+    """Gao and Callan, "Condenser: a Pre-training Architecture for Dense Retrieval" (EMNLP 2021).
+
+    Inputs: passages with whole words masked at ``encoder_rate`` (30 % here, 15 % in their paper), 80/10/10.
+    A head of two fresh Transformer layers reads [last layer's [CLS]; the middle layer's other states], so that whatever
+    the upper layers know must pass through [CLS]. Loss: the head's MLM loss plus the encoder's own (their "late MLM"),
+    each a mean over the micro-batch's masked tokens, kept and replaced ones included; one MLM head serves both.
+
+    Where the SimLM paper is silent, Condenser's release decides: layer 6 of 12 is "middle", hence layers // 2 and at
+    least 1; head layers have the encoder's shape, initialiser and dropout. Unlike the release, passages come with title
+    and token types where the collection has titles (it has text only), and a long one is cut at its end, as for every
+    other objective here (there, on both sides at random).
+    """
+
+    needs_generator = False
+
+    def __init__(self, model: BertForMaskedLM, collator: CorruptingCollator) -> None:
+        super().__init__()
+        self.model = model
+        self.collator = collator
+        self.middle = max(1, len(model.bert.encoder.layer) // 2)
+        self.head = nn.ModuleList(BertLayer(model.config) for _ in range(HEAD_LAYERS))
+        self.head.apply(model._init_weights)
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "Condenser":
+        if not isinstance(encoder, BertForMaskedLM):
+            raise UserError(f"Condenser needs a BERT encoder with its MLM head, not {type(encoder).__name__}")
+        return cls(encoder, CorruptingCollator(pieces, setting))
+
+    @property
+    def encoder(self) -> BertForMaskedLM:
+        return self.model
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The states (B, L, H) of the middle and of the last layer."""
+        output = self.model.bert(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            output_hidden_states=True,
+        )
+        return output.hidden_states[self.middle], output.last_hidden_state  # number 0 is the embedding output
+
+    def condense(self, middle: Tensor, late: Tensor, attention_mask: Tensor) -> Tensor:
+        """The head's states (B, L, H); of ``late`` (B, L, H) it reads [CLS], of ``middle`` (B, L, H) the rest."""
+        hidden = torch.cat([late[:, :1], middle[:, 1:]], dim=1)
+        mask = create_bidirectional_mask(config=self.model.config, inputs_embeds=hidden, attention_mask=attention_mask)
+        for layer in self.head:
+            output = layer(hidden, attention_mask=mask)
+            hidden = output[0] if isinstance(output, tuple) else output
+        return hidden
+
+    def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """{"loss", "encoder_loss", "head_loss"} of ``corrupted_batch``'s batch, and the late [CLS] vectors (B, H)."""
+        masked, targets = batch["masked"], batch["targets"]
+        middle, late = self.encode(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+        condensed = self.condense(middle, late, batch["attention_mask"])
+        of_encoder = head_loss(self.model, late[masked], targets)
+        of_head = head_loss(self.model, condensed[masked], targets)
+        losses = {
+            "loss": of_encoder + of_head,
+            "encoder_loss": of_encoder.detach(),
+            "head_loss": of_head.detach(),
+        }
+        return losses, late[:, 0]
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss", "encoder_loss", "head_loss"}; the batch is ``CorruptingCollator``'s."""
+        losses, _ = self.losses(batch)
+        return losses

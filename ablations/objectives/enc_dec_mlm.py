@@ -1,0 +1,60 @@
+"""Enc-Dec MLM, a row of SimLM's Table 7 (Wang et al., ACL 2023, Section 5.1): the bottleneck without a generator."""
+
+from torch import Tensor
+from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
+
+from simlm.errors import UserError
+from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.model import BottleneckModel
+from simlm.pretraining.objective import Objective, Setting
+from simlm.pretraining.replaced_lm import NestedMaskCollator
+
+
+class EncDecMLM(Objective):
+    """Enc-Dec MLM: encoder and decoder each predict the tokens that are masked for them.
+
+    Inputs: the passage with [MASK] in place of every token under the encoder's mask (30 %), and the encoder's [CLS]
+    with the passage under the decoder's mask (50 %). Loss: L_enc + L_dec, each a cross-entropy against the original
+    tokens, a mean over the masked tokens of its side in the micro-batch.
+
+    The paper leaves the rest open. Chosen here: SimLM's nested whole-word masks as they are, so that a passage has the
+    very masks of SimLM's run and the decoder predicts the encoder's masked tokens too; every masked token becomes
+    [MASK] (no 80/10/10), which is what SimLM's generator reads; both sides weigh 1.
+    """
+
+    needs_generator = False
+
+    def __init__(self, model: BottleneckModel, mask_token: int, collator: NestedMaskCollator) -> None:
+        super().__init__()
+        self.model = model
+        self.mask_token = mask_token
+        self.collator = collator
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "EncDecMLM":
+        if not isinstance(encoder, BertForMaskedLM):
+            raise UserError(f"Enc-Dec MLM needs a BERT encoder, not {type(encoder).__name__}: give a BERT model")
+        return cls(BottleneckModel(encoder), pieces.specials.mask, NestedMaskCollator(pieces, setting))
+
+    @property
+    def encoder(self) -> BertForMaskedLM:
+        return self.model.encoder
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss", "encoder_loss", "decoder_loss"}; of ``NestedMaskCollator``'s batch the uniform numbers go unused."""
+        original, attention = batch["input_ids"], batch["attention_mask"]
+        # The collator masks no special token, so every masked one counts.
+        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
+        encoder_ids = original.masked_fill(encoder_mask, self.mask_token)
+        decoder_ids = original.masked_fill(decoder_mask, self.mask_token)
+        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
+        encoder_loss = self.model.loss(hidden, original, encoder_mask)
+        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
+        decoder_loss = self.model.loss(decoded, original, decoder_mask)
+        return {
+            "loss": encoder_loss + decoder_loss,
+            "encoder_loss": encoder_loss.detach(),
+            "decoder_loss": decoder_loss.detach(),
+        }

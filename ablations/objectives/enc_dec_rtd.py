@@ -1,0 +1,106 @@
+"""Enc-Dec RTD, a row of SimLM's Table 7 (Wang et al., ACL 2023, Section 5.1): replaced token detection on both sides.
+
+Replaced token detection is ELECTRA's (Clark et al., ICLR 2020): tell of each token whether a generator put it there.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
+
+from simlm.errors import UserError
+from simlm.pretraining.generator import Replacer
+from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.model import BottleneckModel
+from simlm.pretraining.objective import Objective, Setting
+from simlm.pretraining.replaced_lm import NestedMaskCollator
+
+
+def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
+    """(N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
+
+    Fresh as BERT's layers are: normal weights of standard deviation ``spread``, which depend on ``seed`` alone, and
+    biases of 0.
+    """
+    head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+    rng = torch.Generator().manual_seed(seed)
+    for name, weight in head.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(weight)
+        else:
+            nn.init.normal_(weight, std=spread, generator=rng)
+    return head
+
+
+class EncDecRTD(Objective):
+    """Enc-Dec RTD: encoder and decoder each tell of every token whether it is the original or a replacement.
+
+    Inputs: SimLM's; each side reads the passage with its masked tokens (30 % and 50 %, nested) resampled by the frozen
+    generator, in separate passes. Labels: a token is replaced when it differs from the original, so that a sample equal
+    to the original counts as original (as in ELECTRA). Loss: L_enc + L_dec, each a binary cross-entropy, a mean over
+    the non-special tokens of the micro-batch.
+
+    The paper leaves the rest open. Chosen here: a head like that of ELECTRA's discriminator, fresh, and shared by both
+    sides as SimLM shares its MLM head; the tokens that SimLM counts, masked or not (ELECTRA counts [CLS] and [SEP]
+    too); both sides weigh 1, and so do both classes. The encoder's MLM head has no part in this loss and is frozen.
+    """
+
+    needs_generator = True
+
+    def __init__(
+        self, model: BottleneckModel, replacer: Replacer, head: nn.Sequential, collator: NestedMaskCollator
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.replacer = replacer
+        self.head = head
+        self.collator = collator
+        embeddings = model.encoder.bert.embeddings.word_embeddings.weight
+        for weight in model.encoder.cls.parameters():
+            # Distributed training waits for a gradient of whatever can be trained. The output matrix is the embeddings.
+            if weight is not embeddings:
+                weight.requires_grad_(False)
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+    ) -> "EncDecRTD":
+        if not isinstance(encoder, BertForMaskedLM) or generator is None:
+            raise UserError(
+                "Enc-Dec RTD needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each"
+            )
+        if generator.config.vocab_size != encoder.config.vocab_size:
+            raise UserError(
+                f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
+                "use two models of one tokenizer"
+            )
+        replacer = Replacer(generator, pieces.specials.mask, setting.generator_dropout)
+        head = detection_head(encoder.config.hidden_size, encoder.config.initializer_range, setting.seed)
+        return cls(BottleneckModel(encoder), replacer, head, NestedMaskCollator(pieces, setting))
+
+    @property
+    def encoder(self) -> BertForMaskedLM:
+        return self.model.encoder
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
+        original, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+        counted = batch["counted"]
+        encoder_ids = self.replacer(original, attention, types, batch["encoder_mask"], batch["encoder_uniforms"])
+        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
+        hidden = self.model.encode(encoder_ids, attention, types)
+        encoder_loss = self.detection_loss(hidden, encoder_ids != original, counted)
+        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
+        decoder_loss = self.detection_loss(decoded, decoder_ids != original, counted)
+        return {
+            "loss": encoder_loss + decoder_loss,
+            "encoder_loss": encoder_loss.detach(),
+            "decoder_loss": decoder_loss.detach(),
+        }
+
+    def detection_loss(self, hidden: Tensor, replaced: Tensor, counted: Tensor) -> Tensor:
+        """Mean binary cross-entropy of ``hidden`` (B, L, H) against ``replaced`` (B, L) over ``counted`` (B, L)."""
+        logits = self.head(hidden[counted]).squeeze(1)  # (N,)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves them in half precision
+        total = binary_cross_entropy_with_logits(logits, replaced[counted].to(logits), reduction="sum")
+        return total / counted.sum().clamp_min(1)

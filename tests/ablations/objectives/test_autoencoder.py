@@ -1,0 +1,98 @@
+"""AutoEncoder: clean text in, nothing but [CLS] across, and the decoder's loss against a loop in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from ablations.objectives.autoencoder import AutoEncoder
+from simlm.errors import UserError
+from simlm.pretraining.objective import find_objective
+from tests.ablations.objectives.bottleneck import (
+    SPECIALS,
+    gradient_places,
+    losses_of_training,
+    ordinary,
+    perturbed,
+    special_batch,
+    tokens_read,
+    word_loss,
+)
+from tests.pretraining.toys import MASK, PIECES, SETTING, UNK, bert, electra, example
+
+
+def exact_objective() -> AutoEncoder:
+    """In float64, without dropout."""
+    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
+    return objective.double().eval()
+
+
+def test_found_by_name_and_keeps_the_encoder() -> None:
+    assert find_objective("ablations.objectives.autoencoder:AutoEncoder") is AutoEncoder
+    assert not AutoEncoder.needs_generator
+    encoder = bert()
+    assert AutoEncoder.build(encoder, None, PIECES, SETTING).encoder is encoder
+
+
+def test_encoder_reads_the_passage_and_decoder_no_word_of_it() -> None:
+    batch = special_batch()
+    encoder_ids, decoder_ids = tokens_read(exact_objective(), batch)
+    assert torch.equal(encoder_ids, batch["input_ids"])
+    for original, read in zip(batch["input_ids"].flatten().tolist(), decoder_ids.flatten().tolist(), strict=True):
+        assert read == (original if original in SPECIALS else MASK)
+
+
+def test_loss_against_a_loop() -> None:
+    objective, batch = exact_objective(), special_batch()
+    ids, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+    outputs = objective(**batch)
+    hidden = objective.encoder.bert(input_ids=ids, attention_mask=attention, token_type_ids=types).last_hidden_state
+    decoded = objective.model.decode(hidden[:, 0], torch.where(ordinary(batch), MASK, ids), attention)
+    assert outputs["loss"].item() == pytest.approx(word_loss(objective, decoded, ids, ordinary(batch)), rel=1e-12)
+    assert outputs["loss"].requires_grad
+
+
+def test_every_word_counts_on_the_decoder_side_alone_and_no_special_token() -> None:
+    batch = special_batch()
+    encoder, decoder = gradient_places(exact_objective(), batch)
+    assert encoder[:, 0].all() and not encoder[:, 1:].any()
+    assert torch.equal(decoder, ordinary(batch))
+
+
+def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
+    objective, batch = exact_objective(), special_batch()
+    before = objective(**batch)["loss"]
+    with perturbed(objective, 1, None):
+        assert torch.equal(objective(**batch)["loss"], before)
+    with perturbed(objective, 0, 1):
+        assert not torch.equal(objective(**batch)["loss"], before)
+
+
+def test_masks_play_no_part() -> None:
+    objective, batch = exact_objective(), special_batch()
+    other = batch | {name: torch.zeros_like(batch[name]) for name in ("encoder_mask", "decoder_mask")}
+    assert torch.equal(objective(**other)["loss"], objective(**batch)["loss"])
+
+
+def test_every_weight_is_trained() -> None:
+    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
+    objective(**special_batch())["loss"].backward()
+    assert all(weight.grad is not None for weight in objective.parameters())
+
+
+def test_a_passage_without_any_word_costs_nothing() -> None:
+    row = example(0, 6)
+    row.ids[1:-1] = UNK
+    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
+    loss = objective(**objective.collator([row]))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_it_learns() -> None:
+    losses = losses_of_training(AutoEncoder.build(bert(), None, PIECES, SETTING))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_another_kind_of_model_is_refused() -> None:
+    with pytest.raises(UserError, match="needs a BERT encoder, not ElectraForMaskedLM"):
+        AutoEncoder.build(electra(), None, PIECES, SETTING)

@@ -1,0 +1,238 @@
+"""Condenser: what the encoder and the head read, what is counted, and both losses against a loop in float64."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ablations.objectives.condenser import Condenser, CorruptingCollator, corrupt
+from simlm.errors import UserError
+from simlm.pretraining.masking import stateless_rng
+from simlm.pretraining.mlm import MaskCollator
+from simlm.pretraining.objective import Setting, find_objective
+from tests.pretraining.toys import (
+    CLS,
+    FIRST_WORD,
+    MASK,
+    PAD,
+    PIECES,
+    SEP,
+    SETTING,
+    UNK,
+    VOCABULARY,
+    bert,
+    electra,
+    exact,
+    example,
+    examples,
+    log_softmax,
+)
+
+LENGTHS = [22, 17, 9, 30]
+SPECIAL = (CLS, SEP, PAD, UNK, MASK)
+
+
+def condenser(layers: int = 4) -> Condenser:
+    return Condenser.build(bert(layers=layers), None, PIECES, SETTING)
+
+
+def batch_of(epoch: int = 0) -> dict[str, Tensor]:
+    rows = examples(LENGTHS, epoch, titled=True)
+    rows[0].ids[4] = UNK
+    return CorruptingCollator(PIECES, SETTING)(rows)
+
+
+def loop(model: Condenser, states: Tensor, batch: dict[str, Tensor]) -> float:
+    """Mean of -log softmax over the masked positions, one after the other, from ``states`` in float64."""
+    head = model.encoder.cls.predictions
+    weight, bias = exact(head.decoder.weight), exact(head.decoder.bias)
+    rows = exact(head.transform(states))
+    targets = iter(batch["targets"].tolist())
+    losses = []
+    for row, line in enumerate(batch["masked"].tolist()):
+        for position, masked in enumerate(line):
+            if masked:
+                losses.append(-log_softmax(weight @ rows[row, position] + bias)[next(targets)])
+    assert next(targets, None) is None
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize(("layers", "middle"), [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2)])
+def test_losses_against_layers_run_one_after_the_other(layers: int, middle: int) -> None:
+    model, batch = condenser(layers).eval().double(), batch_of()
+    outputs = model(**batch)
+    body = model.encoder.bert
+    with torch.no_grad():
+        hidden = body.embeddings(input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"])
+        seen = batch["attention_mask"].bool()[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
+        states = [hidden]
+        for layer in body.encoder.layer:
+            states.append(layer(states[-1], attention_mask=seen))
+        condensed = states[middle].clone()
+        condensed[:, 0] = states[-1][:, 0]
+        for layer in model.head:
+            condensed = layer(condensed, attention_mask=seen)
+    assert len(model.head) == 2
+    assert outputs["encoder_loss"].item() == pytest.approx(loop(model, states[-1], batch), rel=1e-9)
+    assert outputs["head_loss"].item() == pytest.approx(loop(model, condensed, batch), rel=1e-9)
+    assert outputs["loss"].item() == pytest.approx(outputs["encoder_loss"].item() + outputs["head_loss"].item())
+    assert outputs["loss"].requires_grad
+    assert not outputs["encoder_loss"].requires_grad and not outputs["head_loss"].requires_grad
+
+
+@pytest.mark.parametrize(
+    ("layer", "start", "stop", "changes"),
+    [
+        pytest.param(-1, 1, None, False, id="late tokens"),
+        pytest.param(-1, 0, 1, True, id="late [CLS]"),
+        pytest.param(1, 1, None, True, id="middle tokens"),
+    ],
+)
+def test_what_the_head_sees(layer: int, start: int, stop: int | None, changes: bool) -> None:
+    model, batch = condenser().eval().double(), batch_of()
+    before = model(**batch)
+
+    def perturb(module: nn.Module, arguments: object, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, start:stop] += 0.5
+        return output
+
+    model.encoder.bert.encoder.layer[layer].output.register_forward_hook(perturb)
+    after = model(**batch)
+    assert torch.equal(after["head_loss"], before["head_loss"]) is not changes
+    # The encoder's own loss reads the late tokens, and not its [CLS].
+    assert torch.equal(after["encoder_loss"], before["encoder_loss"]) is (stop == 1)
+
+
+def test_the_middle_cls_is_not_read() -> None:
+    model = condenser().eval().double()
+    torch.manual_seed(0)
+    middle, late = torch.randn(2, 2, 8, 32, dtype=torch.float64)
+    mask = torch.ones(2, 8, dtype=torch.int64)
+    other_middle, other_late = middle.clone(), late.clone()
+    other_middle[:, 0] += 1
+    other_late[:, 1:] += 1
+    assert torch.equal(model.condense(middle, late, mask), model.condense(other_middle, other_late, mask))
+
+
+def test_gradients_of_the_head_reach_the_upper_layers_through_cls_alone() -> None:
+    model, batch = condenser().double(), batch_of()
+    middle, late = model.encode(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+    late.retain_grad()
+    condensed = model.condense(middle, late, batch["attention_mask"])
+    condensed[batch["masked"]].pow(2).sum().backward()
+    assert late.grad is not None
+    assert (late.grad[:, 0].abs().amax(dim=1) > 0).all()
+    assert not late.grad[:, 1:].any()
+
+
+def test_every_weight_is_trained() -> None:
+    model = condenser()
+    model(**batch_of())["loss"].backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in model.head.parameters() if weight.dim() > 1)
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_head_layers_are_fresh() -> None:
+    model = condenser()
+    spread = model.encoder.config.initializer_range
+    for layer in model.head:
+        assert layer.intermediate.dense.weight.std().item() == pytest.approx(spread, rel=0.1)
+        assert not layer.intermediate.dense.bias.any()
+        for ours in model.encoder.bert.encoder.layer:
+            assert not torch.equal(layer.intermediate.dense.weight, ours.intermediate.dense.weight)
+
+
+@given(
+    ids=st.lists(st.integers(0, len(VOCABULARY) - 1), min_size=1, max_size=40),
+    rate=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_special_tokens_are_never_masked_and_nothing_else_changes(ids: list[int], rate: float, seed: int) -> None:
+    original = np.array([CLS, *ids, SEP], dtype=np.int32)
+    before = original.copy()
+    read, masked = corrupt(original, PIECES, rate, stateless_rng(seed))
+    assert np.array_equal(original, before)
+    assert not masked[np.isin(original, SPECIAL)].any()
+    assert np.array_equal(read[~masked], original[~masked])
+    assert read.dtype == original.dtype
+
+
+def test_of_ten_masked_tokens_eight_become_mask_one_another_and_one_stays() -> None:
+    rng = stateless_rng(3)
+    original = np.full(510, FIRST_WORD, dtype=np.int32)
+    read = np.concatenate([corrupt(original, PIECES, 0.5, rng)[0] for _ in range(100)])
+    count = 100 * 255  # the budget is met exactly: every word has one piece
+    drawn = 0.1 * count / len(VOCABULARY)  # "any token" is each one equally often
+    changed, as_mask = int((read != FIRST_WORD).sum()), int((read == MASK).sum())
+
+    def near(share: float) -> float:
+        return 4 * (count * share * (1 - share)) ** 0.5
+
+    assert abs(as_mask - (0.8 * count + drawn)) < near(0.8)
+    assert abs(count - changed - (0.1 * count + drawn)) < near(0.1)
+    others = [int((read == token).sum()) for token in range(len(VOCABULARY)) if token not in (MASK, FIRST_WORD)]
+    assert min(others) > 0.5 * drawn and max(others) < 1.5 * drawn
+
+
+def test_masked_words_are_those_of_masked_lm() -> None:
+    """The same words are hidden as in the MLM row, so that the two differ in the objective alone."""
+    rows = examples(LENGTHS, titled=True)
+    ours, theirs = CorruptingCollator(PIECES, SETTING)(rows), MaskCollator(PIECES, SETTING)(rows)
+    for name in ("masked", "targets", "attention_mask", "token_type_ids"):
+        assert torch.equal(ours[name], theirs[name])
+
+
+def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
+    first, again, other_epoch = batch_of(), batch_of(), batch_of(epoch=1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["masked"], other_epoch["masked"])
+    other_seed = CorruptingCollator(PIECES, Setting(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
+    assert not torch.equal(first["masked"], other_seed["masked"])
+    alone = CorruptingCollator(PIECES, SETTING)([example(2, LENGTHS[2], titled=True)])
+    assert torch.equal(alone["input_ids"][0, : LENGTHS[2]], first["input_ids"][2, : LENGTHS[2]])
+
+
+def test_values_do_not_depend_on_how_passages_are_batched() -> None:
+    model = condenser().eval()
+    rows = examples(LENGTHS)
+    together = model(**model.collator(rows))["loss"].item()
+    batches = [model.collator([row]) for row in rows]
+    losses = [model(**batch)["loss"].item() for batch in batches]
+    assert together == pytest.approx(
+        float(np.average(losses, weights=[len(batch["targets"]) for batch in batches])), rel=1e-5
+    )
+
+
+def test_a_passage_without_any_word_costs_nothing() -> None:
+    row = example(0, 6)
+    row.ids[1:-1] = UNK
+    model = condenser()
+    loss = model(**model.collator([row]))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
+    found = find_objective("ablations.objectives.condenser:Condenser")
+    assert found is Condenser and not found.needs_generator
+    encoder = bert()
+    assert found.build(encoder, None, PIECES, SETTING).encoder is encoder
+    with pytest.raises(UserError, match="needs a BERT encoder with its MLM head, not ElectraForMaskedLM"):
+        found.build(electra(), None, PIECES, SETTING)
+
+
+def test_it_learns() -> None:
+    model = condenser(layers=2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    losses = []
+    for step in range(60):
+        outputs = model(**model.collator(examples([20] * 4, epoch=step)))  # the same passages, new masks
+        optimizer.zero_grad()
+        outputs["loss"].backward()
+        optimizer.step()
+        losses.append((outputs["encoder_loss"].item(), outputs["head_loss"].item()))
+    first, last = np.mean(losses[:5], axis=0), np.mean(losses[-5:], axis=0)
+    assert (last < 0.7 * first).all(), (first, last)

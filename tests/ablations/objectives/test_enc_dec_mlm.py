@@ -1,0 +1,103 @@
+"""Enc-Dec MLM: what each side reads, which tokens count, and both losses against a loop in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from ablations.objectives.enc_dec_mlm import EncDecMLM
+from simlm.errors import UserError
+from simlm.pretraining.objective import find_objective
+from tests.ablations.objectives.bottleneck import (
+    gradient_places,
+    losses_of_training,
+    ordinary,
+    perturbed,
+    special_batch,
+    tokens_read,
+    word_loss,
+)
+from tests.pretraining.toys import MASK, PIECES, SETTING, UNK, bert, electra, example
+
+
+def exact_objective() -> EncDecMLM:
+    """In float64, without dropout."""
+    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
+    return objective.double().eval()
+
+
+def test_found_by_name_and_keeps_the_encoder() -> None:
+    assert find_objective("ablations.objectives.enc_dec_mlm:EncDecMLM") is EncDecMLM
+    assert not EncDecMLM.needs_generator
+    encoder = bert()
+    assert EncDecMLM.build(encoder, None, PIECES, SETTING).encoder is encoder
+
+
+def test_each_side_reads_mask_where_it_is_masked() -> None:
+    batch = special_batch()
+    for ids, name in zip(tokens_read(exact_objective(), batch), ("encoder_mask", "decoder_mask"), strict=True):
+        assert torch.equal(ids, torch.where(batch[name], MASK, batch["input_ids"]))
+    assert (batch["decoder_mask"] | ~batch["encoder_mask"]).all()
+    assert (batch["decoder_mask"] & ~batch["encoder_mask"]).any()
+
+
+def test_both_losses_against_a_loop() -> None:
+    objective, batch = exact_objective(), special_batch()
+    ids, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+    outputs = objective(**batch)
+    seen = torch.where(batch["encoder_mask"], MASK, ids)
+    hidden = objective.encoder.bert(input_ids=seen, attention_mask=attention, token_type_ids=types).last_hidden_state
+    decoded = objective.model.decode(hidden[:, 0], torch.where(batch["decoder_mask"], MASK, ids), attention)
+    encoder_loss = word_loss(objective, hidden, ids, batch["encoder_mask"])
+    decoder_loss = word_loss(objective, decoded, ids, batch["decoder_mask"])
+    assert outputs["encoder_loss"].item() == pytest.approx(encoder_loss, rel=1e-12)
+    assert outputs["decoder_loss"].item() == pytest.approx(decoder_loss, rel=1e-12)
+    assert outputs["loss"].item() == pytest.approx(encoder_loss + decoder_loss, rel=1e-12)
+    assert outputs["loss"].requires_grad
+    assert not outputs["encoder_loss"].requires_grad and not outputs["decoder_loss"].requires_grad
+
+
+def test_only_masked_tokens_count_and_no_special_one() -> None:
+    batch = special_batch()
+    encoder, decoder = gradient_places(exact_objective(), batch)
+    assert encoder[:, 0].all()  # through the decoder
+    assert torch.equal(encoder[:, 1:], batch["encoder_mask"][:, 1:])
+    assert torch.equal(decoder, batch["decoder_mask"])
+    assert not (decoder & ~ordinary(batch)).any()
+
+
+def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
+    objective, batch = exact_objective(), special_batch()
+    before = objective(**batch)
+    with perturbed(objective, 1, None):
+        others = objective(**batch)
+    assert torch.equal(others["decoder_loss"], before["decoder_loss"])
+    assert not torch.equal(others["encoder_loss"], before["encoder_loss"])
+    with perturbed(objective, 0, 1):
+        cls = objective(**batch)
+    assert not torch.equal(cls["decoder_loss"], before["decoder_loss"])
+    assert torch.equal(cls["encoder_loss"], before["encoder_loss"])
+
+
+def test_every_weight_is_trained() -> None:
+    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
+    objective(**special_batch())["loss"].backward()
+    assert all(weight.grad is not None for weight in objective.parameters())
+
+
+def test_a_passage_without_any_word_costs_nothing() -> None:
+    row = example(0, 6)
+    row.ids[1:-1] = UNK
+    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
+    loss = objective(**objective.collator([row]))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_it_learns() -> None:
+    losses = losses_of_training(EncDecMLM.build(bert(), None, PIECES, SETTING))
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+
+
+def test_another_kind_of_model_is_refused() -> None:
+    with pytest.raises(UserError, match="needs a BERT encoder, not ElectraForMaskedLM"):
+        EncDecMLM.build(electra(), None, PIECES, SETTING)

@@ -1,0 +1,195 @@
+"""Enc-Dec RTD: inputs, labels and counted tokens, and both losses against a loop in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ablations.objectives.enc_dec_rtd import EncDecRTD, detection_head
+from simlm.errors import UserError
+from simlm.pretraining.objective import find_objective
+from tests.ablations.objectives.bottleneck import (
+    gradient_places,
+    losses_of_training,
+    ordinary,
+    perturbed,
+    special_batch,
+    tokens_read,
+)
+from tests.pretraining.toys import (
+    FIRST_WORD,
+    PIECES,
+    SETTING,
+    UNK,
+    VOCABULARY,
+    bert,
+    electra,
+    exact,
+    example,
+    examples,
+)
+
+
+def exact_objective() -> EncDecRTD:
+    """In float64, without dropout."""
+    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
+    return objective.double().eval()
+
+
+def always(objective: EncDecRTD, token: int) -> EncDecRTD:
+    """The generator replaces every masked token by this one."""
+    with torch.no_grad():
+        objective.replacer.generator.generator_lm_head.weight.zero_()
+        objective.replacer.generator.generator_lm_head.bias.fill_(-1000)[token] = 0
+    return objective
+
+
+def loop(objective: EncDecRTD, hidden: Tensor, read: Tensor, batch: dict[str, Tensor]) -> float:
+    """Mean of -log p(label) over the tokens that are not special, one position after the other, in float64."""
+    dense, _, linear = objective.head
+    first, offset, second, last = (exact(weight) for layer in (dense, linear) for weight in layer.parameters())
+    states, losses = exact(hidden), []
+    for row, position in ordinary(batch).nonzero().tolist():
+        inner = first @ states[row, position] + offset
+        logit = float(second[0] @ np.array([x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in inner]) + last[0])
+        replaced = 1 / (1 + math.exp(-logit))
+        was_replaced = read[row, position] != batch["input_ids"][row, position]
+        losses.append(-math.log(replaced if was_replaced else 1 - replaced))
+    return float(np.mean(losses))
+
+
+def assert_losses_are_the_loop_s(objective: EncDecRTD, batch: dict[str, Tensor]) -> None:
+    encoder_ids, decoder_ids = tokens_read(objective, batch)
+    outputs = objective(**batch)
+    hidden = objective.encoder.bert(
+        input_ids=encoder_ids, attention_mask=batch["attention_mask"], token_type_ids=batch["token_type_ids"]
+    ).last_hidden_state
+    decoded = objective.model.decode(hidden[:, 0], decoder_ids, batch["attention_mask"])
+    encoder_loss = loop(objective, hidden, encoder_ids, batch)
+    decoder_loss = loop(objective, decoded, decoder_ids, batch)
+    assert outputs["encoder_loss"].item() == pytest.approx(encoder_loss, rel=1e-10)
+    assert outputs["decoder_loss"].item() == pytest.approx(decoder_loss, rel=1e-10)
+    assert outputs["loss"].item() == pytest.approx(encoder_loss + decoder_loss, rel=1e-10)
+    assert outputs["loss"].requires_grad
+    assert not outputs["encoder_loss"].requires_grad and not outputs["decoder_loss"].requires_grad
+
+
+def test_found_by_name_and_keeps_the_encoder() -> None:
+    assert find_objective("ablations.objectives.enc_dec_rtd:EncDecRTD") is EncDecRTD
+    assert EncDecRTD.needs_generator
+    encoder = bert()
+    assert EncDecRTD.build(encoder, electra(), PIECES, SETTING).encoder is encoder
+
+
+def test_each_side_reads_its_own_replacements() -> None:
+    batch = special_batch()
+    original = batch["input_ids"]
+    encoder_ids, decoder_ids = tokens_read(exact_objective(), batch)
+    for ids, name in ((encoder_ids, "encoder_mask"), (decoder_ids, "decoder_mask")):
+        assert torch.equal(ids[~batch[name]], original[~batch[name]])
+        assert (ids != original)[batch[name]].any()
+    assert (batch["decoder_mask"] | ~batch["encoder_mask"]).all()
+    assert (encoder_ids != decoder_ids)[batch["encoder_mask"]].any()
+
+
+def test_both_losses_against_a_loop() -> None:
+    assert_losses_are_the_loop_s(exact_objective(), special_batch())
+
+
+def test_a_sample_equal_to_the_original_counts_as_original() -> None:
+    objective = always(exact_objective(), FIRST_WORD)
+    rows = examples([22, 17])
+    rows[0].ids[1:-1] = FIRST_WORD
+    batch = objective.collator(rows)
+    assert batch["encoder_mask"][0].any()
+    encoder_ids, _ = tokens_read(objective, batch)
+    assert torch.equal(encoder_ids[0], batch["input_ids"][0])
+    assert not torch.equal(encoder_ids[1], batch["input_ids"][1])
+    assert_losses_are_the_loop_s(objective, batch)
+
+
+def test_every_word_counts_masked_or_not_and_no_special_token() -> None:
+    batch = special_batch()
+    encoder, decoder = gradient_places(exact_objective(), batch)
+    assert encoder[:, 0].all()  # through the decoder
+    assert torch.equal(encoder[:, 1:], ordinary(batch)[:, 1:])
+    assert torch.equal(decoder, ordinary(batch))
+    assert (ordinary(batch) & ~batch["decoder_mask"]).any()
+
+
+def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
+    objective, batch = exact_objective(), special_batch()
+    before = objective(**batch)
+    with perturbed(objective, 1, None):
+        others = objective(**batch)
+    assert torch.equal(others["decoder_loss"], before["decoder_loss"])
+    assert not torch.equal(others["encoder_loss"], before["encoder_loss"])
+    with perturbed(objective, 0, 1):
+        cls = objective(**batch)
+    assert not torch.equal(cls["decoder_loss"], before["decoder_loss"])
+    assert torch.equal(cls["encoder_loss"], before["encoder_loss"])
+
+
+def test_all_is_trained_but_the_generator_and_the_head_that_has_no_part() -> None:
+    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
+    objective(**special_batch())["loss"].backward()
+    frozen = {id(weight) for weight in objective.replacer.parameters()}
+    frozen |= {id(weight) for weight in objective.encoder.cls.parameters()}
+    frozen.remove(id(objective.encoder.bert.embeddings.word_embeddings.weight))
+    for weight in objective.parameters():
+        assert weight.requires_grad is (id(weight) not in frozen)
+        assert (weight.grad is not None) is weight.requires_grad
+
+
+def test_both_sides_share_the_head() -> None:
+    objective, batch = exact_objective(), special_batch()
+    with torch.no_grad():
+        objective.head[-1].weight.zero_()
+        objective.head[-1].bias.zero_()
+    outputs = objective(**batch)
+    assert outputs["encoder_loss"].item() == pytest.approx(math.log(2), rel=1e-12)
+    assert outputs["decoder_loss"].item() == pytest.approx(math.log(2), rel=1e-12)
+
+
+def test_the_head_depends_on_its_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = detection_head(32, 0.02, 7)
+    torch.manual_seed(2)
+    again, other = detection_head(32, 0.02, 7), detection_head(32, 0.02, 8)
+    assert torch.equal(first[0].weight, again[0].weight) and torch.equal(first[2].weight, again[2].weight)
+    assert not torch.equal(first[0].weight, other[0].weight)
+    assert first[0].weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert not first[0].bias.any() and not first[2].bias.any()
+
+
+def test_the_loss_is_in_single_precision_under_autocast() -> None:
+    objective, batch = EncDecRTD.build(bert(), electra(), PIECES, SETTING).eval(), special_batch()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = objective(**batch)
+    assert outputs["loss"].dtype == torch.float32
+
+
+def test_a_passage_without_any_word_costs_nothing() -> None:
+    row = example(0, 6)
+    row.ids[1:-1] = UNK
+    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
+    loss = objective(**objective.collator([row]))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_it_learns() -> None:
+    losses = losses_of_training(EncDecRTD.build(bert(), electra(), PIECES, SETTING))
+    # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_models_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
+        EncDecRTD.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, SETTING)
+    with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
+        EncDecRTD.build(bert(), None, PIECES, SETTING)
+    with pytest.raises(UserError, match="needs a BERT encoder"):
+        EncDecRTD.build(electra(), electra(), PIECES, SETTING)
