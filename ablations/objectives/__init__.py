@@ -1,1 +1,4 @@
-"""Objectives to compare SimLM with (Tables 7 and 12, and two beyond the paper), each one class in one file behind the core's Objective interface."""
+"""Objectives to compare SimLM with (Tables 7 and 12, and two beyond the paper).
+
+Each is one class in one file behind the core's Objective interface.
+"""
