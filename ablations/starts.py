@@ -26,6 +26,9 @@ JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
 RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
 """Table 8's replace rates of encoder and decoder."""
 
+OWN_RATES = (0.3, 0.5)
+"""Those that the paper chose, SimLM's own."""
+
 
 def rates_name(encoder: float, decoder: float) -> str:
     """The name of the start with these replace rates."""
@@ -45,7 +48,7 @@ def _joint(name: str, generator: Callable[[Pipeline], EncoderStage]) -> Start:
 
 
 def _rates(encoder: float, decoder: float) -> Start:
-    return lambda pipeline: pipeline.simlm_with(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
+    return lambda pipeline: pipeline.with_rates(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
 
 
 GENERATORS: dict[str, Start] = {
@@ -60,6 +63,6 @@ STARTS: dict[str, Start] = {
     "simlm": lambda pipeline: pipeline.simlm,
     **{name: _objective(name) for name in OBJECTIVES},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
-    **{rates_name(*rates): _rates(*rates) for rates in RATES},
+    **{rates_name(*rates): _rates(*rates) for rates in RATES if rates != OWN_RATES},
 }
 """Fresh weights, no further pre-training, SimLM's, other objectives', joint generators', other replace rates'."""

@@ -10,9 +10,6 @@ from reports.model import Claim, Comparison, Estimate, Report
 from simlm.evaluation import significance
 from simlm.evaluation.significance import Improvement, Resampled
 
-PUBLISHED_NAMES = {"RR@10": "mrr10", "R@50": "r50", "R@1000": "r1k"}
-"""The paper's column that corresponds to a measure of ours; TREC DL's nDCG@10 corresponds to none."""
-
 
 class Order(NamedTuple):
     """An order of two rows (keys) that the paper reports and the table it is from."""
@@ -94,20 +91,21 @@ def _claims(
 
 
 def _published(report: Report, key: str, measure: str) -> float | None:
-    return (report.row(key).published or {}).get(PUBLISHED_NAMES[measure])
+    column = report.column(measure)
+    return None if column is None else (report.row(key).published or {}).get(column.key)
 
 
 def _contradictions(report: Report) -> list[str]:
     """Says in words which rows stand in another order than in the paper, a sentence a row and measure."""
     sentences = []
     for measure in report.measures:
-        column = PUBLISHED_NAMES.get(measure)
+        column = report.column(measure)
         if column is None:
             continue
         here, paper, labels = {}, {}, {}
         for row in report.rows:
-            if row.measured and row.published and column in row.published:
-                here[row.key], paper[row.key] = row.measured[measure].mean, row.published[column]
+            if row.measured and row.published and column.key in row.published:
+                here[row.key], paper[row.key] = row.measured[measure].mean, row.published[column.key]
                 labels[row.key] = row.label
         for key in here:
             below = [other for other in here if here[other] < here[key] and paper[other] > paper[key]]

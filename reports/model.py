@@ -8,11 +8,36 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-PUBLISHED_COLUMNS = ("mrr10", "r50", "r1k", "dl19_ndcg10", "dl20_ndcg10")
-"""Columns of the paper's Table 2: MS MARCO dev MRR@10, R@50, R@1k; TREC DL 2019 and 2020 nDCG@10."""
-
 ALPHA = 0.05
 """A Holm-corrected p below this is called significant."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the paper's figures, in percent.
+
+    `key` is its name in `Row.published`, `place` and `figure` its head ("MS MARCO dev", "MRR@10"), `measure` the name
+    that ir_measures has for the same figure ("RR@10"), "" where none of ours corresponds.
+    """
+
+    key: str
+    place: str
+    figure: str
+    measure: str = ""
+
+
+MAIN_COLUMNS = (
+    Column("mrr10", "MS MARCO dev", "MRR@10", "RR@10"),
+    Column("r50", "MS MARCO dev", "R@50", "R@50"),
+    Column("r1k", "MS MARCO dev", "R@1k", "R@1000"),
+    Column("dl19_ndcg10", "TREC DL 19", "nDCG@10"),
+    Column("dl20_ndcg10", "TREC DL 20", "nDCG@10"),
+)
+"""The paper's Table 2. Its nDCG@10 is of TREC DL, which is not what ours is measured on."""
+
+
+MAIN_MEASURES = ("RR@10", "R@50", "R@1000", "nDCG@10")
+"""What Table 2's rows are measured by, as ir_measures spells it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +100,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """The paper has `higher` above `lower` (row keys) in MRR@10, as `source` ("Table 6") prints it.
+    """The paper has `higher` above `lower` (row keys) in its first column, as `source` ("Table 6") prints it.
 
     `published_lower` and `published_higher` are percent. `comparison` is higher minus lower as measured here;
     `effect_ratio` the measured improvement over the published one (Breuer et al., 2020).
@@ -189,7 +214,8 @@ class CollectionFacts:
 class Report:
     """Everything a report says. `measures` orders the measured columns; the first is compared and plotted.
 
-    `baselines` are the keys of the rows that every row is tested against. `losses` maps a stage's name to its
+    `columns` are the paper's, the first being what orders are about; `baselines` the keys of the rows that every row
+    is tested against. `losses` maps a stage's name to its
     (step, loss) points. `warnings` are sentences that belong at the top. `provenance` is ir_metadata.
     """
 
@@ -198,6 +224,7 @@ class Report:
     collection: CollectionFacts
     rows: list[Row]
     measures: list[str]
+    columns: list[Column] = field(default_factory=lambda: list(MAIN_COLUMNS))
     baselines: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -222,6 +249,10 @@ class Report:
     def measured_rows(self) -> list[Row]:
         """The rows that were measured here, in the table's order."""
         return [row for row in self.rows if row.measured is not None]
+
+    def column(self, measure: str) -> Column | None:
+        """The paper's column that a measure of ours corresponds to, if there is one."""
+        return next((column for column in self.columns if column.measure == measure), None)
 
     def comparison(self, row: str, baseline: str, measure: str) -> Comparison | None:
         """The comparison of two rows by a measure, if it was made."""

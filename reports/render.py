@@ -63,6 +63,7 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "queries": count(report.collection.queries),
         "description": escape(report.collection.description),
         "alpha": ALPHA,
+        "places": escape(_listed(dict.fromkeys(column.place for column in report.columns))),
         "warnings": [escape(warning) for warning in [*report.warnings, *_source_warnings(report)]],
         "effectiveness": tables.effectiveness(report),
         "footnotes": [escape(row.note) for row in report.rows if row.note],
@@ -86,6 +87,11 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "notes": [escape(note) for note in report.notes],
         "twin": f"{name}.json",
     }
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _verdicts(report: Report) -> str:

@@ -3,15 +3,7 @@
 from typing import Any
 
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
-from reports.model import PUBLISHED_COLUMNS, Report, Row
-
-PAPER_HEADS = (
-    "paper, MS MARCO dev<br>MRR@10",
-    "paper, MS MARCO dev<br>R@50",
-    "paper, MS MARCO dev<br>R@1k",
-    "paper, TREC DL 19<br>nDCG@10",
-    "paper, TREC DL 20<br>nDCG@10",
-)
+from reports.model import Report, Row
 
 
 def effectiveness(report: Report) -> str:
@@ -28,8 +20,8 @@ def effectiveness(report: Report) -> str:
             label += " (paper only)"
         if row.note:
             label += f"<sup>{noted.index(row) + 1}</sup>"
-        lines.append([label, *_measured(report, row), *_published(row)])
-    return table([*heads, *PAPER_HEADS], lines)
+        lines.append([label, *_measured(report, row), *_published(report, row)])
+    return table([*heads, *(f"paper, {column.place}<br>{column.figure}" for column in report.columns)], lines)
 
 
 def _measured(report: Report, row: Row) -> list[str]:
@@ -48,9 +40,9 @@ def _star(significant: bool) -> str:
     return r"\*" if significant else ""
 
 
-def _published(row: Row) -> list[str]:
+def _published(report: Report, row: Row) -> list[str]:
     published = row.published or {}
-    return [number(published.get(column), 1) for column in PUBLISHED_COLUMNS]
+    return [number(published.get(column.key), 1) for column in report.columns]
 
 
 def claims(report: Report) -> str:

@@ -17,7 +17,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),
-        caption=Text(f"measured on {place}; paper: MS MARCO dev, percent, for order and gaps only"),
+        caption=Text(f"measured on {place}; paper: {report.columns[0].place}, percent, for order and gaps only"),
     )
     table.add_column("row", min_width=26)
     for measure in report.measures:
@@ -25,7 +25,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     table.add_column("paper", justify="right", style="dim")
     for row in report.measured_rows():
         cells = [number((row.measured or {})[measure].mean) for measure in report.measures]
-        table.add_row(Text(row.label), *cells, number((row.published or {}).get("mrr10"), 1))
+        table.add_row(Text(row.label), *cells, number((row.published or {}).get(report.columns[0].key), 1))
     console.print(table)
     if report.baselines:
         console.print(_differences(report))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ablations.starts import STARTS, rates_name
+from ablations.starts import STARTS
 from baselines.stages import BM25, BM25Index, Fusion
 from simlm.errors import UserError
 from simlm.scales import Scale
@@ -69,8 +69,6 @@ class Cells:
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
         """Runs of a start fine-tuned on the first negatives, maybe at another learning rate; SimLM's are also mined."""
-        if start == rates_name(self.scale.pretraining.encoder_rate, self.scale.pretraining.decoder_rate):
-            start = "simlm"
         settings = self.scale.retriever
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):

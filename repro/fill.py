@@ -17,7 +17,6 @@ from repro.hyperparameters import choices, hyperparameters
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE
 from simlm.data.collections import Collection
-from simlm.evaluation.measures import MEASURES
 from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import outputs_digest, read_manifest
 from simlm.stages.plan import Planned
@@ -60,7 +59,8 @@ def build_report(
             Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
             for key, label, family, figures in table.paper_only
         ],
-        measures=[str(measure) for measure in MEASURES],
+        measures=list(table.measures),
+        columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
     )
     values = {
@@ -81,7 +81,7 @@ def build_report(
     shown = trials[trials["row"].isin([one.row for one in dense])]
     tried = {setting: sorted(set(group["value"])) for setting, group in shown.groupby("setting")}
     report.hyperparameters = hyperparameters(scale, tried) + choices()
-    report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection)
+    report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection, report.measures[0])
     report.notes = _notes(report, seconds)
     report.warnings = _warnings(options)
     report.provenance = _provenance(report, table, options, scale, collection, stages, manifests)
@@ -200,12 +200,14 @@ def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[
     ]
 
 
-def _cases(values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], collection: Collection) -> list[Any]:
+def _cases(
+    values: Mapping[str, pd.DataFrame], stages: Mapping[str, Planned], collection: Collection, measure: str
+) -> list[Any]:
     """Queries on which BM25 and the distilled SimLM differ most, with the top passages of a few rows."""
     if not all(key in values for key in CASE_ROWS):
         return []
     one, other = CASE_ROWS
-    chosen = disagreements(values[one], values[other], str(MEASURES[0]), CASES)
+    chosen = disagreements(values[one], values[other], measure, CASES)
     queries = {query.id: query.text for query in collection.queries(SPLIT) if query.id in chosen}
     store = collection.docs.docs_store()
     return collect_cases(

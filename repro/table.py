@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reports.assess import Order
-from reports.model import PUBLISHED_COLUMNS
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
 from repro.cells import Cells
 from repro.published import published
 from simlm.errors import UserError
 from simlm.stages.runs import RunStage
+
+MRR = MAIN_COLUMNS[:1]
+"""Tables that print MRR@10 alone."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Table:
     """(key, label, kind, published)"""
     baselines: Sequence[str] = ()
     orders: Sequence[Order] = ()
+    measures: Sequence[str] = MAIN_MEASURES
+    columns: Sequence[Column] = MAIN_COLUMNS
 
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
         """The rows of these keys in the table's order, all for none; UserError for an unknown key."""
@@ -45,12 +50,19 @@ class Table:
         return [row for row in self.rows if not keys or row.key in keys]
 
 
-def figures(table: str, **where: str | int) -> dict[str, float]:
-    """The paper's figures of one row, by Table 2's column names; the row is where columns have given values."""
+def retriever1(
+    start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, note: str = ""
+) -> RowSpec:
+    """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
+    return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, note)
+
+
+def figures(table: str, columns: Sequence[Column] = MAIN_COLUMNS, /, **where: str | int) -> dict[str, float]:
+    """The paper's figures of one row, by the columns' keys; the row is where columns of the file have given values."""
     frame = published(table)
     for column, value in where.items():
         frame = frame[frame[column] == value]
     if len(frame) != 1:
         raise ValueError(f"{len(frame)} rows of {table} have {where}")
     row = frame.iloc[0]
-    return {name: float(row[name]) for name in PUBLISHED_COLUMNS if name in frame and row[name] == row[name]}
+    return {name: float(row[name]) for name in (one.key for one in columns) if name in frame and row[name] == row[name]}

@@ -6,7 +6,7 @@
 from reports.assess import Order
 from repro.command import Options, main
 from repro.run import run_table
-from repro.table import RowSpec, Table, figures
+from repro.table import MRR, Table, figures, retriever1
 
 DESCRIPTION = """Table 7 of SimLM (Wang et al., ACL 2023): pre-training objectives, each fine-tuned as Retriever1.
 
@@ -35,20 +35,20 @@ OTHERS = {"random": "random init", "retromae": "RetroMAE", "cocondenser": "coCon
 
 def table7() -> Table:
     """The paper's objectives in its order, then the rows that it does not have."""
-    rows = [_row(start, LABELS.get(start, name), figures("table7", objective=name)) for start, name in PAPER.items()]
-    rows += [_row(start, f"{label} (not in the paper)") for start, label in OTHERS.items()]
+    rows = [
+        retriever1(start, LABELS.get(start, name), figures("table7", MRR, objective=name))
+        for start, name in PAPER.items()
+    ]
+    rows += [retriever1(start, f"{label} (not in the paper)") for start, label in OTHERS.items()]
     order = list(PAPER)
     return Table(
         name="table7",
         title="Table 7: pre-training objectives",
         rows=rows,
         baselines=("base", "simlm"),
+        columns=MRR,
         orders=[Order(lower, higher, "Table 7") for higher, lower in zip(order, order[1:], strict=False)],
     )
-
-
-def _row(start: str, label: str, published: dict[str, float] | None = None) -> RowSpec:
-    return RowSpec(start, label, "dense", lambda cells: cells.retriever1(start), published)
 
 
 def run(options: Options) -> None:

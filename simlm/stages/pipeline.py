@@ -110,12 +110,9 @@ class Pipeline:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator)
 
-    def simlm_with(self, encoder_rate: float, decoder_rate: float, name: str) -> EncoderStage:
-        """SimLM with other replace rates; with the scale's own it is ``simlm``."""
-        own = self.scale.pretraining
-        if (encoder_rate, decoder_rate) == (own.encoder_rate, own.decoder_rate):
-            return self.simlm
-        settings = varied(own, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
+    def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> EncoderStage:
+        """SimLM with other replace rates."""
+        settings = varied(self.scale.pretraining, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
         return self.pretrained("replaced_lm", name, self.generator, settings)
 
     def pretrained(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.model import PUBLISHED_COLUMNS, Report
+from reports.model import MAIN_COLUMNS, Report
 from reports.render import render, write_report
 
 
@@ -46,7 +46,7 @@ def test_measured_and_published_columns_never_mix(report: Report) -> None:
         theirs = [cell for head, cell in line.items() if head.startswith("paper")]
         assert len(ours) + len(theirs) + 1 == len(line)
         published = row.published or {}
-        assert theirs == [f"{published[column]:.1f}" if column in published else "–" for column in PUBLISHED_COLUMNS]
+        assert theirs == [f"{published[one.key]:.1f}" if one.key in published else "–" for one in MAIN_COLUMNS]
         if row.measured is None:
             assert set(ours) == {"–"}
             assert "(paper only)" in line["row"]

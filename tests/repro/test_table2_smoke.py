@@ -10,7 +10,7 @@ from typing import Any
 import ir_measures
 import pytest
 
-from reports.model import PUBLISHED_COLUMNS
+from reports.model import MAIN_COLUMNS
 from reports.provenance import sha256_of
 from repro.published import published
 from repro.table2 import table2 as table
@@ -20,6 +20,8 @@ from tests.repro.commands import Results, listing, table2
 
 ABSOLUTE = re.compile(r"(?<![\w.~})/-])/(?:home|root|Users|tmp|work|mnt|opt|usr|var|etc|private)/\w")
 STAGES = 24
+
+COLUMNS = [column.key for column in MAIN_COLUMNS]
 
 
 def rows(results: Results) -> dict[str, dict[str, Any]]:
@@ -75,24 +77,23 @@ def test_the_papers_figures_stand_in_their_own_columns_only(smoke: Results) -> N
     allowed = {
         float(value)
         for name in ("table2", "table6", "table7")
-        for column in PUBLISHED_COLUMNS
+        for column in COLUMNS
         if column in published(name)
         for value in published(name)[column].dropna()
     }
     report = smoke.report
     for row in report["rows"]:
-        assert set(row["published"] or {}) <= set(PUBLISHED_COLUMNS)
+        assert set(row["published"] or {}) <= set(COLUMNS)
         assert set((row["published"] or {}).values()) <= allowed
         assert row["measured"] is not None or row["published"], row["key"]
     lines = (smoke.folder / "smoke" / "table2.md").read_text(encoding="utf-8").splitlines()
     heads, *body = [line.strip("|").split(" | ") for line in lines if line.startswith("|")][: 2 + len(report["rows"])]
     paper = [number for number, head in enumerate(heads) if "paper, " in head]
-    assert paper == list(range(len(heads) - len(PUBLISHED_COLUMNS), len(heads)))
+    assert paper == list(range(len(heads) - len(COLUMNS), len(heads)))
     for row, cells in zip(report["rows"], body[1:], strict=True):
         shown = [cells[number].strip() for number in paper]
         assert shown == [
-            f"{row['published'][column]:.1f}" if column in (row["published"] or {}) else "–"
-            for column in PUBLISHED_COLUMNS
+            f"{row['published'][column]:.1f}" if column in (row["published"] or {}) else "–" for column in COLUMNS
         ]
         ours = [cells[number].strip() for number in range(1, paper[0])]
         assert (set(ours) == {"–"}) == (row["measured"] is None), cells
