@@ -1,81 +1,21 @@
-"""The runs that the tables show, each built once from the pipeline's stages."""
+"""The runs that the tables show: an ablation's cells, and what the whole pipeline makes of them."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
+from ablations.cells import AblationCells, once
 from ablations.starts import STARTS
-from baselines.stages import BM25, BM25Index, Fusion
+from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
-from simlm.scales import Scale
-from simlm.scales.settings import varied
-from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
+from simlm.stages.pipeline import EVALUATED
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
-from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
-
-BM25_DEFAULT = [0.9, 0.4]
-"""Anserini's k1 and b, with which the paper's BM25 was run."""
-
-NEGATIVES = ("bm25", "package")
-"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
+from simlm.stages.runs import Retrieve, RunStage
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def once(method: Callable[Concatenate["Cells", P], R]) -> Callable[Concatenate["Cells", P], R]:
-    """A method that builds its stage at the first call and gives the same one afterwards."""
-
-    @wraps(method)
-    def built(self: "Cells", *arguments: P.args, **named: P.kwargs) -> R:
-        key = (method.__name__, arguments, tuple(sorted(named.items())))
-        if key not in self.made:
-            self.made[key] = method(self, *arguments, **named)
-        found: R = self.made[key]
-        return found
-
-    return built
-
-
-class Cells:
+class Cells(AblationCells):
     """Every run that a table can ask for, over one pipeline; asking builds what it stands on."""
-
-    def __init__(self, scale: Scale, seed: int, submit: Submit, negatives: str = "bm25") -> None:
-        if negatives not in NEGATIVES:
-            raise UserError(f"unknown source of negatives {negatives!r}: choose one of {', '.join(NEGATIVES)}")
-        self.negatives = negatives
-        self.pipeline = Pipeline(scale, seed, submit)
-        self.scale = scale
-        self.made: dict[tuple[Any, ...], Any] = {}
-
-    @once
-    def bm25(self) -> BM25:
-        """BM25 with default parameters; its train run gives Retriever1's negatives."""
-        return self._bm25(BM25_DEFAULT, [MINED_SPLIT, *EVALUATED], "BM25")
 
     @once
     def bm25_tuned(self) -> BM25:
         """BM25 with the (k1, b) that is best on valid."""
-        return self._bm25([value for point in self.scale.bm25_grid for value in point], list(EVALUATED), "tuned BM25")
-
-    @once
-    def first_negatives(self) -> RunStage:
-        """What Retriever1's hard negatives are taken from."""
-        if self.negatives == "bm25":
-            return self.bm25()
-        return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
-
-    @once
-    def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
-        """Runs of a start fine-tuned on the first negatives, maybe at another learning rate; SimLM's are also mined."""
-        settings = self.scale.retriever
-        name = f"Retriever1 ({start})"
-        if rate not in (None, settings.optimisation.learning_rate):
-            settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
-            name = f"{name}, rate {rate:g}"
-        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name, settings)
-        return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
+        return self.bm25_of([value for point in self.scale.bm25_grid for value in point], list(EVALUATED), "tuned BM25")
 
     @once
     def retriever2(self) -> Retrieve:
@@ -128,21 +68,3 @@ class Cells:
             ),
             "fusion",
         )
-
-    def _bm25(self, grid: list[float], splits: list[str], name: str) -> BM25:
-        search = self.scale.search
-        return self.pipeline.add(
-            BM25.C(
-                data=self.pipeline.data,
-                index=self._index(),
-                grid=grid,
-                splits=splits,
-                depth=search.evaluation_depth,
-                mining_depth=search.mining_depth,
-            ),
-            name,
-        )
-
-    @once
-    def _index(self) -> BM25Index:
-        return self.pipeline.add(BM25Index.C(data=self.pipeline.data), "BM25 index")

@@ -19,7 +19,7 @@ from repro.trials import MEASURE
 from simlm.data.collections import Collection
 from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import outputs_digest, read_manifest
-from simlm.stages.plan import Planned
+from simlm.stages.plan import Planned, ancestors
 from simlm.stages.runs import RunStage, read_log
 
 SPLIT = "test"
@@ -106,14 +106,6 @@ def _facts(collection: Collection, numbers: dict[str, Any]) -> CollectionFacts:
         description=DESCRIPTIONS.get(collection.name, ""),
         facts=numbers,
     )
-
-
-def ancestors(stage: Planned) -> list[Planned]:
-    """A stage and all that it stands on, each once."""
-    found: dict[Path, Planned] = {stage.job: stage}
-    for one in stage.inputs.values():
-        found |= {other.job: other for other in ancestors(one)}
-    return list(found.values())
 
 
 def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path) -> Row:

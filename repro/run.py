@@ -2,18 +2,17 @@
 
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from repro.command import Options, TerminalDisplay
+from repro.command import Options
 from repro.dryrun import print_plan
 from repro.table import Table
 from repro.trials import published_trials
-from simlm.errors import UserError
+from simlm.commands.display import TerminalDisplay
+from simlm.commands.make import make as make_stages
 from simlm.scales import open_scale
-from simlm.stages.driver import run as run_stages
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.stage import Stage
 
@@ -57,42 +56,4 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
         stages, _ = plan(build, options.results.absolute())
         print_plan(stages, options.scale)
         return None
-    _announce()
-    try:
-        options.results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--results {options.results}: {error.strerror}; choose another folder") from None
-    with TerminalDisplay() as display:
-        return run_stages(build, options.results.absolute(), display)
-
-
-def _announce() -> None:
-    """Tell the stages' processes what their manifests shall record."""
-    from reports.hardware import cpu_model
-    from reports.provenance import source_state
-
-    state = source_state(Path(__file__).resolve().parents[1])
-    os.environ["SIMLM_COMMIT"] = f"{state.get('commit', 'unknown')}{'+changes' if state.get('dirty') else ''}"
-    os.environ["SIMLM_HARDWARE"] = cpu_model() or "unknown"
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    _choose_gpus()
-
-
-def _choose_gpus() -> None:
-    """One slot a GPU: their numbers, for the stages' processes."""
-    from simlm.stages.slots import DEVICE
-
-    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or not _maybe_gpu():
-        return
-    import torch
-
-    if torch.cuda.is_available():
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
-        os.environ["SIMLM_GPUS"] = ",".join(numbers)
-
-
-def _maybe_gpu() -> bool:
-    """Whether there is a driver's device, of NVIDIA, AMD or WSL: torch, which knows, takes seconds to import."""
-    devices = Path("/dev")
-    return not devices.is_dir() or any(list(devices.glob(name)) for name in ("nvidia*", "kfd", "dxg"))
+    return make_stages(build, options.results, TerminalDisplay())
