@@ -95,6 +95,13 @@ def check(options: Options) -> None:
     _check_results(options.results)
 
 
+def refuse(options: Options, command: str, *names: str) -> None:
+    """UserError when one of these options is given, none of which changes what a command does."""
+    for name in names:
+        if getattr(options, name) != getattr(Options(), name):
+            raise UserError(f"--{name} changes nothing in {command}: leave it out")
+
+
 def _check_home() -> None:
     """Some libraries write below HOME; where that is impossible, say how to mend it."""
     home = Path(os.environ.get("HOME") or "/")

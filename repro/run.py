@@ -1,14 +1,22 @@
-"""Runs a table: plan, stages, report."""
+"""Runs a table or a page: plan, stages, report."""
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from repro.command import Options, TerminalDisplay
+from reports.model import Report
+from reports.page import Page
+from reports.publish import publish
+from reports.render import write_report
+from reports.terminal import print_report
+from repro.cells import Cells
+from repro.command import Options, TerminalDisplay, refuse
 from repro.dryrun import print_plan
+from repro.origin import Made, complete
 from repro.table import Table
 from repro.trials import published_trials
 from simlm.errors import UserError
@@ -17,14 +25,14 @@ from simlm.stages.driver import run as run_stages
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.stage import Stage
 
+R = TypeVar("R")
+
 
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, Stage]:
-        from repro.cells import Cells
-
         cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
         return {row.key: row.run(cells) for row in rows}
 
@@ -35,19 +43,39 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from reports.publish import publish
-    from reports.render import write_report
-    from reports.terminal import print_report
     from repro.fill import build_report
 
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
+    finish(report, table.name, options)
+
+
+def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page], options: Options) -> None:
+    """Make what a page asks for, have it filled for the scale of that name, add what every page says, and write it."""
+    refuse(options, name, "rows")
+
+    def build(submit: Any) -> R:
+        return ask(Cells(open_scale(options.scale), options.seed, submit, options.negatives))
+
+    started = time.perf_counter()
+    found = make(build, options)
+    if found is None:
+        return
+    stages, asked = found
+    page = fill(options.scale, asked)
+    complete(page, name, options, Made.of(stages), time.perf_counter() - started)
+    finish(page, name, options)
+
+
+def finish(report: Report | Page, name: str, options: Options) -> None:
+    """Write a report below the results folder, print it, and publish it if that was asked for."""
+    make_results(options)
     folder = options.results / options.scale / options.variant
     with FileLock(options.results / "report.lock"):
-        written = write_report(report, folder, table.name)
+        written = write_report(report, folder, name)
     print_report(report)
     print(f"report: {written[0]}")
     if options.publish:
-        for path in publish(folder, table.name, options.scale):
+        for path in publish(folder, name, options.scale):
             print(f"published: {os.path.relpath(path)}")
 
 
@@ -58,12 +86,17 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
         print_plan(stages, options.scale)
         return None
     _announce()
+    make_results(options)
+    with TerminalDisplay() as display:
+        return run_stages(build, options.results.absolute(), display)
+
+
+def make_results(options: Options) -> None:
+    """The results folder, where it is not there yet."""
     try:
         options.results.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--results {options.results}: {error.strerror}; choose another folder") from None
-    with TerminalDisplay() as display:
-        return run_stages(build, options.results.absolute(), display)
 
 
 def _announce() -> None:

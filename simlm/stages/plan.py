@@ -59,7 +59,7 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
 
     def note(stage: Stage, name: str) -> None:
         stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
-        job = Path(stage.__xpm__.job.path)
+        job = job_of(stage)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
             by_job[job] = Planned(name, job, inputs)
@@ -72,6 +72,11 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
     for stage in order:
         stage.reason = _reason(stage)
     return order, result
+
+
+def job_of(stage: Stage) -> Path:
+    """The folder of a stage that was planned."""
+    return Path(stage.__xpm__.job.path)
 
 
 def _reason(stage: Planned) -> str | None:
