@@ -36,8 +36,9 @@ def provenance(
 
     `tag` names the experiment ("table2-mini"); `command` is the command line as given; `data` is
     ir_metadata's (`test collection`, `training data`, with the collection's fingerprint); `method` its
-    retrieval components and settings; `resources` what the stages cost in all. `root` is the source tree, by
-    default the one around this package.
+    retrieval components and settings; `measures` and `baselines` are empty where nothing was tested;
+    `resources` is what the stages cost in all. `root` is the source tree, by default the one around this
+    package.
     """
     commit = source_state(root or Path(__file__).parent.parent)
     return scrub(
@@ -47,14 +48,7 @@ def provenance(
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "actor": {"role": "reproducer"},
             "platform": platform_metadata(),
-            "research goal": _PAPER
-            | {
-                "evaluation": {
-                    "reported measures": list(measures),
-                    "baseline": list(baselines),
-                    "significance test": [{"name": "t-test, paired, two-sided", "correction method": "Holm"}],
-                }
-            },
+            "research goal": _PAPER | (_evaluation(measures, baselines) if measures else {}),
             "implementation": {
                 "executable": {"cmd": command_line(command)},
                 "source": {"lang": ["python"]} | commit,
@@ -64,6 +58,16 @@ def provenance(
             "resources": dict(resources or {}),
         }
     )
+
+
+def _evaluation(measures: Sequence[str], baselines: Sequence[str]) -> dict[str, Any]:
+    return {
+        "evaluation": {
+            "reported measures": list(measures),
+            "baseline": list(baselines),
+            "significance test": [{"name": "t-test, paired, two-sided", "correction method": "Holm"}],
+        }
+    }
 
 
 def command_line(command: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,19 @@ from reports import plots, tables
 from reports.files import write_atomically
 from reports.markdown import count, escape
 from reports.model import ALPHA, Case, CasePassage, Report
+from reports.page import Page, Section
 
 _SHOWN = 240
 """Characters of a passage that a case shows."""
 
 
-def write_report(report: Report, folder: Path, name: str = "table2") -> list[Path]:
-    """Writes `name`.md, `name`.json, and `name`-bars.svg and `name`-losses.svg where there is data to plot.
+def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
+    """Writes `name`.md, `name`.json, and of a Report `name`-bars.svg and `name`-losses.svg where there is data to plot.
 
     Returns the files written, the Markdown first. Each is replaced at once; the same report gives the same
     bytes. Raises KeyError if a comparison, claim, tuning or case names a row that the report does not have.
     """
-    images: dict[str, bytes] = {}
-    if report.measured_rows():
-        images[f"{name}-bars.svg"] = plots.as_svg(plots.bars(report))
-    if report.losses:
-        images[f"{name}-losses.svg"] = plots.as_svg(plots.losses(report))
+    images = _plots(report, name) if isinstance(report, Report) else {}
     page = render(report, name, images)
     twin = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     contents = {f"{name}.md": page.encode(), f"{name}.json": twin.encode(), **images}
@@ -38,7 +35,16 @@ def write_report(report: Report, folder: Path, name: str = "table2") -> list[Pat
     return [folder / file for file in contents]
 
 
-def render(report: Report, name: str, images: Iterable[str] = ()) -> str:
+def _plots(report: Report, name: str) -> dict[str, bytes]:
+    images = {}
+    if report.measured_rows():
+        images[f"{name}-bars.svg"] = plots.as_svg(plots.bars(report))
+    if report.losses:
+        images[f"{name}-losses.svg"] = plots.as_svg(plots.losses(report))
+    return images
+
+
+def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
     """The report as Markdown; `images` are the plots' file names beside it."""
     environment = Environment(
         loader=PackageLoader("reports"),
@@ -47,16 +53,50 @@ def render(report: Report, name: str, images: Iterable[str] = ()) -> str:
         trim_blocks=False,
         keep_trailing_newline=True,
     )
-    text = environment.get_template("table2.md.j2").render(_variables(report, name, set(images)))
+    if isinstance(report, Report):
+        template, variables = "table2.md.j2", _of_report(report, name, set(images))
+    else:
+        template, variables = "page.md.j2", _of_page(report)
+    text = environment.get_template(template).render(_of_both(report, name) | variables)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
-    """What the template shows, Markdown throughout."""
-    bars, losses = f"{name}-bars.svg", f"{name}-losses.svg"
+def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
+    """What every template shows, Markdown throughout."""
     return {
         "title": escape(report.title),
         "scale": escape(report.scale),
+        "warnings": [escape(warning) for warning in [*report.warnings, *_source_warnings(report)]],
+        "stages": tables.stages(report.stages),
+        "total_cost": tables.total_cost(report.stages),
+        "provenance": tables.provenance(report.provenance),
+        "notes": [escape(note) for note in report.notes],
+        "twin": f"{name}.json",
+    }
+
+
+def _of_page(page: Page) -> dict[str, Any]:
+    """What only a page's template shows."""
+
+    def shown(section: Section) -> dict[str, Any]:
+        return {
+            "heading": escape(section.heading),
+            "text": escape(section.text),
+            "table": tables.lines(section),
+            "cases": [_case(case, lambda label: label) for case in section.cases],
+        }
+
+    return {
+        "introduction": escape(page.introduction),
+        "sections": [shown(section) for section in page.sections],
+        "staged": bool(page.stages),
+    }
+
+
+def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
+    """What only the template of a table of runs shows."""
+    bars, losses = f"{name}-bars.svg", f"{name}-losses.svg"
+    return {
         "collection": escape(report.collection.name),
         "split": escape(report.collection.split),
         "passages": count(report.collection.passages),
@@ -64,7 +104,6 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "description": escape(report.collection.description),
         "alpha": ALPHA,
         "places": escape(_listed(dict.fromkeys(column.place for column in report.columns))),
-        "warnings": [escape(warning) for warning in [*report.warnings, *_source_warnings(report)]],
         "effectiveness": tables.effectiveness(report),
         "footnotes": [escape(row.note) for row in report.rows if row.note],
         "verdicts": _verdicts(report),
@@ -72,20 +111,15 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "contradictions": [escape(sentence) for sentence in report.contradictions],
         "bars": bars if bars in images else "",
         "losses": losses if losses in images else "",
-        "stages": tables.stages(report),
-        "total_cost": tables.total_cost(report),
         "efficiency": tables.efficiency(report),
-        "cases": [_case(report, case) for case in report.cases],
+        "cases": [_case(case, lambda key: report.row(key).label) for case in report.cases],
         "hyperparameters": tables.hyperparameters(report),
         "tuning": tables.tuning(report) if report.tuning else "",
         "facts": tables.facts(report),
         "statistics": _statistics(report),
         "intervals": tables.intervals(report),
         "comparisons": tables.comparisons(report) if report.comparisons else "",
-        "provenance": tables.provenance(report),
         "runs": tables.runs(report) if any(row.run or row.per_query for row in report.rows) else "",
-        "notes": [escape(note) for note in report.notes],
-        "twin": f"{name}.json",
     }
 
 
@@ -109,7 +143,7 @@ def _verdicts(report: Report) -> str:
     return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}."
 
 
-def _source_warnings(report: Report) -> list[str]:
+def _source_warnings(report: Report | Page) -> list[str]:
     """Says so where the commit in the provenance does not name the code that ran."""
     source = report.provenance.get("implementation", {}).get("source", {})
     if source.get("dirty"):
@@ -132,7 +166,7 @@ def _statistics(report: Report) -> str:
     )
 
 
-def _case(report: Report, case: Case) -> dict[str, Any]:
+def _case(case: Case, label: Callable[[str], str]) -> dict[str, Any]:
     def shown(passage: CasePassage) -> dict[str, Any]:
         text = " ".join(passage.text.split())
         cut = text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " …"
@@ -144,7 +178,7 @@ def _case(report: Report, case: Case) -> dict[str, Any]:
         "relevant": [shown(passage) for passage in case.relevant],
         "results": [
             {
-                "row": escape(report.row(result.row).label),
+                "row": escape(label(result.row)),
                 "first": "no relevant passage retrieved"
                 if result.first_relevant_rank is None
                 else f"first relevant passage at rank {result.first_relevant_rank}",

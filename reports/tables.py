@@ -1,9 +1,11 @@
 """The tables of a report, as Markdown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
-from reports.model import Report, Row
+from reports.model import Report, Row, Stage
+from reports.page import Section, shown
 
 
 def effectiveness(report: Report) -> str:
@@ -101,7 +103,7 @@ def comparisons(report: Report) -> str:
     return table(["difference", "measure", "mean", "95 %", "p", "p (Holm)"], lines, "llrrrr")
 
 
-def stages(report: Report) -> str:
+def stages(made: Sequence[Stage]) -> str:
     """The pipeline's stages and what each cost."""
     heads = [
         "stage",
@@ -115,7 +117,7 @@ def stages(report: Report) -> str:
         "run",
     ]
     lines = []
-    for stage in report.stages:
+    for stage in made:
         lines.append(
             [
                 escape(stage.name),
@@ -132,16 +134,16 @@ def stages(report: Report) -> str:
     return table(heads, lines, "llrrrrrll")
 
 
-def total_cost(report: Report) -> str:
+def total_cost(made: Sequence[Stage]) -> str:
     """In words: what all stages took together, and the largest of their peaks."""
-    seconds = sum(stage.seconds or 0 for stage in report.stages)
-    peaks = [stage.peak_memory_bytes for stage in report.stages if stage.peak_memory_bytes is not None]
-    energies = [stage.energy_joules for stage in report.stages if stage.energy_joules is not None]
+    seconds = sum(stage.seconds or 0 for stage in made)
+    peaks = [stage.peak_memory_bytes for stage in made if stage.peak_memory_bytes is not None]
+    energies = [stage.energy_joules for stage in made if stage.energy_joules is not None]
     took = f"All stages together took {duration(seconds)}"
     took += f"; the largest single process held {size(max(peaks))}, and two can run at once." if peaks else "."
     if not energies:
         return f"{took} Energy could not be read on this machine."
-    where = "" if len(energies) == len(report.stages) else f", counting the {len(energies)} stages that could read it"
+    where = "" if len(energies) == len(made) else f", counting the {len(energies)} stages that could read it"
     shared = "by counters of the whole machine, so that stages which overlap are counted in each other"
     return f"{took} Energy: at most {sum(energies) / 1000:.1f} kJ, {shared}{where}."
 
@@ -189,10 +191,19 @@ def facts(report: Report) -> str:
     return table(["fact", "value"], lines)
 
 
-def provenance(report: Report) -> str:
+def provenance(tree: dict[str, Any]) -> str:
     """The ir_metadata tree, a leaf a line."""
-    lines = [[escape(name), escape(_plain(value))] for name, value in flatten(report.provenance)]
+    lines = [[escape(name), escape(_plain(value))] for name, value in flatten(tree)]
     return table(["field", "value"], lines, "ll")
+
+
+def lines(section: Section) -> str:
+    """The lines of a page's section, "" for none."""
+    if not section.rows:
+        return ""
+    cells = [[escape(shown(row[head])) for head in section.heads] for row in section.rows]
+    align = "".join("r" if section.is_numeric(head) else "l" for head in section.heads)
+    return table([escape(head) for head in section.heads], cells, align)
 
 
 def runs(report: Report) -> str:

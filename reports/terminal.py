@@ -6,14 +6,34 @@ from rich.text import Text
 
 from reports.markdown import NONE, number, signed
 from reports.model import Report
+from reports.page import Page, Section, shown
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
-    """Prints the measured rows beside the paper's figures, their differences, and the verdicts on the paper's orders.
+def print_report(report: Report | Page, console: Console | None = None) -> None:
+    """Prints a table of runs, or the tables of a page."""
+    console = console or Console()
+    if isinstance(report, Report):
+        _print_runs(report, console)
+        return
+    console.print(Text(f"{report.title} ({report.scale})"))
+    for section in report.sections:
+        console.print(_lines(section))
+
+
+def _lines(section: Section) -> Table:
+    table = Table(title=Text(section.heading))
+    for head in section.heads:
+        table.add_column(Text(head), justify="right" if section.is_numeric(head) else "left")
+    for row in section.rows:
+        table.add_row(*(Text(shown(row[head])) for head in section.heads))
+    return table
+
+
+def _print_runs(report: Report, console: Console) -> None:
+    """The measured rows beside the paper's figures, their differences, and the verdicts on the paper's orders.
 
     A star marks a difference in the first measure that is significant after Holm's correction.
     """
-    console = console or Console()
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),

@@ -63,3 +63,10 @@ def check(options: Options) -> None:
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: choose 0 or a positive number")
     check_machine(options.device, options.results)
+
+
+def refuse(options: Options, command: str, *names: str) -> None:
+    """UserError when one of these options is given, none of which changes what a command does."""
+    for name in names:
+        if getattr(options, name) != getattr(Options(), name):
+            raise UserError(f"--{name} changes nothing in {command}: leave it out")

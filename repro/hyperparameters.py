@@ -8,6 +8,8 @@ from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
+FINE_TUNING = ("Retriever1/2: ", "distillation: ", "re-ranker: ", "retriever: ")
+"""What the names of the settings of Table 13 begin with; the others are of Table 11."""
 SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
 PAPER = "the paper's"

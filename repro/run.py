@@ -1,20 +1,31 @@
-"""Runs a table: plan, stages, report."""
+"""Runs a table or a page: plan, stages, report."""
 
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from repro.command import Options
+from reports.model import Report
+from reports.page import Page
+from reports.publish import publish
+from reports.render import write_report
+from reports.terminal import print_report
+from repro.cells import Cells
+from repro.command import Options, refuse
 from repro.dryrun import print_plan
+from repro.origin import Made, complete
 from repro.table import Table
 from repro.trials import published_trials
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.make import make as make_stages
+from simlm.commands.make import make_folder
 from simlm.scales import open_scale
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.stage import Stage
+
+R = TypeVar("R")
 
 
 def run_table(table: Table, options: Options) -> None:
@@ -22,8 +33,6 @@ def run_table(table: Table, options: Options) -> None:
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, Stage]:
-        from repro.cells import Cells
-
         cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
         return {row.key: row.run(cells) for row in rows}
 
@@ -34,19 +43,39 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from reports.publish import publish
-    from reports.render import write_report
-    from reports.terminal import print_report
     from repro.fill import build_report
 
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
+    finish(report, table.name, options)
+
+
+def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page], options: Options) -> None:
+    """Make what a page asks for, have it filled for the scale of that name, add what every page says, and write it."""
+    refuse(options, name, "rows")
+
+    def build(submit: Any) -> R:
+        return ask(Cells(open_scale(options.scale), options.seed, submit, options.negatives))
+
+    started = time.perf_counter()
+    found = make(build, options)
+    if found is None:
+        return
+    stages, asked = found
+    page = fill(options.scale, asked)
+    complete(page, name, options, Made.of(stages), time.perf_counter() - started)
+    finish(page, name, options)
+
+
+def finish(report: Report | Page, name: str, options: Options) -> None:
+    """Write a report below the results folder, print it, and publish it if that was asked for."""
+    make_folder(options.results)
     folder = options.results / options.scale / options.variant
     with FileLock(options.results / "report.lock"):
-        written = write_report(report, folder, table.name)
+        written = write_report(report, folder, name)
     print_report(report)
     print(f"report: {written[0]}")
     if options.publish:
-        for path in publish(folder, table.name, options.scale):
+        for path in publish(folder, name, options.scale):
             print(f"published: {os.path.relpath(path)}")
 
 

@@ -1,13 +1,16 @@
 """Which settings are tried on valid, equally often for each row, and the trials that were published."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from reports.model import Trial, Tuning
 from repro.cells import Cells
 from simlm.errors import UserError
 from simlm.scales import Scale
+from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
 
 TUNED = Path(__file__).parent / "tuned"
@@ -64,6 +67,26 @@ def published_trials(scale: str) -> pd.DataFrame:
         raise UserError(
             f"{path}: damaged trials ({error}); restore the file with git, or run python -m repro.tuning --publish"
         ) from None
+
+
+def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[Tuning]:
+    """The published trials of the rows that have one of them; other rows were trained with other settings."""
+    chosen = {row: job_of(runs[row]).name for row in runs}
+    known = trials[trials["row"].isin([row for row in chosen if chosen[row] in set(trials["stage"])])]
+    return [
+        Tuning(
+            row,
+            MEASURE,
+            [Trial({one.setting: f"{one.value:g}"}, one.score, one.stage == chosen[row]) for one in group.itertuples()],
+        )
+        for row, group in known.groupby("row", sort=False)
+    ]
+
+
+def tried_values(tunings: Sequence[Tuning], trials: pd.DataFrame) -> dict[str, list[float]]:
+    """The values of each setting that the rows with these tunings tried."""
+    shown = trials[trials["row"].isin([one.row for one in tunings])]
+    return {setting: sorted(set(group["value"])) for setting, group in shown.groupby("setting")}
 
 
 def best(trials: pd.DataFrame, setting: str) -> float:

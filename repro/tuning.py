@@ -17,6 +17,7 @@ from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, 
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.manifest import read_manifest
+from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
 
 DESCRIPTION = """Try learning rates for every start and alphas for both distilled rows, on valid.
@@ -44,7 +45,7 @@ def run(options: Options) -> None:
     made = make(build, options)
     if made is None:
         return
-    outcomes = [_outcome(trial, Path(stage.__xpm__.job.path)) for trial, stage in zip(trials, made[1], strict=True)]
+    outcomes = [_outcome(trial, job_of(stage)) for trial, stage in zip(trials, made[1], strict=True)]
     frame = pd.DataFrame(outcomes, columns=COLUMNS)
     print(frame.to_string(index=False))
     for setting, value in in_force(scale).items():

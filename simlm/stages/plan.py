@@ -62,7 +62,7 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
 
     def note(stage: Stage, name: str) -> None:
         stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
-        job = Path(stage.__xpm__.job.path)
+        job = job_of(stage)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
             by_job[job] = Planned(name, job, inputs, reproducible=stage.reproducible)
@@ -90,6 +90,11 @@ def mark_failures(stages: list[Planned], failures: Mapping[Path, Exception]) -> 
     for stage in (one for one in stages if not one.valid):
         inherited = (one.failure for one in stage.inputs.values() if one.failure is not None)
         stage.failure = failures.get(stage.job) or next(inherited, None)
+
+
+def job_of(stage: Stage) -> Path:
+    """The folder of a stage that was planned."""
+    return Path(stage.__xpm__.job.path)
 
 
 def _reason(stage: Planned) -> str | None:

@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m repro.table2` at smoke scale, running."""
+def start(*arguments: str, table: str = "table2", **environment: str) -> subprocess.Popen[str]:
+    """`python -m repro.table2`, or another table's command, at smoke scale, running."""
     return subprocess.Popen(
-        [sys.executable, "-m", "repro.table2", "--scale", "smoke", *arguments],
+        [sys.executable, "-m", f"repro.{table}", "--scale", "smoke", *arguments],
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
         stdout=subprocess.PIPE,
@@ -27,7 +27,11 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def table2(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m repro.table2` at smoke scale to its end."""
-    process = start(*arguments, **environment)
+    return finished(start(*arguments, **environment))
+
+
+def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """A command that ran to its end."""
     output, errors = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in errors, errors
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)

@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from repro.cells import Cells
-from repro.fill import trials_in_force
 from repro.table2 import table2
-from repro.trials import ALPHA, COLUMNS, RATE, in_force, planned_trials, published_trials
+from repro.trials import ALPHA, COLUMNS, RATE, in_force, planned_trials, published_trials, trials_in_force
 from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale

@@ -1,0 +1,188 @@
+"""Where a report comes from: the stages it stands on, what they cost, and its provenance."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.model import Stage as StageFacts
+from reports.page import Page
+from reports.provenance import provenance
+from repro.command import Options
+from simlm.scales import Scale, open_scale
+from simlm.stages.manifest import outputs_digest, read_manifest
+from simlm.stages.plan import Planned, job_of
+from simlm.stages.stage import Stage
+
+if TYPE_CHECKING:
+    # Importing ir_datasets makes folders below HOME: a command has its options checked first.
+    from simlm.data.collections import Collection
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Made:
+    """The stages that a command made or found done, and their manifests by job folder."""
+
+    stages: Sequence[Planned]
+    manifests: Mapping[Path, dict[str, Any]]
+
+    @classmethod
+    def of(cls, stages: Sequence[Planned]) -> "Made":
+        """The stages with their manifests as they lie on disk."""
+        return cls(stages, {stage.job: read_manifest(stage.job) or {} for stage in stages})
+
+    def numbers(self, stage: Stage) -> dict[str, Any]:
+        """What a stage's run returned."""
+        numbers: dict[str, Any] = self.manifests[job_of(stage)]["numbers"]
+        return numbers
+
+    def facts(self) -> list[StageFacts]:
+        """What a report says of each stage."""
+        return [_facts(stage, self.manifests[stage.job]) for stage in self.stages]
+
+    def runs(self) -> dict[str, str]:
+        """The sha256 of the run file of every stage that left one, by the stage's name."""
+        outputs = {stage.name: self.manifests[stage.job]["outputs"] for stage in self.stages}
+        return {name: files[f"{SPLIT}.run"]["sha256"] for name, files in outputs.items() if f"{SPLIT}.run" in files}
+
+
+def output_of(stage: Stage) -> Path:
+    """A planned stage's output folder."""
+    return job_of(stage) / "output"
+
+
+def seconds_of(manifest: Mapping[str, Any]) -> float:
+    """What a stage took, its interrupted attempts included."""
+    return float(sum(attempt["seconds"] for attempt in manifest.get("attempts", [])))
+
+
+def _facts(stage: Planned, manifest: dict[str, Any]) -> StageFacts:
+    attempts = manifest.get("attempts", [])
+    energy = [attempt["energy_joules"] for attempt in attempts if attempt.get("energy_joules") is not None]
+    return StageFacts(
+        name=stage.name,
+        identifier=stage.job.name,
+        seconds=seconds_of(manifest),
+        tokens_per_second=_tokens_per_second(manifest["numbers"]),
+        peak_memory_bytes=max((attempt["peak_bytes"] for attempt in attempts), default=None),
+        energy_joules=sum(energy) if energy else None,
+        attempts=len(attempts),
+        state="valid" if stage.valid else str(stage.reason),
+        reused=stage.reused,
+    )
+
+
+def _tokens_per_second(numbers: dict[str, Any]) -> float | None:
+    if numbers.get("tokens_per_second") is not None:
+        return float(numbers["tokens_per_second"])
+    if "encode_seconds" in numbers:
+        return float(numbers["tokens"] / numbers["encode_seconds"])
+    return None
+
+
+def cost(stages: Sequence[StageFacts], seconds: float) -> str:
+    """In words: this command's own wall time in seconds beside the work of its stages."""
+    work = sum(stage.seconds or 0.0 for stage in stages)
+    peak = max((stage.peak_memory_bytes or 0 for stage in stages), default=0)
+    return (
+        f"This command ran {seconds / 60:.1f} minutes; its stages took {work / 60:.1f} minutes of work in all, "
+        f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB."
+    )
+
+
+def warnings(options: Options) -> list[str]:
+    """What a reader must know before the first figure."""
+    found = []
+    if options.scale == "smoke":
+        found.append("The smoke scale is for tests: its figures mean nothing.")
+    if options.negatives != "bm25":
+        found.append(
+            "Retriever1 was trained on the negatives that come with the collection; the paper's figures beside it are "
+            "for BM25's."
+        )
+    if options.rows:
+        found.append("Only some rows of the table were asked for.")
+    if options.seed:
+        found.append(f"Seed {options.seed} was added to every seed of the scale.")
+    return found
+
+
+def origin(
+    name: str,
+    options: Options,
+    made: Made,
+    collection: "Collection | None" = None,
+    method: Mapping[str, Any] | None = None,
+    measures: Sequence[str] = (),
+    baselines: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The provenance of the report called ``name``.
+
+    ``collection`` is None where none was read; ``method`` what is to be said beside seeds and stages; ``measures``
+    and ``baselines`` are empty where nothing was tested.
+    """
+    facts = made.facts()
+    return provenance(
+        tag=f"{name}-{options.scale}",
+        command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
+        seeds=_seeds(open_scale(options.scale), options.seed),
+        data={} if collection is None else {"test collection": _data(collection)},
+        method=dict(method or {}) | {"stages": _identities(made)},
+        measures=measures,
+        baselines=baselines,
+        resources={
+            "work seconds": sum(stage.seconds or 0.0 for stage in facts),
+            "peak bytes": max((stage.peak_memory_bytes or 0 for stage in facts), default=0),
+            "energy joules": sum(stage.energy_joules or 0.0 for stage in facts) or None,
+        },
+    )
+
+
+def complete(page: Page, name: str, options: Options, made: Made, seconds: float) -> None:
+    """Add to a page what every page says: its stages with their cost, warnings and provenance.
+
+    ``seconds`` is this command's own wall time.
+    """
+    page.warnings += warnings(options)
+    page.stages = made.facts()
+    collection = None
+    if made.stages:
+        from simlm.data.collections import open_collection
+
+        collection = open_collection(open_scale(options.scale).collection)
+        page.notes.append(cost(page.stages, seconds))
+    page.provenance = origin(name, options, made, collection, {"runs": made.runs()})
+
+
+def _seeds(scale: Scale, added: int) -> dict[str, int]:
+    made = {"base and random init": scale.base, "generator": scale.generator_training}
+    seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
+        "pre-training": scale.pretraining.optimisation.seed,
+        "Retriever1/2": scale.retriever.optimisation.seed,
+        "re-ranker": scale.reranker.optimisation.seed,
+        "distillation": scale.distillation.optimisation.seed,
+    }
+    return {name: seed + added for name, seed in seeds.items()}
+
+
+def _data(collection: "Collection") -> dict[str, str]:
+    return {
+        "name": collection.name,
+        "source": "insuranceqa-data 1.2",
+        "ir_datasets": f"{collection.name}/{SPLIT}",
+        "fingerprint": collection.fingerprint(),
+    }
+
+
+def _identities(made: Made) -> dict[str, dict[str, str]]:
+    return {
+        stage.name: {
+            "identifier": stage.job.name,
+            "outputs": outputs_digest(made.manifests[stage.job]),
+            "commit": made.manifests[stage.job]["commit"],
+        }
+        for stage in made.stages
+    }

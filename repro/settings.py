@@ -1,0 +1,76 @@
+"""What the pages of Tables 11 and 13 share: a table of the paper, row by row, beside the settings in force."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.model import HyperParameter
+from reports.page import Cell, Page
+from repro.cells import Cells
+from repro.command import Options, refuse
+from repro.hyperparameters import choices, hyperparameters
+from repro.origin import Made, complete
+from repro.run import finish
+from repro.trials import ALPHA_ROWS, RATE_ROWS, published_trials, trials_in_force, tried_values
+from simlm.scales import Scale, open_scale
+from simlm.stages.plan import plan
+from simlm.stages.runs import RunStage
+
+
+def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Page], options: Options) -> None:
+    """Write a page of settings, for which no stage has to run."""
+    refuse(options, name, "rows", "negatives", "seed", "device")
+    if options.dry_run:
+        print("no stage to run: the page is read from the scale's configuration")
+        return
+    scale = open_scale(options.scale)
+    page = fill(scale, hyperparameters(scale, _tried(options)) + choices())
+    complete(page, name, options, Made.of([]), 0.0)
+    finish(page, name, options)
+
+
+def _tried(options: Options) -> dict[str, list[float]]:
+    """The published trials' values of each setting, where what is in force otherwise is what they were made with."""
+    trials = published_trials(options.scale)
+
+    def build(submit: Any) -> dict[str, RunStage]:
+        cells = Cells(open_scale(options.scale), options.seed, submit)
+        rows: dict[str, RunStage] = {row: cells.retriever1(start) for row, start in RATE_ROWS.items()}
+        return rows | {row: cells.distilled(start) for row, start in ALPHA_ROWS.items()}
+
+    _, runs = plan(build, options.results.absolute())
+    return tried_values(trials_in_force(runs, trials), trials)
+
+
+def beside(
+    paper: pd.DataFrame, names: Mapping[str, str], absent: Mapping[str, str], ours: Sequence[HyperParameter]
+) -> list[dict[str, Cell]]:
+    """A line for each row of the paper's table that it fills: its cells, and our setting with how it was chosen.
+
+    ``paper`` is indexed by the rows' names, and its columns are named as a reader shall see them; ``names`` has our
+    setting's name for a row, ``absent`` what takes its place where there is none.
+    """
+    settings = {one.name: one for one in ours}
+    lines = []
+    for row, cells in paper.dropna(how="all").iterrows():
+        one = settings[names[row]] if row in names else None
+        line: dict[str, Cell] = {"the paper's row": str(row)}
+        line |= {"setting": one.name, "here": one.value} if one else {"setting": None, "here": None}
+        line |= {f"paper, {column}": str(cell) for column, cell in cells.items()}
+        lines.append(line | {"how chosen": one.chosen if one else absent[str(row)]})
+    return lines
+
+
+def others(names: Collection[str], ours: Sequence[HyperParameter]) -> list[dict[str, Cell]]:
+    """A line for each of our settings that is none of ``names``, those in the paper's table."""
+    return [
+        {
+            "setting": one.name,
+            "here": one.value,
+            "elsewhere in paper or released code": one.paper,
+            "how chosen": one.chosen,
+        }
+        for one in ours
+        if one.name not in names
+    ]

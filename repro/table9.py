@@ -1,0 +1,88 @@
+"""Tables 9 and 14: test questions on which two rows differ most, with what each puts first.
+
+`python -m repro.table9 --help` lists the options.
+"""
+
+from functools import partial
+
+import pandas as pd
+
+from reports.model import Case
+from reports.page import Cell, Page, Section
+from repro.cases import disagreeing, values_of
+from repro.cells import Cells
+from repro.command import main
+from repro.run import run_page
+from repro.table2 import table2
+from simlm.stages.runs import RunStage
+
+DESCRIPTION = """Tables 9 and 14 of SimLM (Wang et al., ACL 2023): cases, chosen by the size of the disagreement.
+
+BM25 against the distilled SimLM, and both distilled retrievers against each other.
+
+Examples:
+  python -m repro.table9                    six questions a pair at mini scale
+  python -m repro.table9 --scale smoke      the same in small
+  python -m repro.table9 --dry-run          what would run, and for how long
+"""
+
+PAIRS = (("bm25", "simlm"), ("base-distilled", "simlm"))
+"""The rows of Table 2 that are set against each other."""
+MEASURE = "RR@10"
+COUNT = 6
+"""Questions a pair."""
+
+
+def ask(cells: Cells) -> dict[str, RunStage]:
+    """The runs of both pairs, by Table 2's keys."""
+    rows = table2().chosen([key for pair in PAIRS for key in pair])
+    return {row.key: row.run(cells) for row in rows}
+
+
+def table9(scale: str, runs: dict[str, RunStage]) -> Page:
+    """A section for each pair."""
+    labels = {row.key: row.label for row in table2().rows}
+    values = {key: values_of(run) for key, run in runs.items()}
+    collection = next(iter(runs.values())).data.source()
+    sections = []
+    for pair in PAIRS:
+        named = {labels[key]: runs[key] for key in pair}
+        first, second = (values[key] for key in pair)
+        cases = disagreeing(first, second, named, collection, MEASURE, COUNT)
+        sections.append(_section(list(named), first[MEASURE] - second[MEASURE].reindex(first.index), cases))
+    return Page(
+        title="Tables 9 and 14: cases",
+        scale=scale,
+        introduction=(
+            f"Test questions of {collection.name} on which two rows of Table 2 differ most in {MEASURE}, taken in turn "
+            "from those that the one and those that the other answers better, ties by the smaller id: none was picked "
+            "by hand. Each question opens to its relevant passages and to the three that each row puts first."
+        ),
+        sections=sections,
+    )
+
+
+def _section(names: list[str], differences: pd.Series, cases: list[Case]) -> Section:
+    """The pair's questions with where each row has its first relevant passage, and its cases."""
+    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+    lines: list[dict[str, Cell]] = []
+    for case in cases:
+        ranks: dict[str, Cell] = {f"first relevant, {one.row}": one.first_relevant_rank for one in case.results}
+        lines.append({"question": case.query, "id": case.query_id, **ranks})
+    return Section(
+        " against ".join(names),
+        lines,
+        text=(
+            f"Of {len(differences):,} questions, {names[0]} answers {better:,} better, {names[1]} {worse:,}, and on "
+            f"{len(differences) - better - worse:,} their {MEASURE} is the same. The table has the rank of the first "
+            "relevant passage."
+        ),
+        cases=cases,
+    )
+
+
+run = partial(run_page, "table9", ask, table9)
+"""Make what is lacking and write the page."""
+
+if __name__ == "__main__":
+    main(run, DESCRIPTION)

@@ -1,0 +1,153 @@
+"""Tables 3 and 9 from Table 2's stages by the real command."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repro import table3, table9
+from repro.command import Options
+from repro.published import published
+from simlm.data.collections import open_collection
+from simlm.data.store import TokenisedCollection
+from simlm.errors import UserError
+from tests.repro.commands import Results, finished, listing, start
+
+Ran = tuple[Results, subprocess.CompletedProcess[str]]
+INDEX = "Retriever_distill (simlm): runs"
+RUNS = {
+    "BM25 (k1 0.9, b 0.4)": "BM25",
+    "no further pre-training, distilled": "Retriever_distill (base): runs",
+    "SimLM, distilled": INDEX,
+}
+"""The stage of each row that Table 9 shows."""
+
+
+@pytest.fixture(scope="module", params=["table3", "table9"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def pages(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    """Both commands over a copy of Table 2's results, the second after the first."""
+    copy = smoke.copy(tmp_path_factory.mktemp("pages") / "results")
+    return {name: (copy, finished(start("--results", str(copy.folder), table=name))) for name in ("table3", "table9")}
+
+
+def twin(results: Results, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((results.folder / "smoke" / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_nothing_is_computed_again(name: str, pages: dict[str, Ran], smoke: Results) -> None:
+    results, ran = pages[name]
+    assert ran.returncode == 0 and ran.stderr == ""
+    assert listing(results.folder / "jobs") == listing(smoke.folder / "jobs")
+    page, table = twin(results, name), smoke.report
+    known = {stage["name"]: stage["identifier"] for stage in table["stages"]}
+    assert page["stages"] and all(stage["reused"] for stage in page["stages"])
+    assert {(stage["name"], stage["identifier"]) for stage in page["stages"]} <= set(known.items())
+
+
+def test_the_provenance_is_that_of_table_2(name: str, pages: dict[str, Ran], smoke: Results) -> None:
+    page, table = twin(pages[name][0], name)["provenance"], smoke.report["provenance"]
+    assert set(page) == set(table) and page["tag"] == f"{name}-smoke"
+    assert page["data"] == table["data"] and page["method"]["seeds"] == table["method"]["seeds"]
+    assert page["implementation"]["executable"]["cmd"].startswith(f"python -m repro.{name} --scale smoke")
+    for stage, found in page["method"]["stages"].items():
+        assert found == table["method"]["stages"][stage]
+    assert page["method"]["runs"][INDEX] == table["method"]["runs"]["simlm"]
+    assert str(pages[name][0].folder) not in (pages[name][0].folder / "smoke" / f"{name}.md").read_text()
+
+
+def test_a_dry_run_lists_the_stages_and_writes_nothing(name: str, smoke: Results) -> None:
+    before = listing(smoke.folder)
+    ran = finished(start("--results", str(smoke.folder), "--dry-run", table=name))
+    assert ran.returncode == 0 and listing(smoke.folder) == before
+    assert INDEX.split(":")[0] in ran.stdout and "0 of " in ran.stdout
+
+
+def test_table_3_has_the_bytes_on_disk_and_those_of_a_vector_a_token(pages: dict[str, Ran]) -> None:
+    results, _ = pages["table3"]
+    here, arithmetic = twin(results, "table3")["sections"]
+    multi, ours = here["rows"]
+    (index,) = [one["identifier"] for one in twin(results, "table3")["stages"] if one["name"] == INDEX]
+    (job,) = results.folder.glob(f"jobs/*/{index}")
+    assert ours["bytes"] == sum(path.stat().st_size for path in (job / "output" / "passages").rglob("*"))
+
+    (store,) = results.folder.glob("jobs/simlm.stages.data.prepare/*/output/store")
+    passages = TokenisedCollection.open(store).passages
+    tokens = 0
+    for i in range(len(passages)):
+        tokens += len(["[CLS]", "[D]", *passages.text(i)][:179]) + 1
+    assert (ours["vectors"], multi["vectors"], multi["bytes"]) == (len(passages), tokens, tokens * 128 * 2)
+
+    paper = published("table3").set_index("model")
+    for row, model in ((multi, "ColBERTv2"), (ours, "SimLM")):
+        assert [row["paper, MS MARCO"], row["paper, search"]] == list(paper.loc[model])
+    assert f"{multi['bytes'] / ours['bytes']:.1f} times" in here["text"]
+    sizes = [row["bytes"] for row in arithmetic["rows"]]
+    assert sizes[2] == 8_841_823 * 768 * 4 and round(sizes[2] / 1e9) == 27
+    assert sizes[0] > 150e9 and 150e9 < sizes[1] <= 150e9 + 8_841_823 * 256
+    assert "not measured" in arithmetic["heading"]
+
+
+def ranks(run: Path) -> dict[str, int]:
+    """The rank of the first relevant passage of each test question that has one in the run."""
+    qrels = open_collection("insuranceqa-smoke").qrels("test")
+    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for line in run.read_text().splitlines():
+        query, _, passage, *_ = line.split()
+        counts[query] = counts.get(query, 0) + 1
+        if qrels[query].get(passage, 0) > 0:
+            found.setdefault(query, counts[query])
+    return found
+
+
+def test_table_9_shows_the_largest_disagreements_with_the_ranks_of_the_run_files(
+    pages: dict[str, Ran], smoke: Results
+) -> None:
+    sections = twin(pages["table9"][0], "table9")["sections"]
+    assert len(sections) == len(table9.PAIRS)
+    for section in sections:
+        first, second = section["heading"].split(" against ")
+        found = {label: ranks(smoke.job(RUNS[label]) / "output" / "test.run") for label in (first, second)}
+        assert len(section["cases"]) == len(section["rows"]) > 0
+        for line, case in zip(section["rows"], section["cases"], strict=True):
+            assert (line["id"], line["question"]) == (case["query_id"], case["query"])
+            for result in case["results"]:
+                rank = found[result["row"]].get(line["id"])
+                assert result["first_relevant_rank"] == rank == line[f"first relevant, {result['row']}"]
+                for place, passage in enumerate(result["passages"], start=1):
+                    assert passage["relevant"] == (rank == place) or (rank is not None and rank < place)
+
+        def gain(
+            query: str, found: dict[str, dict[str, int]] = found, first: str = first, second: str = second
+        ) -> float:
+            one, other = (found[label].get(query, 99) for label in (first, second))
+            return (1 / one if one <= 10 else 0) - (1 / other if other <= 10 else 0)
+
+        shown = {line["id"] for line in section["rows"]}
+        others = [gain(query) for query in open_collection("insuranceqa-smoke").qrels("test") if query not in shown]
+        assert all(gain(query) != 0 for query in shown)
+        for side in (1, -1):
+            if taken := [side * gain(query) for query in shown if side * gain(query) > 0]:
+                assert min(taken) >= max([side * other for other in others], default=0) - 1e-9
+
+
+def test_table_9s_passages_and_texts_are_printed(pages: dict[str, Ran]) -> None:
+    results, ran = pages["table9"]
+    page = (results.folder / "smoke" / "table9.md").read_text(encoding="utf-8")
+    assert page.count("<details>") == sum(len(one["cases"]) for one in twin(results, "table9")["sections"])
+    assert "SimLM, distilled" in ran.stdout and "report: " in ran.stdout
+
+
+@pytest.mark.parametrize("run", [table3.run, table9.run], ids=["table3", "table9"])
+def test_rows_are_refused(run: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--rows changes nothing in table[39]: leave it out"):
+        run(Options(scale="smoke", rows=("bm25",), results=tmp_path / "results"))
+    assert list(tmp_path.iterdir()) == []
