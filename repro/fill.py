@@ -71,6 +71,7 @@ def build_report(
     }
     assess(report, values, table.orders)
     report.stages = [_stage(stage, manifests[stage.job]) for stage in stages]
+    report.curves = None if table.curves is None else table.curves(scale)
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
         for stage in stages
