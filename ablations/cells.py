@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ablations.starts import STARTS
+from ablations.steps import STEPS
 from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
@@ -17,6 +18,9 @@ BM25_DEFAULT = [0.9, 0.4]
 
 NEGATIVES = ("bm25", "package")
 """Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
+
+ENCODERS = STARTS | STEPS
+"""What a retriever can be fine-tuned from, by name: a whole pre-training, or what it had after some of its updates."""
 
 
 C = TypeVar("C", bound="AblationCells")
@@ -68,7 +72,7 @@ class AblationCells:
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
             name = f"{name}, rate {rate:g}"
-        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name, settings)
+        trained = self.pipeline.retriever(ENCODERS[start](self.pipeline), self.first_negatives(), name, settings)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
 
     def bm25_of(self, grid: list[float], splits: list[str], name: str) -> BM25:

@@ -1,4 +1,4 @@
-"""Tables 7, 8 and 12: their rows are the paper's, each start is what its name says, and the commands run in small."""
+"""Tables 7, 8, 12 and Figure 3: rows are the paper's, each start is what its name says, the commands run in small."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import pytest
 
 from ablations.starts import OBJECTIVES, OWN_RATES, RATES, SAMPLED, STARTS, rates_name
 from repro.cells import Cells
+from repro.figure3 import figure3
 from repro.published import published
 from repro.table import Table
 from repro.table7 import table7
@@ -92,7 +93,7 @@ def test_a_start_at_other_rates_differs_from_simlm_in_them_only(rates: tuple[flo
             assert getattr(start.settings, name) is getattr(simlm.settings, name)
 
 
-@pytest.mark.parametrize("table", [table7(), table8(), table12()], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [table7(), table8(), table12(), figure3()], ids=lambda table: table.name)
 def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> None:
     stages = planned(table, tmp_path)
     trained = [stage for stage in stages.values() if stage.name.endswith(")") and "Retriever1" in stage.name]
