@@ -19,6 +19,8 @@ BM25_DEFAULT = [0.9, 0.4]
 NEGATIVES = ("bm25", "package")
 """Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
 
+STAGED = ("simlm", "cocondenser")
+"""The starts that go through every stage (Tables 2 and 6): their Retriever1 is also searched with train queries."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,20 +70,21 @@ class Cells:
 
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
-        """Runs of a start fine-tuned on the first negatives, maybe at another learning rate; SimLM's are also mined."""
+        """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
         settings = self.scale.retriever
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
             name = f"{name}, rate {rate:g}"
         trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.first_negatives(), name, settings)
-        return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
+        return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)
 
     @once
-    def retriever2(self) -> Retrieve:
-        """Runs of SimLM fine-tuned on Retriever1's negatives."""
-        trained = self.pipeline.retriever(self.pipeline.simlm, self.retriever1("simlm"), "Retriever2")
-        return self.pipeline.retrieve(trained, "Retriever2: runs", mine=True)
+    def retriever2(self, start: str = "simlm") -> Retrieve:
+        """Runs of one of ``STAGED`` fine-tuned on the negatives of its own Retriever1."""
+        name = _named("Retriever2", start)
+        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.retriever1(start), name)
+        return self.pipeline.retrieve(trained, f"{name}: runs", mine=True)
 
     @once
     def reranker(self) -> TrainReranker:
@@ -97,22 +100,27 @@ class Cells:
         return self.pipeline.rerank(self.reranker(), self.retriever2())
 
     @once
-    def teacher(self) -> TeacherScoresOf:
-        """The re-ranker's scores for the pairs that distillation draws."""
-        return self.pipeline.teacher(self.reranker(), self.retriever2())
+    def teacher(self, miner: str = "simlm") -> TeacherScoresOf:
+        """The re-ranker's scores for the pairs that distillation draws from the negatives of ``miner``'s Retriever2.
+
+        There is one re-ranker whatever the miner, as Table 6 has one: it was trained on SimLM's candidates.
+        """
+        return self.pipeline.teacher(self.reranker(), self.retriever2(miner), _named("teacher scores", miner))
 
     @once
-    def distilled(self, start: str, alpha: float | None = None) -> Retrieve:
-        """Runs of a start distilled with the same negatives, teacher and budget, whatever the start.
+    def distilled(self, start: str, alpha: float | None = None, miner: str = "simlm") -> Retrieve:
+        """Runs of a start distilled with the negatives of ``miner``'s Retriever2, with one teacher and budget for all.
 
         With another ``alpha`` than the scale's, a trial of it.
         """
         name = f"Retriever_distill ({start})"
+        if miner != "simlm":
+            name = f"{name}, {miner}'s negatives"
         if alpha not in (None, self.scale.alpha):
             name = f"{name}, alpha {alpha:g}"
         chosen = self.scale.alpha if alpha is None else alpha
         encoder = STARTS[start](self.pipeline)
-        trained = self.pipeline.distilled(encoder, self.retriever2(), self.teacher(), name, chosen)
+        trained = self.pipeline.distilled(encoder, self.retriever2(miner), self.teacher(miner), name, chosen)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
     @once
@@ -146,3 +154,8 @@ class Cells:
     @once
     def _index(self) -> BM25Index:
         return self.pipeline.add(BM25Index.C(data=self.pipeline.data), "BM25 index")
+
+
+def _named(stage: str, start: str) -> str:
+    """A stage's name: SimLM's has it alone."""
+    return stage if start == "simlm" else f"{stage} ({start})"
