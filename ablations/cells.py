@@ -19,6 +19,9 @@ BM25_DEFAULT = [0.9, 0.4]
 NEGATIVES = ("bm25", "package")
 """Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
 
+STAGED = ("simlm", "cocondenser")
+"""The starts that go through every stage (Tables 2 and 6): their Retriever1 is also searched with train queries."""
+
 ENCODERS = STARTS | STEPS
 """What a retriever can be fine-tuned from, by name: a whole pre-training, or what it had after some of its updates."""
 
@@ -66,14 +69,14 @@ class AblationCells:
 
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
-        """Runs of a start fine-tuned on the first negatives, maybe at another learning rate; SimLM's are also mined."""
+        """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
         settings = self.scale.retriever
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
             name = f"{name}, rate {rate:g}"
         trained = self.pipeline.retriever(ENCODERS[start](self.pipeline), self.first_negatives(), name, settings)
-        return self.pipeline.retrieve(trained, f"{name}: runs", mine=start == "simlm")
+        return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)
 
     def bm25_of(self, grid: list[float], splits: list[str], name: str) -> BM25:
         """BM25 runs of some splits with the parameters that are best on valid, or the only ones of ``grid``."""

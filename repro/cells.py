@@ -18,10 +18,11 @@ class Cells(AblationCells):
         return self.bm25_of([value for point in self.scale.bm25_grid for value in point], list(EVALUATED), "tuned BM25")
 
     @once
-    def retriever2(self) -> Retrieve:
-        """Runs of SimLM fine-tuned on Retriever1's negatives."""
-        trained = self.pipeline.retriever(self.pipeline.simlm, self.retriever1("simlm"), "Retriever2")
-        return self.pipeline.retrieve(trained, "Retriever2: runs", mine=True)
+    def retriever2(self, start: str = "simlm") -> Retrieve:
+        """Runs of one of ``STAGED`` fine-tuned on the negatives of its own Retriever1."""
+        name = _named("Retriever2", start)
+        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.retriever1(start), name)
+        return self.pipeline.retrieve(trained, f"{name}: runs", mine=True)
 
     @once
     def reranker(self) -> TrainReranker:
@@ -37,22 +38,27 @@ class Cells(AblationCells):
         return self.pipeline.rerank(self.reranker(), self.retriever2())
 
     @once
-    def teacher(self) -> TeacherScoresOf:
-        """The re-ranker's scores for the pairs that distillation draws."""
-        return self.pipeline.teacher(self.reranker(), self.retriever2())
+    def teacher(self, miner: str = "simlm") -> TeacherScoresOf:
+        """The re-ranker's scores for the pairs that distillation draws from the negatives of ``miner``'s Retriever2.
+
+        There is one re-ranker whatever the miner, as Table 6 has one: it was trained on SimLM's candidates.
+        """
+        return self.pipeline.teacher(self.reranker(), self.retriever2(miner), _named("teacher scores", miner))
 
     @once
-    def distilled(self, start: str, alpha: float | None = None) -> Retrieve:
-        """Runs of a start distilled with the same negatives, teacher and budget, whatever the start.
+    def distilled(self, start: str, alpha: float | None = None, miner: str = "simlm") -> Retrieve:
+        """Runs of a start distilled with the negatives of ``miner``'s Retriever2, with one teacher and budget for all.
 
         With another ``alpha`` than the scale's, a trial of it.
         """
         name = f"Retriever_distill ({start})"
+        if miner != "simlm":
+            name = f"{name}, {miner}'s negatives"
         if alpha not in (None, self.scale.alpha):
             name = f"{name}, alpha {alpha:g}"
         chosen = self.scale.alpha if alpha is None else alpha
         encoder = STARTS[start](self.pipeline)
-        trained = self.pipeline.distilled(encoder, self.retriever2(), self.teacher(), name, chosen)
+        trained = self.pipeline.distilled(encoder, self.retriever2(miner), self.teacher(miner), name, chosen)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
     @once
@@ -68,3 +74,8 @@ class Cells(AblationCells):
             ),
             "fusion",
         )
+
+
+def _named(stage: str, start: str) -> str:
+    """A stage's name: SimLM's has it alone."""
+    return stage if start == "simlm" else f"{stage} ({start})"

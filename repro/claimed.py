@@ -1,4 +1,4 @@
-"""The paper's claims about order, as data: which rows of which table are compared, and where the difference should lie."""
+"""The paper's claims about order, as data: the rows that are compared, and where their difference should lie."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ def build_report(
     values = {spec.key: values_of(runs[spec.key]) for spec in rows}
     assess(report, values, table.orders)
     report.stages = made.facts()
-    report.curves = None if table.curves is None else table.curves(scale)
+    report.curves = None if table.curves is None else table.curves(open_scale(options.scale))
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
         for stage in stages

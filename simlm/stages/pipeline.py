@@ -203,8 +203,8 @@ class Pipeline:
             "re-ranked run",
         )
 
-    def teacher(self, reranker: TrainReranker, negatives: RunStage) -> TeacherScoresOf:
-        """Teacher scores of the pairs that distillation will draw."""
+    def teacher(self, reranker: TrainReranker, negatives: RunStage, name: str) -> TeacherScoresOf:
+        """Teacher scores of the pairs that distillation will draw from the negatives."""
         settings = self.scale.distillation
         return self.add(
             TeacherScoresOf.C(
@@ -217,7 +217,7 @@ class Pipeline:
                 seed=settings.optimisation.seed,
                 max_length=self.scale.reranker.max_length,
             ),
-            "teacher scores",
+            name,
         )
 
     @property
