@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from reports import plots
 from reports.assess import Order, assess
@@ -47,14 +49,15 @@ def test_curves_are_drawn_where_the_report_says(drawn: Report) -> None:
     assert [container.get_label() for container in axes.containers] == ["A", "B"]
     for line, container in zip(drawn.curves.lines, axes.containers, strict=True):
         points = [(x, (drawn.row(key).measured or {})[MEASURE]) for x, key in line.points if key != "b3"]
+        assert isinstance(container, ErrorbarContainer)
         data, _, (bars,) = container.lines
-        assert list(data.get_xdata()) == [x for x, _ in points]
-        assert list(data.get_ydata()) == [e.mean for _, e in points]
+        assert np.asarray(data.get_xdata()).tolist() == [x for x, _ in points]
+        assert np.asarray(data.get_ydata()).tolist() == [e.mean for _, e in points]
         for (x, estimate), segment in zip(points, bars.get_segments(), strict=True):
             assert segment[:, 0] == pytest.approx([x, x])
             assert segment[:, 1] == pytest.approx([estimate.low, estimate.high])
     (level,) = [line for line in axes.lines if line.get_linestyle() == "--"]
-    assert set(level.get_ydata()) == {(drawn.row("base").measured or {})[MEASURE].mean}
+    assert set(np.asarray(level.get_ydata())) == {(drawn.row("base").measured or {})[MEASURE].mean}
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("updates", MEASURE)
 
 
@@ -64,7 +67,11 @@ def test_without_its_row_there_is_no_level_and_without_any_an_empty_plot(drawn: 
     (axes,) = plots.curves(drawn, drawn.curves).axes
     assert not [line for line in axes.lines if line.get_linestyle() == "--"]
     first, second = axes.containers
-    assert list(first.lines[0].get_xdata()) == [75, 600] and list(second.lines[0].get_xdata()) == []
+    assert isinstance(first, ErrorbarContainer) and isinstance(second, ErrorbarContainer)
+    assert (
+        np.asarray(first.lines[0].get_xdata()).tolist() == [75, 600]
+        and np.asarray(second.lines[0].get_xdata()).tolist() == []
+    )
     assert plots.as_svg(plots.curves(drawn, drawn.curves)).startswith(b"<?xml")
 
 

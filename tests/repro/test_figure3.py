@@ -10,28 +10,20 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+from transformers import PreTrainedTokenizerFast
 
 from repro.cells import Cells
 from repro.figure3 import curves, figure3
-from repro.table import Table
 from repro.table7 import table7
 from simlm.models.shapes import load_encoder
 from simlm.scales import NAMES, open_scale
 from simlm.stages.manifest import MANIFEST
-from simlm.stages.models import SHARES, SNAPSHOTS, step_at
-from simlm.stages.plan import Planned, plan
+from simlm.stages.models import SHARES, SNAPSHOTS, Snapshot, step_at
+from simlm.stages.plan import plan
+from simlm.stages.retriever import TrainRetriever
+from simlm.stages.runs import Retrieve
 from tests.repro.commands import ROOT, Results
-
-
-def planned(table: Table, folder: Path) -> dict[str, Planned]:
-    """The stages of a table by name."""
-
-    def build(submit: Any) -> None:
-        cells = Cells(open_scale("smoke"), 0, submit)
-        for row in table.rows:
-            row.run(cells)
-
-    return {stage.name: stage for stage in plan(build, folder)[0]}
+from tests.repro.test_ablation_tables import planned
 
 
 def test_both_runs_and_their_ends_are_table_7s(tmp_path: Path) -> None:
@@ -51,13 +43,15 @@ def test_both_runs_and_their_ends_are_table_7s(tmp_path: Path) -> None:
 def test_points_lie_at_the_updates_of_their_encoders(scale: str, tmp_path: Path) -> None:
     """The step of each snapshot's configuration, and the whole run's length."""
     drawn = curves(open_scale(scale))
-    steps: dict[str, int] = {"base": 0}
+    steps, scale_steps = {"base": 0}, open_scale(scale).pretraining.optimisation.steps
 
     def build(submit: Any) -> None:
         cells = Cells(open_scale(scale), 0, submit)
         for row in figure3().rows[1:]:
-            start = row.run(cells).retriever.start  # type: ignore[attr-defined]
-            steps[row.key] = getattr(start, "step", None) or start.settings.optimisation.steps
+            run = row.run(cells)
+            assert isinstance(run, Retrieve) and isinstance(run.retriever, TrainRetriever)
+            start = run.retriever.start
+            steps[row.key] = start.step if isinstance(start, Snapshot) else scale_steps
 
     plan(build, tmp_path)
     assert {key: x for line in drawn.lines for x, key in line.points} == steps
@@ -110,9 +104,7 @@ def test_the_command_shares_what_table_2_made(smoke: Results, tmp_path: Path) ->
     (job,) = copy.folder.glob("jobs/*snapshot/*")
     pretraining = copy.folder / smoke.job("SimLM pre-training").relative_to(smoke.folder)
     weights = safetensors.torch.load_file(pretraining / "output" / SNAPSHOTS / "1.safetensors")
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(job / "output" / "model")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(job / "output" / "model")
     model = load_encoder(job / "output" / "model", tokenizer).state_dict()
     assert weights.keys() <= model.keys() and all(weights[name].equal(model[name]) for name in weights)
     assert "after 1 of 8 updates" in (job / "output" / "model" / "README.md").read_text(encoding="utf-8")
