@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -43,13 +43,13 @@ class Options:
         return "_".join(parts)
 
 
-def main(table: Callable[[Options], None], description: str) -> None:
-    """Parse the command line, run a table, and leave as every command does."""
-    options = tyro.cli(Options, description=description)
+def main(command: Callable[[Any], None], description: str, kind: type[Options] = Options) -> None:
+    """Parse the command line into ``Options``, or a kind of them, run a command, and leave as every command does."""
+    options = tyro.cli(kind, description=description)
 
     def work() -> None:
         check(options)
-        table(options)
+        command(options)
 
     leave_by(work)
 
