@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ablations.starts import STARTS
+from ablations.starts import STARTS, collection_of
 from ablations.steps import STEPS
 from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
@@ -75,7 +75,8 @@ class AblationCells:
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
             name = f"{name}, rate {rate:g}"
-        trained = self.pipeline.retriever(ENCODERS[start](self.pipeline), self.first_negatives(), name, settings)
+        encoder, data = ENCODERS[start](self.pipeline), collection_of(start, self.pipeline)
+        trained = self.pipeline.retriever(encoder, self.first_negatives(), name, settings, data)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)
 
     def bm25_of(self, grid: list[float], splits: list[str], name: str) -> BM25:

@@ -1,7 +1,12 @@
-"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7, 8 and 12)."""
+"""What a retriever or a re-ranker starts from.
+
+The cells of "does further pre-training help, and which?" (Tables 2, 7, 8 and 12) and of "which pre-trained model?"
+(Tables 1 and 5).
+"""
 
 from collections.abc import Callable
 
+from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Pipeline
 
@@ -22,6 +27,8 @@ SAMPLED = frozenset({"enc-dec-rtd"})
 """Those whose inputs a generator fills."""
 
 JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
+
+RTD = "ablations.objectives.rtd:ReplacedTokenDetection"
 
 RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
 """Table 8's replace rates of encoder and decoder."""
@@ -57,9 +64,31 @@ GENERATORS: dict[str, Start] = {
 }
 """Table 12's generators that learn beside the encoder, and what they start from."""
 
+PLMS: dict[str, Start] = {
+    "base": lambda pipeline: pipeline.base,
+    "roberta": lambda pipeline: pipeline.from_scratch(pipeline.random_byte_level, "mlm", "RoBERTa (MLM)"),
+    "electra": lambda pipeline: pipeline.from_scratch(pipeline.random, RTD, "ELECTRA (RTD)", pipeline.random_generator),
+}
+"""Pre-trained language models of one size and one budget of updates, each in its own manner (Tables 1 and 5).
+
+"base" is BERT's: MLM of whole words, WordPiece, lower case. "roberta" keeps of RoBERTa (Liu et al., 2019) the
+byte-level BPE that knows case, the masks of single tokens, drawn anew in every epoch, and inputs without segments;
+RoBERTa's longer training, larger batches and 80/10/10 are left out, and its body is BERT's, whose second token type is
+never read. "electra" is ELECTRA's replaced token detection beside a generator that starts fresh.
+"""
+
+BYTE_LEVEL = frozenset({"roberta"})
+"""The starts that read byte-level BPE instead of the scale's own pieces."""
+
+
+def collection_of(start: str, pipeline: Pipeline) -> Prepare:
+    """The collection in the pieces that a start reads."""
+    return pipeline.byte_level if start in BYTE_LEVEL else pipeline.data
+
+
 STARTS: dict[str, Start] = {
     "random": lambda pipeline: pipeline.random,
-    "base": lambda pipeline: pipeline.base,
+    **PLMS,
     "simlm": lambda pipeline: pipeline.simlm,
     **{name: _objective(name) for name in OBJECTIVES},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},

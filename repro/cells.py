@@ -1,9 +1,10 @@
 """The runs that the tables show: an ablation's cells, and what the whole pipeline makes of them."""
 
 from ablations.cells import AblationCells, once
-from ablations.starts import STARTS
+from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
+from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import EVALUATED
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
 from simlm.stages.runs import Retrieve, RunStage
@@ -21,21 +22,25 @@ class Cells(AblationCells):
     def retriever2(self, start: str = "simlm") -> Retrieve:
         """Runs of one of ``STAGED`` fine-tuned on the negatives of its own Retriever1."""
         name = _named("Retriever2", start)
-        trained = self.pipeline.retriever(STARTS[start](self.pipeline), self.retriever1(start), name)
+        trained = self.pipeline.retriever(self._encoder(start), self.retriever1(start), name)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=True)
 
     @once
-    def reranker(self) -> TrainReranker:
-        """The cross-encoder trained on Retriever2's candidates."""
-        start = self.scale.reranker_start
-        if start not in STARTS:
-            raise UserError(f"a re-ranker cannot start from {start!r}: choose one of {', '.join(STARTS)}")
-        return self.pipeline.reranker(STARTS[start](self.pipeline), self.retriever2())
+    def reranker(self, start: str | None = None) -> TrainReranker:
+        """The cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
+        start = start or self.scale.reranker_start
+        known = [name for name in STARTS if name not in BYTE_LEVEL]
+        if start not in known:
+            raise UserError(f"a re-ranker cannot start from {start!r}: choose one of {', '.join(known)}")
+        name = _named("re-ranker", start, self.scale.reranker_start)
+        return self.pipeline.reranker(self._encoder(start), self.retriever2(), name)
 
     @once
-    def reranked(self) -> RunStage:
-        """Retriever2's test run, its top re-ranked."""
-        return self.pipeline.rerank(self.reranker(), self.retriever2())
+    def reranked(self, start: str | None = None) -> RunStage:
+        """Retriever2's test run, its top re-ranked by the re-ranker from a start or the scale's own."""
+        own = self.scale.reranker_start
+        name = _named("re-ranked run", start or own, own)
+        return self.pipeline.rerank(self.reranker(start), self.retriever2(), name)
 
     @once
     def teacher(self, miner: str = "simlm") -> TeacherScoresOf:
@@ -57,7 +62,7 @@ class Cells(AblationCells):
         if alpha not in (None, self.scale.alpha):
             name = f"{name}, alpha {alpha:g}"
         chosen = self.scale.alpha if alpha is None else alpha
-        encoder = STARTS[start](self.pipeline)
+        encoder = self._encoder(start)
         trained = self.pipeline.distilled(encoder, self.retriever2(miner), self.teacher(miner), name, chosen)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
@@ -75,7 +80,13 @@ class Cells(AblationCells):
             "fusion",
         )
 
+    def _encoder(self, start: str) -> EncoderStage:
+        """A start for the later stages, which read the scale's own pieces only."""
+        if start in BYTE_LEVEL:
+            raise ValueError(f"{start} reads other pieces than the scale's: it has a Retriever1 only")
+        return STARTS[start](self.pipeline)
 
-def _named(stage: str, start: str) -> str:
-    """A stage's name: SimLM's has it alone."""
-    return stage if start == "simlm" else f"{stage} ({start})"
+
+def _named(stage: str, start: str, own: str = "simlm") -> str:
+    """A stage's name, with its start in brackets unless that is the table's own."""
+    return stage if start == own else f"{stage} ({start})"

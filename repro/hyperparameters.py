@@ -55,7 +55,7 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
             "re-ranker: start",
             scale.reranker_start,
             paper["initialisation"],
-            "there is no ELECTRA discriminator at this scale",
+            "set beforehand, not tuned; Table 5 has the start that the paper chose",
         ),
         _row("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"], SIZE),
         _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),

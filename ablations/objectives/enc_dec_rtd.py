@@ -3,33 +3,16 @@
 Replaced token detection is ELECTRA's (Clark et al., ICLR 2020): tell of each token whether a generator put it there.
 """
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
+from ablations.objectives.detection import detection_head, detection_loss, freeze_vocabulary_head
 from simlm.errors import UserError
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
 from simlm.pretraining.objective import Objective, Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-
-
-def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
-    """(N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
-
-    Fresh as BERT's layers are: normal weights of standard deviation ``spread``, which depend on ``seed`` alone, and
-    biases of 0.
-    """
-    head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
-    rng = torch.Generator().manual_seed(seed)
-    for name, weight in head.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(weight)
-        else:
-            nn.init.normal_(weight, std=spread, generator=rng)
-    return head
 
 
 class EncDecRTD(Objective):
@@ -55,11 +38,7 @@ class EncDecRTD(Objective):
         self.replacer = replacer
         self.head = head
         self.collator = collator
-        embeddings = model.encoder.bert.embeddings.word_embeddings.weight
-        for weight in model.encoder.cls.parameters():
-            # Distributed training waits for a gradient of whatever can be trained. The output matrix is the embeddings.
-            if weight is not embeddings:
-                weight.requires_grad_(False)
+        freeze_vocabulary_head(model.encoder)
 
     @classmethod
     def build(
@@ -89,18 +68,11 @@ class EncDecRTD(Objective):
         encoder_ids = self.replacer(original, attention, types, batch["encoder_mask"], batch["encoder_uniforms"])
         decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
         hidden = self.model.encode(encoder_ids, attention, types)
-        encoder_loss = self.detection_loss(hidden, encoder_ids != original, counted)
+        encoder_loss = detection_loss(self.head, hidden, encoder_ids != original, counted)
         decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
-        decoder_loss = self.detection_loss(decoded, decoder_ids != original, counted)
+        decoder_loss = detection_loss(self.head, decoded, decoder_ids != original, counted)
         return {
             "loss": encoder_loss + decoder_loss,
             "encoder_loss": encoder_loss.detach(),
             "decoder_loss": decoder_loss.detach(),
         }
-
-    def detection_loss(self, hidden: Tensor, replaced: Tensor, counted: Tensor) -> Tensor:
-        """Mean binary cross-entropy of ``hidden`` (B, L, H) against ``replaced`` (B, L) over ``counted`` (B, L)."""
-        logits = self.head(hidden[counted]).squeeze(1)  # (N,)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves them in half precision
-        total = binary_cross_entropy_with_logits(logits, replaced[counted].to(logits), reduction="sum")
-        return total / counted.sum().clamp_min(1)

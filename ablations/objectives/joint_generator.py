@@ -3,13 +3,41 @@
 from torch import Tensor
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
-from simlm.pretraining.generator import sample_tokens
+from simlm.pretraining.generator import Replacer, sample_tokens
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.pretraining.vocabulary_loss import vocabulary_loss
 
 GENERATOR_WEIGHT = 0.2
+
+
+def learn_and_sample(replacer: Replacer, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The loss of a learning generator, and the passages (B, L) with the encoder's masked positions resampled.
+
+    One pass over ``NestedMaskCollator``'s batch gives both: the mean cross-entropy at the masked tokens, and samples
+    through which no gradient flows.
+    """
+    original, masked = batch["input_ids"], batch["encoder_mask"]
+    generator, head = replacer.generator, replacer.generator.generator_lm_head
+    states = generator.electra(
+        input_ids=original.masked_fill(masked, replacer.mask_token),
+        attention_mask=batch["attention_mask"],
+        token_type_ids=batch["token_type_ids"],
+    ).last_hidden_state
+    rows = generator.generator_predictions(states[masked])  # (M, E)
+    targets = original[masked]
+    loss = vocabulary_loss(rows, head.weight, head.bias, targets) / max(1, len(targets))
+    read = original.clone()
+    read[masked] = sample_tokens(head(rows).detach(), batch["encoder_uniforms"])
+    return loss, read
+
+
+def let_learn(replacer: Replacer) -> Replacer:
+    """The replacer with a generator that is trained, its dropout on in training as that of every model that learns."""
+    replacer.generator.requires_grad_(True)
+    replacer.dropout = True
+    return replacer
 
 
 class JointReplacedLM(ReplacedLM):
@@ -28,27 +56,14 @@ class JointReplacedLM(ReplacedLM):
     ) -> "JointReplacedLM":
         made = super().build(encoder, generator, pieces, setting)
         assert isinstance(made, cls)
-        made.replacer.generator.requires_grad_(True)
-        made.replacer.dropout = True
+        let_learn(made.replacer)
         return made
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss", "generator_loss"}; the batch is ``NestedMaskCollator``'s."""
-        original, masked = batch["input_ids"], batch["encoder_mask"]
-        attention, types = batch["attention_mask"], batch["token_type_ids"]
-        generator, head = self.replacer.generator, self.replacer.generator.generator_lm_head
-        states = generator.electra(
-            input_ids=original.masked_fill(masked, self.replacer.mask_token),
-            attention_mask=attention,
-            token_type_ids=types,
-        ).last_hidden_state
-        rows = generator.generator_predictions(states[masked])  # (M, E)
-        targets = original[masked]
-        total = vocabulary_loss(rows, head.weight, head.bias, targets)
-        generator_loss = total / max(1, len(targets))
-        encoder_ids = original.clone()
-        encoder_ids[masked] = sample_tokens(head(rows).detach(), batch["encoder_uniforms"])
-        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
+        generator_loss, encoder_ids = learn_and_sample(self.replacer, batch)
+        passages = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+        decoder_ids = self.replacer(*passages, batch["decoder_mask"], batch["decoder_uniforms"])
         losses = self.sides(encoder_ids, decoder_ids, batch)
         return losses | {
             "loss": losses["loss"] + GENERATOR_WEIGHT * generator_loss,

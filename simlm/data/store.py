@@ -5,7 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simlm.data.collections import Collection, statistics
+from simlm.data.collections import Collection, Passage, statistics
 from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable
 from simlm.data.qrels import Qrels
@@ -76,21 +76,22 @@ class TokenisedCollection:
 
 
 def tokenise_collection(
-    collection: Collection, tokenizer: "PreTrainedTokenizerFast", folder: Path
+    collection: Collection, tokenizer: "PreTrainedTokenizerFast", folder: Path, segments: bool = True
 ) -> TokenisedCollection:
     """Tokenises passages and every split's queries into `folder`, with judgments, statistics and tokenizer.
 
-    Streams (see `build_token_store`) and is atomic: the folder is there only when it is whole. Does not
-    `validate` the collection, but raises UserError for an id that comes twice or a qrel that names an unknown
-    one.
+    Without `segments` a title is no part of its own, but the first words of its passage's text, so that every
+    token is of type 0. Streams (see `build_token_store`) and is atomic: the folder is there only when it is
+    whole. Does not `validate` the collection, but raises UserError for an id that comes twice or a qrel that
+    names an unknown one.
     """
     known = statistics(collection)
     with whole_folder(folder, MARKER) as partial:
         passages = build_token_store(
-            collection.passages(),
+            collection.passages() if segments else map(_in_one, collection.passages()),
             tokenizer,
             partial / "passages",
-            collection.has_titles,
+            collection.has_titles and segments,
             total=known["passages"],
         )
         for split in collection.splits:
@@ -108,3 +109,7 @@ def tokenise_collection(
         }
         (partial / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     return TokenisedCollection.open(folder)
+
+
+def _in_one(passage: Passage) -> Passage:
+    return Passage(passage.id, "", f"{passage.title} {passage.text}" if passage.title else passage.text)

@@ -1,4 +1,4 @@
-"""WordPiece tokenizers: training one on a corpus, and loading one from a folder or the Hub."""
+"""Tokenizers: training one on a corpus, WordPiece or byte-level BPE, and loading one from a folder or the Hub."""
 
 import hashlib
 from collections import Counter
@@ -68,6 +68,47 @@ def _repeated(words: Counter[str]) -> Iterator[str]:
     for word, count in words.items():
         for start in range(0, count, 1000):
             yield " ".join([word] * min(1000, count - start))
+
+
+def train_byte_level_bpe(texts: Iterable[str], vocab_size: int, folder: Path) -> "PreTrainedTokenizerFast":
+    """Trains a tokenizer like RoBERTa-base's on `texts` and saves it to `folder`.
+
+    Byte-level BPE: case and white space are kept, every text can be written in its pieces, and decoding gives it back.
+    The special tokens are those of `train_wordpiece`, under BERT's names and with its numbers, so that all else reads
+    both kinds alike; [UNK] is never needed. All token types are 0, in pairs too. Reads `texts` once, keeping only word
+    counts; the same counts give the same vocabulary, smaller than `vocab_size` where there is nothing more to merge.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.processors import TemplateProcessing
+    from tokenizers.trainers import BpeTrainer
+    from transformers import PreTrainedTokenizerFast
+
+    trained = Tokenizer(BPE())
+    trained.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trained.decoder = ByteLevelDecoder()
+    trainer = BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    trained.train_from_iterator(texts, trainer)
+    trained.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B [SEP]",
+        special_tokens=[(token, SPECIAL_TOKENS.index(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained,
+        **{f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS},
+        model_max_length=MAX_LENGTH,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.save_pretrained(folder)
+    return load_tokenizer(folder)
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 OF_AN_ATTEMPT = ("tokens", "tokens_per_second", "training_seconds", "resumed_from_step")
 
@@ -18,7 +18,7 @@ A {kind} with {layers} layers, {hidden} wide, made by a reproduction of SimLM (W
 Representation Bottleneck for Dense Passage Retrieval", ACL 2023).
 
 Use: `AutoModel.from_pretrained(folder)`; the embedding of a text is the last layer's state at [CLS], L2-normalised;
-similarity is the inner product. Texts are lower-cased by the tokenizer in this folder.
+similarity is the inner product. {casing}
 
 Not meant for production: below paper scale it is a small stand-in, trained for minutes on one collection.
 
@@ -29,7 +29,7 @@ Not meant for production: below paper scale it is a small stand-in, trained for 
 """
 
 
-def model_card(model: PreTrainedModel, what: str, numbers: dict[str, Any]) -> str:
+def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, what: str, numbers: dict[str, Any]) -> str:
     """A card in the Hub's form: what the model is, how to use it, and the figures of its training.
 
     Figures of the attempt that ended the training are left out: equal models have equal cards.
@@ -41,5 +41,13 @@ def model_card(model: PreTrainedModel, what: str, numbers: dict[str, Any]) -> st
         kind=type(model).__name__,
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
+        casing=_casing(tokenizer),
         numbers=json.dumps(lasting, indent=1, sort_keys=True),
     )
+
+
+def _casing(tokenizer: PreTrainedTokenizerFast) -> str:
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    if normalizer is not None and normalizer.normalize_str("A") == "a":
+        return "Texts are lower-cased by the tokenizer in this folder."
+    return "The tokenizer in this folder keeps the case of texts."

@@ -77,7 +77,7 @@ def save_model(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what:
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(model_card(model, what, numbers), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(model, tokenizer, what, numbers), encoding="utf-8")
 
 
 def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers.models import WordPiece
 
 from simlm.data.inputs import Specials
 from simlm.errors import UserError
@@ -20,9 +21,10 @@ MAX_MASKED = 512
 
 @dataclass(frozen=True)
 class WordPieces:
-    """What masking must know of a WordPiece vocabulary.
+    """What masking must know of a vocabulary.
 
-    ``continues`` (vocabulary,) is true for pieces that join the word before them ("##ing").
+    ``continues`` (vocabulary,) is true for pieces that join the word before them ("##ing"), in a WordPiece vocabulary.
+    In any other, as RoBERTa's byte-level BPE, no piece does: there tokens are masked one by one, as RoBERTa's are.
     """
 
     continues: NDArray[np.bool_]
@@ -31,7 +33,8 @@ class WordPieces:
     @classmethod
     def of(cls, tokenizer: Any) -> "WordPieces":
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        continues = np.fromiter((piece.startswith("##") for piece in pieces), dtype=bool, count=len(pieces))
+        joins = isinstance(tokenizer.backend_tokenizer.model, WordPiece)
+        continues = np.fromiter((joins and piece.startswith("##") for piece in pieces), dtype=bool, count=len(pieces))
         return cls(continues, Specials.of(tokenizer))
 
     def words(self, ids: NDArray[np.integer[Any]]) -> list[tuple[int, int]]:

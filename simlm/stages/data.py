@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from experimaestro import Param
+from experimaestro import Param, field
 
 from simlm.stages.stage import Stage
 
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 class Prepare(Stage):
     """Validate a collection, train or load a tokenizer, and tokenise passages and queries once.
 
-    ``vocabulary`` is the number of WordPieces to train on the corpus; ``tokenizer`` the Hub name or folder of an
-    existing tokenizer, or "" to train one.
+    ``vocabulary`` is the number of pieces to train on the corpus, by the ``algorithm`` "wordpiece" or "byte-level-bpe";
+    ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
+    joined to their texts.
     """
 
     collection: Param[str]
     vocabulary: Param[int]
     tokenizer: Param[str]
+    algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
+    segments: Param[bool] = field(default=True, ignore_default=True)
 
     def run(self) -> dict[str, Any]:
         from simlm.data.collections import open_collection, validate
         from simlm.data.store import tokenise_collection
-        from simlm.data.tokenizer import load_tokenizer, train_wordpiece
+        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
 
         collection = open_collection(self.collection)
         validate(collection)
@@ -34,8 +37,9 @@ class Prepare(Stage):
             tokenizer = load_tokenizer(self.tokenizer)
         else:
             texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
-            tokenizer = train_wordpiece(texts, self.vocabulary, self.work / "tokenizer")
-        store = tokenise_collection(collection, tokenizer, self.folder / "store")
+            train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
+            tokenizer = train(texts, self.vocabulary, self.work / "tokenizer")
+        store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
 
     def open(self) -> "TokenisedCollection":

@@ -71,23 +71,37 @@ class Pipeline:
         )
 
     @cached_property
-    def random(self) -> EncoderStage:
+    def byte_level(self) -> Prepare:
+        """The collection in as many pieces of byte-level BPE, without segments: RoBERTa's input."""
+        if not isinstance(self.scale.vocabulary, int):
+            raise ValueError("a scale with a public tokenizer trains none of its own")
+        return self.add(
+            Prepare.C(
+                collection=self.scale.collection,
+                vocabulary=self.scale.vocabulary,
+                tokenizer="",
+                algorithm="byte-level-bpe",
+                segments=False,
+            ),
+            "collection (byte-level BPE)",
+        )
+
+    @cached_property
+    def random(self) -> RandomModel:
         """A fresh encoder of the scale's shape."""
-        shape = self.scale.encoder
-        if not isinstance(shape, EncoderShape):
-            raise ValueError("a random encoder has the shape of the scale's own encoder")
-        return self.add(RandomModel.C(data=self.data, shape=shape, seed=self._first_seed), "random init")
+        return self._fresh(self.data, "random init")
+
+    @cached_property
+    def random_byte_level(self) -> RandomModel:
+        """The same, for byte-level BPE."""
+        return self._fresh(self.byte_level, "random init (byte-level BPE)")
 
     @cached_property
     def base(self) -> EncoderStage:
         """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
         if isinstance(self.scale.encoder, str):
             return self.add(_public(self.scale.encoder), "base")
-        assert self.scale.base is not None
-        return self.add(
-            Pretrained.C(data=self.data, start=self.random, objective="mlm", settings=self.scale.base),
-            "base (MLM)",
-        )
+        return self.from_scratch(self.random, "mlm", "base (MLM)")
 
     @cached_property
     def generator(self) -> EncoderStage:
@@ -112,6 +126,19 @@ class Pipeline:
     def simlm(self) -> Pretrained:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator)
+
+    def from_scratch(
+        self, start: RandomModel, objective: str, name: str, generator: EncoderStage | None = None
+    ) -> EncoderStage:
+        """A fresh encoder pre-trained on the corpus that it reads, with ``base``'s settings and budget."""
+        if self.scale.base is None:
+            raise ValueError("a scale whose base model is public pre-trains none from scratch")
+        return self.add(
+            Pretrained.C(
+                data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
+            ),
+            name,
+        )
 
     def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
         """SimLM with other replace rates."""
@@ -143,12 +170,25 @@ class Pipeline:
         return self.add(Snapshot.C(start=start, step=step), name)
 
     def retriever(
-        self, start: EncoderStage, negatives: RunStage, name: str, settings: RetrieverSettings | None = None
+        self,
+        start: EncoderStage,
+        negatives: RunStage,
+        name: str,
+        settings: RetrieverSettings | None = None,
+        data: Prepare | None = None,
     ) -> TrainRetriever:
-        """Retriever1 or Retriever2, by whose negatives it trains on; with the scale's settings or others."""
+        """Retriever1 or Retriever2, by whose negatives it trains on; with the scale's settings or others.
+
+        ``data`` is the collection in the pieces that the start reads, where they are not the scale's own: the passages
+        stand in the same order, so that ``negatives`` mean the same there.
+        """
         return self.add(
             TrainRetriever.C(
-                data=self.data, start=start, negatives=negatives, settings=settings or self.scale.retriever, alpha=0.0
+                data=data or self.data,
+                start=start,
+                negatives=negatives,
+                settings=settings or self.scale.retriever,
+                alpha=0.0,
             ),
             name,
         )
@@ -169,11 +209,11 @@ class Pipeline:
             name,
         )
 
-    def retrieve(self, retriever: EncoderStage, name: str, mine: bool = False) -> Retrieve:
+    def retrieve(self, retriever: TrainRetriever, name: str, mine: bool = False) -> Retrieve:
         """Runs of a retriever on valid and test and, to mine hard negatives, on train."""
         return self.add(
             Retrieve.C(
-                data=self.data,
+                data=retriever.data,
                 retriever=retriever,
                 splits=[MINED_SPLIT, *EVALUATED] if mine else list(EVALUATED),
                 depth=self.scale.search.evaluation_depth,
@@ -184,12 +224,12 @@ class Pipeline:
             name,
         )
 
-    def reranker(self, start: EncoderStage, candidates: RunStage) -> TrainReranker:
+    def reranker(self, start: EncoderStage, candidates: RunStage, name: str) -> TrainReranker:
         """The cross-encoder trained on a retriever's candidates."""
         settings = self.scale.reranker
-        return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), "re-ranker")
+        return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), name)
 
-    def rerank(self, reranker: TrainReranker, candidates: RunStage) -> Rerank:
+    def rerank(self, reranker: TrainReranker, candidates: RunStage, name: str) -> Rerank:
         """The test run of a retriever, re-ranked."""
         return self.add(
             Rerank.C(
@@ -200,7 +240,7 @@ class Pipeline:
                 depth=self.scale.reranker.rerank_depth,
                 max_length=self.scale.reranker.max_length,
             ),
-            "re-ranked run",
+            name,
         )
 
     def teacher(self, reranker: TrainReranker, negatives: RunStage, name: str) -> TeacherScoresOf:
@@ -219,6 +259,12 @@ class Pipeline:
             ),
             name,
         )
+
+    def _fresh(self, data: Prepare, name: str) -> RandomModel:
+        shape = self.scale.encoder
+        if not isinstance(shape, EncoderShape):
+            raise ValueError("a random encoder has the shape of the scale's own encoder")
+        return self.add(RandomModel.C(data=data, shape=shape, seed=self._first_seed), name)
 
     @property
     def _first_seed(self) -> int:

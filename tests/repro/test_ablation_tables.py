@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from ablations.starts import OBJECTIVES, OWN_RATES, RATES, SAMPLED, STARTS, rates_name
+from ablations.starts import OBJECTIVES, OWN_RATES, PLMS, RATES, SAMPLED, STARTS, rates_name
 from repro.cells import Cells
 from repro.figure3 import figure3
 from repro.published import published
 from repro.table import Table
+from repro.table1 import table1
 from repro.table2 import table2
+from repro.table5 import table5
 from repro.table6 import table6
 from repro.table7 import table7
 from repro.table8 import OWN, table8
 from repro.table12 import table12
+from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import Pretrained
@@ -36,6 +39,67 @@ def planned(table: Table, folder: Path) -> dict[str, Planned]:
     stages, _ = plan(build, folder)
     assert len({stage.name for stage in stages}) == len(stages), "the report lists stages by name"
     return {stage.name: stage for stage in stages}
+
+
+def test_table_5_has_the_papers_starts_in_its_order_of_quality() -> None:
+    frame = published("table5").sort_values("mrr10", ascending=False)
+    table = table5()
+    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
+    assert [(one.higher, one.lower) for one in table.orders] == [("electra", "simlm"), ("simlm", "base")]
+    assert list(frame["reranker_init"]) == ["ELECTRA-base", "SimLM", "BERT-base"]
+
+
+def test_re_rankers_of_table_5_differ_in_their_start_only_and_one_of_them_is_table_2s(tmp_path: Path) -> None:
+    stages, second = planned(table5(), tmp_path), planned(table2(), tmp_path)
+    runs = [stages[name] for name in ("re-ranked run", "re-ranked run (base)", "re-ranked run (electra)")]
+    assert runs[0].job == second["re-ranked run"].job
+    assert len({run.inputs["candidates"].job for run in runs}) == 1
+    trained = [run.inputs["reranker"] for run in runs]
+    assert [one.inputs["start"].name for one in trained] == ["SimLM pre-training", "base (MLM)", "ELECTRA (RTD)"]
+    assert {one.inputs["candidates"].name for one in trained} == {"Retriever2: runs"}
+
+
+def test_table_1_has_the_papers_models_in_its_order_of_retrieval_and_quotes_glue() -> None:
+    frame = published("table1")
+    table = table1()
+    assert [row.published for row in table.rows] == frame[["ms_marco_mrr10", "glue"]].to_dict("records")
+    assert [(one.higher, one.lower) for one in table.orders] == [("base", "roberta"), ("roberta", "electra")]
+    assert {column.key: column.measure for column in table.columns} == {"ms_marco_mrr10": "RR@10", "glue": ""}
+
+
+def test_stand_ins_of_plms_differ_in_their_manner_only(tmp_path: Path) -> None:
+    def build(submit: Any) -> list[Any]:
+        pipeline = Pipeline(open_scale("smoke"), 0, submit)
+        return [STARTS[name](pipeline) for name in PLMS]
+
+    _, (base, roberta, electra) = plan(build, tmp_path)
+    assert base.settings is electra.settings is roberta.settings
+    assert base.start is electra.start and base.data is electra.data
+    assert base.generator is None and roberta.generator is None and electra.generator is not None
+    assert find_objective(electra.objective).needs_generator and base.objective == roberta.objective == "mlm"
+    assert roberta.data is roberta.start.data and roberta.start.shape is base.start.shape
+    assert (roberta.data.algorithm, roberta.data.segments) == ("byte-level-bpe", False)
+    assert (base.data.algorithm, base.data.segments) == ("wordpiece", True)
+    assert roberta.data.vocabulary == base.data.vocabulary and roberta.data.collection == base.data.collection
+
+
+def test_rows_of_table_1_differ_in_their_model_and_in_its_pieces_only(tmp_path: Path) -> None:
+    stages, second = planned(table1(), tmp_path), planned(table2(), tmp_path)
+    trained = {row.key: stages[f"Retriever1 ({row.key})"] for row in table1().rows}
+    assert trained["base"].job == second["Retriever1 (base)"].job
+    assert len({one.inputs["negatives"].job for one in trained.values()}) == 1
+    data = {key: one.inputs["data"].name for key, one in trained.items()}
+    assert data == {"base": "collection", "roberta": "collection (byte-level BPE)", "electra": "collection"}
+    for key, one in trained.items():
+        assert stages[f"{one.name}: runs"].inputs["data"].name == one.inputs["start"].inputs["data"].name == data[key]
+
+
+def test_a_start_with_pieces_of_its_own_has_no_later_stages() -> None:
+    cells = Cells(open_scale("smoke"), 0, lambda stage, name: None)
+    with pytest.raises(UserError, match="re-ranker cannot start from 'roberta'"):
+        cells.reranker("roberta")
+    with pytest.raises(ValueError, match="roberta reads other pieces"):
+        cells.distilled("roberta")
 
 
 def test_table_6_has_the_papers_rows_and_expects_what_its_figures_say() -> None:
@@ -144,6 +208,8 @@ def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("table", "rows", "stages"),
     [
+        (table1(), ("base", "roberta"), 5),
+        (table5(), ("electra", "simlm"), 4),
         (table6(), ("simlm", "cocondenser"), 8),
         (table7(), ("simlm", "retromae"), 3),
         (table8(), ("simlm-30-50", "simlm-30-100"), 3),

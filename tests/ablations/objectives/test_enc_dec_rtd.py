@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.objectives.enc_dec_rtd import EncDecRTD, detection_head
+from ablations.objectives.detection import detection_head
+from ablations.objectives.enc_dec_rtd import EncDecRTD
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (

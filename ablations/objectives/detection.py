@@ -1,0 +1,42 @@
+"""Replaced token detection (Clark et al., ICLR 2020): is a token the original, or did a generator put it there?"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import BertForMaskedLM
+
+
+def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
+    """(N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
+
+    Fresh as BERT's layers are: normal weights of standard deviation ``spread``, which depend on ``seed`` alone, and
+    biases of 0.
+    """
+    head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+    rng = torch.Generator().manual_seed(seed)
+    for name, weight in head.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(weight)
+        else:
+            nn.init.normal_(weight, std=spread, generator=rng)
+    return head
+
+
+def detection_loss(head: nn.Sequential, hidden: Tensor, replaced: Tensor, counted: Tensor) -> Tensor:
+    """Mean binary cross-entropy of ``hidden`` (B, L, H) against ``replaced`` (B, L) over ``counted`` (B, L)."""
+    logits = head(hidden[counted]).squeeze(1)  # (N,)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves them in half precision
+    total = binary_cross_entropy_with_logits(logits, replaced[counted].to(logits), reduction="sum")
+    return total / counted.sum().clamp_min(1)
+
+
+def freeze_vocabulary_head(encoder: BertForMaskedLM) -> None:
+    """Freeze BERT's MLM head, which has no part in detection.
+
+    Its output matrix goes on learning as the embeddings. Distributed training waits for a gradient of whatever can be
+    trained.
+    """
+    embeddings = encoder.bert.embeddings.word_embeddings.weight
+    for weight in encoder.cls.parameters():
+        if weight is not embeddings:
+            weight.requires_grad_(False)

@@ -1,0 +1,57 @@
+"""Table 5: what the re-ranker starts from.
+
+`python -m repro.table5 --help` lists the options.
+"""
+
+from reports.assess import Order
+from repro.cells import Cells
+from repro.command import Options, main
+from repro.run import run_table
+from repro.table import MRR, RowSpec, Table, figures
+from simlm.stages.runs import RunStage
+
+DESCRIPTION = """Table 5 of SimLM (Wang et al., ACL 2023): what the re-ranker starts from.
+
+Every re-ranker is trained on the candidates of SimLM's Retriever2 with the same settings, and re-ranks its test run.
+Below paper scale BERT and ELECTRA are models of the same size and budget, trained on the corpus in their manner.
+
+Examples:
+  python -m repro.table5                        the whole table at mini scale
+  python -m repro.table5 --scale smoke          the same in small
+  python -m repro.table5 --rows electra simlm   two starts
+"""
+
+PAPER = {"electra": "ELECTRA-base", "simlm": "SimLM", "base": "BERT-base"}
+"""The paper's rows by start, best first."""
+LABELS = {"electra": "ELECTRA-like (RTD)", "base": "BERT-like (MLM)"}
+"""The stand-ins."""
+
+
+def table5() -> Table:
+    """The paper's three starts in its order of quality."""
+    order = list(PAPER)
+    return Table(
+        name="table5",
+        title="Table 5: the re-ranker's initialisation",
+        rows=[_row(start) for start in PAPER],
+        baselines=("base",),
+        columns=MRR,
+        orders=[Order(lower, higher, "Table 5") for higher, lower in zip(order, order[1:], strict=False)],
+    )
+
+
+def _row(start: str) -> RowSpec:
+    def run(cells: Cells) -> RunStage:
+        return cells.reranked(start)
+
+    published = figures("table5", MRR, reranker_init=PAPER[start])
+    return RowSpec(start, f"re-ranker from {LABELS.get(start, PAPER[start])}", "reranker", run, published)
+
+
+def run(options: Options) -> None:
+    """Measure the chosen rows and write the report."""
+    run_table(table5(), options)
+
+
+if __name__ == "__main__":
+    main(run, DESCRIPTION)
