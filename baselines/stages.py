@@ -12,7 +12,9 @@ from simlm.stages.stage import Stage
 
 
 class BM25Index(Stage):
-    """Lucene's index of a collection."""
+    """Lucene's index of a collection, in which Lucene writes random names and the time."""
+
+    reproducible = False
 
     data: Param[Prepare]
 

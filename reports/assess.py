@@ -25,7 +25,7 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
     `values` maps row keys to frames of `simlm.evaluation.measures.evaluate`, all over the same queries, with
     a column for every measure of the report. Rows of the report without values stay as the paper has them. A
     baseline without values is skipped, as when only some rows were asked for; so is an order of which a side
-    was not measured or not published.
+    was not measured. An order without published figures has no effect ratio.
     """
     if not values:
         return
@@ -74,15 +74,15 @@ def _claims(
     for order in orders:
         if order.lower not in values or order.higher not in values:
             continue  # and maybe no row of the report
-        lower, higher = (_published(report, key, measure) for key in (order.lower, order.higher))
-        if lower is None or higher is None:
-            continue
         pair = {key: values[key] for key in (order.lower, order.higher)}
         (comparison,) = _comparisons(pair, order.lower, measure, resampled)
-        ratio = significance.effect_ratio(
-            published=Improvement(lower / 100, higher / 100),
-            measured=Improvement(*(float(pair[key][measure].mean()) for key in (order.lower, order.higher))),
-        )
+        lower, higher = (_published(report, key, measure) for key in (order.lower, order.higher))
+        ratio = None
+        if lower is not None and higher is not None:
+            ratio = significance.effect_ratio(
+                published=Improvement(lower / 100, higher / 100),
+                measured=Improvement(*(float(pair[key][measure].mean()) for key in (order.lower, order.higher))),
+            )
         claims.append(Claim(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
     corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
     return [

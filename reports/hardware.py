@@ -10,6 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from simlm.commands.origin import cpu_model
+
 _LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 
@@ -97,16 +99,6 @@ def _tirex_info() -> dict[str, str]:
 def _text(value: Any) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return "" if text == "null" else text.strip().strip('"')
-
-
-def cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def _cores() -> int | None:

@@ -102,15 +102,16 @@ class Row:
 class Claim:
     """The paper has `higher` above `lower` (row keys) in its first column, as `source` ("Table 6") prints it.
 
-    `published_lower` and `published_higher` are percent. `comparison` is higher minus lower as measured here;
-    `effect_ratio` the measured improvement over the published one (Breuer et al., 2020).
+    `published_lower` and `published_higher` are percent, None where the paper draws or tells the order and prints no
+    figures. `comparison` is higher minus lower as measured here; `effect_ratio` the measured improvement over the
+    published one (Breuer et al., 2020).
     """
 
     lower: str
     higher: str
     source: str
-    published_lower: float
-    published_higher: float
+    published_lower: float | None
+    published_higher: float | None
     comparison: Comparison
     effect_ratio: float | None
 
@@ -118,10 +119,30 @@ class Claim:
     def verdict(self) -> str:
         if self.comparison.difference == 0:
             return "no difference"
-        agrees = (self.comparison.difference > 0) == (self.published_higher > self.published_lower)
+        # Without figures the order is all that the paper has.
+        lower, higher = self.published_lower, self.published_higher
+        expected = lower is None or higher is None or higher > lower
+        agrees = (self.comparison.difference > 0) == expected
         if self.comparison.significant:
             return "reproduced" if agrees else "contradicted"
         return "same order, not significant" if agrees else "opposite order, not significant"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through rows that were measured: (x, row key) from left to right."""
+
+    label: str
+    points: list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Rows along a quantity, whose name `axis` is, and the row that is drawn as a level beside them."""
+
+    axis: str
+    lines: list[Curve]
+    level: str
 
 
 @dataclass
@@ -214,9 +235,10 @@ class CollectionFacts:
 class Report:
     """Everything a report says. `measures` orders the measured columns; the first is compared and plotted.
 
-    `columns` are the paper's, the first being what orders are about; `baselines` the keys of the rows that every row
-    is tested against. `losses` maps a stage's name to its
-    (step, loss) points. `warnings` are sentences that belong at the top. `provenance` is ir_metadata.
+    `columns` are the paper's, the first being what orders are about, none where it prints no figures; `baselines` the
+    keys of the rows that every row is tested against. `curves` are drawn where the rows lie along a quantity. `losses`
+    maps a stage's name to its (step, loss) points. `warnings` are sentences that belong at the top. `provenance` is
+    ir_metadata.
     """
 
     title: str
@@ -231,6 +253,7 @@ class Report:
     contradictions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    curves: Curves | None = None
     losses: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     hyperparameters: list[HyperParameter] = field(default_factory=list)

@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING, Any
 
-from reports.model import Report
+from reports.model import Curves, Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,6 +12,8 @@ COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusi
 """A colour a kind of row, from Okabe and Ito's palette, told apart with any colour vision."""
 
 KIND_LABELS = {"sparse": "lexical", "dense": "dense retriever", "reranker": "re-ranker", "fusion": "fusion"}
+MARKERS = {"#0072B2": "o", "#D55E00": "s", "#009E73": "^"}
+"""Colours of curves, of the same palette, with their markers."""
 _POINTS = 400
 """Points of a loss curve that are drawn; longer curves are averaged over windows."""
 
@@ -69,6 +71,44 @@ def bars(report: Report) -> "Figure":
             ncols=len(kinds),
             frameon=False,
         )
+    return figure
+
+
+def curves(report: Report, drawn: Curves) -> "Figure":
+    """The first measure of rows along a quantity, 95 % intervals included; rows that were not measured are left out.
+
+    The level is a dashed line across.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    measure = report.measures[0]
+    known = {row.key: row.measured[measure] for row in report.rows if row.measured is not None}
+    with matplotlib.rc_context(_style()):
+        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        for line, (colour, marker) in zip(drawn.lines, MARKERS.items(), strict=False):
+            points = [(x, known[key]) for x, key in line.points if key in known]
+            means = [e.mean for _, e in points]
+            ends = [[max(0.0, e.mean - e.low) for _, e in points], [max(0.0, e.high - e.mean) for _, e in points]]
+            axes.errorbar(
+                [x for x, _ in points],
+                means,
+                yerr=ends if points else None,
+                label=line.label,
+                color=colour,
+                marker=marker,
+                capsize=3,
+                lw=1.5,
+            )
+        if drawn.level in known:
+            label = report.row(drawn.level).label
+            axes.axhline(known[drawn.level].mean, color="#999999", ls="--", lw=1.2, label=label, zorder=0)
+        axes.grid(axis="y", color="#dddddd", lw=0.8)
+        axes.set_xlabel(drawn.axis)
+        axes.set_ylabel(measure)
+        axes.set_title(f"{report.collection.name} {report.collection.split}, {report.scale} scale", fontsize=10)
+        figure.legend(loc="outside upper center", ncols=len(drawn.lines) + 1, frameon=False)
     return figure
 
 

@@ -1,18 +1,14 @@
 """Where a report comes from, in ir_metadata form (https://www.ir-metadata.org, Breuer et al., SIGIR 2022)."""
 
 import hashlib
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from reports.hardware import platform_metadata
 from reports.scrub import scrub
-
-_GENERATED = tuple(f":(exclude,glob)reports/*/*{suffix}" for suffix in (".md", ".json", ".svg"))
-"""Published reports: writing one does not change the code that the next one comes from."""
+from simlm.commands.origin import source_state
 
 _PAPER = {
     "venue": {"name": "ACL", "year": 2023},
@@ -80,43 +76,6 @@ def command_line(command: Sequence[str]) -> str:
     if words and Path(words[0]).name.startswith("python"):
         words[0] = "python"
     return " ".join(scrub(word) for word in words)
-
-
-def source_state(root: Path) -> dict[str, Any]:
-    """The commit of the source tree, whether it holds changes (published reports aside), and its web address.
-
-    `commit` and `dirty` are None where git or its history is missing, as in an installed package.
-    """
-    top = _git(root, "rev-parse", "--show-toplevel")
-    if top is None or not Path(top.strip()).is_dir() or not Path(top.strip()).samefile(root):
-        return {"commit": None, "dirty": None}  # no repository, or one that merely contains our folder
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", ".", *_GENERATED)
-    state: dict[str, Any] = {
-        "commit": commit.strip() if commit else None,
-        "dirty": None if changes is None else bool(changes.strip()),
-    }
-    address = _web_address(_git(root, "remote", "get-url", "origin"))
-    return state | ({"repository": address} if address else {})
-
-
-def _web_address(remote: str | None) -> str | None:
-    """The remote without user or password, where it is on the web at all."""
-    parts = urlsplit((remote or "").strip())
-    if parts.scheme != "https" or not parts.hostname:
-        return None
-    return urlunsplit(("https", parts.hostname, parts.path.removesuffix(".git"), "", ""))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it fails or is not there."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def sha256_of(path: Path) -> str:

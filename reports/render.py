@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _SHOWN = 240
 
 
 def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
-    """Writes `name`.md, `name`.json, and of a Report `name`-bars.svg and `name`-losses.svg where there is data to plot.
+    """Writes `name`.md, `name`.json and, of a Report, `name`-curves.svg, -bars.svg and -losses.svg where there is data.
 
     Returns the files written, the Markdown first. Each is replaced at once; the same report gives the same
     bytes. Raises KeyError if a comparison, claim, tuning or case names a row that the report does not have.
@@ -37,6 +37,8 @@ def write_report(report: Report | Page, folder: Path, name: str = "table2") -> l
 
 def _plots(report: Report, name: str) -> dict[str, bytes]:
     images = {}
+    if report.curves:
+        images[f"{name}-curves.svg"] = plots.as_svg(plots.curves(report, report.curves))
     if report.measured_rows():
         images[f"{name}-bars.svg"] = plots.as_svg(plots.bars(report))
     if report.losses:
@@ -95,7 +97,7 @@ def _of_page(page: Page) -> dict[str, Any]:
 
 def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
     """What only the template of a table of runs shows."""
-    bars, losses = f"{name}-bars.svg", f"{name}-losses.svg"
+    curves, bars, losses = (f"{name}-{plot}.svg" for plot in ("curves", "bars", "losses"))
     return {
         "collection": escape(report.collection.name),
         "split": escape(report.collection.split),
@@ -103,12 +105,14 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "queries": count(report.collection.queries),
         "description": escape(report.collection.description),
         "alpha": ALPHA,
-        "places": escape(_listed(dict.fromkeys(column.place for column in report.columns))),
+        "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "footnotes": [escape(row.note) for row in report.rows if row.note],
         "verdicts": _verdicts(report),
         "claims": tables.claims(report) if report.claims else "",
+        "ratios": any(claim.effect_ratio is not None for claim in report.claims),
         "contradictions": [escape(sentence) for sentence in report.contradictions],
+        "curves": curves if curves in images else "",
         "bars": bars if bars in images else "",
         "losses": losses if losses in images else "",
         "efficiency": tables.efficiency(report),
@@ -123,9 +127,9 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
     }
 
 
-def _listed(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+def _listed(names: Sequence[str]) -> str:
+    """The names as a sentence has them; "" for none."""
+    return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
 
 
 def _verdicts(report: Report) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
-from reports.model import Report, Row, Stage
+from reports.model import Claim, Report, Row, Stage
 from reports.page import Section, shown
 
 
@@ -67,7 +67,7 @@ def claims(report: Report) -> str:
                 escape(report.row(claim.higher).label),
                 escape(report.row(claim.lower).label),
                 escape(claim.source),
-                f"{claim.published_higher:.1f} over {claim.published_lower:.1f}",
+                _both(claim),
                 f"{signed(found.difference)} [{signed(found.low, 3)}, {signed(found.high, 3)}]",
                 probability(found.p_holm),
                 number(claim.effect_ratio, 2),
@@ -75,6 +75,12 @@ def claims(report: Report) -> str:
             ]
         )
     return table(heads, lines, "lllrrrrl")
+
+
+def _both(claim: Claim) -> str:
+    if claim.published_higher is None or claim.published_lower is None:
+        return NONE
+    return f"{claim.published_higher:.1f} over {claim.published_lower:.1f}"
 
 
 def intervals(report: Report) -> str:

@@ -35,17 +35,21 @@ def _print_runs(report: Report, console: Console) -> None:
     A star marks a difference in the first measure that is significant after Holm's correction.
     """
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
+    first = next(iter(report.columns), None)
+    paper = f"; paper: {first.place}, percent, for order and gaps only" if first else "; the paper prints no figures"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),
-        caption=Text(f"measured on {place}; paper: {report.columns[0].place}, percent, for order and gaps only"),
+        caption=Text(f"measured on {place}{paper}"),
     )
     table.add_column("row", min_width=26)
     for measure in report.measures:
         table.add_column(measure, justify="right", no_wrap=True)
-    table.add_column("paper", justify="right", style="dim")
+    if first:
+        table.add_column("paper", justify="right", style="dim")
     for row in report.measured_rows():
         cells = [number((row.measured or {})[measure].mean) for measure in report.measures]
-        table.add_row(Text(row.label), *cells, number((row.published or {}).get(report.columns[0].key), 1))
+        cells += [number((row.published or {}).get(first.key), 1)] if first else []
+        table.add_row(Text(row.label), *cells)
     console.print(table)
     if report.baselines:
         console.print(_differences(report))

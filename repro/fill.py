@@ -16,7 +16,7 @@ from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, job_of
+from simlm.stages.plan import Planned, ancestors, job_of
 from simlm.stages.runs import RunStage, read_log
 
 CASES = 4
@@ -62,6 +62,7 @@ def build_report(
     values = {spec.key: values_of(runs[spec.key]) for spec in rows}
     assess(report, values, table.orders)
     report.stages = made.facts()
+    report.curves = None if table.curves is None else table.curves(open_scale(options.scale))
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
         for stage in stages
@@ -97,14 +98,6 @@ def _facts(collection: Collection, numbers: dict[str, Any]) -> CollectionFacts:
         description=DESCRIPTIONS.get(collection.name, ""),
         facts=numbers,
     )
-
-
-def ancestors(stage: Planned) -> list[Planned]:
-    """A stage and all that it stands on, each once."""
-    found: dict[Path, Planned] = {stage.job: stage}
-    for one in stage.inputs.values():
-        found |= {other.job: other for other in ancestors(one)}
-    return list(found.values())
 
 
 def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path) -> Row:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
 from repro.cells import Cells
 from repro.published import published
 from simlm.errors import UserError
+from simlm.scales import Scale
 from simlm.stages.runs import RunStage
 
 MRR = MAIN_COLUMNS[:1]
@@ -40,6 +41,9 @@ class Table:
     orders: Sequence[Order] = ()
     measures: Sequence[str] = MAIN_MEASURES
     columns: Sequence[Column] = MAIN_COLUMNS
+    """The paper's; none where it prints no figures."""
+    curves: Callable[[Scale], Curves] | None = None
+    """How a figure's rows lie along its axis at a scale."""
 
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
         """The rows of these keys in the table's order, all for none; UserError for an unknown key."""

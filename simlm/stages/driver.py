@@ -3,27 +3,28 @@
 import asyncio
 import json
 import logging
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import psutil
 from experimaestro import experiment
+from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.stages.plan import Build, Planned, plan
-from simlm.stages.slots import cores
+from simlm.stages.plan import Build, Planned, mark_failures, plan
+from simlm.stages.processes import environment, prepare, stop
 from simlm.stages.stage import MISTAKE, PROGRESS, Stage
+
+if TYPE_CHECKING:
+    from experimaestro.launchers.slurm import SlurmLauncher
 
 POLL_SECONDS = 0.25
 LET_GO_SECONDS = 5.0
-ROOT = Path(__file__).resolve().parents[2]
+ENDED = ("done", "failed", "left out")
 
 
 class StageFailed(Exception):
@@ -32,7 +33,10 @@ class StageFailed(Exception):
 
 @dataclass(frozen=True)
 class Moment:
-    """A stage as a run's display sees it: "waiting", "running", "done" or "failed", and its bar."""
+    """A stage as a run's display sees it: its state and, while it runs, its bar.
+
+    States are "waiting", "running", "done", "failed", and "left out" for what stands on a failed stage.
+    """
 
     planned: Planned
     state: str
@@ -48,92 +52,87 @@ class Display(Protocol):
     def show(self, moments: list[Moment]) -> None: ...
 
 
-def run(build: Build, results: Path, display: Display) -> tuple[list[Planned], Any]:
+def run(
+    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: "SlurmLauncher | None" = None
+) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` whose manifest does not verify; the verified plan and what ``build`` returned.
 
     A second run on the same folder waits for the first. UserError for a stage's user mistake, StageFailed for any
     other failure; stages already running are then stopped, and go on from their last checkpoint in the next run.
+    With ``keep_going`` a failure raises nothing and leaves out only what stands on the failed stage: all of these have
+    their ``failure`` in the plan that comes back.
+    Stages run on this machine, or where ``launcher`` sends them.
     """
     with _only_run(results, display):
         ran: Planned | None = None
         found: set[Path] | None = None
+        failures: dict[Path, Exception] = {}
         while True:
             stages, result = plan(build, results)
+            mark_failures(stages, failures)
             valid = {stage.job for stage in stages if stage.valid}
             found = valid if found is None else found & valid
-            for stage in stages:
-                _prepare(stage, display)
-            lacking = next((stage for stage in stages if not stage.valid), None)
+            for stage in (one for one in stages if one.failure is None):
+                prepare(stage, display.say)
+            lacking = next((stage for stage in stages if not stage.valid and stage.failure is None), None)
             if lacking is None:
                 for stage in stages:
                     stage.reused = stage.job in found
                 return stages, result
             # What it stands on is valid, so a round makes it valid too. What stands on it is judged by the next one.
             if ran is not None and ran.job == lacking.job:
-                raise StageFailed(f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}")
+                failures[lacking.job] = StageFailed(
+                    f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}"
+                )
+                if not keep_going:
+                    raise failures[lacking.job]
+                continue
             ran = lacking
-            _run_once(build, results, stages, display)
+            failures |= _run_once(build, results, stages, display, keep_going, launcher)
 
 
-def _prepare(stage: Planned, display: Display) -> None:
-    """Make experimaestro, which knows no manifests, see a stage as the plan does."""
-    if stage.valid:
-        if not stage.was_finished:  # its process was killed right after it had written the manifest
-            stage.marker(".done").touch()
-            shutil.rmtree(stage.job / "work", ignore_errors=True)
-    elif stage.was_finished and not stage.waits:
-        display.say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
-        shutil.rmtree(stage.job)
-    elif not stage.was_finished and process_of(stage) is None:
-        # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
-        stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
-        for path in (*stale, stage.job / MISTAKE):
-            path.unlink(missing_ok=True)
-
-
-def process_of(stage: Planned) -> psutil.Process | None:
-    """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
-    try:
-        process = psutil.Process(json.loads(stage.marker(".pid").read_text())["pid"])
-        return process if str(stage.marker(".py")) in process.cmdline() else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return None
-
-
-def _run_once(build: Build, results: Path, stages: list[Planned], display: Display) -> None:
+def _run_once(
+    build: Build,
+    results: Path,
+    stages: list[Planned],
+    display: Display,
+    keep_going: bool,
+    launcher: "SlurmLauncher | None",
+) -> dict[Path, Exception]:
+    """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
     submitted: dict[Path, Any] = {}
-    todo = [stage for stage in stages if not stage.valid]
+    todo = [stage for stage in stages if not stage.valid and stage.failure is None]
+    left_out = {stage.job.name for stage in stages if stage.failure is not None}
 
     def submit(stage: Stage, name: str) -> None:
-        stage.submit()
-        submitted[Path(stage.__xpm__.job.path)] = stage.__xpm__.job
-
-    def moments() -> list[Moment]:
-        return [_moment(stage, submitted[stage.job]) for stage in todo]
+        if stage.__xpm__.identifier.all.hex() not in left_out:
+            stage.submit()
+            submitted[Path(stage.__xpm__.job.path)] = stage.__xpm__.job
 
     with (
-        _environment(),
-        experiment(results, "run", no_environmental_impact=True, register_signals=False) as current,
+        environment(launcher),
+        experiment(results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher) as current,
     ):
         scheduler = current.scheduler
         scheduler.jobs.clear()  # those of an earlier round, which it would not run again
         try:
             build(submit)
             while True:
-                now = moments()
+                now = [_moment(stage, submitted[stage.job]) for stage in todo]
                 display.show(now)
-                if any(moment.state == "failed" for moment in now):
-                    # What stands on a failed stage fails too, maybe while the moments were taken: look for the first.
-                    raise _failure(next(moment.planned for moment in moments() if moment.state == "failed"))
-                if all(moment.state == "done" for moment in now):
+                failed = [moment.planned for moment in now if moment.state == "failed"]
+                if failed and not keep_going:
+                    raise _failure(failed[0])
+                if all(moment.state in ENDED for moment in now):
                     break
                 time.sleep(POLL_SECONDS)
         except BaseException:
             asyncio.run_coroutine_threadsafe(_let_go(cancel=True), scheduler.loop).result()
-            _stop(todo)
+            stop(todo)
             raise
     asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
+    return {stage.job: _failure(stage) for stage in failed}
 
 
 async def _let_go(cancel: bool) -> None:
@@ -148,7 +147,9 @@ async def _let_go(cancel: bool) -> None:
 def _moment(planned: Planned, job: Any) -> Moment:
     state = job.state
     if state.finished():
-        return Moment(planned, "failed" if state.is_error() else "done")
+        if not state.is_error():
+            return Moment(planned, "done")
+        return Moment(planned, "left out" if state.failure_reason is JobFailureStatus.DEPENDENCY else "failed")
     if not state.running():
         return Moment(planned, "waiting")
     try:
@@ -168,26 +169,6 @@ def _failure(planned: Planned) -> Exception:
     return StageFailed(f"{planned.name} failed: {said[-1] if said else 'its process was killed'} (see {log})")
 
 
-def _stop(stages: list[Planned]) -> None:
-    """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
-    processes = set(psutil.Process().children(recursive=True))
-    processes |= {process for stage in stages if (process := process_of(stage)) is not None}
-    for process in processes:
-        with _gone():
-            process.terminate()
-    for process in psutil.wait_procs(list(processes), timeout=5)[1]:
-        with _gone():
-            process.kill()
-
-
-@contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except psutil.NoSuchProcess:
-        return
-
-
 @contextmanager
 def _only_run(results: Path, display: Display) -> Iterator[None]:
     lock = FileLock(results / "run.lock")
@@ -200,31 +181,3 @@ def _only_run(results: Path, display: Display) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _environment() -> Iterator[None]:
-    """What the stages' processes inherit beyond the driver's environment.
-
-    Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
-    included, into the stage's script.
-    """
-    threads = str(cores())
-    added = {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "TOKENIZERS_PARALLELISM": "false",
-        "TRANSFORMERS_VERBOSITY": "error",
-    }
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -1,14 +1,26 @@
 """Stages that make an encoder: from the Hub, at random, by MLM on the corpus, or by pre-training on top of one."""
 
+import math
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from experimaestro import Param, field
 
+from simlm.errors import UserError
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.stage import Stage
+
+SNAPSHOTS = "snapshots"
+SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
+"""Where a pre-training keeps its encoder: of the paper's 80k updates these are 10k, 30k and 60k (Figure 3)."""
+
+
+def step_at(share: Fraction, steps: int) -> int:
+    """The update that ends a share of a training."""
+    return math.ceil(share * steps)
 
 
 class EncoderStage(Stage):
@@ -87,7 +99,7 @@ class Generator(EncoderStage):
 class Pretrained(EncoderStage):
     """Further pre-training of ``start`` with an objective (Section 3.1); only the encoder is kept.
 
-    ``generator`` is given when the objective needs one.
+    ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """
 
     data: Param[Prepare]
@@ -104,9 +116,38 @@ class Pretrained(EncoderStage):
         tokenizer = self.data.open().tokenizer
         encoder = load_encoder(self.start.model, tokenizer)
         generator = load_generator(self.generator.model) if self.generator is not None else None
-        numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings)
+        steps = self.settings.optimisation.steps
+        kept = {step_at(share, steps) for share in SHARES}
+        numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings, kept)
         save_model(encoder, tokenizer, self.model, f"pre-training objective {self.objective}", numbers)
         return numbers
+
+
+class Snapshot(EncoderStage):
+    """The encoder of a pre-training as it was after ``step`` updates, one of those at which it is kept."""
+
+    start: Param[Pretrained]
+    step: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        import safetensors.torch
+
+        from simlm.models.shapes import load_encoder, save_model
+        from simlm.training.snapshots import snapshot_in
+
+        weights = snapshot_in(self.start.folder / SNAPSHOTS, self.step)
+        if not weights.is_file():
+            raise UserError(
+                f"{self.start.job}: this pre-training did not keep its encoder after {self.step} updates, an older "
+                "version made it; delete that folder and run the command again"
+            )
+        tokenizer = self.start.data.open().tokenizer
+        encoder = load_encoder(self.start.model, tokenizer)
+        safetensors.torch.load_model(encoder, weights)
+        steps = self.start.settings.optimisation.steps
+        what = f"pre-training objective {self.start.objective}, after {self.step} of {steps} updates"
+        save_model(encoder, tokenizer, self.model, what, {})
+        return {"step": self.step}
 
 
 def local_digest(name: str) -> str:

@@ -4,6 +4,7 @@ Asking for a stage builds its configuration and those it stands on, once; nothin
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ from simlm.stages.models import (
     PublicModel,
     RandomGenerator,
     RandomModel,
+    Snapshot,
     local_digest,
+    step_at,
 )
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
@@ -106,11 +109,11 @@ class Pipeline:
         return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
 
     @cached_property
-    def simlm(self) -> EncoderStage:
+    def simlm(self) -> Pretrained:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator)
 
-    def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> EncoderStage:
+    def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
         """SimLM with other replace rates."""
         settings = varied(self.scale.pretraining, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
         return self.pretrained("replaced_lm", name, self.generator, settings)
@@ -121,7 +124,7 @@ class Pipeline:
         name: str,
         generator: EncoderStage | None = None,
         settings: PretrainingSettings | None = None,
-    ) -> EncoderStage:
+    ) -> Pretrained:
         """``base`` pre-trained further with an objective, for as long as SimLM unless other settings are given."""
         return self.add(
             Pretrained.C(
@@ -133,6 +136,11 @@ class Pipeline:
             ),
             name,
         )
+
+    def snapshot(self, start: Pretrained, share: Fraction, name: str) -> Snapshot:
+        """A pre-training's encoder after a share of its updates, one of ``simlm.stages.models.SHARES``."""
+        step = step_at(share, start.settings.optimisation.steps)
+        return self.add(Snapshot.C(start=start, step=step), name)
 
     def retriever(
         self, start: EncoderStage, negatives: RunStage, name: str, settings: RetrieverSettings | None = None
@@ -195,8 +203,8 @@ class Pipeline:
             "re-ranked run",
         )
 
-    def teacher(self, reranker: TrainReranker, negatives: RunStage) -> TeacherScoresOf:
-        """Teacher scores of the pairs that distillation will draw."""
+    def teacher(self, reranker: TrainReranker, negatives: RunStage, name: str) -> TeacherScoresOf:
+        """Teacher scores of the pairs that distillation will draw from the negatives."""
         settings = self.scale.distillation
         return self.add(
             TeacherScoresOf.C(
@@ -209,7 +217,7 @@ class Pipeline:
                 seed=settings.optimisation.seed,
                 max_length=self.scale.reranker.max_length,
             ),
-            "teacher scores",
+            name,
         )
 
     @property

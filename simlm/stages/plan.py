@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ class Planned:
     ``reason`` is None when its manifest verifies, otherwise why it has to be run;
     ``reused`` whether this command found it done.
 
-    A stage that ``waits`` can be judged only when the stages it stands on have been made.
+    A stage that ``waits`` can be judged only when the stages it stands on have been made. ``failure`` is why a run that
+    went on left it out: its own failure, or that of a stage it stands on.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Planned:
     reason: str | None = None
     reused: bool = False
     waits: bool = False
+    failure: Exception | None = None
+    reproducible: bool = True
 
     @property
     def valid(self) -> bool:
@@ -62,7 +65,7 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
         job = job_of(stage)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
-            by_job[job] = Planned(name, job, inputs)
+            by_job[job] = Planned(name, job, inputs, reproducible=stage.reproducible)
             order.append(by_job[job])
         by_stage[id(stage)] = by_job[job]
 
@@ -72,6 +75,21 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
     for stage in order:
         stage.reason = _reason(stage)
     return order, result
+
+
+def ancestors(stage: Planned) -> list[Planned]:
+    """A stage and all that it stands on, each once."""
+    found: dict[Path, Planned] = {stage.job: stage}
+    for one in stage.inputs.values():
+        found |= {other.job: other for other in ancestors(one)}
+    return list(found.values())
+
+
+def mark_failures(stages: list[Planned], failures: Mapping[Path, Exception]) -> None:
+    """Give a plan's stages the failures of a run, and each to what stands on the failed stage."""
+    for stage in (one for one in stages if not one.valid):
+        inherited = (one.failure for one in stage.inputs.values() if one.failure is not None)
+        stage.failure = failures.get(stage.job) or next(inherited, None)
 
 
 def job_of(stage: Stage) -> Path:

@@ -9,7 +9,7 @@ GPUs a stage has one for itself. A slot is a file lock, which the system release
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 from simlm.errors import UserError
 
 DEVICE = "SIMLM_DEVICE"
+ALONE = "SIMLM_ALONE"
+"""Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
 CPU_SLOTS = 2
 
 
@@ -37,6 +39,18 @@ def chosen_device() -> str:
     if asked == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: torch sees no GPU here; choose --device cpu, or install a CUDA build of torch")
     return asked
+
+
+def stage_slot(folder: Path) -> AbstractContextManager[int | None]:
+    """A slot of this machine for a stage, one a GPU or ``CPU_SLOTS``; None is yielded where it needs none."""
+    if os.environ.get(ALONE):
+        return nullcontext()
+    return slot(folder, len(gpus) if (gpus := gpus_of_slots()) else CPU_SLOTS)
+
+
+def gpus_of_slots() -> list[str]:
+    """The GPUs' numbers, one a slot; [] where stages compute on the CPU."""
+    return [number for number in os.environ.get("SIMLM_GPUS", "").split(",") if number]
 
 
 @contextmanager

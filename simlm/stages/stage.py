@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
 
@@ -18,7 +18,7 @@ from simlm.errors import UserError
 from simlm.progress import follow
 from simlm.stages.cost import Attempt, attempts
 from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
-from simlm.stages.slots import CPU_SLOTS, slot
+from simlm.stages.slots import gpus_of_slots, stage_slot
 
 PROGRESS = "progress.json"
 MISTAKE = "mistake.txt"
@@ -27,6 +27,9 @@ STANDS_ON = "stands_on.json"
 
 class Stage(ResumableTask):
     """Base of all stages. ``run`` fills ``folder`` and returns numbers worth reporting."""
+
+    reproducible: ClassVar[bool] = True
+    """Whether the same configuration leaves the same bytes on every machine of a kind."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))
@@ -67,20 +70,16 @@ class Stage(ResumableTask):
         follow(_Reporter(self.job))
         with Attempt(self.job) as attempt:
             attempt.wait()
-            with slot(self.job.parents[2] / "slots", self._slots()) as number:
+            with stage_slot(self.job.parents[2] / "slots") as number:
                 attempt.go_on()
-                if os.environ.get("SIMLM_GPUS"):
-                    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ["SIMLM_GPUS"].split(",")[number]
+                if number is not None and (gpus := gpus_of_slots()):
+                    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number]
                 digests = self._input_digests()
                 self._begin(digests)
                 numbers = self.run()
             attempt.write()
             write_json(self.job / MANIFEST, self._manifest(digests, numbers))
         shutil.rmtree(self.work, ignore_errors=True)
-
-    def _slots(self) -> int:
-        gpus = os.environ.get("SIMLM_GPUS", "")
-        return len(gpus.split(",")) if gpus else CPU_SLOTS
 
     def _begin(self, digests: dict[str, str]) -> None:
         """An empty output folder, and work to resume only if it stands on what lies there now."""

@@ -1,6 +1,7 @@
 """What training stages have in common: plans from settings, evaluation on valid, numbers for the report."""
 
 import json
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,9 @@ from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_ou
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting, find_objective
 from simlm.scales.settings import Optimisation, PretrainingSettings
+from simlm.stages.models import SNAPSHOTS
 from simlm.stages.slots import chosen_device, cores
+from simlm.training.snapshots import Snapshots
 from simlm.training.trainer import Outcome, Plan, train
 
 if TYPE_CHECKING:
@@ -69,8 +72,12 @@ def run_pretraining(
     generator: ElectraForMaskedLM | None,
     objective_name: str,
     settings: PretrainingSettings,
+    kept: Collection[int] = (),
 ) -> dict[str, Any]:
-    """Pre-train ``encoder`` in place; figures with the loss on held-out passages."""
+    """Pre-train ``encoder`` in place; figures with the loss on held-out passages.
+
+    Its weights after each of the updates ``kept`` are left in the folder ``SNAPSHOTS`` of the stage's output.
+    """
     device = prepare_torch()
     collection = data.open()
     optimisation = settings.optimisation
@@ -80,9 +87,19 @@ def run_pretraining(
     objective = find_objective(objective_name).build(encoder, generator, pieces, setting).to(device)
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
     dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
+    snapshots = Snapshots(encoder, kept, stage.work / SNAPSHOTS)
     outcome = train(
-        objective, dataset, dataset.lengths, objective.collator, plan(optimisation), stage.work, objective_name
+        objective,
+        dataset,
+        dataset.lengths,
+        objective.collator,
+        plan(optimisation),
+        stage.work,
+        objective_name,
+        snapshots=snapshots,
     )
+    if kept:
+        snapshots.copy_to(stage.folder / SNAPSHOTS)
     unseen = PassageExamples(
         collection.passages, held_out, Specials.of(collection.tokenizer), settings.max_length, EVALUATION_EPOCH
     )

@@ -8,6 +8,7 @@ training resumes only from a checkpoint whose list agrees.
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 COMPLETE = "complete.json"
@@ -55,13 +56,14 @@ def step_of(checkpoint: Path) -> int:
     return int(number) if number.isdigit() else -1
 
 
-def newest_complete(folder: Path) -> Path | None:
+def newest_complete(folder: Path, usable: Callable[[int], bool] = lambda step: True) -> Path | None:
     """The checkpoint to resume from; those that cannot be resumed from are removed.
 
-    A checkpoint is of no use either when the best one so far, to which training may return, is not complete.
+    A checkpoint is of no use either when the best one so far, to which training may return, is not complete, or when
+    what lies outside it does not make one after so many updates ``usable``.
     """
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
-        if is_complete(checkpoint) and _best_is_complete(checkpoint):
+        if is_complete(checkpoint) and _best_is_complete(checkpoint) and usable(step_of(checkpoint)):
             return checkpoint
         shutil.rmtree(checkpoint, ignore_errors=True)
     return None

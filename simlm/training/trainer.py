@@ -23,6 +23,7 @@ from simlm.training.batches import EpochBatches
 from simlm.training.checkpoints import STATE, checkpoint_of, newest_complete, seal, step_of
 from simlm.training.plan import Plan, arguments
 from simlm.training.schedule import schedule
+from simlm.training.snapshots import Snapshots
 
 WEIGHTS = "model.safetensors"
 
@@ -213,19 +214,20 @@ def train(
     folder: Path,
     description: str,
     evaluation: Callable[[nn.Module], dict[str, float]] | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Outcome:
     """Train ``module`` in place, on the device it is on, resuming from the newest complete checkpoint under ``folder``.
 
     ``lengths`` (n,) are the examples' token counts, by which batches are bucketed. With ``plan.best_by`` the module
-    ends with the weights of its best evaluation, otherwise with its last ones. UserError when there is nothing to train
-    on, or when a loss or a weight is not finite.
+    ends with the weights of its best evaluation, otherwise with its last ones; all of ``snapshots`` are there then.
+    UserError when there is nothing to train on, or when a loss or a weight is not finite.
     """
     if len(lengths) == 0:
         raise UserError(f"{description}: there is nothing to train on; give a collection with more texts")
     if plan.best_by is not None and (evaluation is None or plan.evaluate_every == 0):
         raise ValueError("choosing the best checkpoint needs an evaluation and how often to do it")
     start = time.perf_counter()
-    resume = newest_complete(folder)
+    resume = newest_complete(folder) if snapshots is None else newest_complete(folder, snapshots.reach)
     resumed_from = step_of(resume) if resume is not None else 0
     if resume is not None and resumed_from >= plan.steps:
         # The Trainer would make one more update, and then stop.
@@ -242,7 +244,7 @@ def train(
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
             data_collator=collate,
-            callbacks=[_Follow(description)],
+            callbacks=[_Follow(description), *([] if snapshots is None else [snapshots])],
         )
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trainer.check_losses()

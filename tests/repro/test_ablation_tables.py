@@ -1,4 +1,4 @@
-"""Tables 7, 8 and 12: their rows are the paper's, each start is what its name says, and the commands run in small."""
+"""Tables of ablations: their rows are the paper's, each start is what its name says, and the commands run in small."""
 
 import subprocess
 import sys
@@ -9,8 +9,11 @@ import pytest
 
 from ablations.starts import OBJECTIVES, OWN_RATES, RATES, SAMPLED, STARTS, rates_name
 from repro.cells import Cells
+from repro.figure3 import figure3
 from repro.published import published
 from repro.table import Table
+from repro.table2 import table2
+from repro.table6 import table6
 from repro.table7 import table7
 from repro.table8 import OWN, table8
 from repro.table12 import table12
@@ -33,6 +36,43 @@ def planned(table: Table, folder: Path) -> dict[str, Planned]:
     stages, _ = plan(build, folder)
     assert len({stage.name for stage in stages}) == len(stages), "the report lists stages by name"
     return {stage.name: stage for stage in stages}
+
+
+def test_table_6_has_the_papers_rows_and_expects_what_its_figures_say() -> None:
+    table = table6()
+    figures = {row.key: row.published["mrr10"] for row in table.rows if row.published}
+    assert list(figures.values()) == list(published("table6")["mrr10"]) and len(figures) == len(table.rows)
+    assert all(figures[order.lower] < figures[order.higher] for order in table.orders)
+    for start in ("cocondenser", "simlm"):
+        steps = {(order.lower, order.higher) for order in table.orders}
+        assert {(f"{start}-1", f"{start}-2"), (f"{start}-2", start)} <= steps
+    stages = {("cocondenser-1", "simlm-1"), ("cocondenser-2", "simlm-2"), ("cocondenser", "simlm")}
+    assert stages | {("simlm", "reranker")} <= steps and len(table.orders) == 8
+
+
+def test_in_table_6_each_start_mines_its_own_negatives_and_one_teacher_scores_them(tmp_path: Path) -> None:
+    stages = planned(table6(), tmp_path)
+    for end, start in (("", "simlm"), (" (cocondenser)", "cocondenser")):
+        second = stages[f"Retriever2{end}"]
+        assert second.inputs["negatives"].name == f"Retriever1 ({start}): runs"
+        own = f", {start}'s negatives" if end else ""
+        distilled = stages[f"Retriever_distill ({start}){own}"]
+        pretraining = "coCondenser" if end else "SimLM"
+        assert second.inputs["start"].job == distilled.inputs["start"].job
+        assert second.inputs["start"].name.lower() == f"{pretraining} pre-training".lower()
+        # What the teacher scored is what the student draws: the same run, lists, seed and number of updates.
+        assert distilled.inputs["negatives"].name == f"Retriever2{end}: runs"
+        assert distilled.inputs["teacher"].inputs["negatives"].job == distilled.inputs["negatives"].job
+        assert distilled.inputs["teacher"].inputs["reranker"].name == "re-ranker"
+    assert stages["re-ranker"].inputs["candidates"].name == "Retriever2: runs"
+
+
+def test_table_6s_stages_of_simlm_are_table_2s_and_cocondensers_first_is_table_7s(tmp_path: Path) -> None:
+    ours, second, seventh = (planned(table, tmp_path) for table in (table6(), table2(), table7()))
+    names = {name for name in ours if "cocondenser" not in name}
+    assert names <= set(second) and all(ours[name].job == second[name].job for name in names)
+    for name in ("cocondenser pre-training", "Retriever1 (cocondenser)", "Retriever1 (cocondenser): runs"):
+        assert ours[name].job == seventh[name].job
 
 
 def test_table_7_has_the_papers_rows_in_its_order_of_quality_and_three_more() -> None:
@@ -92,7 +132,7 @@ def test_a_start_at_other_rates_differs_from_simlm_in_them_only(rates: tuple[flo
             assert getattr(start.settings, name) is getattr(simlm.settings, name)
 
 
-@pytest.mark.parametrize("table", [table7(), table8(), table12()], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [table7(), table8(), table12(), figure3()], ids=lambda table: table.name)
 def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> None:
     stages = planned(table, tmp_path)
     trained = [stage for stage in stages.values() if stage.name.endswith(")") and "Retriever1" in stage.name]
@@ -102,21 +142,22 @@ def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("table", "rows"),
+    ("table", "rows", "stages"),
     [
-        (table7(), ("simlm", "retromae")),
-        (table8(), ("simlm-30-50", "simlm-30-100")),
-        (table12(), ("simlm", "joint")),
+        (table6(), ("simlm", "cocondenser"), 8),
+        (table7(), ("simlm", "retromae"), 3),
+        (table8(), ("simlm-30-50", "simlm-30-100"), 3),
+        (table12(), ("simlm", "joint"), 3),
     ],
     ids=lambda one: one.name if isinstance(one, Table) else "",
 )
 def test_the_command_shares_what_another_table_made(
-    table: Table, rows: tuple[str, ...], smoke: Results, tmp_path: Path
+    table: Table, rows: tuple[str, ...], stages: int, smoke: Results, tmp_path: Path
 ) -> None:
     copy = smoke.copy(tmp_path / "results")
     command = [sys.executable, "-m", f"repro.{table.name}", "--scale", "smoke", "--rows", *rows, "--results"]
     ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": running") == 3
+    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": running") == stages
     (page,) = copy.folder.glob(f"smoke/*/{table.name}.md")
     assert all(row.label in page.read_text() for row in table.chosen(rows))

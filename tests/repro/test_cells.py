@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from repro.cells import NEGATIVES, Cells
+from ablations.cells import NEGATIVES
+from repro.cells import Cells
 from repro.table2 import table2
 from simlm.errors import UserError
 from simlm.scales import open_scale

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.command import TerminalDisplay
+from simlm.commands.display import TerminalDisplay
 from simlm.stages.driver import Moment
 from simlm.stages.plan import Planned
 

@@ -1,0 +1,1 @@
+"""What commands that run stages have in common, whatever they run."""
