@@ -93,7 +93,7 @@ def _here(passages: int, ours: int, tokens: int) -> Section:
 
 
 def _at_paper_scale() -> Section:
-    each = -(-COLBERT_BYTES // index_bytes(PASSAGES))
+    each = round(COLBERT_BYTES / index_bytes(PASSAGES))
     above = LIMIT // index_bytes(PASSAGES) + 1
 
     def line(index: str, computation: str, bytes_: int) -> dict[str, Cell]:
@@ -110,8 +110,8 @@ def _at_paper_scale() -> Section:
             line("SimLM", f"{PASSAGES:,} passages x {WIDTH} dimensions x {FLOAT} bytes", PASSAGES * WIDTH * FLOAT),
         ],
         text=(
-            f"ColBERT has {each} vectors a passage on average, rounded up, by the 154 GiB that the ColBERTv2 paper "
-            f"gives for them; {above} are enough for more than 150 GB."
+            f"By the 154 GiB that the ColBERTv2 paper gives for ColBERT's vectors, a passage has {each} of them on "
+            f"average; {above} are enough for more than 150 GB."
         ),
     )
 
