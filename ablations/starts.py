@@ -45,13 +45,16 @@ def rates_name(encoder: float, decoder: float) -> str:
 def _objective(name: str) -> Start:
     def start(pipeline: Pipeline) -> EncoderStage:
         generator = pipeline.generator if name in SAMPLED else None
-        return pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", generator)
+        settings = pipeline.pretraining_of(name)
+        return pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", generator, settings)
 
     return start
 
 
 def _joint(name: str, generator: Callable[[Pipeline], EncoderStage]) -> Start:
-    return lambda pipeline: pipeline.pretrained(JOINT, f"{name} pre-training", generator(pipeline))
+    return lambda pipeline: pipeline.pretrained(
+        JOINT, f"{name} pre-training", generator(pipeline), pipeline.pretraining_of("simlm")
+    )
 
 
 def _rates(encoder: float, decoder: float) -> Start:

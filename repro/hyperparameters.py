@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.model import HyperParameter
 from repro.published import published
-from repro.trials import ALPHA, RATE
+from repro.trials import ALPHA, PRETRAINING_RATE, RATE
 from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
@@ -19,7 +19,6 @@ WIDTH = (
     "compared on valid at mini scale, with random init's Retriever1"
 )
 BASE = "at mini scale, 1e-3 left it below random init on valid"
-COMPARED = "compared with 4e-4 on valid at mini scale, with SimLM's Retriever1"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
@@ -36,7 +35,7 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         _row("pre-training: start", "base stand-in (MLM on the corpus)", eleven["initialisation"], SIZE),
         _row("pre-training: batch", optimisation.batch_size, eleven["batch size"], SIZE),
         _row("pre-training: tokens a passage", pre.max_length, eleven["text length"], SIZE),
-        _row("pre-training: learning rate", optimisation.learning_rate, eleven["learning rate"], COMPARED),
+        _row("pre-training: learning rate", _rates(scale), eleven["learning rate"], _chosen(tried, PRETRAINING_RATE)),
         _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
         _row("pre-training: steps", optimisation.steps, eleven["train steps"], SIZE),
         _row("pre-training: schedule", optimisation.schedule, "not said (log in the released runs)", UNTUNED),
@@ -71,9 +70,17 @@ def _chosen(tried: Mapping[str, Sequence[float]], setting: str) -> str:
     """How a setting that has trials was chosen."""
     if setting not in tried:
         return UNTUNED
-    rows = {RATE: "Retriever1 of every start", ALPHA: "both distilled rows"}[setting]
     values = ", ".join(f"{value:g}" for value in tried[setting])
+    if setting == PRETRAINING_RATE:
+        return f"{values} tried on valid with Retriever1 of every objective; the best of each"
+    rows = {RATE: "Retriever1 of every start", ALPHA: "both distilled rows"}[setting]
     return f"{values} tried on valid with {rows}; the best mean, one value for all"
+
+
+def _rates(scale: Scale) -> str:
+    """The pre-training learning rate, and the starts that have another."""
+    own = [f"{scale.pretraining.optimisation.learning_rate:g}"]
+    return "; ".join(own + [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()])
 
 
 def _models(scale: Scale) -> list[HyperParameter]:

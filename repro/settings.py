@@ -40,7 +40,7 @@ def _tried(options: Options) -> dict[str, list[float]]:
         return rows | {row: cells.distilled(start) for row, start in ALPHA_ROWS.items()}
 
     _, runs = plan(build, options.results.absolute())
-    return tried_values(trials_in_force(runs, trials), trials)
+    return tried_values(trials_in_force(runs, trials))
 
 
 def beside(

@@ -1,11 +1,13 @@
 """Which settings are tried on valid, equally often for each row, and the trials that were published."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from ablations.starts import OBJECTIVES
 from reports.model import Trial, Tuning
 from repro.cells import Cells
 from simlm.errors import UserError
@@ -16,16 +18,18 @@ from simlm.stages.runs import RunStage
 TUNED = Path(__file__).parent / "tuned"
 COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
 MEASURE = "RR@10"
-RATE, ALPHA = "learning rate", "alpha"
+RATE, ALPHA, PRETRAINING_RATE = "learning rate", "alpha", "pre-training learning rate"
 RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
 """The rows of Table 2 that try learning rates, Retriever1 of every start, and their starts."""
 ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
 """The rows that try alphas, the distilled ones, and their starts."""
+PRETRAINED = ("simlm", *OBJECTIVES)
+"""The starts of Table 7, each a row that tries pre-training learning rates; each keeps its own best."""
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One row of Table 2 with one value of one setting."""
+    """One row of Table 2, or of Table 7, with one value of one setting."""
 
     row: str
     start: str
@@ -33,22 +37,50 @@ class PlannedTrial:
     value: float
 
     def stage(self, cells: Cells) -> RunStage:
-        """The stage whose run on valid is judged."""
+        """The stage whose run on valid is judged; ``cells`` are those of the value where it is of pre-training."""
+        if self.setting == PRETRAINING_RATE:
+            return cells.retriever1(self.start)
         if self.setting == RATE:
             return cells.retriever1(self.start, self.value)
         return cells.distilled(self.start, self.value)
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:
-    """Every trial of a scale: its learning rates with every start, and its alphas with every distilled row."""
+    """Every trial of a scale: the same values of a setting with every row that tries it."""
     rates = [PlannedTrial(row, start, RATE, rate) for row, start in RATE_ROWS.items() for rate in scale.rate_grid]
     alphas = [PlannedTrial(row, start, ALPHA, alpha) for row, start in ALPHA_ROWS.items() for alpha in scale.alpha_grid]
-    return rates + alphas
+    pretraining = [
+        PlannedTrial(start, start, PRETRAINING_RATE, rate)
+        for start in PRETRAINED
+        for rate in scale.pretraining_rate_grid
+    ]
+    return rates + alphas + pretraining
 
 
-def in_force(scale: Scale) -> dict[str, float]:
-    """The scale's own value of each setting that has trials."""
-    return {RATE: scale.retriever.optimisation.learning_rate, ALPHA: scale.alpha}
+def trial_stages(open_cells: Callable[[Callable[[Scale], Scale], str], Cells], scale: Scale) -> list[RunStage]:
+    """The stage of every planned trial.
+
+    ``open_cells`` makes the cells of a scale that a function has changed; their stages' names end in the text given.
+    """
+    own = open_cells(lambda unchanged: unchanged, "")
+    pretrained = {
+        rate: open_cells(partial(_all_at, rate=rate), f", pre-training rate {rate:g}")
+        for rate in scale.pretraining_rate_grid
+    }
+    return [
+        one.stage(pretrained[one.value] if one.setting == PRETRAINING_RATE else own) for one in planned_trials(scale)
+    ]
+
+
+def _all_at(scale: Scale, rate: float) -> Scale:
+    return replace(scale, pretraining_rates=dict.fromkeys(PRETRAINED, rate))
+
+
+def in_force(scale: Scale, setting: str, row: str) -> float:
+    """The scale's own value of a setting that has trials, for one of their rows."""
+    if setting == PRETRAINING_RATE:
+        return scale.pretraining_rates.get(row, scale.pretraining.optimisation.learning_rate)
+    return {RATE: scale.retriever.optimisation.learning_rate, ALPHA: scale.alpha}[setting]
 
 
 def published_trials(scale: str) -> pd.DataFrame:
@@ -72,25 +104,28 @@ def published_trials(scale: str) -> pd.DataFrame:
 
 def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[Tuning]:
     """The published trials of the rows that have one of them; other rows were trained with other settings."""
-    chosen = {row: job_of(runs[row]).name for row in runs}
-    known = trials[trials["row"].isin([row for row in chosen if chosen[row] in set(trials["stage"])])]
-    return [
-        Tuning(
-            row,
-            MEASURE,
-            [Trial({one.setting: f"{one.value:g}"}, one.score, one.stage == chosen[row]) for one in group.itertuples()],
-        )
-        for row, group in known.groupby("row", sort=False)
-    ]
+    chosen = {job_of(run).name: row for row, run in runs.items()}
+    tunings = []
+    for _, group in trials.groupby(["row", "setting"], sort=False):
+        for stage in [stage for stage in group["stage"] if stage in chosen]:
+            lines = zip(group["setting"], group["value"], group["score"], group["stage"], strict=True)
+            tried = [Trial({name: f"{value:g}"}, score, one == stage) for name, value, score, one in lines]
+            tunings.append(Tuning(chosen[stage], MEASURE, tried))
+    return tunings
 
 
-def tried_values(tunings: Sequence[Tuning], trials: pd.DataFrame) -> dict[str, list[float]]:
-    """The values of each setting that the rows with these tunings tried."""
-    shown = trials[trials["row"].isin([one.row for one in tunings])]
-    return {setting: sorted(set(group["value"])) for setting, group in shown.groupby("setting")}
+def tried_values(tunings: Sequence[Tuning]) -> dict[str, list[float]]:
+    """The values of each setting among these tunings."""
+    values: dict[str, set[float]] = {}
+    for trial in (trial for one in tunings for trial in one.trials):
+        for setting, value in trial.settings.items():
+            values.setdefault(setting, set()).add(float(value))
+    return {setting: sorted(found) for setting, found in values.items()}
 
 
-def best(trials: pd.DataFrame, setting: str) -> float:
-    """The value of a setting with the best mean score over its rows."""
+def best(trials: pd.DataFrame, setting: str, row: str) -> float:
+    """The value that a setting's trials chose for a row: for pre-training its own best, otherwise the best mean."""
     chosen = trials[trials["setting"] == setting]
+    if setting == PRETRAINING_RATE:
+        chosen = chosen[chosen["row"] == row]
     return float(chosen.groupby("value", sort=False)["score"].mean().idxmax())

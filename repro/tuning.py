@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from reports.files import write_atomically
 from repro.cells import Cells
 from repro.command import Options, main
 from repro.run import make
-from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials
+from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
-from simlm.scales import open_scale
+from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import read_manifest
 from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
 
-DESCRIPTION = """Try learning rates for every start and alphas for both distilled rows, on valid.
+DESCRIPTION = """Try settings on valid, each of their values with every row that they concern.
+
+Learning rates with every start, alphas with both distilled rows, pre-training learning rates with every objective.
 
 Examples:
   python -m repro.tuning --dry-run      what would run, and for how long
@@ -30,7 +34,7 @@ Examples:
 
 
 def run(options: Options) -> None:
-    """Make the trials that are lacking, list all, and say which value has the best mean over its rows."""
+    """Make the trials that are lacking, list all, and say which values they choose."""
     if options.rows:
         raise UserError("--rows: every row gets the same trials; leave it out")
     if options.publish and options.scale == "smoke":
@@ -39,8 +43,13 @@ def run(options: Options) -> None:
     trials = planned_trials(scale)
 
     def build(submit: Any) -> list[RunStage]:
-        cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
-        return [trial.stage(cells) for trial in trials]
+        def cells(change: Callable[[Scale], Scale], ending: str) -> Cells:
+            def named(stage: Stage, name: str) -> None:
+                submit(stage, name + ending)
+
+            return Cells(change(open_scale(options.scale)), options.seed, named, options.negatives)
+
+        return trial_stages(cells, scale)
 
     made = make(build, options)
     if made is None:
@@ -48,11 +57,11 @@ def run(options: Options) -> None:
     outcomes = [_outcome(trial, job_of(stage)) for trial, stage in zip(trials, made[1], strict=True)]
     frame = pd.DataFrame(outcomes, columns=COLUMNS)
     print(frame.to_string(index=False))
-    for setting, value in in_force(scale).items():
-        found = best(frame, setting)
-        print(f"best mean over the rows: {setting} {found:g}")
-        if found != value:
-            print(f"the scale has {value:g}: set it in simlm/scales/{options.scale}.py and run this again")
+    for setting, row in dict.fromkeys((one.setting, one.row) for one in trials):
+        found, own = best(frame, setting, row), in_force(scale, setting, row)
+        print(f"chosen for {row}: {setting} {found:g}")
+        if found != own:
+            print(f"the scale has {own:g}: set it in simlm/scales/{options.scale}.py and run this again")
     targets = [options.results / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:

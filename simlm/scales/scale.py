@@ -1,5 +1,6 @@
 """A scale: which collection, which model size, which hyper-parameters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simlm.scales.settings import (
@@ -26,6 +27,8 @@ class Scale:
     base: PretrainingSettings | None
     generator_training: PretrainingSettings | None
     pretraining: PretrainingSettings
+    pretraining_rates: Mapping[str, float]
+    """Pre-training learning rates of the starts for which another than ``pretraining``'s is better on valid."""
     retriever: RetrieverSettings
     distillation: RetrieverSettings
     alpha: float
@@ -34,6 +37,8 @@ class Scale:
     """"simlm", "base", or the Hub name or folder of the model that the re-ranker starts from."""
     reranker: RerankerSettings
     search: SearchSettings
+    pretraining_rate_grid: tuple[float, ...]
+    """The pre-training learning rates that `repro.tuning` tries on valid with every objective; () for none."""
     rate_grid: tuple[float, ...]
     """The learning rates that `repro.tuning` tries on valid with every start."""
     alpha_grid: tuple[float, ...]

@@ -122,10 +122,18 @@ class Pipeline:
             raise ValueError("a random generator has the shape of the scale's own generator")
         return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
 
+    def pretraining_of(self, start: str) -> PretrainingSettings:
+        """The scale's pre-training, at the start's own learning rate where it has one."""
+        settings = self.scale.pretraining
+        if start not in self.scale.pretraining_rates:
+            return settings
+        rate = self.scale.pretraining_rates[start]
+        return varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
+
     @cached_property
     def simlm(self) -> Pretrained:
         """``base`` pre-trained further with replaced LM through the bottleneck."""
-        return self.pretrained("replaced_lm", "SimLM pre-training", self.generator)
+        return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
 
     def from_scratch(
         self, start: RandomModel, objective: str, name: str, generator: EncoderStage | None = None
@@ -142,24 +150,20 @@ class Pipeline:
 
     def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
         """SimLM with other replace rates."""
-        settings = varied(self.scale.pretraining, encoder_rate=encoder_rate, decoder_rate=decoder_rate)
+        settings = varied(self.pretraining_of("simlm"), encoder_rate=encoder_rate, decoder_rate=decoder_rate)
         return self.pretrained("replaced_lm", name, self.generator, settings)
 
     def pretrained(
-        self,
-        objective: str,
-        name: str,
-        generator: EncoderStage | None = None,
-        settings: PretrainingSettings | None = None,
+        self, objective: str, name: str, generator: EncoderStage | None, settings: PretrainingSettings
     ) -> Pretrained:
-        """``base`` pre-trained further with an objective, for as long as SimLM unless other settings are given."""
+        """``base`` pre-trained further with an objective."""
         return self.add(
             Pretrained.C(
                 data=self.data,
                 start=self.base,
                 generator=generator,
                 objective=objective,
-                settings=settings or self.scale.pretraining,
+                settings=settings,
             ),
             name,
         )

@@ -9,9 +9,20 @@ import ir_measures
 import pandas as pd
 import pytest
 
+from ablations.starts import OBJECTIVES
 from repro.cells import Cells
 from repro.table2 import table2
-from repro.trials import ALPHA, COLUMNS, RATE, in_force, planned_trials, published_trials, trials_in_force
+from repro.trials import (
+    ALPHA,
+    COLUMNS,
+    PRETRAINING_RATE,
+    RATE,
+    in_force,
+    planned_trials,
+    published_trials,
+    trial_stages,
+    trials_in_force,
+)
 from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
@@ -26,11 +37,15 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 
 
 def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
-    """The identifiers of the stages of Table 2's rows, and of the scale's trials in their order."""
+    """The identifiers of the stages of Table 2's and 7's rows, and of the scale's trials in their order."""
 
     def build(submit):  # type: ignore[no-untyped-def]
-        cells = Cells(open_scale(scale.name), 0, submit)
-        return {row.key: row.run(cells) for row in table2().rows}, [one.stage(cells) for one in planned_trials(scale)]
+        def cells(change, ending):  # type: ignore[no-untyped-def]
+            return Cells(change(open_scale(scale.name)), 0, lambda stage, name: submit(stage, name + ending))
+
+        own = cells(lambda unchanged: unchanged, "")
+        rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in OBJECTIVES}
+        return rows, trial_stages(cells, scale)
 
     def name(stage: RunStage) -> str:
         return Path(stage.__xpm__.job.path).name
@@ -45,29 +60,37 @@ def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: 
         values.setdefault(one.setting, {}).setdefault(one.row, []).append(one.value)
     assert set(values[RATE]) == {"random", "base", "simlm-1"}
     assert set(values[ALPHA]) == {"base-distilled", "simlm"}
-    for setting, own in in_force(scale).items():
-        (same,) = {tuple(row) for row in values[setting].values()}
-        assert own in same and len(set(same)) == len(same) > 1
+    if scale.pretraining_rate_grid:
+        assert set(values[PRETRAINING_RATE]) == {"simlm", *OBJECTIVES}
+    for setting, rows in values.items():
+        (same,) = {tuple(row) for row in rows.values()}
+        assert len(set(same)) == len(same) > 1
+        assert all(in_force(scale, setting, row) in same for row in rows)
 
 
 def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_differ(
     scale: Scale, tmp_path: Path
 ) -> None:
     rows, trials = stages(scale, tmp_path)
-    assert len(set(trials)) == len(trials)
+    # SimLM's Retriever1 with the scale's own rates is a trial of both.
+    assert len(set(trials)) == len(trials) - bool(scale.pretraining_rate_grid)
     for one, stage in zip(planned_trials(scale), trials, strict=True):
-        assert (stage == rows[one.row]) == (one.value == in_force(scale)[one.setting]), one
+        row = rows["simlm-1" if (one.row, one.setting) == ("simlm", PRETRAINING_RATE) else one.row]
+        assert (stage == row) == (one.value == in_force(scale, one.setting, one.row)), one
 
 
 @pytest.mark.parametrize("name", ["mini"])
-def test_published_trials_are_those_of_the_settings_in_force_which_have_the_best_mean(
-    name: str, tmp_path: Path
-) -> None:
+def test_published_trials_are_those_of_the_settings_in_force_which_they_choose(name: str, tmp_path: Path) -> None:
     frame, scale = published_trials(name), open_scale(name)
     assert list(frame["stage"]) == stages(scale, tmp_path)[1]
     assert list(frame["value"]) == [one.value for one in planned_trials(scale)]
     means = frame.groupby(["setting", "value"])["score"].mean()
-    assert {setting: means[setting].idxmax() for setting in (RATE, ALPHA)} == in_force(scale)
+    for setting, row in {(one.setting, one.row) for one in planned_trials(scale)}:
+        scores = means[setting]
+        if setting == PRETRAINING_RATE:
+            mine = frame[(frame["setting"] == setting) & (frame["row"] == row)]
+            scores = mine.set_index("value")["score"]
+        assert scores.idxmax() == in_force(scale, setting, row), row
 
 
 def test_a_scale_without_published_trials_has_none() -> None:
@@ -119,7 +142,7 @@ def test_the_command_leaves_every_trial_with_the_measure_of_its_run_on_valid(smo
         (run,) = folder.glob(f"jobs/*/{one.stage}/output/valid.run")
         values = ir_measures.iter_calc([ir_measures.RR @ 10], judged, ir_measures.read_trec_run(str(run)))
         assert one.score == pytest.approx(sum(value.value for value in values) / len(qrels), abs=1e-4)
-    assert "best mean over the rows: learning rate" in ran.stdout
+    assert "chosen for simlm-1: learning rate" in ran.stdout
 
 
 @pytest.mark.parametrize("arguments", [("--rows", "simlm"), ("--publish",)])
