@@ -1,19 +1,16 @@
 """What a run would do, and for how long."""
 
-import json
 import re
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from simlm.stages.manifest import read_manifest
+from simlm.commands.estimate import measured_seconds, published_seconds
 from simlm.stages.plan import Planned
 from simlm.stages.slots import CPU_SLOTS
 
 TRIAL = re.compile(r", (rate|alpha) [0-9.e-]+")
 """What the name of a trial's stage has more than that of the table's."""
-REPORTS = Path(__file__).resolve().parents[1] / "reports"
 
 
 def print_plan(stages: list[Planned], scale: str) -> None:
@@ -25,9 +22,7 @@ def print_plan(stages: list[Planned], scale: str) -> None:
     todo, total, unknown = 0, 0.0, 0
     for stage in stages:
         if stage.valid:
-            manifest = read_manifest(stage.job) or {}
-            took = sum(attempt["seconds"] for attempt in manifest.get("attempts", []))
-            table.add_row(stage.name, stage.job.name[:12], "valid", f"took {took:.0f}")
+            table.add_row(stage.name, stage.job.name[:12], "valid", f"took {measured_seconds(stage.job):.0f}")
             continue
         todo += 1
         estimate = known.get(TRIAL.sub("", stage.name))
@@ -44,15 +39,3 @@ def print_plan(stages: list[Planned], scale: str) -> None:
     if unknown and known:
         lines += f"; {unknown} without an estimate"
     console.print(lines, markup=False)
-
-
-def published_seconds(scale: str) -> dict[str, float]:
-    """What each stage took in the published reports of a scale, by its name; {} when there are none."""
-    seconds: dict[str, float] = {}
-    for path in sorted((REPORTS / scale).glob("*.json")):
-        try:
-            stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-            seconds |= {stage["name"]: float(stage["seconds"]) for stage in stages}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return seconds

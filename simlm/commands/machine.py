@@ -10,15 +10,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def announce() -> None:
-    """What manifests shall record, and one slot a GPU."""
+    """What manifests shall record."""
     state = source_state(ROOT)
     os.environ["SIMLM_COMMIT"] = f"{state['commit'] or 'unknown'}{'+changes' if state.get('dirty') else ''}"
     os.environ["SIMLM_HARDWARE"] = cpu_model() or "unknown"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    _choose_gpus()
 
 
-def _choose_gpus() -> None:
+def choose_gpus() -> None:
     """One slot a GPU: their numbers, for the stages' processes."""
     if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or not _maybe_gpu():
         return

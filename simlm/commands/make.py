@@ -1,25 +1,36 @@
 """From options that were checked to finished stages."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simlm.commands.display import TerminalDisplay
-from simlm.commands.machine import announce
+from simlm.commands.machine import announce, choose_gpus
 from simlm.errors import UserError
 from simlm.stages.driver import run
 from simlm.stages.plan import Build, Planned
 
+if TYPE_CHECKING:
+    from experimaestro.launchers.slurm import SlurmLauncher
 
-def make(build: Build, results: Path, display: TerminalDisplay, keep_going: bool = False) -> tuple[list[Planned], Any]:
+
+def make(
+    build: Build,
+    results: Path,
+    display: TerminalDisplay,
+    keep_going: bool = False,
+    launcher: "SlurmLauncher | None" = None,
+) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` that is not valid, as the driver's ``run`` does, below a folder that may be new."""
     announce()
+    if launcher is None:
+        choose_gpus()
     make_folder(results)
     with display:
-        return run(build, results.absolute(), display, keep_going)
+        return run(build, results.absolute(), display, keep_going, launcher)
 
 
 def make_folder(results: Path) -> None:
-    """The results folder, where it is not there yet."""
+    """Make the results folder; UserError where that is impossible."""
     try:
         results.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ def run(
     their ``failure`` in the plan that comes back.
     Stages run on this machine, or where ``launcher`` sends them.
     """
-    with _only_run(results, display):
+    with only_run(results, display):
         ran: Planned | None = None
         found: set[Path] | None = None
         failures: dict[Path, Exception] = {}
@@ -119,7 +119,7 @@ def _run_once(
         try:
             build(submit)
             while True:
-                now = [_moment(stage, submitted[stage.job]) for stage in todo]
+                now = _moments(todo, submitted)
                 display.show(now)
                 failed = [moment.planned for moment in now if moment.state == "failed"]
                 if failed and not keep_going:
@@ -142,6 +142,18 @@ async def _let_go(cancel: bool) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=LET_GO_SECONDS)
+
+
+def _moments(stages: Sequence[Planned], jobs: Mapping[Path, Any]) -> list[Moment]:
+    """The stages as they are now; each follows what it stands on, and is left out when that failed."""
+    found: dict[Path, Moment] = {}
+    for stage in stages:
+        moment = _moment(stage, jobs[stage.job])
+        below = {found[one.job].state for one in stage.inputs.values() if one.job in found}
+        if moment.state in ("waiting", "failed") and below & {"failed", "left out"}:
+            moment = Moment(stage, "left out")
+        found[stage.job] = moment
+    return list(found.values())
 
 
 def _moment(planned: Planned, job: Any) -> Moment:
@@ -170,7 +182,8 @@ def _failure(planned: Planned) -> Exception:
 
 
 @contextmanager
-def _only_run(results: Path, display: Display) -> Iterator[None]:
+def only_run(results: Path, display: Display) -> Iterator[None]:
+    """Nobody else runs stages of a results folder while the block runs; waits for who does."""
     lock = FileLock(results / "run.lock")
     try:
         lock.acquire(timeout=0)

@@ -12,6 +12,7 @@ import psutil
 from simlm.stages.manifest import read_json
 from simlm.stages.plan import Planned
 from simlm.stages.slots import ALONE, cores
+from simlm.stages.slurm import cancel
 from simlm.stages.stage import MISTAKE
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _process_file(stage: Planned) -> dict[str, Any]:
 
 def stop(stages: Sequence[Planned]) -> None:
     """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
+    cancel([number for stage in stages if (number := slurm_job(stage)) is not None])
     processes = set(psutil.Process().children(recursive=True))
     processes |= {process for stage in stages if (process := process_of(stage)) is not None}
     for process in processes:

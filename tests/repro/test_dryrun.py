@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from repro import dryrun
-from repro.dryrun import print_plan, published_seconds
+from repro.dryrun import print_plan
+from simlm.commands import estimate
+from simlm.commands.estimate import published_seconds
 from simlm.stages.manifest import MANIFEST, write_json
 from simlm.stages.plan import Planned
 
@@ -32,7 +33,7 @@ def report(folder: Path, content: object) -> None:
 def test_estimates_come_from_the_published_report(
     stages: list[Planned], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dryrun, "REPORTS", tmp_path)
+    monkeypatch.setattr(estimate, "REPORTS", tmp_path)
     report(tmp_path, {"stages": [{"name": "base [MLM]", "seconds": 90}, {"name": "collection", "seconds": 8}]})
     print_plan(stages, "mini")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -54,7 +55,7 @@ def test_without_a_usable_report_there_is_no_estimate(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(dryrun, "REPORTS", tmp_path)
+    monkeypatch.setattr(estimate, "REPORTS", tmp_path)
     if content is not None:
         report(tmp_path, content)
     assert published_seconds("mini") == {}

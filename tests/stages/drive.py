@@ -1,4 +1,4 @@
-"""A driver as a command, over a toy pipeline: `python -m tests.stages.drive RESULTS SHAPE`."""
+"""A driver as a command, over a toy pipeline: `python -m tests.stages.drive RESULTS SHAPE [keep-going]`."""
 
 import sys
 from pathlib import Path
@@ -24,10 +24,10 @@ class Lines:
                 print(moment.state, moment.planned.name, flush=True)
 
 
-def main(results: Path, shape: str) -> int:
+def main(results: Path, shape: str, keep_going: bool) -> int:
     """Run a toy pipeline; 0 when it is done, 2 for a user's mistake, 1 for another failure, 130 for Ctrl-C."""
     try:
-        stages, _ = run(SHAPES[shape], results, Lines())
+        stages, _ = run(SHAPES[shape], results, Lines(), keep_going)
     except UserError as error:
         print("mistake", error, flush=True)
         return 2
@@ -37,9 +37,12 @@ def main(results: Path, shape: str) -> int:
     except KeyboardInterrupt:
         return 130
     for stage in stages:
-        print("valid", stage.name, stage.job, flush=True)
+        if stage.failure is None:
+            print("valid", stage.name, stage.job, flush=True)
+        else:
+            print("lacks", f"{stage.name}: {stage.failure}", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], "keep-going" in sys.argv))

@@ -34,11 +34,11 @@ class Ran:
         return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("valid"))}
 
 
-def start(results: Path, shape: str, **environment: str) -> subprocess.Popen[str]:
+def start(results: Path, shape: str, *options: str, **environment: str) -> subprocess.Popen[str]:
     """A driver that runs."""
     results.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.stages.drive", str(results), shape],
+        [sys.executable, "-m", "tests.stages.drive", str(results), shape, *options],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,
@@ -54,9 +54,9 @@ def end(driver: subprocess.Popen[str]) -> Ran:
     return Ran(driver.returncode, output.splitlines(), errors)
 
 
-def drive(results: Path, shape: str = "tree", **environment: str) -> Ran:
+def drive(results: Path, shape: str = "tree", *options: str, **environment: str) -> Ran:
     """Run a driver to its end."""
-    return end(start(results, shape, **environment))
+    return end(start(results, shape, *options, **environment))
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -134,3 +134,23 @@ def test_a_stage_killed_after_its_manifest_is_not_computed_twice(finished: Ran, 
 def test_two_configurations_that_are_equal_are_one_stage(tmp_path: Path) -> None:
     ran = drive(tmp_path, "twice")
     assert ran.status == 0 and list(ran.jobs) == ["leaf"]
+
+
+def test_a_run_that_keeps_going_leaves_out_what_stands_on_a_failed_stage_and_nothing_else(tmp_path: Path) -> None:
+    """Also when stages that were finished must be made again, which takes a second round: the failure is not."""
+    wrong = drive(tmp_path, "two trees", "keep-going", SIMLM_TOY_WRONG="1")
+    assert wrong.status == 0 and wrong.errors == ""
+    assert set(wrong.jobs) == {"leaf", "right", "top of right"}
+    assert wrong.said("failed") == ["wrong"] and wrong.said("left") == ["out above wrong", "out top of wrong"]
+    lacking = wrong.said("lacks")
+    assert [line.split(": ")[0] for line in lacking] == ["wrong", "above wrong", "top of wrong"]
+    assert all("wrong failed: ValueError: the seventh wheel came off (see " in line for line in lacking)
+
+    shutil.rmtree(wrong.jobs["leaf"])  # what stands on it is judged when it is there again
+    again = drive(tmp_path, "two trees", "keep-going", SIMLM_TOY_WRONG="1")
+    assert sorted(again.said("running")) == ["leaf", "wrong"] and again.said("failed") == ["wrong"]
+    assert set(again.jobs) == set(wrong.jobs)
+
+    mended = drive(tmp_path, "two trees", "keep-going")
+    assert mended.said("lacks") == [] and mended.said("failed") == []
+    assert mended.said("running") == ["wrong", "above wrong", "top of wrong"]

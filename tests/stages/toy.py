@@ -96,11 +96,22 @@ def tree(submit: Submit, leaf: type[Number] = Number) -> Number:
     return _add(submit, Sum.C(value=1000, parts=[left, right]), "top")
 
 
-SHAPES: dict[str, Callable[[Submit], Number]] = {
+def two_trees(submit: Submit) -> list[Number]:
+    """A leaf that two sums stand on, one of them by way of a stage that fails."""
+    low = _add(submit, Number.C(value=1), "leaf")
+    wrong = _add(submit, Broken.C(value=2), "wrong")
+    above = _add(submit, Sum.C(value=20, parts=[low, wrong]), "above wrong")
+    top = _add(submit, Sum.C(value=200, parts=[above]), "top of wrong")
+    right = _add(submit, Sum.C(value=10, parts=[low]), "right")
+    return [top, _add(submit, Sum.C(value=100, parts=[right]), "top of right")]
+
+
+SHAPES: dict[str, Callable[[Submit], Any]] = {
     "tree": tree,
     "restless": lambda submit: tree(submit, Restless),
     "mistaken": lambda submit: tree(submit, Mistaken),
     "broken": lambda submit: tree(submit, Broken),
+    "two trees": two_trees,
     "leaf": lambda submit: _add(submit, Number.C(value=1), "leaf"),
     "twice": lambda submit: [_add(submit, Number.C(value=1), name) for name in ("leaf", "the same leaf")][-1],
 }

@@ -1,0 +1,115 @@
+"""Runs ablations as one grid: `python -m ablations --help` lists the options."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ablations.display import GridDisplay
+from ablations.dryrun import print_grid_plan
+from ablations.grids import GRIDS, Cell, build_cells, cells_of
+from ablations.outcome import outcomes, print_outcomes, write_outcomes
+from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.exits import leave_by
+from simlm.commands.make import make, make_folder
+from simlm.errors import UserError
+from simlm.stages.driver import StageFailed, only_run
+from simlm.stages.join import joinable, take
+from simlm.stages.plan import Build, Planned, plan
+from simlm.stages.runs import RunStage
+from simlm.stages.slurm import slurm_launcher
+
+DESCRIPTION = """Ablations of SimLM (Wang et al., ACL 2023) as one grid: every start of some, with several seeds.
+
+Stages that cells, seeds and tables have in common are made once. A cell that fails is listed at the end with its log;
+the others go on, and the same command then runs only what failed.
+
+Examples:
+  python -m ablations --grids objectives --seeds 3             Table 7's starts, three seeds each
+  python -m ablations --dry-run                                every grid's cells, shared stages and time
+  python -m ablations --join DIR                               take over what another machine has finished first
+  python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run, and where."""
+
+    grids: tuple[str, ...] = tuple(GRIDS)
+    """Ablations to run, e.g. --grids objectives replace_rates generators; all of them when left out."""
+    seeds: int = 1
+    """How many seeds: 0, which is the published tables', to this number less one."""
+    scale: str = "mini"
+    """smoke (for tests) or mini (InsuranceQA on two cores)."""
+    device: str = "auto"
+    """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
+    results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
+    """Folder of stages and outcomes, the tables' as well. What is valid there is reused."""
+    join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
+    """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
+    slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
+    """Run each stage as a Slurm job with these options of sbatch, e.g. partition=gpu gpus=1 time=2:00:00."""
+    dry_run: bool = False
+    """List cells, shared stages and an estimate of the time, and stop."""
+
+
+def check(options: Options) -> None:
+    """Refuse what cannot work, before anything is written."""
+    for grid in options.grids:
+        check_known("grid", grid, GRIDS)
+    if options.seeds < 1:
+        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
+    check_scale(options.scale)
+    check_machine(options.device, options.results)
+
+
+def run(options: Options) -> None:
+    """Run the grid, or show what that would do; StageFailed when there are cells that failed."""
+    check(options)
+    launcher = slurm_launcher(options.slurm) if options.slurm else None
+    results = options.results.absolute()
+    build = build_cells(cells_of(options.grids, options.seeds), options.scale)
+    others = [folder.absolute() for folder in options.join]
+    joined = joinable(build, results, others) if others else []
+    if options.dry_run:
+        print_grid_plan(*_planned(build, results), options.scale)
+        if others:
+            print(f"{len(joined)} of the stages to do can be joined")
+        return
+    display = GridDisplay(_planned(build, results)[0])
+    if joined:
+        make_folder(options.results)
+        with only_run(results, display):
+            taken = take(joinable(build, results, others))
+        display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
+    stages, runs = make(build, options.results, display, keep_going=True, launcher=launcher)
+    found = outcomes(_by_cell(stages, runs))
+    written = write_outcomes(found, options.scale, options.results / options.scale / "grid")
+    print_outcomes(found)
+    print("outcome: " + ", ".join(map(str, written)))
+    failed = sum(one["state"] == "failed" for one in found)
+    if failed:
+        raise StageFailed(f"{failed} of {len(found)} cells; the same command runs only those again")
+
+
+def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:
+    stages, runs = plan(build, results)
+    return _by_cell(stages, runs), stages
+
+
+def _by_cell(stages: Sequence[Planned], runs: Mapping[Cell, RunStage]) -> dict[Cell, Planned]:
+    by_job = {stage.job: stage for stage in stages}
+    return {cell: by_job[Path(run.__xpm__.job.path)] for cell, run in runs.items()}
+
+
+def main() -> None:
+    """The command."""
+    options = tyro.cli(Options, description=DESCRIPTION, prog="python -m ablations")
+    leave_by(lambda: run(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The ablations as grids of cells: which starts each compares, and one run for each start and seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ablations.cells import AblationCells
+from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, RATES, rates_name
+from simlm.scales import open_scale
+from simlm.stages.pipeline import Submit
+from simlm.stages.plan import Build
+from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
+
+GRIDS: dict[str, tuple[str, ...]] = {
+    "objectives": ("simlm", *OBJECTIVES, "base", "random"),
+    "replace_rates": tuple("simlm" if rates == OWN_RATES else rates_name(*rates) for rates in RATES),
+    "generators": ("simlm", *GENERATORS),
+}
+"""The starts that an ablation compares: Tables 7, 8 and 12."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A start of a grid, fine-tuned as Retriever1, with this number added to every seed of the scale."""
+
+    grid: str
+    start: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.grid} {self.start}, seed {self.seed}"
+
+
+def cells_of(grids: Sequence[str], seeds: int) -> list[Cell]:
+    """The cells of some grids with the seeds 0 to ``seeds`` - 1; 0 is the seed of the published tables."""
+    chosen = dict.fromkeys(grids)
+    return [Cell(grid, start, seed) for grid in chosen for start in GRIDS[grid] for seed in range(seeds)]
+
+
+def build_cells(cells: Sequence[Cell], scale: str) -> Build:
+    """Builds the run of every cell. Stages that are equal, over grids, seeds and tables, are one and the same."""
+
+    def build(submit: Submit) -> dict[Cell, RunStage]:
+        runs: dict[Cell, RunStage] = {}
+        for seed in sorted({cell.seed for cell in cells}):
+
+            def named(stage: Stage, name: str, seed: int = seed) -> None:
+                submit(stage, with_seed(name, seed))
+
+            # A pipeline changes its scale's seeds: each needs a scale of its own.
+            of_seed = AblationCells(open_scale(scale), seed, named)
+            runs |= {cell: of_seed.retriever1(cell.start) for cell in cells if cell.seed == seed}
+        return {cell: runs[cell] for cell in cells}
+
+    return build
+
+
+def with_seed(name: str, seed: int) -> str:
+    """The name of a stage that a seed has a part in; what does not depend on it keeps the name that seed 0 gave it."""
+    return f"{name}, seed {seed}" if seed else name
+
+
+def without_seed(name: str) -> str:
+    """The name that the stage has with seed 0."""
+    return name.rsplit(", seed ", 1)[0]

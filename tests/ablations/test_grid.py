@@ -1,0 +1,176 @@
+"""`python -m ablations`: cells of several grids and seeds share stages, and outlive one that fails."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.grids import GRIDS
+from ablations.starts import STARTS
+from simlm.stages.manifest import MANIFEST, read_manifest
+from tests.stages.driving import ROOT
+
+ALL = ("objectives", "replace_rates", "generators")
+PATIENCE = 3600.0
+TOY = ("--grids", "toy", "toy again", "--seeds", "2")
+
+
+def command(*arguments: str, module: str = "ablations", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the grid's command at smoke scale."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, "--scale", "smoke", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return ran
+
+
+def toy(results: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same with two small grids more, one start of which can fail."""
+    return command(*TOY, "--results", str(results), *arguments, module="tests.ablations.sometimes", **environment)
+
+
+def outcome(results: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((results / "smoke" / "grid" / "grid.json").read_text())
+    return content
+
+
+def manifests(results: Path) -> dict[Path, int]:
+    """Every finished stage, with the time at which it was finished."""
+    return {path: path.stat().st_mtime_ns for path in results.glob(f"jobs/*/*/{MANIFEST}")}
+
+
+def test_grids_start_from_known_starts_and_hold_the_papers() -> None:
+    assert all(start in STARTS for grid in GRIDS.values() for start in grid)
+    assert all(len(set(grid)) == len(grid) for grid in GRIDS.values())
+    assert [len(GRIDS[name]) for name in ALL] == [10, 6, 3]
+    assert {start for grid in GRIDS.values() for start in grid} == set(STARTS)
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    results = tmp_path_factory.mktemp("grid") / "results"
+    return results, toy(results, SIMLM_TOY_WRONG="1")
+
+
+def test_a_failed_cell_is_listed_with_its_log_and_the_rest_goes_on_and_a_rerun_does_only_those(
+    failed: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    results, ran = failed
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == "failed: 2 of 6 cells; the same command runs only those again"
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 2
+    for seed, line in enumerate(lines):
+        assert line.startswith(f"failed: toy sometimes, seed {seed}: sometimes pre-training")
+        assert "ValueError: the mask slipped" in line
+        log = Path(line.removesuffix(")").rsplit("(see ", 1)[1])
+        assert "the mask slipped" in log.read_text()
+    cells = outcome(results)["cells"]
+    assert [(one["start"], one["seed"]) for one in cells if one["state"] == "failed"] == [
+        ("sometimes", 0),
+        ("sometimes", 1),
+    ]
+    before = manifests(results)
+    assert len(before) == 3 + 2 * (1 + 1 + 2)  # collection, index, BM25; and a seed: random, base, and a cell's two
+
+    again = toy(results)
+    assert again.returncode == 0, again.stderr
+    after = manifests(results)
+    assert len(after) == len(before) + 6 and after.items() >= before.items()
+    assert all(one["state"] == "done" for one in outcome(results)["cells"])
+
+
+def test_the_outcome_is_what_the_manifests_hold_and_equal_cells_are_one_stage(
+    failed: tuple[Path, "subprocess.CompletedProcess[str]"],
+) -> None:
+    results, _ = failed
+    content = outcome(results)
+    done = [one for one in content["cells"] if one["state"] == "done"]
+    for one in done:
+        (job,) = results.glob(f"jobs/*/{one['stage']}")
+        numbers = (read_manifest(job) or {})["numbers"]
+        assert one["measures"] == {name[5:]: mean for name, mean in numbers.items() if name.startswith("test ")}
+        assert set(one["measures"]) >= {"RR@10", "R@50", "R@1000", "nDCG@10"}
+    stages = {(one["grid"], one["start"], one["seed"]): one["stage"] for one in content["cells"]}
+    for seed in (0, 1):
+        assert stages["toy", "random", seed] == stages["toy again", "random", seed]
+    assert stages["toy", "random", 0] != stages["toy", "random", 1]
+    (row,) = [row for row in content["summary"] if (row["grid"], row["start"]) == ("toy", "random")]
+    one, other = (cell["measures"]["RR@10"] for cell in done[:2])
+    assert row["seeds"] == 2 and row["measures"]["RR@10"]["mean"] == pytest.approx((one + other) / 2)
+    assert row["measures"]["RR@10"]["deviation"] == pytest.approx(abs(one - other) / 2**0.5)
+
+    with (results / "smoke" / "grid" / "grid.csv").open() as lines:
+        table = list(csv.DictReader(lines))
+    assert [(line["grid"], line["start"], int(line["seed"]), line["stage"], line["state"]) for line in table] == [
+        (one["grid"], one["start"], one["seed"], one["stage"], one["state"]) for one in content["cells"]
+    ]
+    for line, cell in zip(table, content["cells"], strict=True):
+        shown = {name: float(line[name]) for name in ("RR@10", "nDCG@10") if line[name]}
+        assert shown == {name: pytest.approx(cell["measures"][name]) for name in shown}
+        assert bool(shown) == (cell["state"] == "done")
+
+
+def test_a_dry_run_counts_what_sharing_saves_and_writes_nothing(tmp_path: Path) -> None:
+    ran = command("--grids", *ALL, "--seeds", "2", "--dry-run", "--results", str(tmp_path / "results"))
+    assert ran.returncode == 0 and not (tmp_path / "results").exists()
+    lines = ran.stdout.splitlines()
+    # Every cell stands on 9 stages but "base", without pre-training, MLM's, without a generator, and "random".
+    assert "38 cells; 320 stage runs if each cell were run alone, 109 with sharing: 211 saved" in lines
+    assert "109 of 109 stages to do; 109 without an estimate" in lines
+    assert any(line.split()[:3] == ["BM25", "index", "38"] for line in lines)
+
+
+def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+    """By the same stage with another seed, or the mean of its kind; and joins in mind only."""
+    results, _ = failed
+    empty = results.parent / "empty"
+    ran = command("--grids", "generators", "--seeds", "3", "--dry-run", "--results", str(results))
+    assert ran.returncode == 0
+    (last,) = [line for line in ran.stdout.splitlines() if "stages to do" in line and line[0].isdigit()]
+    assert "min of one slot" in last
+    joined = command("--grids", "objectives", "--dry-run", "--results", str(empty), "--join", str(results))
+    assert joined.returncode == 0 and not empty.exists()
+    assert joined.stdout.splitlines()[-1].endswith("of the stages to do can be joined")
+    assert int(joined.stdout.splitlines()[-1].split()[0]) == 3 + 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--grids", "objectives", "sizes"),
+            "unknown grid 'sizes': choose one of objectives, replace_rates, generators",
+        ),
+        (("--seeds", "0"), "--seeds 0: choose 1 or more"),
+        (("--scale", "huge"), "unknown scale 'huge': choose one of smoke, mini"),
+        (("--join", "nowhere"), "--join "),
+        (("--slurm", "speed=high"), "--slurm speed=high: write key=value with one of these keys: nodes, time, "),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    ran = command("--results", str(tmp_path / "results"), *arguments)
+    assert ran.returncode == 2 and ran.stdout == ""
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.whole_grid
+def test_the_whole_grid_with_two_seeds(tmp_path: Path) -> None:
+    ran = command("--grids", *ALL, "--seeds", "2", "--results", str(tmp_path / "results"))
+    assert ran.returncode == 0, ran.stderr
+    content = outcome(tmp_path / "results")
+    assert len(content["cells"]) == 38 and all(one["state"] == "done" for one in content["cells"])
+    assert len(manifests(tmp_path / "results")) == 109
