@@ -1,7 +1,8 @@
-"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7, 8 and 12)."""
+"""What a retriever starts from: the cells of "does further pre-training help, and which?" (Tables 2, 7, 8, 10, 12)."""
 
 from collections.abc import Callable
 
+from simlm.data.domains import HALVES
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Pipeline
 
@@ -35,6 +36,11 @@ def rates_name(encoder: float, decoder: float) -> str:
     return f"simlm-{100 * encoder:.0f}-{100 * decoder:.0f}"
 
 
+def corpus_name(part: str) -> str:
+    """The name of the start that was pre-trained on a part of the collection (Table 10)."""
+    return f"simlm-on-{part}"
+
+
 def _objective(name: str) -> Start:
     def start(pipeline: Pipeline) -> EncoderStage:
         generator = pipeline.generator if name in SAMPLED else None
@@ -51,6 +57,10 @@ def _rates(encoder: float, decoder: float) -> Start:
     return lambda pipeline: pipeline.with_rates(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
 
 
+def _corpus(part: str) -> Start:
+    return lambda pipeline: pipeline.part(part).simlm
+
+
 GENERATORS: dict[str, Start] = {
     "joint": lambda pipeline: pipeline.generator,
     "joint-random": lambda pipeline: pipeline.random_generator,
@@ -64,5 +74,6 @@ STARTS: dict[str, Start] = {
     **{name: _objective(name) for name in OBJECTIVES},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
     **{rates_name(*rates): _rates(*rates) for rates in RATES if rates != OWN_RATES},
+    **{corpus_name(part): _corpus(part) for part in HALVES},
 }
-"""Fresh weights, no further pre-training, SimLM's, other objectives', joint generators', other replace rates'."""
+"""Fresh weights, no further pre-training, SimLM's; other objectives', joint generators', rates' and corpora's."""

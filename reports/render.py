@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,11 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
     return {
         "title": escape(report.title),
         "scale": escape(report.scale),
-        "collection": escape(report.collection.name),
-        "split": escape(report.collection.split),
-        "passages": count(report.collection.passages),
-        "queries": count(report.collection.queries),
-        "description": escape(report.collection.description),
+        "collections": [_collection(section) for section in report.by_group()],
+        "ours": _listed(
+            f'"{escape(section.collection.name)} {escape(section.collection.split)}, {escape(report.scale)}"'
+            for section in report.by_group()
+        ),
         "alpha": ALPHA,
         "places": escape(_listed(dict.fromkeys(column.place for column in report.columns))),
         "warnings": [escape(warning) for warning in [*report.warnings, *_source_warnings(report)]],
@@ -87,6 +87,15 @@ def _variables(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "notes": [escape(note) for note in report.notes],
         "twin": f"{name}.json",
     }
+
+
+def _collection(report: Report) -> str:
+    """What rows were measured on, in words."""
+    facts = report.collection
+    return (
+        f"Measured on {escape(facts.name)}, split *{escape(facts.split)}*: {count(facts.passages)} passages, "
+        f"{count(facts.queries)} queries.\n{escape(facts.description)}"
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -124,12 +133,18 @@ def _statistics(report: Report) -> str:
         return "No row was measured."
     return escape(
         f"Measures are those of ir_measures, computed from the run files; a query that a run lacks counts 0. "
-        f"Means are over {count(s['queries'])} queries. Intervals: {s['interval']}, {count(s['resamples'])} "
+        f"Means are over {_queries(s['queries'])}. Intervals: {s['interval']}, {count(s['resamples'])} "
         f"resamples of the queries, seed {s['seed']}; intervals of differences resample the same queries for "
         f"both rows. Tests: {s['test']} (Urbano et al., SIGIR 2019; Ihemelandu and Ekstrand, SIGIR 2023). "
         f"Correction: {s['correction']}. All of this is uncertainty over queries; what another training "
         f"seed would give is not in the intervals."
     )
+
+
+def _queries(counts: Mapping[str, int]) -> str:
+    if len(counts) == 1:
+        return f"{count(next(iter(counts.values())))} queries"
+    return _listed(f"{count(number)} queries of {name}" for name, number in counts.items())
 
 
 def _case(report: Report, case: Case) -> dict[str, Any]:

@@ -14,6 +14,15 @@ def print_report(report: Report, console: Console | None = None) -> None:
     A star marks a difference in the first measure that is significant after Holm's correction.
     """
     console = console or Console()
+    for section in report.by_group():
+        _print_section(section, console)
+    for claim in report.claims:
+        higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
+        difference = signed(claim.comparison.difference)
+        console.print(f"{claim.verdict}: {higher} above {lower} ({claim.source}), here {difference}", markup=False)
+
+
+def _print_section(report: Report, console: Console) -> None:
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),
@@ -29,10 +38,6 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console.print(table)
     if report.baselines:
         console.print(_differences(report))
-    for claim in report.claims:
-        higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
-        difference = signed(claim.comparison.difference)
-        console.print(f"{claim.verdict}: {higher} above {lower} ({claim.source}), here {difference}", markup=False)
 
 
 def _differences(report: Report) -> Table:

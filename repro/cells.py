@@ -1,6 +1,7 @@
 """The runs that the tables show, each built once from the pipeline's stages."""
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -48,6 +49,13 @@ class Cells:
         self.pipeline = Pipeline(scale, seed, submit)
         self.scale = scale
         self.made: dict[tuple[Any, ...], Any] = {}
+
+    @once
+    def part(self, name: str) -> "Cells":
+        """The runs over a part of the collection."""
+        cells = copy(self)
+        cells.pipeline, cells.made = self.pipeline.part(name), {}
+        return cells
 
     @once
     def bm25(self) -> BM25:

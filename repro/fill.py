@@ -9,27 +9,23 @@ import pandas as pd
 
 from reports.assess import assess
 from reports.cases import collect_cases, disagreements
-from reports.model import CollectionFacts, FileRef, Report, Row, Trial, Tuning
+from reports.model import FileRef, Report, Row, Trial, Tuning
 from reports.model import Stage as StageFacts
 from reports.provenance import provenance
 from repro.command import Options
+from repro.groups import SPLIT, facts, groups, measured
 from repro.hyperparameters import choices, hyperparameters
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE
-from simlm.data.collections import Collection
+from simlm.data.collections import Collection, open_collection
 from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import outputs_digest, read_manifest
 from simlm.stages.plan import Planned
 from simlm.stages.runs import RunStage, read_log
 
-SPLIT = "test"
 CASES = 4
 CASE_ROWS = ("bm25", "simlm")
 SHOWN_ROWS = ("bm25", "base-distilled", "simlm", "reranker")
-DESCRIPTIONS = {
-    "insuranceqa": "InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
-    "insuranceqa-smoke": "The first passages and questions of InsuranceQA: for tests, the figures mean nothing.",
-}
 
 
 def build_report(
@@ -48,12 +44,14 @@ def build_report(
     results = options.results.absolute()
     manifests = {stage.job: read_manifest(stage.job) or {} for stage in stages}
     by_job = {stage.job: stage for stage in stages}
-    collection = next(iter(runs.values())).data.source()
+    data = next(iter(runs.values())).data
+    whole = data.whole or data
+    collection = whole.source()
     scale = open_scale(options.scale)
     report = Report(
         title=table.title,
         scale=options.scale,
-        collection=_facts(collection, manifests[_job(next(iter(runs.values())).data)]["numbers"]),
+        collection=facts(collection, manifests[_job(whole)]["numbers"]),
         rows=[_row(spec, by_job[_job(runs[spec.key])], manifests, results) for spec in rows]
         + [
             Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
@@ -62,12 +60,13 @@ def build_report(
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
+        groups=groups(table, rows, runs, manifests),
     )
     values = {
-        spec.key: pd.read_csv(_trec(by_job[_job(runs[spec.key])], ".measures.csv"), dtype={"query_id": str}).set_index(
-            "query_id"
-        )
-        for spec in rows
+        row.key: measured(by_job[_job(runs[row.key])].job / "output", group.collection.name, group.measures)
+        for group in report.by_group()
+        for row in group.rows
+        if row.key in runs
     }
     assess(report, values, table.orders)
     report.stages = [_stage(stage, manifests[stage.job]) for stage in stages]
@@ -83,8 +82,9 @@ def build_report(
     report.hyperparameters = hyperparameters(scale, tried) + choices()
     report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = _warnings(options)
-    report.provenance = _provenance(report, table, options, scale, collection, stages, manifests)
+    report.warnings = _warnings(options) + table.remarks(list(runs.values()))
+    tested = [open_collection(group.collection.name) for group in report.by_group()]
+    report.provenance = _provenance(report, table, options, scale, tested, stages, manifests)
     return report
 
 
@@ -94,18 +94,6 @@ def _job(stage: Any) -> Path:
 
 def _trec(stage: Planned, suffix: str) -> Path:
     return stage.job / "output" / f"{SPLIT}{suffix}"
-
-
-def _facts(collection: Collection, numbers: dict[str, Any]) -> CollectionFacts:
-    queries = numbers.get("splits", {}).get(SPLIT, {}).get("queries", 0)
-    return CollectionFacts(
-        name=collection.name,
-        split=SPLIT,
-        passages=numbers["passages"],
-        queries=queries,
-        description=DESCRIPTIONS.get(collection.name, ""),
-        facts=numbers,
-    )
 
 
 def ancestors(stage: Planned) -> list[Planned]:
@@ -137,6 +125,7 @@ def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]]
         latency_ms=numbers.get("latency_ms"),
         run=reference(f"{SPLIT}.run"),
         per_query=reference(f"{SPLIT}.measures.csv"),
+        group=spec.group,
     )
 
 
@@ -274,7 +263,7 @@ def _provenance(
     table: Table,
     options: Options,
     scale: Scale,
-    collection: Collection,
+    tested: Sequence[Collection],
     stages: Sequence[Planned],
     manifests: Mapping[Path, dict[str, Any]],
 ) -> dict[str, Any]:
@@ -290,12 +279,13 @@ def _provenance(
         command=[sys.executable, "-m", f"repro.{table.name}", *sys.argv[1:]],
         seeds={name: seed + options.seed for name, seed in seeds.items()},
         data={
-            "test collection": {
+            "test collection" if len(tested) == 1 else f"test collection {collection.name}": {
                 "name": collection.name,
                 "source": "insuranceqa-data 1.2",
                 "ir_datasets": f"{collection.name}/{SPLIT}",
                 "fingerprint": collection.fingerprint(),
             }
+            for collection in tested
         },
         method={
             "retrieval": [{"name": row.key, "method": row.label} for row in report.measured_rows()],

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from experimaestro import Param
+from experimaestro import Param, field
 
 from simlm.stages.stage import Stage
 
@@ -16,12 +16,14 @@ class Prepare(Stage):
     """Validate a collection, train or load a tokenizer, and tokenise passages and queries once.
 
     ``vocabulary`` is the number of WordPieces to train on the corpus; ``tokenizer`` the Hub name or folder of an
-    existing tokenizer, or "" to train one.
+    existing tokenizer, or "" to train one. A part of a collection takes the tokenizer of the whole: a model that is
+    trained on one part must know the other part's pieces (Table 10).
     """
 
     collection: Param[str]
     vocabulary: Param[int]
     tokenizer: Param[str]
+    whole: Param["Prepare | None"] = field(default=None)
 
     def run(self) -> dict[str, Any]:
         from simlm.data.collections import open_collection, validate
@@ -30,7 +32,9 @@ class Prepare(Stage):
 
         collection = open_collection(self.collection)
         validate(collection)
-        if self.tokenizer:
+        if self.whole is not None:
+            tokenizer = self.whole.open().tokenizer
+        elif self.tokenizer:
             tokenizer = load_tokenizer(self.tokenizer)
         else:
             texts = (f"{passage.title} {passage.text}" for passage in collection.passages())

@@ -1,0 +1,75 @@
+"""What a report says of the collections that its rows were measured on, where not all were measured on the same."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import pandas as pd
+
+from reports.model import CollectionFacts, Group
+from repro.table import RowSpec, Table
+from simlm.data.collections import Collection, open_collection
+from simlm.data.domains import HALVES
+from simlm.data.insuranceqa import half_domains
+from simlm.evaluation.measures import evaluate
+from simlm.stages.runs import RunStage
+
+SPLIT = "test"
+DESCRIPTIONS = {
+    "insuranceqa": "InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
+    "insuranceqa-smoke": "The first passages and questions of InsuranceQA: for tests, the figures mean nothing.",
+}
+
+
+def facts(collection: Collection, numbers: Mapping[str, Any]) -> CollectionFacts:
+    """What a report says of a collection, from the numbers that its stage left."""
+    queries = numbers.get("splits", {}).get(SPLIT, {}).get("queries", 0)
+    return CollectionFacts(
+        name=collection.name,
+        split=SPLIT,
+        passages=numbers["passages"],
+        queries=queries,
+        description=_description(collection.name),
+        facts=dict(numbers),
+    )
+
+
+def _description(name: str) -> str:
+    for half in HALVES:
+        if name.endswith(f"-{half}"):
+            return (
+                f"One of two halves of {name.removesuffix(f'-{half}')} of whole domains: "
+                f"{', '.join(sorted(half_domains(half)))}."
+            )
+    return DESCRIPTIONS.get(name, "")
+
+
+def groups(
+    table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], manifests: Mapping[Path, dict[str, Any]]
+) -> list[Group]:
+    """The table's groups that some of ``rows`` are in, with the facts of the collection that they were measured on."""
+    found = []
+    for spec in table.groups:
+        keys = [row.key for row in rows if row.group == spec.key]
+        if keys:
+            data = runs[keys[0]].data
+            found.append(
+                Group(
+                    key=spec.key,
+                    collection=facts(data.source(), manifests[Path(data.__xpm__.job.path)]["numbers"]),
+                    measures=list(spec.measures),
+                    columns=list(spec.columns),
+                    baselines=[key for key in spec.baselines if key in keys],
+                )
+            )
+    return found
+
+
+def measured(output: Path, collection: str, measures: Sequence[str]) -> pd.DataFrame:
+    """Per-query values of the test run in a stage's ``output``: those that it left, and what else ``measures`` has."""
+    frame = pd.read_csv(output / f"{SPLIT}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+    more = [ir_measures.parse_measure(name) for name in measures if name not in frame]
+    if more:
+        frame = frame.join(evaluate(output / f"{SPLIT}.run", open_collection(collection).qrels(SPLIT), more))
+    return frame
