@@ -1,6 +1,7 @@
 """An ablation's cells: a start fine-tuned as Retriever1 on BM25's negatives, searched and measured."""
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -54,6 +55,13 @@ class AblationCells:
         self.pipeline = Pipeline(scale, seed, submit)
         self.scale = scale
         self.made: dict[tuple[Any, ...], Any] = {}
+
+    @once
+    def part(self: C, name: str) -> C:
+        """The runs over a part of the collection."""
+        cells = copy(self)
+        cells.pipeline, cells.made = self.pipeline.part(name), {}
+        return cells
 
     @once
     def bm25(self) -> BM25:

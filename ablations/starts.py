@@ -1,11 +1,12 @@
 """What a retriever or a re-ranker starts from.
 
-The cells of "does further pre-training help, and which?" (Tables 2, 7, 8 and 12) and of "which pre-trained model?"
+The cells of "does further pre-training help, and which?" (Tables 2, 7, 8, 10 and 12) and of "which pre-trained model?"
 (Tables 1 and 5).
 """
 
 from collections.abc import Callable
 
+from simlm.data.domains import HALVES
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Pipeline
@@ -42,6 +43,11 @@ def rates_name(encoder: float, decoder: float) -> str:
     return f"simlm-{100 * encoder:.0f}-{100 * decoder:.0f}"
 
 
+def corpus_name(part: str) -> str:
+    """The name of the start that was pre-trained on a part of the collection (Table 10)."""
+    return f"simlm-on-{part}"
+
+
 def _objective(name: str) -> Start:
     def start(pipeline: Pipeline) -> EncoderStage:
         generator = pipeline.generator if name in SAMPLED else None
@@ -59,6 +65,10 @@ def _joint(name: str, generator: Callable[[Pipeline], EncoderStage]) -> Start:
 
 def _rates(encoder: float, decoder: float) -> Start:
     return lambda pipeline: pipeline.with_rates(encoder, decoder, f"{rates_name(encoder, decoder)} pre-training")
+
+
+def _corpus(part: str) -> Start:
+    return lambda pipeline: pipeline.part(part).simlm
 
 
 GENERATORS: dict[str, Start] = {
@@ -96,5 +106,6 @@ STARTS: dict[str, Start] = {
     **{name: _objective(name) for name in OBJECTIVES},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
     **{rates_name(*rates): _rates(*rates) for rates in RATES if rates != OWN_RATES},
+    **{corpus_name(part): _corpus(part) for part in HALVES},
 }
-"""Fresh weights, no further pre-training, SimLM's, other objectives', joint generators', other replace rates'."""
+"""Fresh weights, no further pre-training, SimLM's; other objectives', joint generators', rates' and corpora's."""

@@ -22,13 +22,38 @@ class Order(NamedTuple):
 def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order] = ()) -> None:
     """Fills a report's estimates, comparisons, claims, contradictions and statistics from per-query values.
 
-    `values` maps row keys to frames of `simlm.evaluation.measures.evaluate`, all over the same queries, with
-    a column for every measure of the report. Rows of the report without values stay as the paper has them. A
-    baseline without values is skipped, as when only some rows were asked for; so is an order of which a side
-    was not measured. An order without published figures has no effect ratio.
+    `values` maps row keys to frames of `simlm.evaluation.measures.evaluate`, those of a group (of all rows, where
+    there are no groups) over the same queries, with a column for every measure of theirs. Rows of the report without
+    values stay as the paper has them. A baseline without values is skipped, as when only some rows were asked for; so
+    is an order of which a side was not measured or is of another group. An order without published figures has no
+    effect ratio.
     """
     if not values:
         return
+    sections = [
+        (section, {row.key: values[row.key] for row in section.rows if row.key in values})
+        for section in report.by_group()
+    ]
+    measured = [(section, own) for section, own in sections if own]
+    assessed = [_assess_section(section, own, orders) for section, own in measured]
+    report.comparisons = [comparison for comparisons, _, _ in assessed for comparison in comparisons]
+    report.claims = _corrected([claim for _, claims, _ in assessed for claim in claims])
+    report.contradictions = [sentence for _, _, sentences in assessed for sentence in sentences]
+    queries = {section.collection.name: len(next(iter(own.values()))) for section, own in measured}
+    report.statistics = {
+        "interval": f"bootstrap percentile, {significance.LEVEL:.0%}",
+        "resamples": significance.RESAMPLES,
+        "seed": significance.SEED,
+        "test": "paired two-sided t-test over queries",
+        "correction": "Holm, over the rows compared with a baseline by a measure; over all orders checked",
+        "queries": queries,
+    }
+
+
+def _assess_section(
+    report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order]
+) -> tuple[list[Comparison], list[Claim], list[str]]:
+    """Fill the estimates of rows with the same queries; their comparisons, claims (uncorrected) and contradictions."""
     resampled = Resampled(significance.side_by_side(values, report.measures))
     for row in report.rows:
         if row.key in values:
@@ -36,23 +61,14 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
                 measure: Estimate(float(values[row.key][measure].mean()), *resampled.interval((row.key, measure)))
                 for measure in report.measures
             }
-    report.comparisons = [
+    comparisons = [
         comparison
         for baseline in report.baselines
         if baseline in values
         for measure in report.measures
         for comparison in _comparisons(values, baseline, measure, resampled)
     ]
-    report.claims = _claims(report, values, orders, resampled)
-    report.contradictions = _contradictions(report)
-    report.statistics = {
-        "interval": f"bootstrap percentile, {significance.LEVEL:.0%}",
-        "resamples": significance.RESAMPLES,
-        "seed": significance.SEED,
-        "test": "paired two-sided t-test over queries",
-        "correction": "Holm, over the rows compared with a baseline by a measure; over all orders checked",
-        "queries": len(next(iter(values.values()))),
-    }
+    return comparisons, _claims(report, values, orders, resampled), _contradictions(report)
 
 
 def _comparisons(
@@ -68,7 +84,7 @@ def _comparisons(
 def _claims(
     report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order], resampled: Resampled
 ) -> list[Claim]:
-    """The orders that can be checked; Holm's correction goes over all of them."""
+    """The orders that can be checked, p not corrected."""
     measure = report.measures[0]
     claims = []
     for order in orders:
@@ -84,6 +100,11 @@ def _claims(
                 measured=Improvement(*(float(pair[key][measure].mean()) for key in (order.lower, order.higher))),
             )
         claims.append(Claim(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
+    return claims
+
+
+def _corrected(claims: Sequence[Claim]) -> list[Claim]:
+    """Holm's correction over all orders that were checked, whatever their groups."""
     corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
     return [
         replace(claim, comparison=replace(claim.comparison, p_holm=corrected[str(i)])) for i, claim in enumerate(claims)

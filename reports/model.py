@@ -82,7 +82,7 @@ class Row:
     `key` names the row in comparisons, claims, cases and plots. A row without `measured` is one that only the
     paper gives; a row without `published` one that only we have. `seconds` is what the row's own stages took,
     `index_bytes` the size of what is searched, `latency_ms` milliseconds a query, all queries in one batch
-    unless `note` says otherwise.
+    unless `note` says otherwise. `group` is the key of the report's `Group` that the row is in, "" in a report without.
     """
 
     key: str
@@ -96,6 +96,7 @@ class Row:
     latency_ms: float | None = None
     run: FileRef | None = None
     per_query: FileRef | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -232,13 +233,29 @@ class CollectionFacts:
 
 
 @dataclass
+class Group:
+    """Rows that were measured on one collection, in a report whose rows were not all measured on the same.
+
+    Rows of different groups answer other queries: they are never compared, and every group is a table of its own, with
+    measures, columns of the paper and baselines of its own.
+    """
+
+    key: str
+    collection: CollectionFacts
+    measures: list[str]
+    columns: list[Column]
+    baselines: list[str]
+
+
+@dataclass
 class Report:
     """Everything a report says. `measures` orders the measured columns; the first is compared and plotted.
 
-    `columns` are the paper's, the first being what orders are about, none where it prints no figures; `baselines` the
-    keys of the rows that every row is tested against. `curves` are drawn where the rows lie along a quantity. `losses`
-    maps a stage's name to its (step, loss) points. `warnings` are sentences that belong at the top. `provenance` is
-    ir_metadata.
+    In a report with `groups`, those say which measures, columns and baselines are whose, and `collection` is the one
+    that theirs are parts of. `columns` are the paper's, the first being what orders are about, none where it prints no
+    figures; `baselines` the keys of the rows that every row is tested against. `curves` are drawn where the rows lie
+    along a quantity. `losses` maps a stage's name to its (step, loss) points. `warnings` are sentences that belong at
+    the top. `provenance` is ir_metadata.
     """
 
     title: str
@@ -261,6 +278,27 @@ class Report:
     statistics: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+
+    def by_group(self) -> list["Report"]:
+        """What the report says of each group, as a report without groups; itself where it has none.
+
+        They share their rows, and all lists that do not belong to a group, with this report.
+        """
+        if not self.groups:
+            return [self]
+        return [
+            dataclasses.replace(
+                self,
+                collection=group.collection,
+                rows=[row for row in self.rows if row.group == group.key],
+                measures=group.measures,
+                columns=group.columns,
+                baselines=group.baselines,
+                groups=[],
+            )
+            for group in self.groups
+        ]
 
     def row(self, key: str) -> Row:
         """The row called `key`; KeyError if there is none."""

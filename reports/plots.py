@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from reports.model import Curves, Report
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusion": "#009E73"}
@@ -31,39 +32,22 @@ def _style() -> dict[Any, Any]:
 
 
 def bars(report: Report) -> "Figure":
-    """The first measure of every measured row with its 95 % interval, in the table's order from the top."""
+    """The first measure of every measured row with its 95 % interval, in the table's order from the top.
+
+    A panel a group.
+    """
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    measure = report.measures[0]
     rows = report.measured_rows()
-    estimates = [(row.measured or {})[measure] for row in rows]
+    sections = [section for section in report.by_group() if section.measured_rows()]
+    heights = [len(section.measured_rows()) for section in sections]
     with matplotlib.rc_context(_style()):
-        figure = Figure(figsize=(8, 1.3 + 0.38 * len(rows)), layout="constrained")
-        axes = figure.add_subplot()
-        places = range(len(rows))
-        axes.barh(places, [e.mean for e in estimates], color=[COLOURS[row.kind] for row in rows], height=0.66)
-        below = [max(0.0, e.mean - e.low) for e in estimates]
-        above = [max(0.0, e.high - e.mean) for e in estimates]
-        axes.errorbar(
-            [e.mean for e in estimates],
-            places,
-            xerr=[below, above],
-            fmt="none",
-            ecolor="black",
-            capsize=3,
-            lw=1,
-        )
-        widest = max((e.high for e in estimates), default=1.0) or 1.0
-        for place, e in zip(places, estimates, strict=True):
-            axes.text(e.high + 0.012 * widest, place, f"{e.mean:.3f}", va="center", fontsize=9)
-        axes.set_yticks(places, [row.label for row in rows])
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1.1 * widest)
-        axes.grid(axis="x", color="#dddddd", lw=0.8)
-        axes.set_xlabel(f"{measure} on {report.collection.name} {report.collection.split}, {report.scale} scale")
-        axes.tick_params(axis="y", length=0)
+        figure = Figure(figsize=(8, 0.5 + 0.8 * len(sections) + 0.38 * len(rows)), layout="constrained")
+        panels = figure.subplots(len(sections), squeeze=False, height_ratios=heights)
+        for axes, section in zip(panels[:, 0], sections, strict=True):
+            _bars(axes, section)
         kinds = [kind for kind in COLOURS if any(row.kind == kind for row in rows)]
         figure.legend(
             handles=[Patch(color=COLOURS[kind], label=KIND_LABELS[kind]) for kind in kinds],
@@ -110,6 +94,34 @@ def curves(report: Report, drawn: Curves) -> "Figure":
         axes.set_title(f"{report.collection.name} {report.collection.split}, {report.scale} scale", fontsize=10)
         figure.legend(loc="outside upper center", ncols=len(drawn.lines) + 1, frameon=False)
     return figure
+
+
+def _bars(axes: "Axes", report: Report) -> None:
+    measure = report.measures[0]
+    rows = report.measured_rows()
+    estimates = [(row.measured or {})[measure] for row in rows]
+    places = range(len(rows))
+    axes.barh(places, [e.mean for e in estimates], color=[COLOURS[row.kind] for row in rows], height=0.66)
+    below = [max(0.0, e.mean - e.low) for e in estimates]
+    above = [max(0.0, e.high - e.mean) for e in estimates]
+    axes.errorbar(
+        [e.mean for e in estimates],
+        places,
+        xerr=[below, above],
+        fmt="none",
+        ecolor="black",
+        capsize=3,
+        lw=1,
+    )
+    widest = max((e.high for e in estimates), default=1.0) or 1.0
+    for place, e in zip(places, estimates, strict=True):
+        axes.text(e.high + 0.012 * widest, place, f"{e.mean:.3f}", va="center", fontsize=9)
+    axes.set_yticks(places, [row.label for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1 * widest)
+    axes.grid(axis="x", color="#dddddd", lw=0.8)
+    axes.set_xlabel(f"{measure} on {report.collection.name} {report.collection.split}, {report.scale} scale")
+    axes.tick_params(axis="y", length=0)
 
 
 def losses(report: Report) -> "Figure":

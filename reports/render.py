@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +99,13 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
     """What only the template of a table of runs shows."""
     curves, bars, losses = (f"{name}-{plot}.svg" for plot in ("curves", "bars", "losses"))
     return {
-        "collection": escape(report.collection.name),
-        "split": escape(report.collection.split),
-        "passages": count(report.collection.passages),
-        "queries": count(report.collection.queries),
-        "description": escape(report.collection.description),
+        "collections": [_collection(section) for section in report.by_group()],
+        "ours": _listed(
+            [
+                f'"{escape(section.collection.name)} {escape(section.collection.split)}, {escape(report.scale)}"'
+                for section in report.by_group()
+            ]
+        ),
         "alpha": ALPHA,
         "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
@@ -125,6 +127,15 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "comparisons": tables.comparisons(report) if report.comparisons else "",
         "runs": tables.runs(report) if any(row.run or row.per_query for row in report.rows) else "",
     }
+
+
+def _collection(report: Report) -> str:
+    """What rows were measured on, in words."""
+    facts = report.collection
+    return (
+        f"Measured on {escape(facts.name)}, split *{escape(facts.split)}*: {count(facts.passages)} passages, "
+        f"{count(facts.queries)} queries.\n{escape(facts.description)}"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -162,12 +173,18 @@ def _statistics(report: Report) -> str:
         return "No row was measured."
     return escape(
         f"Measures are those of ir_measures, computed from the run files; a query that a run lacks counts 0. "
-        f"Means are over {count(s['queries'])} queries. Intervals: {s['interval']}, {count(s['resamples'])} "
+        f"Means are over {_queries(s['queries'])}. Intervals: {s['interval']}, {count(s['resamples'])} "
         f"resamples of the queries, seed {s['seed']}; intervals of differences resample the same queries for "
         f"both rows. Tests: {s['test']} (Urbano et al., SIGIR 2019; Ihemelandu and Ekstrand, SIGIR 2023). "
         f"Correction: {s['correction']}. All of this is uncertainty over queries; what another training "
         f"seed would give is not in the intervals."
     )
+
+
+def _queries(counts: Mapping[str, int]) -> str:
+    if len(counts) == 1:
+        return f"{count(next(iter(counts.values())))} queries"
+    return _listed([f"{count(number)} queries of {name}" for name, number in counts.items()])
 
 
 def _case(case: Case, label: Callable[[str], str]) -> dict[str, Any]:

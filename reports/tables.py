@@ -9,19 +9,23 @@ from reports.page import Section, shown
 
 
 def effectiveness(report: Report) -> str:
-    """The table itself: what was measured, differences from the baselines, then what the paper prints."""
+    """The table itself, one a group: what was measured, differences from the baselines, what the paper prints."""
+    noted = [row.key for row in report.rows if row.note]
+    return "\n\n".join(_effectiveness(section, noted) for section in report.by_group())
+
+
+def _effectiveness(report: Report, noted: list[str]) -> str:
     place = f"{escape(report.collection.name)} {escape(report.collection.split)}, {escape(report.scale)}"
     first, *others = report.measures
     heads = ["row", f"{place}<br>{first} [95 %]", *(f"{place}<br>{measure}" for measure in others)]
     heads += [f"Δ {first}<br>to {escape(report.row(key).label)}" for key in report.baselines]
-    noted = [row for row in report.rows if row.note]
     lines = []
     for row in report.rows:
         label = escape(row.label)
         if row.measured is None:
             label += " (paper only)"
         if row.note:
-            label += f"<sup>{noted.index(row) + 1}</sup>"
+            label += f"<sup>{noted.index(row.key) + 1}</sup>"
         lines.append([label, *_measured(report, row), *_published(report, row)])
     return table([*heads, *(f"paper, {column.place}<br>{column.figure}" for column in report.columns)], lines)
 
@@ -84,7 +88,11 @@ def _both(claim: Claim) -> str:
 
 
 def intervals(report: Report) -> str:
-    """Every measured mean with its interval."""
+    """Every measured mean with its interval, a table a group."""
+    return "\n\n".join(_intervals(section) for section in report.by_group())
+
+
+def _intervals(report: Report) -> str:
     lines = []
     for row in report.measured_rows():
         estimates = [(row.measured or {})[measure] for measure in report.measures]
@@ -189,9 +197,10 @@ def tuning(report: Report) -> str:
 
 
 def facts(report: Report) -> str:
-    """Counts of the collection; nested names are joined."""
+    """Counts of the collection, and of the groups' under their names; nested names are joined."""
     lines = []
-    for name, value in flatten(report.collection.facts):
+    facts = report.collection.facts | {group.collection.name: group.collection.facts for group in report.groups}
+    for name, value in flatten(facts):
         shown = count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
         lines.append([escape(name), shown])
     return table(["fact", "value"], lines)

@@ -34,6 +34,15 @@ def _print_runs(report: Report, console: Console) -> None:
 
     A star marks a difference in the first measure that is significant after Holm's correction.
     """
+    for section in report.by_group():
+        _print_section(section, console)
+    for claim in report.claims:
+        higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
+        difference = signed(claim.comparison.difference)
+        console.print(f"{claim.verdict}: {higher} above {lower} ({claim.source}), here {difference}", markup=False)
+
+
+def _print_section(report: Report, console: Console) -> None:
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     first = next(iter(report.columns), None)
     paper = f"; paper: {first.place}, percent, for order and gaps only" if first else "; the paper prints no figures"
@@ -53,10 +62,6 @@ def _print_runs(report: Report, console: Console) -> None:
     console.print(table)
     if report.baselines:
         console.print(_differences(report))
-    for claim in report.claims:
-        higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
-        difference = signed(claim.comparison.difference)
-        console.print(f"{claim.verdict}: {higher} above {lower} ({claim.source}), here {difference}", markup=False)
 
 
 def _differences(report: Report) -> Table:

@@ -1,6 +1,6 @@
 """The test questions on which two rows differ most, with what rows find for them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,18 @@ def run_file(run: RunStage) -> Path:
     return output_of(run) / f"{SPLIT}.run"
 
 
-def values_of(run: RunStage) -> pd.DataFrame:
-    """The measures of every test question, indexed by query_id."""
-    return pd.read_csv(output_of(run) / f"{SPLIT}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+def values_of(run: RunStage, measures: Sequence[str] = ()) -> pd.DataFrame:
+    """Every test question's measures, indexed by query_id: those that the run's stage left, and others asked for."""
+    frame = pd.read_csv(output_of(run) / f"{SPLIT}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+    more = [name for name in measures if name not in frame]
+    if more:
+        import ir_measures
+
+        from simlm.evaluation.measures import evaluate
+
+        parsed = [ir_measures.parse_measure(name) for name in more]
+        frame = frame.join(evaluate(run_file(run), run.data.source().qrels(SPLIT), parsed))
+    return frame
 
 
 def disagreeing(

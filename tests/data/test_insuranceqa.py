@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from simlm.data import insuranceqa
 from simlm.data.collections import open_collection, statistics, validate
+from simlm.data.domains import HALVES
 from simlm.data.irds import ir_datasets
 from simlm.errors import UserError
 
@@ -58,6 +60,67 @@ def test_smoke_keeps_its_rule() -> None:
         }
         negatives = [id for _, ids in collection.negatives(split) for id in ids]
         assert negatives and set(negatives) <= set(passages)
+
+
+WHOLES = ("insuranceqa", "insuranceqa-smoke")
+LIFE = {"disability-insurance", "life-insurance", "long-term-care-insurance", "renters-insurance"}
+
+
+def domains(name: str, split: str) -> dict[str, str]:
+    """The domain of every question of a split."""
+    return {query.query_id: query.domain for query in ir_datasets.load(f"{name}/{split}").queries_iter()}
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_halves_share_no_passage_and_have_all(name: str) -> None:
+    """Every passage is in the half of the first question that it answers in the whole package."""
+    first: dict[str, str] = {}
+    for split in insuranceqa.SPLITS:
+        of = domains("insuranceqa", split)
+        for query, judged in open_collection("insuranceqa").qrels(split).items():
+            for passage in judged:
+                first.setdefault(passage, of[query])
+    for half in HALVES:
+        collection = open_collection(f"{name}-{half}")
+        expected = [one for one in open_collection(name).passages() if (first[one.id] in LIFE) == (half == "life")]
+        assert list(collection.passages()) == expected
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_halves_keep_their_rule(name: str) -> None:
+    whole = open_collection(name)
+    for half in HALVES:
+        collection = open_collection(f"{name}-{half}")
+        validate(collection)
+        inside = {passage.id for passage in collection.passages()}
+        for split in insuranceqa.SPLITS:
+            own = {id for id, domain in domains(name, split).items() if (domain in LIFE) == (half == "life")}
+            kept = {
+                query: {id: grade for id, grade in judged.items() if id in inside}
+                for query, judged in whole.qrels(split).items()
+                if query in own and judged.keys() & inside
+            }
+            assert collection.qrels(split) == kept
+            assert list(collection.queries(split)) == [query for query in whole.queries(split) if query.id in kept]
+            lists = {
+                query: [id for id in ids if id in inside] for query, ids in whole.negatives(split) if query in kept
+            }
+            assert dict(collection.negatives(split)) == {query: ids for query, ids in lists.items() if ids}
+
+
+def test_halves_of_the_package_are_of_like_size() -> None:
+    sizes = [len(list(open_collection(f"insuranceqa-{half}").passages())) for half in HALVES]
+    assert sizes == [13_702, 13_711]
+    assert insuranceqa.half_domains("life") == LIFE
+    questions = [len(list(open_collection(f"insuranceqa-{half}").queries("test"))) for half in HALVES]
+    assert questions == [844, 1_155], "one question of 2,000 has its only answer in the other half"
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_half_is_named_after_its_largest_domain(half: str) -> None:
+    found = Counter(domains(f"insuranceqa-{half}", "train").values())
+    passages = Counter(insuranceqa._domains(insuranceqa.package_folder()).values())
+    assert max(found, key=lambda domain: passages[domain]) == f"{half}-insurance"
 
 
 def test_registered_with_ir_datasets_once() -> None:

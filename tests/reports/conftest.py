@@ -10,7 +10,9 @@ from reports.model import (
     CasePassage,
     CaseResult,
     CollectionFacts,
+    Column,
     FileRef,
+    Group,
     HyperParameter,
     Report,
     Row,
@@ -89,4 +91,46 @@ def report(values: dict[str, pd.DataFrame]) -> Report:
         Order("base", "ance", "Table 2"),
     ]
     assess(result, values, orders)
+    return result
+
+
+@pytest.fixture
+def grouped(values: dict[str, pd.DataFrame]) -> Report:
+    """Two rows on each of two collections, the second with measures and a column of its own."""
+    second = {
+        f"{key}-2": per_query(mean, seed).rename(index=lambda query: f"second-{query}")
+        for key, mean, seed in (("base", 0.4, 4), ("simlm", 0.42, 5))
+    }
+    result = Report(
+        title="Table 10: corpora",
+        scale="smoke",
+        collection=CollectionFacts("both", "test", 700, 120, facts={"passages": 700}),
+        rows=[
+            Row("base", "one, base", published={"mrr10": 33.7}, group="one"),
+            Row("simlm", "one, SimLM", published={"mrr10": 38.0}, group="one"),
+            Row("base-2", "two, base", published={"nq_r20": 82.9}, group="two"),
+            Row("simlm-2", "two, SimLM", published={"nq_r20": 84.3}, group="two", note="The only note."),
+        ],
+        measures=["RR@10", "R@50"],
+        baselines=["base", "base-2"],
+        groups=[
+            Group(
+                "one",
+                CollectionFacts("toy", "test", 300, 60),
+                ["RR@10", "R@50"],
+                [Column("mrr10", "MS MARCO dev", "MRR@10", "RR@10")],
+                ["base"],
+            ),
+            Group(
+                "two",
+                CollectionFacts("second", "test", 400, 60),
+                ["R@50"],
+                [Column("nq_r20", "NQ test", "R@20", "R@50")],
+                ["base-2"],
+            ),
+        ],
+    )
+    orders = [Order("base", "simlm", "Table 10"), Order("base-2", "simlm-2", "Table 10")]
+    first = {key: values[key] for key in ("base", "simlm")}
+    assess(result, first | second, [*orders, Order("base", "simlm-2", "no table")])
     return result

@@ -59,3 +59,20 @@ def test_an_order_of_rows_that_were_not_asked_for_is_skipped(report: Report, val
     report.rows = [row for row in report.rows if row.key != "base"]
     assess(report, {"simlm": values["simlm"], "bm25": values["bm25"]}, [Order("base", "simlm", "Table 7")])
     assert report.claims == []
+
+
+def test_groups_are_assessed_alone_and_orders_corrected_together(
+    grouped: Report, values: dict[str, pd.DataFrame]
+) -> None:
+    """The second group's rows answer other queries, so comparing them with the first's would raise."""
+    assert {(one.row, one.baseline) for one in grouped.comparisons} == {("simlm", "base"), ("simlm-2", "base-2")}
+    assert {one.measure for one in grouped.comparisons if one.row == "simlm-2"} == {"R@50"}
+    found = grouped.comparison("simlm", "base", "RR@10")
+    assert found is not None and found.p_holm == pytest.approx(compare(values, "base", "RR@10").loc["simlm", "p"])
+    assert [(one.lower, one.higher) for one in grouped.claims] == [("base", "simlm"), ("base-2", "simlm-2")]
+    p = [one.comparison.p for one in grouped.claims]
+    assert [one.comparison.p_holm for one in grouped.claims] == pytest.approx(
+        [min(1, max(2 * min(p), value if value > min(p) else 0)) for value in p]
+    )
+    assert grouped.claims[1].comparison.measure == "R@50" and grouped.claims[1].published_higher == 84.3
+    assert grouped.statistics["queries"] == {"toy": 60, "second": 60}

@@ -127,3 +127,15 @@ def test_a_value_that_json_does_not_know_leaves_the_old_report(report: Report, t
     with pytest.raises(ValueError):
         write_report(report, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_every_group_is_a_table_of_its_own(grouped: Report, tmp_path: Path) -> None:
+    page = write_report(grouped, tmp_path, "table10")[0].read_text(encoding="utf-8")
+    first, second = tables(page)[:2]
+    assert [line[0] for line in first[2:]] == ["one, base", "one, SimLM"]
+    assert [line[0] for line in second[2:]] == ["two, base", "two, SimLM<sup>1</sup>"]
+    assert any(head.startswith("toy test, smoke") for head in first[0])
+    assert all(head.startswith(("row", "second test, smoke", "Δ R@50", "paper, NQ test")) for head in second[0])
+    assert "Measured on toy, split *test*: 300 passages" in page and "Measured on second, split" in page
+    assert "60 queries of toy and 60 queries of second" in page
+    assert (tmp_path / "table10-bars.svg").is_file()
