@@ -9,6 +9,7 @@ from baselines.stages import BM25, BM25Index, Fusion
 from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.scales.settings import varied
+from simlm.stages.answers import Answered
 from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
@@ -128,6 +129,11 @@ class Cells:
             ),
             "fusion",
         )
+
+    @once
+    def answered(self, ranked: RunStage, name: str) -> Answered:
+        """The test run of ``name`` judged by the answers in its passages (Table 4)."""
+        return self.pipeline.answered(ranked, f"{name}: answers")
 
     def _bm25(self, grid: list[float], splits: list[str], name: str) -> BM25:
         search = self.scale.search

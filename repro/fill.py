@@ -50,11 +50,15 @@ def build_report(
     by_job = {stage.job: stage for stage in stages}
     collection = next(iter(runs.values())).data.source()
     scale = open_scale(options.scale)
+    origins = {key: run.origin for key, run in runs.items()}
     report = Report(
         title=table.title,
         scale=options.scale,
         collection=_facts(collection, manifests[_job(next(iter(runs.values())).data)]["numbers"]),
-        rows=[_row(spec, by_job[_job(runs[spec.key])], manifests, results) for spec in rows]
+        rows=[
+            _row(spec, by_job[_job(runs[spec.key])], by_job[_job(origins[spec.key])], manifests, results)
+            for spec in rows
+        ]
         + [
             Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
             for key, label, family, figures in table.paper_only
@@ -76,14 +80,16 @@ def build_report(
         for stage in stages
         if (log := read_log(stage.job / "output"))
     }
-    dense = trials_in_force(runs, trials)
-    report.tuning = _tunings(rows, runs, manifests) + dense
+    dense = trials_in_force(origins, trials)
+    report.tuning = _tunings(rows, origins, manifests) + dense
     shown = trials[trials["row"].isin([one.row for one in dense])]
     tried = {setting: sorted(set(group["value"])) for setting, group in shown.groupby("setting")}
     report.hyperparameters = hyperparameters(scale, tried) + choices()
     report.cases = _cases(values, {key: by_job[_job(runs[key])] for key in runs}, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = _warnings(options)
+    report.warnings = _warnings(options) + table.remarks(
+        list(runs.values()), lambda stage: dict(manifests[_job(stage)]["numbers"])
+    )
     report.provenance = _provenance(report, table, options, scale, collection, stages, manifests)
     return report
 
@@ -116,11 +122,14 @@ def ancestors(stage: Planned) -> list[Planned]:
     return list(found.values())
 
 
-def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path) -> Row:
-    numbers = manifests[stage.job]["numbers"]
+def _row(
+    spec: RowSpec, stage: Planned, origin: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path
+) -> Row:
+    """A row's files, and its cost; ``origin`` is the stage that ranked the passages of ``stage``'s run."""
+    numbers = manifests[origin.job]["numbers"]
     outputs = manifests[stage.job]["outputs"]
     index = numbers.get("index_bytes") or next(
-        (manifests[one.job]["numbers"]["index_bytes"] for name, one in stage.inputs.items() if name == "index"), None
+        (manifests[one.job]["numbers"]["index_bytes"] for name, one in origin.inputs.items() if name == "index"), None
     )
 
     def reference(name: str) -> FileRef:
