@@ -4,6 +4,7 @@ from ablations.cells import AblationCells, once
 from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
+from simlm.stages.answers import Answered
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import EVALUATED
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
@@ -79,6 +80,11 @@ class Cells(AblationCells):
             ),
             "fusion",
         )
+
+    @once
+    def answered(self, ranked: RunStage, name: str) -> Answered:
+        """The test run of ``name`` judged by the answers in its passages (Table 4)."""
+        return self.pipeline.answered(ranked, f"{name}: answers")
 
     def _encoder(self, start: str) -> EncoderStage:
         """A start for the later stages, which read the scale's own pieces only."""

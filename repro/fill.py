@@ -44,11 +44,15 @@ def build_report(
     data = next(iter(runs.values())).data
     whole = data.whole or data
     collection = whole.source()
+    origins = {key: run.origin for key, run in runs.items()}
     report = Report(
         title=table.title,
         scale=options.scale,
         collection=facts(collection, made.numbers(whole)),
-        rows=[_row(spec, by_job[job_of(runs[spec.key])], made.manifests, results) for spec in rows]
+        rows=[
+            _row(spec, by_job[job_of(runs[spec.key])], by_job[job_of(origins[spec.key])], made.manifests, results)
+            for spec in rows
+        ]
         + [
             Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
             for key, label, family, figures in table.paper_only
@@ -72,12 +76,12 @@ def build_report(
         for stage in stages
         if (log := read_log(stage.job / "output"))
     }
-    dense = trials_in_force(runs, trials)
-    report.tuning = _tunings(rows, runs, made) + dense
+    dense = trials_in_force(origins, trials)
+    report.tuning = _tunings(rows, origins, made) + dense
     report.hyperparameters = hyperparameters(open_scale(options.scale), tried_values(dense)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = warnings(options) + table.remarks(list(runs.values()))
+    report.warnings = warnings(options) + table.remarks(list(runs.values()), made.numbers)
     tested = [open_collection(group.collection.name) for group in report.by_group()]
     report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
     return report
@@ -91,11 +95,14 @@ def _method(report: Report) -> dict[str, Any]:
     }
 
 
-def _row(spec: RowSpec, stage: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path) -> Row:
-    numbers = manifests[stage.job]["numbers"]
+def _row(
+    spec: RowSpec, stage: Planned, origin: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path
+) -> Row:
+    """A row's files, and its cost; ``origin`` is the stage that ranked the passages of ``stage``'s run."""
+    numbers = manifests[origin.job]["numbers"]
     outputs = manifests[stage.job]["outputs"]
     index = numbers.get("index_bytes") or next(
-        (manifests[one.job]["numbers"]["index_bytes"] for name, one in stage.inputs.items() if name == "index"), None
+        (manifests[one.job]["numbers"]["index_bytes"] for name, one in origin.inputs.items() if name == "index"), None
     )
 
     def reference(name: str) -> FileRef:

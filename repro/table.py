@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
@@ -11,6 +11,7 @@ from repro.published import published
 from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
 
 MRR = MAIN_COLUMNS[:1]
 """Tables that print MRR@10 alone."""
@@ -60,8 +61,8 @@ class Table:
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
     groups: Sequence[GroupSpec] = ()
-    remarks: Callable[[Sequence[RunStage]], list[str]] = lambda runs: []
-    """What a reader of this table must know before the first figure, from its finished runs."""
+    remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
+    """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
 
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
         """The rows of these keys in the table's order, all for none; UserError for an unknown key."""

@@ -3,8 +3,6 @@
 `python -m repro.table10 --help` lists the options.
 """
 
-from collections.abc import Sequence
-
 from ablations.starts import corpus_name
 from reports.assess import Order
 from reports.model import MAIN_MEASURES, Column
@@ -12,7 +10,6 @@ from repro.command import Options, main
 from repro.run import run_table
 from repro.table import GroupSpec, RowSpec, Table, figures
 from simlm.data.domains import HALVES
-from simlm.stages.runs import RunStage
 
 DESCRIPTION = """Table 10 of SimLM (Wang et al., ACL 2023): pre-trained on the searched corpus, another or none.
 
@@ -76,7 +73,7 @@ def table10() -> Table:
             for key in HALVES
             for higher, lower in zip(_keys(key), _keys(key)[1:], strict=False)
         ],
-        remarks=_remarks,
+        remarks=lambda runs, numbers: list(REMARKS),
     )
 
 
@@ -101,10 +98,6 @@ def _row(searched: str, corpus: str) -> RowSpec:
         published=figures("table10", PLACES[searched][1], pretraining_corpus=paper),
         group=searched,
     )
-
-
-def _remarks(runs: Sequence[RunStage]) -> list[str]:
-    return list(REMARKS)
 
 
 def run(options: Options) -> None:

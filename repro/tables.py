@@ -6,19 +6,23 @@ from repro.figure3 import figure3
 from repro.table import Table
 from repro.table1 import table1
 from repro.table2 import table2
+from repro.table4 import table4
 from repro.table5 import table5
 from repro.table6 import table6
 from repro.table7 import table7
 from repro.table8 import table8
+from repro.table10 import table10
 from repro.table12 import table12
 
 TABLES: dict[str, Callable[[], Table]] = {
     "table1": table1,
     "table2": table2,
+    "table4": table4,
     "table5": table5,
     "table6": table6,
     "table7": table7,
     "table8": table8,
+    "table10": table10,
     "table12": table12,
     "figure3": figure3,
 }

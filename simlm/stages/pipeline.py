@@ -17,6 +17,7 @@ from simlm.scales.settings import (
     RetrieverSettings,
     varied,
 )
+from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
     EncoderStage,
@@ -37,6 +38,10 @@ from simlm.stages.stage import Stage
 S = TypeVar("S", bound=Stage)
 Submit = Callable[[Stage, str], object]
 EVALUATED = ["valid", "test"]
+ANSWER_WORDS = 2
+"""Words of an answer where a collection has none: `simlm.evaluation.derived_answers` says why."""
+ANSWERED_DEPTH = 100
+"""Passages in which an answer is looked for (Table 4 ends with R@100)."""
 
 
 class Pipeline:
@@ -92,6 +97,11 @@ class Pipeline:
             ),
             "collection (byte-level BPE)",
         )
+
+    @cached_property
+    def answers(self) -> DerivedAnswers:
+        """The answers of the evaluated queries."""
+        return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
 
     @cached_property
     def random(self) -> RandomModel:
@@ -251,6 +261,13 @@ class Pipeline:
                 depth=self.scale.reranker.rerank_depth,
                 max_length=self.scale.reranker.max_length,
             ),
+            name,
+        )
+
+    def answered(self, ranked: RunStage, name: str) -> Answered:
+        """A test run judged by the answers that its passages contain."""
+        return self.add(
+            Answered.C(data=self.data, ranked=ranked, answers=self.answers, splits=["test"], depth=ANSWERED_DEPTH),
             name,
         )
 

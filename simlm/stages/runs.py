@@ -15,6 +15,8 @@ from simlm.stages.models import EncoderStage
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from simlm.data.store import TokenisedCollection, TokenStore
 
 MINED_SPLIT = "train"
@@ -30,6 +32,11 @@ class RunStage(Stage):
     data: Param[Prepare]
 
     tag: ClassVar[str] = "run"
+
+    @property
+    def origin(self) -> "RunStage":
+        """The stage that ranked these passages, and so has this run's index size, latency and trials."""
+        return self
 
     def trec(self, split: str) -> Path:
         """The TREC run file of a split."""
@@ -62,12 +69,16 @@ class RunStage(Stage):
         return {} if split == MINED_SPLIT else self.judge(split)
 
     def judge(self, split: str) -> dict[str, float]:
-        """Measure a split's TREC file against the qrels, keep the per-query values, and return their means."""
-        from simlm.evaluation.measures import evaluate
-
-        values = evaluate(self.trec(split), self.data.source().qrels(split))
+        """Keep the per-query values of a split, and return their means."""
+        values = self.measured(split)
         values.to_csv(self.measures(split), float_format="%.6g")
         return {f"{split} {name}": float(mean) for name, mean in values.mean().items()}
+
+    def measured(self, split: str) -> "pd.DataFrame":
+        """A split's TREC file measured per query, against the qrels."""
+        from simlm.evaluation.measures import evaluate
+
+        return evaluate(self.trec(split), self.data.source().qrels(split))
 
 
 class PackageLists(RunStage):

@@ -1,0 +1,105 @@
+"""Runs judged by the answers that their passages contain instead of by qrels: the NQ protocol (Table 4)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from experimaestro import Param
+
+from simlm.retrieval.runs import PADDING, Run
+from simlm.stages.data import Prepare
+from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class DerivedAnswers(Stage):
+    """Answers of a collection's queries, ``words`` long, for one that has none (`simlm.evaluation.derived_answers`)."""
+
+    data: Param[Prepare]
+    splits: Param[list[str]]
+    words: Param[int]
+
+    def path(self, split: str) -> Path:
+        """The answers of a split, a JSON object a line."""
+        return self.folder / f"{split}.answers.jsonl"
+
+    def run(self) -> dict[str, Any]:
+        from simlm.evaluation.derived_answers import derive_answers, write_answers
+
+        figures: dict[str, Any] = {}
+        for split, answers in derive_answers(self.data.source(), self.splits, self.words).items():
+            write_answers(self.path(split), answers)
+            found = [answer.passages for row in answers.values() for answer in row]
+            figures[split] = {
+                "answers": len(found),
+                "in one passage": sum(passages == 1 for passages in found),
+                "most passages": max(found, default=0),
+                "questions without": sum(not row for row in answers.values()),
+            }
+        return figures
+
+
+class Answered(RunStage):
+    """The first ``depth`` passages of a run, with the Success@20 and Success@100 of every query of a split.
+
+    A passage is relevant here when its text contains an answer of the query; what the qrels say does not count.
+    """
+
+    ranked: Param[RunStage]
+    answers: Param[DerivedAnswers]
+    splits: Param[list[str]]
+    depth: Param[int]
+
+    @property
+    def origin(self) -> RunStage:
+        return self.ranked.origin
+
+    def run(self) -> dict[str, Any]:
+        collection = self.data.open()
+        figures: dict[str, Any] = {}
+        for split in self.splits:
+            run = self.ranked.load(split)
+            first = Run(run.query_ids, run.indices[:, : self.depth], run.scores[:, : self.depth])
+            figures |= self.leave(split, first, collection)
+        return figures
+
+    def measured(self, split: str) -> "pd.DataFrame":
+        from simlm.evaluation.answers import MEASURES
+        from simlm.evaluation.measures import evaluate
+
+        return evaluate(self.trec(split), self.judgements(split), MEASURES)
+
+    def judgements(self, split: str) -> dict[str, dict[str, int]]:
+        """The passages of a split's run that contain an answer, with grade 1; every query of the split is there.
+
+        Reads the collection once, a passage at a time, and cuts each retrieved passage into tokens once.
+        """
+        from simlm.evaluation.answers import spaced
+        from simlm.evaluation.derived_answers import read_answers
+        from simlm.progress import Bar
+
+        answers = {query: [spaced(text) for text in texts] for query, texts in read_answers(self.answers.path(split))}
+        found: dict[str, dict[str, int]] = {query: {} for query in answers}
+        run = self.load(split)
+        asking = _queries_by_passage(run.indices)
+        for index, passage in enumerate(Bar(self.data.source().passages(), desc="answers", unit=" passages")):
+            if index not in asking:
+                continue
+            text = spaced(passage.text)
+            for row in asking[index].tolist():
+                query = run.query_ids[row]
+                if any(answer in text for answer in answers[query]):
+                    found[query][passage.id] = 1
+        return found
+
+
+def _queries_by_passage(indices: np.ndarray) -> dict[int, np.ndarray]:
+    """The rows of a run (Q, k) in which each passage stands, by the passage's index."""
+    rows, places = np.nonzero(indices != PADDING)
+    passages = indices[rows, places]
+    order = np.argsort(passages, kind="stable")
+    found, starts = np.unique(passages[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(rows[order], starts[1:]), strict=True))

@@ -1,0 +1,122 @@
+"""Table 4: its rows are the paper's and Table 2's runs, and its figures are what Pyserini's match of answers gives."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import pytest
+from ir_measures import Success
+from pyserini.eval.evaluate_dpr_retrieval import SimpleTokenizer, has_answers
+
+from repro.cells import Cells
+from repro.published import published
+from repro.table2 import table2
+from repro.table4 import table4
+from simlm.data.collections import open_collection
+from simlm.scales import open_scale
+from simlm.stages.plan import Planned, plan
+from tests.repro.commands import ROOT, Results
+
+ROWS = ("bm25", "simlm-1")
+
+
+@pytest.fixture(scope="module")
+def answered(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The results of two rows of Table 4 on top of Table 2's."""
+    copy = smoke.copy(tmp_path_factory.mktemp("table4") / "results")
+    command = [sys.executable, "-m", "repro.table4", "--scale", "smoke", "--rows", *ROWS, "--results", str(copy.folder)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    # The answers, and the judging of each run: the runs themselves are Table 2's.
+    assert ran.stderr.count(": running") == 1 + len(ROWS), ran.stderr
+    assert "Success@100" in ran.stdout
+    return copy
+
+
+def report(results: Results) -> dict[str, Any]:
+    (twin,) = results.folder.glob("smoke/*/table4.json")
+    content: dict[str, Any] = json.loads(twin.read_text(encoding="utf-8"))
+    return content
+
+
+def rows(results: Results) -> dict[str, dict[str, Any]]:
+    return {row["key"]: row for row in report(results)["rows"]}
+
+
+def test_the_papers_rows_are_all_there_with_their_figures() -> None:
+    table = table4()
+    shown = {row.label: row.published for row in table.rows if row.published} | {
+        label: figures for _, label, _, figures in table.paper_only
+    }
+    paper = {row.model: {"r20": row.r20, "r100": row.r100} for row in published("table4").itertuples()}
+    mine = {"BM25 (k1 0.9, b 0.4)": "BM25", "SimLM, distilled": "SimLM"}
+    assert {mine.get(label, label): figures for label, figures in shown.items()} == paper
+    assert [column.measure for column in table.columns] == list(table.measures) == ["Success@20", "Success@100"]
+    keys = [row.key for row in table.rows] + [key for key, *_ in table.paper_only]
+    assert len(set(keys)) == len(keys) and set(table.baselines) <= set(keys)
+
+
+def test_every_row_judges_the_run_that_table_2_has_under_its_key(tmp_path: Path) -> None:
+    def build(submit: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        cells = Cells(open_scale("smoke"), 0, submit)
+        return {row.key: row.run(cells) for row in table4().rows}, {row.key: row.run(cells) for row in table2().rows}
+
+    stages, (judged, runs) = plan(build, tmp_path)
+    by_name: dict[str, Planned] = {stage.name: stage for stage in stages}
+    assert len(by_name) == len(stages), "the report lists stages by name"
+    for key, one in judged.items():
+        assert one.ranked is runs[key] and one.origin is runs[key]
+    assert sum(stage.inputs.get("answers") is by_name["derived answers"] for stage in stages) == len(judged)
+
+
+def test_figures_are_those_of_pyserinis_match_and_of_ir_measures(answered: Results) -> None:
+    collection, tokenizer = open_collection("insuranceqa-smoke"), SimpleTokenizer()
+    texts = {passage.id: passage.text for passage in collection.passages()}
+    (lines,) = answered.folder.glob("jobs/*.derivedanswers/*/output/test.answers.jsonl")
+    answers = {row["query_id"]: [one["text"] for one in row["answers"]] for row in map(json.loads, lines.open())}
+    assert list(answers) == [query.id for query in collection.queries("test")]
+    for key in ROWS:
+        row = rows(answered)[key]
+        run: dict[str, list[str]] = {}
+        for line in (answered.folder / row["run"]["path"]).read_text().splitlines():
+            query, _, passage, *_ = line.split()
+            run.setdefault(query, []).append(passage)
+        hits = {q: [has_answers(texts[p], answers[q], tokenizer) for p in ranked] for q, ranked in run.items()}
+        with (answered.folder / row["per_query"]["path"]).open() as file:
+            kept = {line["query_id"]: line for line in csv.DictReader(file)}
+        assert list(kept) == list(answers)
+        for k in (20, 100):
+            found = {query: float(any(hits.get(query, [])[:k])) for query in answers}
+            assert {query: float(line[f"Success@{k}"]) for query, line in kept.items()} == found
+            assert row["measured"][f"Success@{k}"]["mean"] == pytest.approx(sum(found.values()) / len(found))
+            qrels = {q: {p: int(hit) for p, hit in zip(run.get(q, []), hits.get(q, []), strict=True)} for q in answers}
+            ours = ir_measures.read_trec_run(str(answered.folder / row["run"]["path"]))
+            values = {one.query_id: one.value for one in ir_measures.iter_calc([Success @ k], qrels, ours)}
+            assert {query: values.get(query, 0.0) for query in answers} == found
+
+
+def test_a_run_is_the_top_of_the_one_it_stands_on_and_costs_what_that_costs(smoke: Results, answered: Results) -> None:
+    before = {row["key"]: row for row in smoke.report["rows"]}
+    for key in ROWS:
+        row = rows(answered)[key]
+        first: dict[str, list[str]] = {}
+        for line in (smoke.folder / before[key]["run"]["path"]).read_text().splitlines():
+            query, _, passage, *_ = line.split()
+            first.setdefault(query, []).append(passage)
+        shown = [line.split() for line in (answered.folder / row["run"]["path"]).read_text().splitlines()]
+        assert [(line[0], line[2]) for line in shown] == [(q, p) for q, ranked in first.items() for p in ranked[:100]]
+        assert (row["index_bytes"], row["latency_ms"]) == (before[key]["index_bytes"], before[key]["latency_ms"])
+        assert row["index_bytes"] and row["latency_ms"] and row["seconds"] > before[key]["seconds"]
+
+
+def test_the_report_says_that_the_answers_are_derived_and_how(answered: Results) -> None:
+    (page,) = answered.folder.glob("smoke/*/table4.md")
+    text = page.read_text(encoding="utf-8")
+    assert "The answers are derived" in text and "the 2 adjacent words of its text" in text
+    assert "Success@20 [95 %]" in text and "Natural Questions test" in text and "RR@10" not in text.split("## ")[1]
+    assert text.count("(paper only)") == 7
+    assert report(answered)["measures"] == ["Success@20", "Success@100"]
