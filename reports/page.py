@@ -7,12 +7,23 @@ from typing import Any
 from reports.markdown import count, number
 from reports.model import Case, Stage
 
-Cell = str | int | float | None
-"""Text, a whole number or a measure as JSON has it, or None where there is nothing to say."""
+
+@dataclass(frozen=True)
+class Link:
+    """A text that leads to a file, by its path relative to the page's."""
+
+    text: str
+    target: str
+
+
+Cell = str | int | float | Link | None
+"""Text, a whole number or a measure as JSON has it, a link, or None where there is nothing to say."""
 
 
 def shown(cell: Cell) -> str:
     """A cell for people: a whole number with its thousands set apart, a measure with four digits."""
+    if isinstance(cell, Link):
+        return cell.text
     if isinstance(cell, str):
         return cell
     return number(cell) if isinstance(cell, float) else count(cell)

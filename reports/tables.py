@@ -5,7 +5,7 @@ from typing import Any
 
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
 from reports.model import Claim, Report, Row, Stage
-from reports.page import Section, shown
+from reports.page import Cell, Link, Section, shown
 
 
 def effectiveness(report: Report) -> str:
@@ -216,9 +216,14 @@ def lines(section: Section) -> str:
     """The lines of a page's section, "" for none."""
     if not section.rows:
         return ""
-    cells = [[escape(shown(row[head])) for head in section.heads] for row in section.rows]
+    cells = [[_linked(row[head]) for head in section.heads] for row in section.rows]
     align = "".join("r" if section.is_numeric(head) else "l" for head in section.heads)
     return table([escape(head) for head in section.heads], cells, align)
+
+
+def _linked(cell: Cell) -> str:
+    text = escape(shown(cell))
+    return f"[{text}]({cell.target})" if isinstance(cell, Link) else text
 
 
 def runs(report: Report) -> str:

@@ -116,6 +116,28 @@ def _generators() -> list[Claim]:
     ]
 
 
+def _corpora() -> list[Claim]:
+    claims = []
+    for half, other in (("life", "auto"), ("auto", "life")):
+        own, foreign, none = (f"{half}-on-{corpus}" for corpus in (half, other, "none"))
+        best = f"Pre-training on the collection that is searched is best ({half})."
+        helps = f"Pre-training on another collection still helps ({half})."
+        claims.append(Claim(best, "Table 10, Section 5.4", "table10", own, foreign))
+        claims.append(Claim(helps, "Table 10, Section 5.4", "table10", foreign, none))
+    return claims
+
+
+def _steps() -> list[Claim]:
+    above = "After {} of the updates SimLM is above MLM: it converges in fewer steps."
+    return [
+        Claim(above.format(words), "Figure 3", "figure3", f"simlm-{share}", f"mlm-{share}")
+        for words, share in (("1/8", "1of8"), ("3/8", "3of8"), ("3/4", "3of4"))
+    ] + [
+        Claim("SimLM has converged after 3/4 of the updates.", "Figure 3", "figure3", "simlm", "simlm-3of4", SAME),
+        Claim("MLM still improves after 3/4 of the updates.", "Figure 3", "figure3", "mlm", "mlm-3of4"),
+    ]
+
+
 CLAIMS: list[Claim] = [
     *_main(),
     *_plms(),
@@ -124,6 +146,8 @@ CLAIMS: list[Claim] = [
     *_stages(),
     *_objectives(),
     *_rates(),
+    *_corpora(),
     *_generators(),
+    *_steps(),
 ]
-"""All that are about order; Tables 10 and Figure 3 name theirs by what was measured."""
+"""All that are about order, in the order of the tables."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ablations.grids import with_seed
 from reports.page import Cell, Page, Section
 from reports.verdicts import ALPHA, CONTRADICTED, MARGIN, NOT_TESTABLE, SUPPORTED, UNDECIDED, Verdict, judge
 from repro.cases import values_of
@@ -62,8 +63,8 @@ def run(options: ClaimOptions) -> None:
     def build(submit: Any) -> dict[str, Sides]:
         found: dict[str, Sides] = {}
         for seed in range(options.seed, options.seed + options.seeds):
-            named = submit if seed == options.seed else _naming(submit, seed)
-            for key, sides in ask(Cells(open_scale(options.scale), seed, named, options.negatives)).items():
+            cells = Cells(open_scale(options.scale), seed, _naming(submit, seed - options.seed), options.negatives)
+            for key, sides in ask(cells).items():
                 found.setdefault(key, []).append(sides)
         return found
 
@@ -78,13 +79,12 @@ def run(options: ClaimOptions) -> None:
 
 
 def _naming(submit: Any, seed: int) -> Any:
-    """Stages of a further seed say so in their names."""
-    return lambda stage, name: submit(stage, f"{name}, seed {seed}")
+    return lambda stage, name: submit(stage, with_seed(name, seed))
 
 
 def claims_page(scale: str, sides: dict[str, Sides], seeds: int) -> Page:
     """A line for every claim, and how many have which verdict."""
-    measures = {claim.key: TABLES[claim.table]().measures[0] for claim in CLAIMS if claim.key in sides}
+    measures = {claim.key: TABLES[claim.table]().measure_of(claim.lower) for claim in CLAIMS if claim.key in sides}
     found = {key: _difference(sides[key], measure) for key, measure in measures.items()}
     judged = judge({claim.key: (claim.expected, *found[claim.key]) for claim in CLAIMS if claim.key in found})
     lines = [_line(claim, measures.get(claim.key), found.get(claim.key), judged.get(claim.key)) for claim in CLAIMS]
@@ -108,9 +108,9 @@ VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
 
 def _difference(sides: Sides, measure: str) -> tuple[Difference, float]:
     """Higher minus lower over seeds and queries, and the mean of the lower side."""
-    lower = [values_of(one)[measure] for _, one in sides]
+    lower = [values_of(one, [measure])[measure] for _, one in sides]
     queries = lower[0].index
-    higher = [values_of(one)[measure].reindex(queries) for one, _ in sides]
+    higher = [values_of(one, [measure])[measure].reindex(queries) for one, _ in sides]
     below = np.stack([values.reindex(queries).to_numpy(np.float64) for values in lower])
     return crossed(np.stack([values.to_numpy(np.float64) for values in higher]) - below), float(below.mean())
 

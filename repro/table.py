@@ -64,6 +64,11 @@ class Table:
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
     """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
 
+    def measure_of(self, key: str) -> str:
+        """The measure that a row is compared by."""
+        (row,) = self.chosen([key])
+        return next((group.measures[0] for group in self.groups if group.key == row.group), self.measures[0])
+
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
         """The rows of these keys in the table's order, all for none; UserError for an unknown key."""
         known = [row.key for row in self.rows]

@@ -1,0 +1,50 @@
+"""Every table, figure and page of a scale, one after the other: `python -m repro.all --help` lists the options."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from repro import claims, index
+from repro.cells import Cells
+from repro.command import Options, main, refuse
+from repro.run import make
+from repro.tables import TABLES
+from simlm.scales import open_scale
+from simlm.stages.stage import Stage
+
+DESCRIPTION = """Every table and figure of SimLM (Wang et al., ACL 2023), the verdicts on its claims, and an index.
+
+Stages that tables have in common are made once. Stopped, the same command goes on where it was.
+
+Examples:
+  python -m repro.all                    everything at mini scale
+  python -m repro.all --scale smoke      the same in small
+  python -m repro.all --dry-run          what would run, and for how long
+  python -m repro.all --publish          everything, copied to reports/mini/
+"""
+
+PAGES = ("table3", "table9", "table11", "table13")
+"""What is no table of runs; all of them stand on Table 2's stages or on none."""
+
+
+def run(options: Options) -> None:
+    """Make all reports; the first that fails ends it."""
+    refuse(options, "all", "rows")
+    if options.dry_run:
+        make(lambda submit: _every_row(options, submit), options)
+        return
+    for name in (*TABLES, *PAGES):
+        importlib.import_module(f"repro.{name}").run(options)
+    claims.run(claims.ClaimOptions(**vars(options)))
+    index.run(replace(options, device=Options.device))
+
+
+def _every_row(options: Options, submit: Any) -> Mapping[tuple[str, str], Stage]:
+    """The run of every row of every table, which every page and claim is made from too."""
+    cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
+    return {(name, row.key): row.run(cells) for name, table in TABLES.items() for row in table().rows}
+
+
+if __name__ == "__main__":
+    main(run, DESCRIPTION)
