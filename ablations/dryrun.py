@@ -6,10 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ablations.grids import Cell, without_seed
-from simlm.commands.estimate import measured_seconds, published_seconds
+from ablations.grids import Cell
+from simlm.commands.estimate import estimated_seconds, summary
 from simlm.stages.plan import Planned, ancestors
-from simlm.stages.slots import CPU_SLOTS
 
 
 def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str) -> None:
@@ -29,14 +28,7 @@ def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], sc
         markup=False,
         soft_wrap=True,
     )
-    todo = [stage for stage in stages if not stage.valid]
-    known = [estimates[stage.job] for stage in todo if stage.job in estimates]
-    line = f"{len(todo)} of {len(stages)} stages to do"
-    if known:
-        line += f", about {sum(known) / 60:.0f} min of one slot, {CPU_SLOTS} slots on a CPU"
-    if len(known) < len(todo):
-        line += f"; {len(todo) - len(known)} without an estimate"
-    console.print(line, markup=False, soft_wrap=True)
+    console.print(summary(stages, estimates), markup=False, soft_wrap=True)
 
 
 def _cells(cells: Mapping[Cell, Planned]) -> Table:
@@ -56,20 +48,3 @@ def _shared(stages: Sequence[Planned], uses: Mapping[Path, int], estimates: Mapp
         state = "valid" if stage.valid else f"to do: {stage.reason}"
         table.add_row(stage.name, str(uses[stage.job]), state, shown)
     return table
-
-
-def estimated_seconds(stages: Sequence[Planned], scale: str) -> dict[Path, float]:
-    """What each stage took, or what one like it took before.
-
-    That is the same stage with another seed, in the results folder before the published reports, or else the mean over
-    the stages of its kind. A stage whose kind was never measured has no estimate.
-    """
-    measured = {stage.job: measured_seconds(stage.job) for stage in stages if stage.valid}
-    by_name = published_seconds(scale)
-    by_name |= {without_seed(stage.name): measured[stage.job] for stage in stages if stage.job in measured}
-    named = {stage.job: by_name[name] for stage in stages if (name := without_seed(stage.name)) in by_name} | measured
-    kinds: dict[str, list[float]] = {}
-    for job, seconds in named.items():
-        kinds.setdefault(job.parent.name, []).append(seconds)
-    by_kind = {kind: sum(seconds) / len(seconds) for kind, seconds in kinds.items()}
-    return {stage.job: by_kind[kind] for stage in stages if (kind := stage.job.parent.name) in by_kind} | named

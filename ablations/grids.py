@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ablations.cells import AblationCells
 from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, RATES, rates_name
+from simlm.commands.seeds import with_seed
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.plan import Build
@@ -53,13 +54,3 @@ def build_cells(cells: Sequence[Cell], scale: str) -> Build:
         return {cell: runs[cell] for cell in cells}
 
     return build
-
-
-def with_seed(name: str, seed: int) -> str:
-    """The name of a stage that a seed has a part in; what does not depend on it keeps the name that seed 0 gave it."""
-    return f"{name}, seed {seed}" if seed else name
-
-
-def without_seed(name: str) -> str:
-    """The name that the stage has with seed 0."""
-    return name.rsplit(", seed ", 1)[0]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ablations.grids import with_seed
 from reports.page import Cell, Page, Section
 from reports.verdicts import ALPHA, CONTRADICTED, MARGIN, NOT_TESTABLE, SUPPORTED, UNDECIDED, Verdict, judge
 from repro.cases import values_of
@@ -17,6 +16,7 @@ from repro.command import Options, main, refuse
 from repro.origin import Made, complete
 from repro.run import finish, make
 from repro.tables import TABLES
+from simlm.commands.seeds import with_seed
 from simlm.errors import UserError
 from simlm.evaluation.crossed import POWER, Difference, crossed
 from simlm.scales import open_scale

@@ -6,10 +6,11 @@ import pytest
 from rich.console import Console
 
 from ablations.display import GridDisplay
-from ablations.dryrun import estimated_seconds
-from ablations.grids import Cell, cells_of, with_seed, without_seed
+from ablations.grids import Cell, cells_of
 from ablations.outcome import print_outcomes, summary
 from simlm.commands import estimate
+from simlm.commands.estimate import estimated_seconds
+from simlm.commands.seeds import with_seed, without_seed
 from simlm.stages.driver import Moment
 from simlm.stages.manifest import MANIFEST, write_json
 from simlm.stages.plan import Planned

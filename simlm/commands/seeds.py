@@ -1,0 +1,11 @@
+"""Names of the stages of several seeds."""
+
+
+def with_seed(name: str, seed: int) -> str:
+    """The name of a stage that a seed has a part in; what does not depend on it keeps the name that seed 0 gave it."""
+    return f"{name}, seed {seed}" if seed else name
+
+
+def without_seed(name: str) -> str:
+    """The name that the stage has with seed 0."""
+    return name.rsplit(", seed ", 1)[0]
