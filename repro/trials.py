@@ -31,8 +31,9 @@ class PlannedTrial:
 
     def stage(self, cells: Cells) -> RunStage:
         """The stage whose run on valid is judged."""
-        build = {RATE: cells.retriever1, ALPHA: cells.distilled}[self.setting]
-        return build(self.start, self.value)
+        if self.setting == RATE:
+            return cells.retriever1(self.start, self.value)
+        return cells.distilled(self.start, self.value)
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:
