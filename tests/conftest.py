@@ -12,6 +12,7 @@ os.environ.update(
     IR_DATASETS_HOME=_IR_DATASETS_HOME.name,
     MPLBACKEND="Agg",
     OMP_NUM_THREADS="2",
+    OMP_WAIT_POLICY="PASSIVE",
     TOKENIZERS_PARALLELISM="false",
 )
 

@@ -1,16 +1,11 @@
 """AutoEncoder, a row of SimLM's Table 7 (Wang et al., ACL 2023, Section 5.1): a passage from its vector alone."""
 
 from torch import Tensor
-from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
-from simlm.errors import UserError
-from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Objective, Setting
-from simlm.pretraining.replaced_lm import NestedMaskCollator
+from ablations.objectives.mask_bottleneck import MaskBottleneck
 
 
-class AutoEncoder(Objective):
+class AutoEncoder(MaskBottleneck):
     """AutoEncoder: the decoder restores the whole passage from the encoder's [CLS] and from nothing else.
 
     Inputs: the clean passage to the encoder; to the decoder the encoder's [CLS] at position 0 and [MASK] in place of
@@ -22,25 +17,7 @@ class AutoEncoder(Objective):
     decoder's input and are not counted, so that the decoder knows how long a passage and its title are.
     """
 
-    needs_generator = False
-
-    def __init__(self, model: BottleneckModel, mask_token: int, collator: NestedMaskCollator) -> None:
-        super().__init__()
-        self.model = model
-        self.mask_token = mask_token
-        self.collator = collator
-
-    @classmethod
-    def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
-    ) -> "AutoEncoder":
-        if not isinstance(encoder, BertForMaskedLM):
-            raise UserError(f"AutoEncoder needs a BERT encoder, not {type(encoder).__name__}: give a BERT model")
-        return cls(BottleneckModel(encoder), pieces.specials.mask, NestedMaskCollator(pieces, setting))
-
-    @property
-    def encoder(self) -> BertForMaskedLM:
-        return self.model.encoder
+    name = "AutoEncoder"
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss"}; of ``NestedMaskCollator``'s batch the masks and the uniform numbers go unused."""

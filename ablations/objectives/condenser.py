@@ -11,9 +11,9 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
-from ablations.objectives.head import head_loss
 from simlm.data.inputs import Encoded, Ids, batch_inputs, pad
 from simlm.errors import UserError
+from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
 from simlm.pretraining.objective import Example, Objective, Setting
 

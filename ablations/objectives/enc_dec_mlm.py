@@ -1,16 +1,11 @@
 """Enc-Dec MLM, a row of SimLM's Table 7 (Wang et al., ACL 2023, Section 5.1): the bottleneck without a generator."""
 
 from torch import Tensor
-from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
-from simlm.errors import UserError
-from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Objective, Setting
-from simlm.pretraining.replaced_lm import NestedMaskCollator
+from ablations.objectives.mask_bottleneck import MaskBottleneck
 
 
-class EncDecMLM(Objective):
+class EncDecMLM(MaskBottleneck):
     """Enc-Dec MLM: encoder and decoder each predict the tokens that are masked for them.
 
     Inputs: the passage with [MASK] in place of every token under the encoder's mask (30 %), and the encoder's [CLS]
@@ -22,25 +17,7 @@ class EncDecMLM(Objective):
     [MASK] (no 80/10/10), which is what SimLM's generator reads; both sides weigh 1.
     """
 
-    needs_generator = False
-
-    def __init__(self, model: BottleneckModel, mask_token: int, collator: NestedMaskCollator) -> None:
-        super().__init__()
-        self.model = model
-        self.mask_token = mask_token
-        self.collator = collator
-
-    @classmethod
-    def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
-    ) -> "EncDecMLM":
-        if not isinstance(encoder, BertForMaskedLM):
-            raise UserError(f"Enc-Dec MLM needs a BERT encoder, not {type(encoder).__name__}: give a BERT model")
-        return cls(BottleneckModel(encoder), pieces.specials.mask, NestedMaskCollator(pieces, setting))
-
-    @property
-    def encoder(self) -> BertForMaskedLM:
-        return self.model.encoder
+    name = "Enc-Dec MLM"
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; of ``NestedMaskCollator``'s batch the uniform numbers go unused."""

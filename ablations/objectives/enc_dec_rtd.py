@@ -7,12 +7,11 @@ from torch import Tensor, nn
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from ablations.objectives.detection import detection_head, detection_loss, freeze_vocabulary_head
-from simlm.errors import UserError
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
 from simlm.pretraining.objective import Objective, Setting
-from simlm.pretraining.replaced_lm import NestedMaskCollator
+from simlm.pretraining.replaced_lm import NestedMaskCollator, replacing_bottleneck
 
 
 class EncDecRTD(Objective):
@@ -44,18 +43,9 @@ class EncDecRTD(Objective):
     def build(
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
     ) -> "EncDecRTD":
-        if not isinstance(encoder, BertForMaskedLM) or generator is None:
-            raise UserError(
-                "Enc-Dec RTD needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each"
-            )
-        if generator.config.vocab_size != encoder.config.vocab_size:
-            raise UserError(
-                f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
-                "use two models of one tokenizer"
-            )
-        replacer = Replacer(generator, pieces.specials.mask, setting.generator_dropout)
-        head = detection_head(encoder.config.hidden_size, encoder.config.initializer_range, setting.seed)
-        return cls(BottleneckModel(encoder), replacer, head, NestedMaskCollator(pieces, setting))
+        model, replacer = replacing_bottleneck("Enc-Dec RTD", encoder, generator, pieces, setting)
+        head = detection_head(model.encoder.config.hidden_size, model.encoder.config.initializer_range, setting.seed)
+        return cls(model, replacer, head, NestedMaskCollator(pieces, setting))
 
     @property
     def encoder(self) -> BertForMaskedLM:

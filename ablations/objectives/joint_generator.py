@@ -3,11 +3,11 @@
 from torch import Tensor
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
-from simlm.pretraining.generator import Replacer, sample_tokens
+from simlm.pretraining.generator import Replacer, masked_rows, sample_tokens
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import ReplacedLM
-from simlm.pretraining.vocabulary_loss import vocabulary_loss
+from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss
 
 GENERATOR_WEIGHT = 0.2
 
@@ -20,14 +20,13 @@ def learn_and_sample(replacer: Replacer, batch: dict[str, Tensor]) -> tuple[Tens
     """
     original, masked = batch["input_ids"], batch["encoder_mask"]
     generator, head = replacer.generator, replacer.generator.generator_lm_head
-    states = generator.electra(
-        input_ids=original.masked_fill(masked, replacer.mask_token),
-        attention_mask=batch["attention_mask"],
-        token_type_ids=batch["token_type_ids"],
-    ).last_hidden_state
-    rows = generator.generator_predictions(states[masked])  # (M, E)
-    targets = original[masked]
-    loss = vocabulary_loss(rows, head.weight, head.bias, targets) / max(1, len(targets))
+    inputs = {
+        "input_ids": original.masked_fill(masked, replacer.mask_token),
+        "attention_mask": batch["attention_mask"],
+        "token_type_ids": batch["token_type_ids"],
+    }
+    rows = masked_rows(generator, inputs, masked)
+    loss = mean_vocabulary_loss(rows, head, original[masked])
     read = original.clone()
     read[masked] = sample_tokens(head(rows).detach(), batch["encoder_uniforms"])
     return loss, read

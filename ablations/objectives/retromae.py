@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
-from ablations.objectives.head import head_loss
 from simlm.errors import UserError
-from simlm.pretraining.masking import WordPieces, stateless_rng
+from simlm.pretraining.head_loss import head_loss
+from simlm.pretraining.masking import WordPieces, counted_tokens, stateless_rng
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.objective import Example, Objective, Setting
 
@@ -54,10 +54,9 @@ class PositionMaskCollator:
             rng = stateless_rng(self.setting.seed, example.epoch, example.passage, DECODER_STREAM)
             length = len(example.ids)
             table[:length, :length] = visible_positions(length, self.setting.decoder_rate, rng)
-        special = torch.tensor(self.pieces.specials)
         return batch | {
             "original_ids": original,
-            "counted": batch["attention_mask"].bool() & ~torch.isin(original, special),
+            "counted": counted_tokens(original, batch["attention_mask"], self.pieces.specials),
             "visible": torch.from_numpy(visible),
         }
 

@@ -8,11 +8,10 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from ablations.objectives.detection import detection_head, detection_loss, freeze_vocabulary_head
 from ablations.objectives.joint_generator import learn_and_sample, let_learn
-from simlm.errors import UserError
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting
-from simlm.pretraining.replaced_lm import NestedMaskCollator
+from simlm.pretraining.replaced_lm import NestedMaskCollator, matching
 
 DETECTION_WEIGHT = 50.0
 
@@ -47,16 +46,10 @@ class ReplacedTokenDetection(Objective):
     def build(
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
     ) -> "ReplacedTokenDetection":
-        if not isinstance(encoder, BertForMaskedLM) or generator is None:
-            raise UserError("RTD needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each")
-        if generator.config.vocab_size != encoder.config.vocab_size:
-            raise UserError(
-                f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
-                "use two models of one tokenizer"
-            )
-        replacer = let_learn(Replacer(generator, pieces.specials.mask, dropout=True))
-        head = detection_head(encoder.config.hidden_size, encoder.config.initializer_range, setting.seed)
-        return cls(encoder, replacer, head, NestedMaskCollator(pieces, setting))
+        bert, electra = matching("RTD", encoder, generator)
+        replacer = let_learn(Replacer(electra, pieces.specials.mask, dropout=True))
+        head = detection_head(bert.config.hidden_size, bert.config.initializer_range, setting.seed)
+        return cls(bert, replacer, head, NestedMaskCollator(pieces, setting))
 
     @property
     def encoder(self) -> BertForMaskedLM:

@@ -23,15 +23,15 @@ def load_generator(name_or_folder: str | Path) -> ElectraForMaskedLM:
     return model
 
 
-def masked_logits(generator: ElectraForMaskedLM, inputs: Mapping[str, Tensor], where: Tensor) -> Tensor:
-    """Logits (M, V) at the M positions of ``where`` (B, L), in row-major order; no other position gets any.
+def masked_rows(generator: ElectraForMaskedLM, inputs: Mapping[str, Tensor], where: Tensor) -> Tensor:
+    """What the output layer ``generator_lm_head`` reads at the M positions of ``where`` (B, L), in row-major order.
 
-    ``inputs``: ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (B, L).
+    ``inputs``: ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (B, L). Returns (M, E), as wide as the
+    embeddings; no other position gets a row, and so none gets logits.
     """
-    hidden = generator.electra(**inputs).last_hidden_state
-    chosen = hidden[where]  # (M, H)
-    logits: Tensor = generator.generator_lm_head(generator.generator_predictions(chosen))
-    return logits
+    hidden = generator.electra(**inputs).last_hidden_state[where]  # (M, H)
+    rows: Tensor = generator.generator_predictions(hidden)
+    return rows
 
 
 def sample_tokens(logits: Tensor, uniforms: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Replacer(nn.Module):
             "attention_mask": attention_mask,
             "token_type_ids": token_type_ids,
         }
-        logits = masked_logits(self.generator, inputs, masked)
+        logits = self.generator.generator_lm_head(masked_rows(self.generator, inputs, masked))
         replaced = input_ids.clone()
         replaced[masked] = sample_tokens(logits, uniforms)
         return replaced

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tokenizers.models import WordPiece
+from torch import Tensor
 
 from simlm.data.inputs import Specials
 from simlm.errors import UserError
@@ -109,6 +111,14 @@ def nested_masks(
     if extra_rate > 0:
         decoder = encoder | draw_words(words, len(ids), extra_rate, rng)
     return encoder & maskable, decoder & maskable
+
+
+def counted_tokens(input_ids: Tensor, attention_mask: Tensor, specials: Specials) -> Tensor:
+    """True (B, L) at every token of the original passages ``input_ids`` (B, L) that is not special.
+
+    ``attention_mask`` (B, L) tells tokens from padding.
+    """
+    return attention_mask.bool() & ~torch.isin(input_ids, torch.tensor(specials))
 
 
 def stateless_rng(*key: int) -> np.random.Generator:

@@ -10,9 +10,11 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
+from simlm.pretraining.generator import masked_rows
+from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
 from simlm.pretraining.objective import Example, Objective, Setting
-from simlm.pretraining.vocabulary_loss import vocabulary_loss
+from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,8 @@ class MaskedLM(Objective):
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss"}; the batch is ``MaskCollator``'s."""
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        masked, targets = batch["masked"], batch["targets"]
         if isinstance(self.model, BertForMaskedLM):
-            hidden = self.model.bert(**inputs).last_hidden_state[batch["masked"]]  # (M, H)
-            rows = self.model.cls.predictions.transform(hidden)
-            weight, bias = self.model.cls.predictions.decoder.weight, self.model.cls.predictions.decoder.bias
-        else:
-            hidden = self.model.electra(**inputs).last_hidden_state[batch["masked"]]  # (M, H)
-            rows = self.model.generator_predictions(hidden)  # (M, E), as wide as the embeddings
-            weight, bias = self.model.generator_lm_head.weight, self.model.generator_lm_head.bias
-        total = vocabulary_loss(rows, weight, bias, batch["targets"])
-        return {"loss": total / max(1, len(batch["targets"]))}
+            return {"loss": head_loss(self.model, self.model.bert(**inputs).last_hidden_state[masked], targets)}
+        rows = masked_rows(self.model, inputs, masked)
+        return {"loss": mean_vocabulary_loss(rows, self.model.generator_lm_head, targets)}

@@ -8,7 +8,7 @@ from transformers import BertForMaskedLM
 from transformers.masking_utils import create_bidirectional_mask
 
 from simlm.errors import UserError
-from simlm.pretraining.vocabulary_loss import vocabulary_loss
+from simlm.pretraining.head_loss import head_loss
 
 DECODER_LAYERS = 2
 
@@ -54,7 +54,4 @@ class BottleneckModel(nn.Module):
 
         The head sees no other position.
         """
-        head = self.encoder.cls.predictions
-        rows = head.transform(hidden[counted])  # (N, H)
-        total = vocabulary_loss(rows, head.decoder.weight, head.decoder.bias, targets[counted])
-        return total / counted.sum().clamp_min(1)
+        return head_loss(self.encoder, hidden[counted], targets[counted])

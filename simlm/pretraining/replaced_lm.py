@@ -11,7 +11,7 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
 from simlm.pretraining.generator import Replacer
-from simlm.pretraining.masking import WordPieces, nested_masks, stateless_rng
+from simlm.pretraining.masking import WordPieces, counted_tokens, nested_masks, stateless_rng
 from simlm.pretraining.model import BottleneckModel
 from simlm.pretraining.objective import Example, Objective, Setting
 
@@ -39,15 +39,43 @@ class NestedMaskCollator:
             masks.append((encoder, decoder))
             uniforms.append((rng.random(int(encoder.sum())), rng.random(int(decoder.sum()))))
         batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
-        special = torch.tensor(self.pieces.specials)
         return batch | {
             "encoder_mask": pad([encoder for encoder, _ in masks], 0).bool(),
             "decoder_mask": pad([decoder for _, decoder in masks], 0).bool(),
             "encoder_uniforms": torch.from_numpy(np.concatenate([first for first, _ in uniforms])),
             "decoder_uniforms": torch.from_numpy(np.concatenate([second for _, second in uniforms])),
-            # Counted are the tokens that are not special in the original passage, masked or not.
-            "counted": batch["attention_mask"].bool() & ~torch.isin(batch["input_ids"], special),
+            # Whether masked or not.
+            "counted": counted_tokens(batch["input_ids"], batch["attention_mask"], self.pieces.specials),
         }
+
+
+def matching(
+    objective: str, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None
+) -> tuple[BertForMaskedLM, ElectraForMaskedLM]:
+    """Both models, as what the ``objective`` of that name needs.
+
+    UserError when either is missing or of another kind, or when their vocabularies differ.
+    """
+    if not isinstance(encoder, BertForMaskedLM) or generator is None:
+        raise UserError(f"{objective} needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each")
+    if generator.config.vocab_size != encoder.config.vocab_size:
+        raise UserError(
+            f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
+            "use two models of one tokenizer"
+        )
+    return encoder, generator
+
+
+def replacing_bottleneck(
+    objective: str,
+    encoder: PreTrainedModel,
+    generator: ElectraForMaskedLM | None,
+    pieces: WordPieces,
+    setting: Setting,
+) -> tuple[BottleneckModel, Replacer]:
+    """The bottleneck over ``encoder`` and the replacer that fills its masks; UserError as from ``matching``."""
+    bert, electra = matching(objective, encoder, generator)
+    return BottleneckModel(bert), Replacer(electra, pieces.specials.mask, setting.generator_dropout)
 
 
 class ReplacedLM(Objective):
@@ -70,17 +98,8 @@ class ReplacedLM(Objective):
     def build(
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
     ) -> "ReplacedLM":
-        if not isinstance(encoder, BertForMaskedLM) or generator is None:
-            raise UserError(
-                "replaced LM needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each"
-            )
-        if generator.config.vocab_size != encoder.config.vocab_size:
-            raise UserError(
-                f"the generator has {generator.config.vocab_size} words, the encoder {encoder.config.vocab_size}: "
-                "use two models of one tokenizer"
-            )
-        replacer = Replacer(generator, pieces.specials.mask, setting.generator_dropout)
-        return cls(BottleneckModel(encoder), replacer, NestedMaskCollator(pieces, setting))
+        model, replacer = replacing_bottleneck("replaced LM", encoder, generator, pieces, setting)
+        return cls(model, replacer, NestedMaskCollator(pieces, setting))
 
     @property
     def encoder(self) -> BertForMaskedLM:

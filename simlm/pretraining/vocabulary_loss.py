@@ -7,7 +7,7 @@ go through the output matrix in chunks, and each chunk's gradient is taken while
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 CHUNK = 512
@@ -70,3 +70,8 @@ def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
     with_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (hidden, weight, bias))
     loss: Tensor = _ChunkedCrossEntropy.apply(hidden, weight, bias, targets, chunk, with_gradient)
     return loss
+
+
+def mean_vocabulary_loss(hidden: Tensor, output: nn.Linear, targets: Tensor) -> Tensor:
+    """``vocabulary_loss`` of ``hidden`` (N, H) under the layer ``output`` (H -> V), a mean over N; 0 when N is 0."""
+    return vocabulary_loss(hidden, output.weight, output.bias, targets) / max(1, len(targets))

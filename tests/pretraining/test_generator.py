@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 from torch import Tensor
 
 from simlm.data.inputs import batch_inputs
-from simlm.pretraining.generator import Replacer, masked_logits, sample_tokens
+from simlm.pretraining.generator import Replacer, masked_rows, sample_tokens
 from tests.pretraining.toys import MASK, PIECES, electra, examples, log_softmax
 
 DRAWS = 20_000
@@ -46,11 +46,11 @@ def test_a_token_without_weight_is_never_drawn() -> None:
     assert sample_tokens(logits, torch.tensor([0.0, 0.9999999, almost_one], dtype=torch.float64)).tolist() == [1, 3, 3]
 
 
-def test_masked_logits_are_the_plain_model_s_at_the_masked_positions() -> None:
+def test_logits_of_masked_rows_are_the_plain_model_s_at_the_masked_positions() -> None:
     batch, masked = passages()
     generator = electra().eval()
     with torch.no_grad():
-        chosen = masked_logits(generator, batch, masked)
+        chosen = generator.generator_lm_head(masked_rows(generator, batch, masked))
         plain = generator(**batch).logits[masked]
     torch.testing.assert_close(chosen, plain)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from simlm.pretraining.vocabulary_loss import vocabulary_loss
+from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss, vocabulary_loss
 
 POSITIONS, WIDTH, WORDS = 23, 16, 50
 
@@ -86,3 +86,14 @@ def test_second_order_gradients_are_refused() -> None:
     (gradient,) = torch.autograd.grad(loss, hidden, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("count", [0, 1, POSITIONS])
+def test_mean_is_the_sum_over_the_number_of_positions(count: int) -> None:
+    hidden, weight, bias, targets = inputs(torch.float64)
+    output = torch.nn.Linear(WIDTH, WORDS, dtype=torch.float64)
+    output.weight, output.bias = torch.nn.Parameter(weight.detach()), torch.nn.Parameter(bias.detach())
+    mean = mean_vocabulary_loss(hidden[:count], output, targets[:count])
+    total = plain(hidden[:count], weight, bias, targets[:count], 1.0)[0]
+    assert mean.item() == pytest.approx(total.item() / count if count else 0.0, rel=1e-12)
+    mean.backward()

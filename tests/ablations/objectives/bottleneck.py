@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simlm.pretraining.objective import Objective
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-from tests.pretraining.toys import CLS, MASK, PAD, PIECES, SEP, SETTING, UNK, exact, example, examples, log_softmax
+from tests.pretraining.toys import CLS, MASK, PAD, PIECES, SEP, SETTING, UNK, exact, examples, log_softmax
 
 SPECIALS = (CLS, SEP, PAD, UNK, MASK)
 
@@ -83,17 +82,3 @@ def perturbed(objective: Any, start: int, stop: int | None) -> Iterator[None]:
     handle = objective.encoder.bert.encoder.layer[-1].output.register_forward_hook(perturb)
     yield
     handle.remove()
-
-
-def losses_of_training(objective: Objective, steps: int = 40) -> list[float]:
-    """The losses of a short training on four passages of 20 tokens, each twice a step, with new masks every time."""
-    optimizer = torch.optim.AdamW([weight for weight in objective.parameters() if weight.requires_grad], lr=5e-3)
-    losses = []
-    for step in range(steps):
-        rows = [example(number % 4, 20, 4 * step + number // 4) for number in range(8)]
-        loss = objective(**objective.collator(rows))["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses

@@ -1,23 +1,25 @@
 """AutoEncoder: clean text in, nothing but [CLS] across, and the decoder's loss against a loop in float64."""
 
-import numpy as np
 import pytest
 import torch
 
 from ablations.objectives.autoencoder import AutoEncoder
-from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
     SPECIALS,
     gradient_places,
-    losses_of_training,
     ordinary,
     perturbed,
     special_batch,
     tokens_read,
     word_loss,
 )
-from tests.pretraining.toys import MASK, PIECES, SETTING, UNK, bert, electra, example
+from tests.ablations.objectives.checks import (
+    assert_another_model_is_refused,
+    assert_it_learns,
+    assert_no_word_costs_nothing,
+)
+from tests.pretraining.toys import MASK, PIECES, SETTING, bert
 
 
 def exact_objective() -> AutoEncoder:
@@ -80,19 +82,12 @@ def test_every_weight_is_trained() -> None:
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    row = example(0, 6)
-    row.ids[1:-1] = UNK
-    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
-    loss = objective(**objective.collator([row]))["loss"]
-    loss.backward()
-    assert loss.item() == 0
+    assert_no_word_costs_nothing(AutoEncoder.build(bert(), None, PIECES, SETTING))
 
 
 def test_it_learns() -> None:
-    losses = losses_of_training(AutoEncoder.build(bert(), None, PIECES, SETTING))
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert_it_learns(AutoEncoder.build(bert(), None, PIECES, SETTING), {"loss": 0.7})
 
 
 def test_another_kind_of_model_is_refused() -> None:
-    with pytest.raises(UserError, match="needs a BERT encoder, not ElectraForMaskedLM"):
-        AutoEncoder.build(electra(), None, PIECES, SETTING)
+    assert_another_model_is_refused(AutoEncoder, "AutoEncoder needs a BERT encoder, not ElectraForMaskedLM")

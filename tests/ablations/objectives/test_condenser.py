@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ablations.objectives.condenser import Condenser, CorruptingCollator, corrupt
-from simlm.errors import UserError
 from simlm.pretraining.masking import stateless_rng
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.objective import Setting, find_objective
+from tests.ablations.objectives.checks import (
+    assert_another_model_is_refused,
+    assert_it_learns,
+    assert_no_word_costs_nothing,
+)
 from tests.pretraining.toys import (
     CLS,
     FIRST_WORD,
@@ -23,7 +27,6 @@ from tests.pretraining.toys import (
     UNK,
     VOCABULARY,
     bert,
-    electra,
     exact,
     example,
     examples,
@@ -207,12 +210,7 @@ def test_values_do_not_depend_on_how_passages_are_batched() -> None:
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    row = example(0, 6)
-    row.ids[1:-1] = UNK
-    model = condenser()
-    loss = model(**model.collator([row]))["loss"]
-    loss.backward()
-    assert loss.item() == 0
+    assert_no_word_costs_nothing(condenser())
 
 
 def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
@@ -220,19 +218,10 @@ def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
     assert found is Condenser and not found.needs_generator
     encoder = bert()
     assert found.build(encoder, None, PIECES, SETTING).encoder is encoder
-    with pytest.raises(UserError, match="needs a BERT encoder with its MLM head, not ElectraForMaskedLM"):
-        found.build(electra(), None, PIECES, SETTING)
+    assert_another_model_is_refused(
+        Condenser, "Condenser needs a BERT encoder with its MLM head, not ElectraForMaskedLM"
+    )
 
 
 def test_it_learns() -> None:
-    model = condenser(layers=2)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    losses = []
-    for step in range(60):
-        outputs = model(**model.collator(examples([20] * 4, epoch=step)))  # the same passages, new masks
-        optimizer.zero_grad()
-        outputs["loss"].backward()
-        optimizer.step()
-        losses.append((outputs["encoder_loss"].item(), outputs["head_loss"].item()))
-    first, last = np.mean(losses[:5], axis=0), np.mean(losses[-5:], axis=0)
-    assert (last < 0.7 * first).all(), (first, last)
+    assert_it_learns(condenser(layers=2), {"encoder_loss": 0.7, "head_loss": 0.7})

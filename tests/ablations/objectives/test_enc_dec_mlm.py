@@ -1,22 +1,24 @@
 """Enc-Dec MLM: what each side reads, which tokens count, and both losses against a loop in float64."""
 
-import numpy as np
 import pytest
 import torch
 
 from ablations.objectives.enc_dec_mlm import EncDecMLM
-from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
     gradient_places,
-    losses_of_training,
     ordinary,
     perturbed,
     special_batch,
     tokens_read,
     word_loss,
 )
-from tests.pretraining.toys import MASK, PIECES, SETTING, UNK, bert, electra, example
+from tests.ablations.objectives.checks import (
+    assert_another_model_is_refused,
+    assert_it_learns,
+    assert_no_word_costs_nothing,
+)
+from tests.pretraining.toys import MASK, PIECES, SETTING, bert
 
 
 def exact_objective() -> EncDecMLM:
@@ -85,19 +87,12 @@ def test_every_weight_is_trained() -> None:
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    row = example(0, 6)
-    row.ids[1:-1] = UNK
-    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
-    loss = objective(**objective.collator([row]))["loss"]
-    loss.backward()
-    assert loss.item() == 0
+    assert_no_word_costs_nothing(EncDecMLM.build(bert(), None, PIECES, SETTING))
 
 
 def test_it_learns() -> None:
-    losses = losses_of_training(EncDecMLM.build(bert(), None, PIECES, SETTING))
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert_it_learns(EncDecMLM.build(bert(), None, PIECES, SETTING), {"loss": 0.7})
 
 
 def test_another_kind_of_model_is_refused() -> None:
-    with pytest.raises(UserError, match="needs a BERT encoder, not ElectraForMaskedLM"):
-        EncDecMLM.build(electra(), None, PIECES, SETTING)
+    assert_another_model_is_refused(EncDecMLM, "Enc-Dec MLM needs a BERT encoder, not ElectraForMaskedLM")

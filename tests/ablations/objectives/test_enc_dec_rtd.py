@@ -13,22 +13,25 @@ from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
     gradient_places,
-    losses_of_training,
     ordinary,
     perturbed,
     special_batch,
     tokens_read,
 )
+from tests.ablations.objectives.checks import (
+    assert_another_model_is_refused,
+    assert_it_learns,
+    assert_it_runs_under_autocast,
+    assert_no_word_costs_nothing,
+)
 from tests.pretraining.toys import (
     FIRST_WORD,
     PIECES,
     SETTING,
-    UNK,
     VOCABULARY,
     bert,
     electra,
     exact,
-    example,
     examples,
 )
 
@@ -165,26 +168,17 @@ def test_the_head_depends_on_its_seed_alone() -> None:
     assert not first[0].bias.any() and not first[2].bias.any()
 
 
-def test_the_loss_is_in_single_precision_under_autocast() -> None:
-    objective, batch = EncDecRTD.build(bert(), electra(), PIECES, SETTING).eval(), special_batch()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = objective(**batch)
-    assert outputs["loss"].dtype == torch.float32
+def test_it_runs_under_autocast() -> None:
+    assert_it_runs_under_autocast(EncDecRTD.build(bert(), electra(), PIECES, SETTING), special_batch())
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    row = example(0, 6)
-    row.ids[1:-1] = UNK
-    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
-    loss = objective(**objective.collator([row]))["loss"]
-    loss.backward()
-    assert loss.item() == 0
+    assert_no_word_costs_nothing(EncDecRTD.build(bert(), electra(), PIECES, SETTING))
 
 
 def test_it_learns() -> None:
-    losses = losses_of_training(EncDecRTD.build(bert(), electra(), PIECES, SETTING))
     # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    assert_it_learns(EncDecRTD.build(bert(), electra(), PIECES, SETTING), {"loss": 0.8})
 
 
 def test_models_that_do_not_fit_are_refused() -> None:
@@ -192,5 +186,4 @@ def test_models_that_do_not_fit_are_refused() -> None:
         EncDecRTD.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, SETTING)
     with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
         EncDecRTD.build(bert(), None, PIECES, SETTING)
-    with pytest.raises(UserError, match="needs a BERT encoder"):
-        EncDecRTD.build(electra(), electra(), PIECES, SETTING)
+    assert_another_model_is_refused(EncDecRTD, "Enc-Dec RTD needs a BERT encoder", electra())
