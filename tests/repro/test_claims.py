@@ -1,0 +1,140 @@
+"""Claims: every one names rows that exist, verdicts come from the rows' per-query values, and nothing is left out."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.page import Link
+from reports.render import write_report
+from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SAME, SUPPORTED, UNDECIDED
+from repro import claims, index
+from repro.all import PAGES
+from repro.cells import Cells
+from repro.claimed import CLAIMS, Claim
+from repro.claims import ClaimOptions, claims_page
+from repro.command import Options
+from repro.tables import TABLES
+from simlm.errors import UserError
+from simlm.scales import open_scale
+from simlm.stages.plan import plan
+
+QUERIES = 200
+
+
+def keys(table: str) -> set[str]:
+    made = TABLES[table]()
+    return {row.key for row in made.rows} | {key for key, *_ in made.paper_only}
+
+
+def test_every_claim_names_two_rows_of_its_table_once() -> None:
+    assert len({claim.key for claim in CLAIMS}) == len(CLAIMS) > 20
+    for claim in CLAIMS:
+        assert {claim.higher, claim.lower} <= keys(claim.table), claim.key
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
+def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
+    table = TABLES[claim.table]()
+    published = {row.key: row.published or {} for row in table.rows}
+    published |= {key: figures for key, _, _, figures in table.paper_only}
+    groups = {group.key: group.columns for group in table.groups}
+    of_row = {row.key: groups.get(row.group, table.columns) for row in table.rows}
+    columns = of_row.get(claim.higher) or table.columns
+    if not columns or not {columns[0].key} <= set(published[claim.higher]) & set(published[claim.lower]):
+        return
+    difference = published[claim.higher][columns[0].key] - published[claim.lower][columns[0].key]
+    assert difference > 0 if claim.expected is ABOVE else difference > -1
+
+
+def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_testable(tmp_path: Path) -> None:
+    found: dict[str, Any] = {}
+
+    def build(submit: Any) -> None:
+        found.update(claims.ask(Cells(open_scale("smoke"), 0, submit)))
+
+    plan(build, tmp_path)
+    measured = {name: {row.key for row in table().rows} for name, table in TABLES.items()}
+    assert set(found) == {claim.key for claim in CLAIMS if {claim.higher, claim.lower} <= measured[claim.table]}
+    assert all(higher is not lower for higher, lower in found.values())
+
+
+@pytest.fixture
+def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
+    """Per-query values by the name of a fake run."""
+    known: dict[str, pd.DataFrame] = {}
+    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run.name])
+    return known
+
+
+def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
+    values: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"q{number}" for number in range(QUERIES)]
+    below = rng.random(QUERIES)
+    for seed in range(2):
+        values[f"low{seed}"] = pd.DataFrame({"RR@10": below}, index=names)
+        better = below + 0.1 + 0.01 * rng.standard_normal(QUERIES)
+        values[f"high{seed}"] = pd.DataFrame({"RR@10": better}, index=names).sample(frac=1, random_state=seed)
+    made = [
+        Claim("better", "here", "table7", "simlm", "mlm"),
+        Claim("worse", "here", "table7", "mlm", "simlm"),
+        Claim("alike", "here", "table7", "base", "mlm", SAME),
+        Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
+    ]
+    monkeypatch.setattr(claims, "CLAIMS", made)
+    runs = {name: SimpleNamespace(name=name) for name in values}
+    pairs = [
+        [(runs[f"high{s}"], runs[f"low{s}"]) for s in range(2)],
+        [(runs[f"low{s}"], runs[f"high{s}"]) for s in range(2)],
+    ]
+    sides: Any = {made[0].key: pairs[0], made[1].key: pairs[1], made[2].key: [(runs["low0"], runs["low1"])]}
+    page = claims_page("mini", sides, 2)
+    lines = {str(line["claim"]): line for line in page.sections[0].rows}
+    assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE]
+    expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
+    assert lines["better"]["difference"] == f"{expected:+.4f}" and lines["worse"]["difference"] == f"{-expected:+.4f}"
+    assert "4 claims" in page.introduction and "1 supported; 1 contradicted; 1 undecided" in page.introduction
+
+
+@pytest.mark.parametrize("options", [ClaimOptions(seeds=0), ClaimOptions(rows=("simlm",))])
+def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
+    with pytest.raises(UserError, match="--(seeds 0: choose 1 or more|rows changes nothing)"):
+        claims.run(options)
+
+
+def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
+    write_report(claims_page("mini", {}, 1), tmp_path, "claims")
+    write_report(claims_page("mini", {}, 1), tmp_path, "table10")
+    write_report(claims_page("mini", {}, 1), tmp_path, "table2")
+    (section,) = index.index(tmp_path, "mini").sections
+    assert [line["report"] for line in section.rows] == [
+        Link("The paper's claims", f"{name}.md") for name in ("claims", "table2", "table10")
+    ]
+    assert {line["verdicts"] for line in section.rows} == {f"{len(CLAIMS)} {NOT_TESTABLE}"}
+    page, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
+    assert "](table10.md)" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "table2.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match="no report"):
+        index.index(tmp_path, "mini")
+
+
+def test_every_module_that_all_runs_is_there() -> None:
+    import importlib
+
+    for name in (*TABLES, *PAGES):
+        assert callable(importlib.import_module(f"repro.{name}").run)
+
+
+def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--rows changes nothing in index"):
+        index.run(Options(rows=("bm25",), results=tmp_path))
