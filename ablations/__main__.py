@@ -58,12 +58,15 @@ class Options:
 
 def check(options: Options) -> None:
     """Refuse what cannot work, before anything is written."""
+    if not options.grids:
+        raise UserError(f"--grids: name at least one of {', '.join(GRIDS)}, or leave the option out for all")
     for grid in options.grids:
         check_known("grid", grid, GRIDS)
     if options.seeds < 1:
         raise UserError(f"--seeds {options.seeds}: choose 1 or more")
     check_scale(options.scale)
-    check_machine(options.device, options.results)
+    # The machine that submits jobs need not have what those that run them have.
+    check_machine("auto" if options.slurm else options.device, options.results)
 
 
 def run(options: Options) -> None:

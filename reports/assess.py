@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reports.model import Claim, Comparison, Estimate, Report
+from reports.model import CheckedOrder, Comparison, Estimate, Report
 from simlm.evaluation import significance
 from simlm.evaluation.significance import Improvement, Resampled
 
@@ -52,7 +52,7 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
 
 def _assess_section(
     report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order]
-) -> tuple[list[Comparison], list[Claim], list[str]]:
+) -> tuple[list[Comparison], list[CheckedOrder], list[str]]:
     """Fill the estimates of rows with the same queries; their comparisons, claims (uncorrected) and contradictions."""
     resampled = Resampled(significance.side_by_side(values, report.measures))
     for row in report.rows:
@@ -83,7 +83,7 @@ def _comparisons(
 
 def _claims(
     report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order], resampled: Resampled
-) -> list[Claim]:
+) -> list[CheckedOrder]:
     """The orders that can be checked, p not corrected."""
     measure = report.measures[0]
     claims = []
@@ -99,11 +99,11 @@ def _claims(
                 published=Improvement(lower / 100, higher / 100),
                 measured=Improvement(*(float(pair[key][measure].mean()) for key in (order.lower, order.higher))),
             )
-        claims.append(Claim(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
+        claims.append(CheckedOrder(order.lower, order.higher, order.source, lower, higher, comparison, ratio))
     return claims
 
 
-def _corrected(claims: Sequence[Claim]) -> list[Claim]:
+def _corrected(claims: Sequence[CheckedOrder]) -> list[CheckedOrder]:
     """Holm's correction over all orders that were checked, whatever their groups."""
     corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
     return [

@@ -79,10 +79,10 @@ class FileRef:
 class Row:
     """One line of the table.
 
-    `key` names the row in comparisons, claims, cases and plots. A row without `measured` is one that only the
-    paper gives; a row without `published` one that only we have. `seconds` is what the row's own stages took,
-    `index_bytes` the size of what is searched, `latency_ms` milliseconds a query, all queries in one batch
-    unless `note` says otherwise. `group` is the key of the report's `Group` that the row is in, "" in a report without.
+    `key` names the row in comparisons, claims, cases and plots. A row without `measured` is one that only the paper
+    gives; a row without `published` one that only we have. `seconds` is what the row's own stages took, `index_bytes`
+    the size of what is searched, `latency_ms` milliseconds a query, one at a time. `group` is the key of the report's
+    `Group` that the row is in, "" in a report without.
     """
 
     key: str
@@ -100,7 +100,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Claim:
+class CheckedOrder:
     """The paper has `higher` above `lower` (row keys) in its first column, as `source` ("Table 6") prints it.
 
     `published_lower` and `published_higher` are percent, None where the paper draws or tells the order and prints no
@@ -266,7 +266,7 @@ class Report:
     columns: list[Column] = field(default_factory=lambda: list(MAIN_COLUMNS))
     baselines: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
+    claims: list[CheckedOrder] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)

@@ -24,7 +24,7 @@ def provenance(
     *,
     tag: str,
     command: Sequence[str],
-    seeds: Mapping[str, int],
+    seeds: Mapping[str, int | list[int]],
     data: Mapping[str, Any],
     method: Mapping[str, Any],
     measures: Sequence[str],

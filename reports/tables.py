@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
-from reports.model import Claim, Report, Row, Stage
+from reports.model import CheckedOrder, Report, Row, Stage
 from reports.page import Cell, Link, Section, shown
 
 
@@ -81,7 +81,7 @@ def claims(report: Report) -> str:
     return table(heads, lines, "lllrrrrl")
 
 
-def _both(claim: Claim) -> str:
+def _both(claim: CheckedOrder) -> str:
     if claim.published_higher is None or claim.published_lower is None:
         return NONE
     return f"{claim.published_higher:.1f} over {claim.published_lower:.1f}"

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reports.model import ALPHA
 from simlm.evaluation.crossed import Difference
 from simlm.evaluation.significance import holm
 
-ALPHA = 0.05
 MARGIN = 0.05
 """What counts as no difference, as a share of the mean of the row that is compared with."""
 

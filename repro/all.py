@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from repro import claims, index
@@ -20,24 +20,32 @@ Stages that tables have in common are made once. Stopped, the same command goes 
 Examples:
   python -m repro.all                    everything at mini scale
   python -m repro.all --scale smoke      the same in small
+  python -m repro.all --seeds 3          the claims over three seeds; the tables are the first seed's
   python -m repro.all --dry-run          what would run, and for how long
   python -m repro.all --publish          everything, copied to reports/mini/
 """
 
-PAGES = ("table3", "table9", "table11", "table13")
-"""What is no table of runs; all of them stand on Table 2's stages or on none."""
+PAGES = ("table3", "table9")
+"""What is no table of runs, on Table 2's stages."""
+SETTINGS = ("table11", "table13")
+"""What stands on no stage: the settings of a scale, the same for every seed, device and source of negatives."""
 
 
-def run(options: Options) -> None:
+def run(options: claims.ClaimOptions) -> None:
     """Make all reports; the first that fails ends it."""
     refuse(options, "all", "rows")
+    claims.check_seeds(options)
     if options.dry_run:
         make(lambda submit: _every_row(options, submit), options)
         return
+    table = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
     for name in (*TABLES, *PAGES):
-        importlib.import_module(f"repro.{name}").run(options)
-    claims.run(claims.ClaimOptions(**vars(options)))
-    index.run(replace(options, device=Options.device))
+        importlib.import_module(f"repro.{name}").run(table)
+    if not options.variant:
+        for name in SETTINGS:
+            importlib.import_module(f"repro.{name}").run(replace(table, device=Options.device))
+    claims.run(options)
+    index.run(replace(table, device=Options.device))
 
 
 def _every_row(options: Options, submit: Any) -> Mapping[tuple[str, str], Stage]:
@@ -47,4 +55,4 @@ def _every_row(options: Options, submit: Any) -> Mapping[tuple[str, str], Stage]
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, DESCRIPTION, claims.ClaimOptions)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from reports.model import ALPHA
 from reports.page import Cell, Page, Section
-from reports.verdicts import ALPHA, CONTRADICTED, MARGIN, NOT_TESTABLE, SUPPORTED, UNDECIDED, Verdict, judge
+from reports.verdicts import CONTRADICTED, MARGIN, NOT_TESTABLE, SUPPORTED, UNDECIDED, Verdict, judge
 from repro.cases import values_of
 from repro.cells import Cells
 from repro.claimed import CLAIMS, Claim
@@ -57,13 +58,14 @@ def ask(cells: Cells) -> dict[str, tuple[RunStage, RunStage]]:
 def run(options: ClaimOptions) -> None:
     """Make what is lacking, judge every claim, and write the page."""
     refuse(options, "claims", "rows")
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
+    check_seeds(options)
+
+    seeds = range(options.seed, options.seed + options.seeds)
 
     def build(submit: Any) -> dict[str, Sides]:
         found: dict[str, Sides] = {}
-        for seed in range(options.seed, options.seed + options.seeds):
-            cells = Cells(open_scale(options.scale), seed, _naming(submit, seed - options.seed), options.negatives)
+        for seed in seeds:
+            cells = Cells(open_scale(options.scale), seed, _naming(submit, seed), options.negatives)
             for key, sides in ask(cells).items():
                 found.setdefault(key, []).append(sides)
         return found
@@ -74,8 +76,24 @@ def run(options: ClaimOptions) -> None:
         return
     stages, sides = made
     page = claims_page(options.scale, sides, options.seeds)
-    complete(page, "claims", options, Made.of(stages), time.perf_counter() - started)
+    tested = {run.data.collection: run.data for pairs in sides.values() for pair in pairs for run in pair}
+    complete(
+        page,
+        "claims",
+        options,
+        Made.of(stages),
+        time.perf_counter() - started,
+        tested=[data.source() for data in tested.values()],
+        measures=sorted({TABLES[claim.table]().measure_of(claim.lower) for claim in CLAIMS if claim.key in sides}),
+        seeds=seeds,
+    )
     finish(page, "claims", options)
+
+
+def check_seeds(options: ClaimOptions) -> None:
+    """UserError for no seed at all."""
+    if options.seeds < 1:
+        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
 
 
 def _naming(submit: Any, seed: int) -> Any:

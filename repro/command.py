@@ -69,4 +69,4 @@ def refuse(options: Options, command: str, *names: str) -> None:
     """UserError when one of these options is given, none of which changes what a command does."""
     for name in names:
         if getattr(options, name) != getattr(Options(), name):
-            raise UserError(f"--{name} changes nothing in {command}: leave it out")
+            raise UserError(f"--{name.replace('_', '-')} changes nothing in {command}: leave it out")

@@ -78,7 +78,7 @@ def build_report(
     }
     dense = trials_in_force(origins, trials)
     report.tuning = _tunings(rows, origins, made) + dense
-    report.hyperparameters = hyperparameters(open_scale(options.scale), tried_values(dense)) + choices()
+    report.hyperparameters = hyperparameters(open_scale(options.scale), tried_values(options.scale)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
     report.warnings = warnings(options) + table.remarks(list(runs.values()), made.numbers)
@@ -173,11 +173,14 @@ def _how_tuned(report: Report) -> list[str]:
     own = [report.row(row).label for row in tuned if kinds[row] != "dense"]
     dense = [row.label for row in report.rows if row.key in tuned and row.kind == "dense"]
     lines = [f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}."] if own else []
-    shared = "Dense rows of the same stage share every hyper-parameter but the pre-training's own learning rate."
+    shared = (
+        "Dense rows of the same stage share every hyper-parameter but what the table varies and the pre-training's "
+        "learning rate."
+    )
     if dense:
         return [
             *lines,
             f"{shared} The same values of a setting were tried on valid with each row that has trials: "
             f"{', '.join(dense)}.",
         ]
-    return [*lines, f"{shared} No trials with the settings in force here are published."]
+    return [*lines, f"{shared} None of this table's rows has published trials of its own."]

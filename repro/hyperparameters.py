@@ -72,7 +72,7 @@ def _chosen(tried: Mapping[str, Sequence[float]], setting: str) -> str:
     if setting not in tried:
         return UNTUNED
     values = ", ".join(f"{value:g}" for value in tried[setting])
-    rows = {RATE: "Retriever1 of every start", ALPHA: "both distilled rows"}[setting]
+    rows = {RATE: "Retriever1 of random init, base and SimLM", ALPHA: "both distilled rows of Table 2"}[setting]
     return f"{values} tried on valid with {rows}; the best mean, one value for all"
 
 

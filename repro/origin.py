@@ -1,6 +1,7 @@
 """Where a report comes from: the stages it stands on, what they cost, and its provenance."""
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ class Made:
     @classmethod
     def of(cls, stages: Sequence[Planned]) -> "Made":
         """The stages with their manifests as they lie on disk."""
+        names = Counter(stage.name for stage in stages)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"two stages are called {twice[0]!r}: a report tells stages by their names")
         return cls(stages, {stage.job: read_manifest(stage.job) or {} for stage in stages})
 
     def numbers(self, stage: Stage) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def cost(stages: Sequence[StageFacts], seconds: float) -> str:
     peak = max((stage.peak_memory_bytes or 0 for stage in stages), default=0)
     return (
         f"This command ran {seconds / 60:.1f} minutes; its stages took {work / 60:.1f} minutes of work in all, "
-        f"interrupted attempts included, up to two at a time. The largest process held {peak / 1e9:.2f} GB."
+        f"interrupted attempts included. The largest process held {peak / 1e9:.2f} GB."
     )
 
 
@@ -118,17 +123,19 @@ def origin(
     method: Mapping[str, Any] | None = None,
     measures: Sequence[str] = (),
     baselines: Sequence[str] = (),
+    seeds: Sequence[int] = (),
 ) -> dict[str, Any]:
     """The provenance of the report called ``name``.
 
     ``tested`` are the collections that were searched, none where none was read; ``method`` what is to be said beside
-    seeds and stages; ``measures`` and ``baselines`` are empty where nothing was tested.
+    seeds and stages; ``measures`` and ``baselines`` are empty where nothing was tested; ``seeds`` what was added to the
+    scale's, where that is more than one number.
     """
     facts = made.facts()
     return provenance(
         tag=f"{name}-{options.scale}",
         command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
-        seeds=_seeds(open_scale(options.scale), options.seed),
+        seeds=_seeds(open_scale(options.scale), seeds or [options.seed]),
         data={"test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one) for one in tested},
         method=dict(method or {}) | {"stages": _identities(made)},
         measures=measures,
@@ -141,23 +148,33 @@ def origin(
     )
 
 
-def complete(page: Page, name: str, options: Options, made: Made, seconds: float) -> None:
+def complete(
+    page: Page,
+    name: str,
+    options: Options,
+    made: Made,
+    seconds: float,
+    tested: "Sequence[Collection]" = (),
+    measures: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> None:
     """Add to a page what every page says: its stages with their cost, warnings and provenance.
 
-    ``seconds`` is this command's own wall time.
+    ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
+    being the scale's collection unless said otherwise.
     """
     page.warnings += warnings(options)
     page.stages = made.facts()
-    tested = []
     if made.stages:
         from simlm.data.collections import open_collection
 
-        tested.append(open_collection(open_scale(options.scale).collection))
+        tested = tested or [open_collection(open_scale(options.scale).collection)]
         page.notes.append(cost(page.stages, seconds))
-    page.provenance = origin(name, options, made, tested, {"runs": made.runs()})
+    method = {"runs": made.runs()}
+    page.provenance = origin(name, options, made, tested, method, measures, seeds=seeds)
 
 
-def _seeds(scale: Scale, added: int) -> dict[str, int]:
+def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     made = {"base and random init": scale.base, "generator": scale.generator_training}
     seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,
@@ -165,7 +182,8 @@ def _seeds(scale: Scale, added: int) -> dict[str, int]:
         "re-ranker": scale.reranker.optimisation.seed,
         "distillation": scale.distillation.optimisation.seed,
     }
-    return {name: seed + added for name, seed in seeds.items()}
+    made_with = {name: [seed + one for one in added] for name, seed in seeds.items()}
+    return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
 def _data(collection: "Collection") -> dict[str, str]:

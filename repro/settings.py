@@ -1,21 +1,17 @@
 """What the pages of Tables 11 and 13 share: a table of the paper, row by row, beside the settings in force."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
 from reports.model import HyperParameter
 from reports.page import Cell, Page
-from repro.cells import Cells
 from repro.command import Options, refuse
 from repro.hyperparameters import choices, hyperparameters
 from repro.origin import Made, complete
 from repro.run import finish
-from repro.trials import ALPHA_ROWS, RATE_ROWS, published_trials, trials_in_force, tried_values
+from repro.trials import tried_values
 from simlm.scales import Scale, open_scale
-from simlm.stages.plan import plan
-from simlm.stages.runs import RunStage
 
 
 def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Page], options: Options) -> None:
@@ -25,22 +21,9 @@ def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Pa
         print("no stage to run: the page is read from the scale's configuration")
         return
     scale = open_scale(options.scale)
-    page = fill(scale, hyperparameters(scale, _tried(options)) + choices())
+    page = fill(scale, hyperparameters(scale, tried_values(options.scale)) + choices())
     complete(page, name, options, Made.of([]), 0.0)
     finish(page, name, options)
-
-
-def _tried(options: Options) -> dict[str, list[float]]:
-    """The published trials' values of each setting, where what is in force otherwise is what they were made with."""
-    trials = published_trials(options.scale)
-
-    def build(submit: Any) -> dict[str, RunStage]:
-        cells = Cells(open_scale(options.scale), options.seed, submit)
-        rows: dict[str, RunStage] = {row: cells.retriever1(start) for row, start in RATE_ROWS.items()}
-        return rows | {row: cells.distilled(start) for row, start in ALPHA_ROWS.items()}
-
-    _, runs = plan(build, options.results.absolute())
-    return tried_values(trials_in_force(runs, trials))
 
 
 def beside(

@@ -1,6 +1,6 @@
 """Which settings are tried on valid, equally often for each row, and the trials that were published."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
 MEASURE = "RR@10"
 RATE, ALPHA, PRETRAINING_RATE = "learning rate", "alpha", "pre-training learning rate"
 RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
-"""The rows of Table 2 that try learning rates, Retriever1 of every start, and their starts."""
+"""The rows of Table 2 that try learning rates, each a Retriever1, and their starts."""
 ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
 """The rows that try alphas, the distilled ones, and their starts."""
 PRETRAINED = ("simlm", *OBJECTIVES)
@@ -114,13 +114,10 @@ def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[
     return tunings
 
 
-def tried_values(tunings: Sequence[Tuning]) -> dict[str, list[float]]:
-    """The values of each setting among these tunings."""
-    values: dict[str, set[float]] = {}
-    for trial in (trial for one in tunings for trial in one.trials):
-        for setting, value in trial.settings.items():
-            values.setdefault(setting, set()).add(float(value))
-    return {setting: sorted(found) for setting, found in values.items()}
+def tried_values(scale: str) -> dict[str, list[float]]:
+    """The values of each setting among the published trials of a scale, whose own settings they are of."""
+    trials = published_trials(scale)
+    return {str(setting): sorted(set(group["value"])) for setting, group in trials.groupby("setting")}
 
 
 def best(trials: pd.DataFrame, setting: str, row: str) -> float:

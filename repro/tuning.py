@@ -24,7 +24,8 @@ from simlm.stages.stage import Stage
 
 DESCRIPTION = """Try settings on valid, each of their values with every row that they concern.
 
-Learning rates with every start, alphas with both distilled rows, pre-training learning rates with every objective.
+Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
+with every objective.
 
 Examples:
   python -m repro.tuning --dry-run      what would run, and for how long

@@ -17,21 +17,21 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference with its standard error and their degrees of freedom (0 where nothing can be estimated)."""
+    """A mean difference with its standard error and their degrees of freedom, 0 where the error cannot be estimated.
+
+    Where nothing varies the error is 0, and the difference is what it is.
+    """
 
     mean: float
     error: float
     freedom: float
 
-    @property
-    def certain(self) -> bool:
-        """Whether nothing varies: then the difference is what it is, and no test is made."""
-        return self.error == 0 or self.freedom == 0
-
     def p_above(self, bound: float) -> float:
         """One-sided p of "the true difference is above ``bound``"; 1 where nothing can be estimated."""
-        if self.certain:
+        if not self.freedom:
             return 1.0
+        if not self.error:
+            return 0.0 if self.mean > bound else 1.0
         from scipy.stats import t  # here, for scipy.stats takes a second to import
 
         return float(t.sf((self.mean - bound) / self.error, self.freedom))
@@ -50,8 +50,8 @@ class Difference:
         return (self._quantile(1 - alpha / 2) + self._quantile(power)) * self.error
 
     def _quantile(self, share: float) -> float:
-        if self.certain:
-            return 0.0
+        if not self.freedom:
+            return math.nan
         from scipy.stats import t
 
         return float(t.ppf(share, self.freedom))
@@ -84,5 +84,5 @@ def crossed(differences: NDArray[np.float64]) -> Difference:
     signed = ms * (1, 1, -1)
     total = signed.sum()
     if total <= 0:
-        return Difference(mean, 0.0, 0.0)
+        return Difference(mean, 0.0, float(freedoms[1]))
     return Difference(mean, math.sqrt(total / (seeds * queries)), float(total**2 / (signed**2 / freedoms).sum()))

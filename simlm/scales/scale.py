@@ -34,15 +34,15 @@ class Scale:
     alpha: float
     """The weight of the contrastive loss beside distillation (Table 13)."""
     reranker_start: str
-    """"simlm", "base", or the Hub name or folder of the model that the re-ranker starts from."""
+    """What the re-ranker starts from: a start's name, "simlm" or "electra" for example."""
     reranker: RerankerSettings
     search: SearchSettings
     pretraining_rate_grid: tuple[float, ...]
     """The pre-training learning rates that `repro.tuning` tries on valid with every objective; () for none."""
     rate_grid: tuple[float, ...]
-    """The learning rates that `repro.tuning` tries on valid with every start."""
+    """The learning rates that `repro.tuning` tries on valid with random init, base and SimLM."""
     alpha_grid: tuple[float, ...]
-    """The alphas that it tries with every distilled row."""
+    """The alphas that it tries with both distilled rows of Table 2."""
     bm25_grid: tuple[tuple[float, float], ...]
     """The (k1, b) tried on valid."""
     fusion_grid: tuple[float, ...]

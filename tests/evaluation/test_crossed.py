@@ -69,11 +69,18 @@ def test_more_seeds_that_differ_widen_what_one_seed_alone_would_say() -> None:
     assert crossed(both).error > 3 * crossed(one).error
 
 
-def test_nothing_varies() -> None:
-    found = crossed(np.full((2, 5), 0.25))
-    assert found == Difference(0.25, 0.0, 0.0) and found.certain
-    assert found.p_above(0) == found.p_below(0) == 1 and found.interval() == (0.25, 0.25)
-    assert crossed(np.array([[0.5]])).certain
+def test_where_nothing_varies_the_difference_is_what_it_is() -> None:
+    for found in (crossed(np.full((2, 5), 0.25)), crossed(np.full((1, 5), 0.25))):
+        assert found == Difference(0.25, 0.0, 4.0) and found.interval() == (0.25, 0.25) and found.detectable() == 0
+        assert (found.p_above(0.2), found.p_below(0.2)) == (0, 1) and (found.p_above(0.25), found.p_below(0.25)) == (
+            1,
+            1,
+        )
+
+
+def test_a_single_value_says_nothing() -> None:
+    found = crossed(np.array([[0.5]]))
+    assert found.p_above(0) == found.p_below(0) == 1 and all(math.isnan(end) for end in found.interval())
 
 
 def test_detectable_is_found_with_its_power() -> None:

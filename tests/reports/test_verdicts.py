@@ -52,9 +52,16 @@ def test_a_sure_difference_is_judged_by_where_it_lies(expected: Expectation, mea
 
 @pytest.mark.parametrize("expected", EXPECTATIONS)
 @pytest.mark.parametrize("mean", [-0.01, 0.0, 0.005, 0.01])
-def test_what_is_uncertain_or_does_not_vary_is_undecided(expected: Expectation, mean: float) -> None:
+def test_what_is_uncertain_is_undecided(expected: Expectation, mean: float) -> None:
     assert verdict(expected, mean, error=1.0) == UNDECIDED
     assert judge({"claim": (expected, Difference(mean, 0.0, 0.0), LEVEL)})["claim"].verdict == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"), [(ABOVE, UNDECIDED), (NOT_BELOW, SUPPORTED), (SAME, SUPPORTED), (SLIGHTLY, UNDECIDED)]
+)
+def test_two_rows_that_are_equal_on_every_query(expected: Expectation, said: str) -> None:
+    assert judge({"claim": (expected, crossed(np.zeros((1, 9))), LEVEL)})["claim"].verdict == said
 
 
 def test_p_of_above_is_the_two_sided_paired_test() -> None:

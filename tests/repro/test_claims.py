@@ -1,5 +1,6 @@
 """Claims: every one names rows that exist, verdicts come from the rows' per-query values, and nothing is left out."""
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,13 @@ import pytest
 
 from reports.page import Link
 from reports.render import write_report
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SAME, SUPPORTED, UNDECIDED
+from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SAME, SUPPORTED
+from repro import all as everything
 from repro import claims, index
-from repro.all import PAGES
 from repro.cells import Cells
 from repro.claimed import CLAIMS, Claim
 from repro.claims import ClaimOptions, claims_page
-from repro.command import Options
+from repro.command import Options, refuse
 from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -95,10 +96,10 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
     sides: Any = {made[0].key: pairs[0], made[1].key: pairs[1], made[2].key: [(runs["low0"], runs["low1"])]}
     page = claims_page("mini", sides, 2)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
-    assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE]
+    assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, SUPPORTED, NOT_TESTABLE]
     expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
     assert lines["better"]["difference"] == f"{expected:+.4f}" and lines["worse"]["difference"] == f"{-expected:+.4f}"
-    assert "4 claims" in page.introduction and "1 supported; 1 contradicted; 1 undecided" in page.introduction
+    assert "4 claims" in page.introduction and "2 supported; 1 contradicted; 1 not testable" in page.introduction
 
 
 @pytest.mark.parametrize("options", [ClaimOptions(seeds=0), ClaimOptions(rows=("simlm",))])
@@ -108,19 +109,23 @@ def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
 
 
 def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
-    write_report(claims_page("mini", {}, 1), tmp_path, "claims")
-    write_report(claims_page("mini", {}, 1), tmp_path, "table10")
-    write_report(claims_page("mini", {}, 1), tmp_path, "table2")
+    for name in ("claims", "table10", "table2"):
+        page = claims_page("mini", {}, 1)
+        page.provenance = {"implementation": {"source": {"commit": "0123456789abcdef"}}}
+        write_report(page, tmp_path, name)
     (section,) = index.index(tmp_path, "mini").sections
     assert [line["report"] for line in section.rows] == [
         Link("The paper's claims", f"{name}.md") for name in ("claims", "table2", "table10")
     ]
     assert {line["verdicts"] for line in section.rows} == {f"{len(CLAIMS)} {NOT_TESTABLE}"}
-    page, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
-    assert "](table10.md)" in page.read_text(encoding="utf-8")
+    assert {line["commit"] for line in section.rows} == {"0123456789ab"}
+    written, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
+    assert "](table10.md)" in written.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", "{}", '{"title": "x", "sections": [{}], "claims": [{}], "provenance": null}']
+)
 def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "table2.json").write_text(content, encoding="utf-8")
@@ -128,11 +133,32 @@ def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str 
         index.index(tmp_path, "mini")
 
 
-def test_every_module_that_all_runs_is_there() -> None:
-    import importlib
+@pytest.mark.parametrize("changes", [{}, {"device": "cpu"}, {"seed": 1}, {"negatives": "package"}, {"publish": True}])
+def test_all_runs_every_command_with_options_that_it_takes(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: dict[str, Options] = {}
 
-    for name in (*TABLES, *PAGES):
-        assert callable(importlib.import_module(f"repro.{name}").run)
+    def note(name: str) -> Any:
+        return SimpleNamespace(run=lambda options: ran.update({name: options}))
+
+    monkeypatch.setattr(everything.importlib, "import_module", lambda name: note(name.removeprefix("repro.")))
+    monkeypatch.setattr(everything, "claims", SimpleNamespace(check_seeds=lambda _: None, run=note("claims").run))
+    monkeypatch.setattr(everything, "index", note("index"))
+    everything.run(ClaimOptions(scale="smoke", **changes))
+    settings = {} if {"seed", "negatives"} & set(changes) else {"table11", "table13"}
+    assert set(ran) == {*TABLES, "table3", "table9", *settings, "claims", "index"}
+    for name, options in ran.items():
+        expected = {} if name in ("table11", "table13", "index") else changes
+        assert options.scale == "smoke" and all(getattr(options, key) == value for key, value in expected.items())
+        assert options.publish == changes.get("publish", False)
+    for name in settings:
+        refuse(ran[name], name, "rows", "negatives", "seed", "device")
+
+
+@pytest.mark.parametrize("name", [*TABLES, *everything.PAGES, *everything.SETTINGS])
+def test_every_module_that_all_runs_is_there(name: str) -> None:
+    assert callable(importlib.import_module(f"repro.{name}").run)
 
 
 def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
