@@ -124,7 +124,7 @@ def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "content", [None, "", "[]", "{}", '{"title": "x", "sections": [{}], "claims": [{}], "provenance": null}']
+    "content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}']
 )
 def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
     if content is not None:
