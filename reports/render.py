@@ -56,7 +56,7 @@ def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
         keep_trailing_newline=True,
     )
     if isinstance(report, Report):
-        template, variables = "table2.md.j2", _of_report(report, name, set(images))
+        template, variables = "table.md.j2", _of_report(report, name, set(images))
     else:
         template, variables = "page.md.j2", _of_page(report)
     text = environment.get_template(template).render(_of_both(report, name) | variables)
