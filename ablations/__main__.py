@@ -39,7 +39,7 @@ class Options:
     """What to run, and where."""
 
     grids: tuple[str, ...] = tuple(GRIDS)
-    """Ablations to run, e.g. --grids objectives replace_rates generators; all of them when left out."""
+    """Ablations to run, e.g. --grids objectives replace_rates generators (plms, steps); all when left out."""
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"

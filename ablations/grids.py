@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablations.cells import AblationCells
-from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, RATES, rates_name
+from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, PLMS, RATES, rates_name
+from ablations.steps import CURVES, STEPS
 from simlm.commands.seeds import with_seed
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
@@ -16,8 +17,10 @@ GRIDS: dict[str, tuple[str, ...]] = {
     "objectives": ("simlm", *OBJECTIVES, "base", "random"),
     "replace_rates": tuple("simlm" if rates == OWN_RATES else rates_name(*rates) for rates in RATES),
     "generators": ("simlm", *GENERATORS),
+    "plms": tuple(PLMS),
+    "steps": ("base", *STEPS, *CURVES),
 }
-"""The starts that an ablation compares: Tables 7, 8 and 12."""
+"""The starts that an ablation compares: Tables 7, 8, 12 and 1, and Figure 3."""
 
 
 @dataclass(frozen=True)

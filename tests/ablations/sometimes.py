@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from ablations import __main__ as command
+from ablations.cells import ENCODERS
 from ablations.grids import GRIDS
-from ablations.starts import STARTS
 from simlm.pretraining.mlm import MaskedLM
 
 
@@ -21,7 +21,9 @@ class Sometimes(MaskedLM):
 
 if __name__ == "__main__":
     name = "tests.ablations.sometimes:Sometimes"
-    STARTS["sometimes"] = lambda pipeline: pipeline.pretrained(name, "sometimes pre-training")
+    ENCODERS["sometimes"] = lambda pipeline: pipeline.pretrained(
+        name, "sometimes pre-training", None, pipeline.scale.pretraining
+    )
     GRIDS["toy"] = ("random", "sometimes")
     GRIDS["toy again"] = ("random",)
     command.main()

@@ -123,9 +123,7 @@ def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path)
     assert "](table10.md)" in written.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}']
-)
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}'])
 def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "table2.json").write_text(content, encoding="utf-8")
