@@ -12,11 +12,12 @@ from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
 from repro.hyperparameters import choices, hyperparameters
-from repro.origin import SPLIT, Made, cost, origin, seconds_of, warnings
+from repro.origin import SPLIT, Made, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection, open_collection
 from simlm.scales import open_scale
+from simlm.stages.manifest import seconds_of
 from simlm.stages.plan import Planned, ancestors, job_of
 from simlm.stages.runs import RunStage, read_log
 

@@ -12,7 +12,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro.command import Options
 from simlm.scales import Scale, open_scale
-from simlm.stages.manifest import outputs_digest, read_manifest
+from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.stages.plan import Planned, job_of
 from simlm.stages.stage import Stage
 
@@ -57,11 +57,6 @@ class Made:
 def output_of(stage: Stage) -> Path:
     """A planned stage's output folder."""
     return job_of(stage) / "output"
-
-
-def seconds_of(manifest: Mapping[str, Any]) -> float:
-    """What a stage took, its interrupted attempts included."""
-    return float(sum(attempt["seconds"] for attempt in manifest.get("attempts", [])))
 
 
 def _facts(stage: Planned, manifest: dict[str, Any]) -> StageFacts:

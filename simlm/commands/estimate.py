@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simlm.commands.seeds import without_seed
-from simlm.stages.manifest import read_manifest
+from simlm.stages.manifest import read_manifest, seconds_of
 from simlm.stages.plan import Planned
 from simlm.stages.slots import CPU_SLOTS
 
@@ -24,19 +24,13 @@ def published_seconds(scale: str) -> dict[str, float]:
     return seconds
 
 
-def measured_seconds(job: Path) -> float:
-    """What a finished stage took, interrupted attempts included."""
-    manifest = read_manifest(job) or {}
-    return float(sum(attempt["seconds"] for attempt in manifest.get("attempts", [])))
-
-
 def estimated_seconds(stages: Sequence[Planned], scale: str) -> dict[Path, float]:
     """What each stage took, or what one like it took before.
 
     That is the same stage with another seed, in the results folder before the published reports, or else the mean over
     the stages of its kind. A stage whose kind was never measured has no estimate.
     """
-    measured = {stage.job: measured_seconds(stage.job) for stage in stages if stage.valid}
+    measured = {stage.job: seconds_of(read_manifest(stage.job) or {}) for stage in stages if stage.valid}
     by_name = published_seconds(scale)
     by_name |= {without_seed(stage.name): measured[stage.job] for stage in stages if stage.job in measured}
     named = {stage.job: by_name[name] for stage in stages if (name := without_seed(stage.name)) in by_name} | measured

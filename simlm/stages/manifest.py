@@ -68,3 +68,8 @@ def damage(job: Path, inputs: Mapping[str, str]) -> str | None:
     except (KeyError, TypeError, AttributeError, OSError):
         return "its manifest cannot be read"
     return None
+
+
+def seconds_of(manifest: Mapping[str, Any]) -> float:
+    """What a stage took, its interrupted attempts included."""
+    return float(sum(attempt["seconds"] for attempt in manifest.get("attempts", [])))
