@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 def snapshot_in(folder: Path, step: int) -> Path:
     """Where the weights after ``step`` updates lie."""
     return folder / f"{step}.safetensors"
+
+
+def unique_weights(module: nn.Module) -> dict[str, Tensor]:
+    """The module's tensors, each once, under the first of its names; ``safetensors.torch.load_model`` takes them back.
+
+    Its own ``save_model`` also notes the other names, in an order that differs from run to run: the same weights would
+    not give the same bytes.
+    """
+    named: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in module.state_dict().items():
+        named.setdefault(tensor.data_ptr(), (name, tensor.contiguous()))
+    return dict(named.values())
 
 
 class Snapshots(TrainerCallback):
@@ -32,7 +44,7 @@ class Snapshots(TrainerCallback):
             self.folder.mkdir(parents=True, exist_ok=True)
             path = snapshot_in(self.folder, state.global_step)
             partial = path.with_suffix(".partial")
-            safetensors.torch.save_model(self.module, str(partial))
+            safetensors.torch.save_file(unique_weights(self.module), str(partial))
             partial.replace(path)
 
     def reach(self, step: int) -> bool:

@@ -114,7 +114,9 @@ def test_a_report_shows_the_trials_of_the_rows_that_have_their_settings() -> Non
 
     lines = [("simlm", 0.2, 0.1, "a"), ("simlm", 2.0, 0.3, "b"), ("base-distilled", 0.2, 0.1, "c")]
     trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=COLUMNS)
-    (tuning,) = trials_in_force({"simlm": run("b"), "base-distilled": run("another"), "bm25": run("a")}, trials)
+    (tuning,) = trials_in_force(
+        {"simlm": run("b"), "base-distilled": run("another"), "bm25": run("none of them")}, trials
+    )
     assert tuning.row == "simlm"
     assert [(one.settings, one.score, one.chosen) for one in tuning.trials] == [
         ({ALPHA: "0.2"}, 0.1, False),

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from simlm.training.checkpoints import newest_complete
-from simlm.training.snapshots import Snapshots, snapshot_in
+from simlm.training.snapshots import Snapshots, snapshot_in, unique_weights
 from simlm.training.trainer import WEIGHTS, Outcome, train
 from tests.training.toys import PLAN, Collator, Killed, assert_equal, dataset_in, replaced_lm, weights_of
 
@@ -139,3 +139,12 @@ def test_only_whole_snapshots_are_copied(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in target.iterdir()} == {
         name: name for name in ("1.safetensors", "5.safetensors")
     }
+
+
+def test_weights_with_two_names_are_kept_once_and_give_the_same_bytes_every_time() -> None:
+    """Twenty times: what safetensors notes of the other names comes in an order of chance."""
+    embedding, output = nn.Embedding(9, 4), nn.Linear(4, 9)
+    output.weight = embedding.weight
+    module = nn.ModuleDict({"embedding": embedding, "output": output})
+    assert set(unique_weights(module)) == {"embedding.weight", "output.bias"}
+    assert len({safetensors.torch.save(unique_weights(module)) for _ in range(20)}) == 1
