@@ -1,7 +1,7 @@
 """The encoder on the way: what is kept, and that a kill changes nothing."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import safetensors.torch
@@ -100,17 +100,17 @@ def test_killed_after_a_snapshot_and_the_checkpoint_of_its_update(whole: Attempt
 
 
 def test_killed_while_one_is_written(whole: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = safetensors.torch.save_model
+    write = safetensors.torch.save_file
 
-    def half(module: torch.nn.Module, path: str) -> None:
-        write(module, path)
+    def half(tensors: dict[str, Tensor], path: str, **rest: Any) -> None:
+        write(tensors, path, **rest)
         if Path(path).parent.name == "snapshots" and Path(path).stem == "5":
             content = Path(path).read_bytes()
             Path(path).write_bytes(content[: len(content) // 2])
             raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(safetensors.torch, "save_model", half)
+        patched.setattr(safetensors.torch, "save_file", half)
         with pytest.raises(Killed):
             attempt(tmp_path)
     assert kept_in(tmp_path).keys() == {1}
