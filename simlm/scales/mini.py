@@ -44,7 +44,7 @@ def mini() -> Scale:
             rerank_depth=20,
         ),
         search=SearchSettings.C(evaluation_depth=1000, mining_depth=200),
-        pretraining_rate_grid=(),
+        pretraining_rate_grid=(3e-4, 1e-3),
         rate_grid=(2.5e-4, 5e-4, 1e-3),
         alpha_grid=(0.2, 2.0),
         bm25_grid=tuple((k1, b) for k1 in (0.6, 0.9, 1.2) for b in (0.4, 0.6, 0.8)),
