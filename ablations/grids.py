@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from ablations.cells import AblationCells
 from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, PLMS, RATES, rates_name
 from ablations.steps import CURVES, STEPS
-from simlm.commands.seeds import with_seed
+from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.plan import Build
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
 
 GRIDS: dict[str, tuple[str, ...]] = {
     "objectives": ("simlm", *OBJECTIVES, "base", "random"),
@@ -47,12 +46,8 @@ def build_cells(cells: Sequence[Cell], scale: str) -> Build:
     def build(submit: Submit) -> dict[Cell, RunStage]:
         runs: dict[Cell, RunStage] = {}
         for seed in sorted({cell.seed for cell in cells}):
-
-            def named(stage: Stage, name: str, seed: int = seed) -> None:
-                submit(stage, with_seed(name, seed))
-
             # A pipeline changes its scale's seeds: each needs a scale of its own.
-            of_seed = AblationCells(open_scale(scale), seed, named)
+            of_seed = AblationCells(open_scale(scale), seed, naming_seed(submit, seed))
             runs |= {cell: of_seed.retriever1(cell.start) for cell in cells if cell.seed == seed}
         return {cell: runs[cell] for cell in cells}
 

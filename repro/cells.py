@@ -30,9 +30,6 @@ class Cells(AblationCells):
     def reranker(self, start: str | None = None) -> TrainReranker:
         """The cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
         start = start or self.scale.reranker_start
-        known = [name for name in STARTS if name not in BYTE_LEVEL]
-        if start not in known:
-            raise UserError(f"a re-ranker cannot start from {start!r}: choose one of {', '.join(known)}")
         name = _named("re-ranker", start, self.scale.reranker_start)
         return self.pipeline.reranker(self._encoder(start), self.retriever2(), name)
 
@@ -88,8 +85,9 @@ class Cells(AblationCells):
 
     def _encoder(self, start: str) -> EncoderStage:
         """A start for the later stages, which read the scale's own pieces only."""
-        if start in BYTE_LEVEL:
-            raise ValueError(f"{start} reads other pieces than the scale's: it has a Retriever1 only")
+        known = [name for name in STARTS if name not in BYTE_LEVEL]
+        if start not in known:
+            raise UserError(f"no stage after Retriever1 can start from {start!r}: choose one of {', '.join(known)}")
         return STARTS[start](self.pipeline)
 
 

@@ -2,10 +2,13 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from reports.model import ALPHA
 from reports.page import Cell, Page, Section
@@ -17,7 +20,7 @@ from repro.command import Options, main, refuse
 from repro.origin import Made, complete
 from repro.run import finish, make
 from repro.tables import TABLES
-from simlm.commands.seeds import with_seed
+from simlm.commands.seeds import naming_seed
 from simlm.errors import UserError
 from simlm.evaluation.crossed import POWER, Difference, crossed
 from simlm.scales import open_scale
@@ -65,7 +68,7 @@ def run(options: ClaimOptions) -> None:
     def build(submit: Any) -> dict[str, Sides]:
         found: dict[str, Sides] = {}
         for seed in seeds:
-            cells = Cells(open_scale(options.scale), seed, _naming(submit, seed), options.negatives)
+            cells = Cells(open_scale(options.scale), seed, naming_seed(submit, seed), options.negatives)
             for key, sides in ask(cells).items():
                 found.setdefault(key, []).append(sides)
         return found
@@ -75,7 +78,8 @@ def run(options: ClaimOptions) -> None:
     if made is None:
         return
     stages, sides = made
-    page = claims_page(options.scale, sides, options.seeds)
+    measures = {claim.key: TABLES[claim.table]().measure_of(claim.lower) for claim in CLAIMS if claim.key in sides}
+    page = claims_page(options.scale, sides, measures, options.seeds)
     tested = {run.data.collection: run.data for pairs in sides.values() for pair in pairs for run in pair}
     complete(
         page,
@@ -84,7 +88,7 @@ def run(options: ClaimOptions) -> None:
         Made.of(stages),
         time.perf_counter() - started,
         tested=[data.source() for data in tested.values()],
-        measures=sorted({TABLES[claim.table]().measure_of(claim.lower) for claim in CLAIMS if claim.key in sides}),
+        measures=sorted(set(measures.values())),
         seeds=seeds,
     )
     finish(page, "claims", options)
@@ -96,14 +100,17 @@ def check_seeds(options: ClaimOptions) -> None:
         raise UserError(f"--seeds {options.seeds}: choose 1 or more")
 
 
-def _naming(submit: Any, seed: int) -> Any:
-    return lambda stage, name: submit(stage, with_seed(name, seed))
+def claims_page(scale: str, sides: Mapping[str, Sides], measures: Mapping[str, str], seeds: int) -> Page:
+    """A line for every claim, and how many have which verdict.
 
+    ``sides`` and ``measures`` are what the claims that can be tested compare, and by which measure.
+    """
 
-def claims_page(scale: str, sides: dict[str, Sides], seeds: int) -> Page:
-    """A line for every claim, and how many have which verdict."""
-    measures = {claim.key: TABLES[claim.table]().measure_of(claim.lower) for claim in CLAIMS if claim.key in sides}
-    found = {key: _difference(sides[key], measure) for key, measure in measures.items()}
+    @cache
+    def values(run: RunStage, measure: str) -> pd.Series:  # a run is on a side of many claims
+        return values_of(run, [measure])[measure]
+
+    found = {key: _difference(sides[key], partial(values, measure=measure)) for key, measure in measures.items()}
     judged = judge({claim.key: (claim.expected, *found[claim.key]) for claim in CLAIMS if claim.key in found})
     lines = [_line(claim, measures.get(claim.key), found.get(claim.key), judged.get(claim.key)) for claim in CLAIMS]
     counts = Counter(str(line["verdict"]) for line in lines)
@@ -124,13 +131,11 @@ def claims_page(scale: str, sides: dict[str, Sides], seeds: int) -> Page:
 VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
 
 
-def _difference(sides: Sides, measure: str) -> tuple[Difference, float]:
-    """Higher minus lower over seeds and queries, and the mean of the lower side."""
-    lower = [values_of(one, [measure])[measure] for _, one in sides]
-    queries = lower[0].index
-    higher = [values_of(one, [measure])[measure].reindex(queries) for one, _ in sides]
-    below = np.stack([values.reindex(queries).to_numpy(np.float64) for values in lower])
-    return crossed(np.stack([values.to_numpy(np.float64) for values in higher]) - below), float(below.mean())
+def _difference(sides: Sides, values: Callable[[RunStage], pd.Series]) -> tuple[Difference, float]:
+    """Higher minus lower over seeds and queries, and the mean of the lower side; ``values`` has each query's."""
+    queries = values(sides[0][1]).index
+    higher, lower = (np.stack([values(run).reindex(queries) for run in side]) for side in zip(*sides, strict=True))
+    return crossed(higher - lower), float(lower.mean())
 
 
 def _line(

@@ -18,7 +18,7 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests) or mini (InsuranceQA on two cores in minutes)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
     rows: tuple[str, ...] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"

@@ -71,7 +71,8 @@ def build_report(
     }
     assess(report, values, table.orders)
     report.stages = made.facts()
-    report.curves = None if table.curves is None else table.curves(open_scale(options.scale))
+    scale = open_scale(options.scale)
+    report.curves = None if table.curves is None else table.curves(scale)
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
         for stage in stages
@@ -79,7 +80,7 @@ def build_report(
     }
     dense = trials_in_force(origins, trials)
     report.tuning = _tunings(rows, origins, made) + dense
-    report.hyperparameters = hyperparameters(open_scale(options.scale), tried_values(options.scale)) + choices()
+    report.hyperparameters = hyperparameters(scale, tried_values(options.scale)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
     report.warnings = warnings(options) + table.remarks(list(runs.values()), made.numbers)

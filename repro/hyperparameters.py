@@ -20,6 +20,7 @@ WIDTH = (
 )
 BASE = "at mini scale, 1e-3 left it below random init on valid"
 COMPARED = "compared with 4e-4 on valid at mini scale, with SimLM's Retriever1; the same for every objective"
+UNDROPPED = "off: training is short, and faster without"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
@@ -34,8 +35,8 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     rows = [
         *_models(scale),
         _row("pre-training: start", "base stand-in (MLM on the corpus)", eleven["initialisation"], SIZE),
-        _row("pre-training: batch", optimisation.batch_size, eleven["batch size"], SIZE),
-        _row("pre-training: tokens a passage", pre.max_length, eleven["text length"], SIZE),
+        _kept("pre-training: batch", optimisation.batch_size, eleven["batch size"]),
+        _kept("pre-training: tokens a passage", pre.max_length, eleven["text length"]),
         _row("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
         _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
         _row("pre-training: steps", optimisation.steps, eleven["train steps"], SIZE),
@@ -61,7 +62,7 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
         _row("re-ranker: passages kept", ranker.kept_passages, "16 (released code)", SIZE),
         _row("re-ranker: tokens a pair", ranker.max_length, paper["passage length"], SIZE),
-        _row("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"], SIZE),
+        _kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
         _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
     ]
     return rows
@@ -101,7 +102,7 @@ def _models(scale: Scale) -> list[HyperParameter]:
         _row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
         _row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
         _row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
-        _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "off: training is short, and faster without"),
+        _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
         _row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
         _row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", BASE),
         _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
@@ -116,18 +117,18 @@ def _models(scale: Scale) -> list[HyperParameter]:
 def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, rate),
-        _row(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
+        _kept(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
         _row(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"], SIZE),
         _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
-        _row(f"{name}: passage tokens", settings.passage_length, paper["passage length"], SIZE),
+        _kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
     ]
 
 
 def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         _row(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
-        _row(f"{name}: queries a batch", settings.batch_size, paper["batch size"], SIZE),
+        _kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
         _row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", SIZE),
         _row(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
     ]
@@ -137,9 +138,9 @@ def _row(name: str, value: object, paper: object, chosen: str) -> HyperParameter
     return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
 
 
-def _kept(name: str, value: object, paper: object) -> HyperParameter:
-    """A setting that is the paper's wherever the collection is large enough."""
-    return _row(name, value, paper, PAPER if str(value) == str(paper) else SIZE)
+def _kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
+    """A setting that is the paper's wherever the scale allows."""
+    return _row(name, value, paper, PAPER if str(value) == str(paper) else otherwise)
 
 
 def choices() -> list[HyperParameter]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 from reports.assess import Order
@@ -83,6 +84,11 @@ def retriever1(
 ) -> RowSpec:
     """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
     return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, note)
+
+
+def falling(keys: Sequence[str], source: str) -> list[Order]:
+    """The orders of rows that the paper has one above the next, given best first."""
+    return [Order(lower, higher, source) for higher, lower in pairwise(keys)]
 
 
 def figures(table: str, columns: Sequence[Column] = MAIN_COLUMNS, /, **where: str | int) -> dict[str, float]:

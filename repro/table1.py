@@ -3,11 +3,10 @@
 `python -m repro.table1 --help` lists the options.
 """
 
-from reports.assess import Order
 from reports.model import Column
 from repro.command import Options, main
 from repro.run import run_table
-from repro.table import Table, figures, retriever1
+from repro.table import Table, falling, figures, retriever1
 
 DESCRIPTION = """Table 1 of SimLM (Wang et al., ACL 2023): the language model under the bi-encoder, Retriever1.
 
@@ -32,7 +31,6 @@ COLUMNS = (Column("ms_marco_mrr10", "MS MARCO dev", "MRR@10", "RR@10"), Column("
 
 def table1() -> Table:
     """The paper's three models in its order of MRR@10, which is not that of GLUE."""
-    order = list(PAPER)
     return Table(
         name="table1",
         title="Table 1: pre-trained language models as retrievers",
@@ -41,7 +39,7 @@ def table1() -> Table:
         ],
         baselines=("base",),
         columns=COLUMNS,
-        orders=[Order(lower, higher, "Table 1") for higher, lower in zip(order, order[1:], strict=False)],
+        orders=falling(list(PAPER), "Table 1"),
     )
 
 

@@ -4,11 +4,10 @@
 """
 
 from ablations.starts import corpus_name
-from reports.assess import Order
 from reports.model import MAIN_MEASURES, Column
 from repro.command import Options, main
 from repro.run import run_table
-from repro.table import GroupSpec, RowSpec, Table, figures
+from repro.table import GroupSpec, RowSpec, Table, falling, figures
 from simlm.data.domains import HALVES
 
 DESCRIPTION = """Table 10 of SimLM (Wang et al., ACL 2023): pre-trained on the searched corpus, another or none.
@@ -68,11 +67,7 @@ def table10() -> Table:
         columns=[column for group in groups for column in group.columns],
         measures=list(dict.fromkeys(measure for group in groups for measure in group.measures)),
         groups=groups,
-        orders=[
-            Order(lower, higher, "Table 10")
-            for key in HALVES
-            for higher, lower in zip(_keys(key), _keys(key)[1:], strict=False)
-        ],
+        orders=[order for key in HALVES for order in falling(_keys(key), "Table 10")],
         remarks=lambda runs, numbers: list(REMARKS),
     )
 

@@ -3,11 +3,10 @@
 `python -m repro.table5 --help` lists the options.
 """
 
-from reports.assess import Order
 from repro.cells import Cells
 from repro.command import Options, main
 from repro.run import run_table
-from repro.table import MRR, RowSpec, Table, figures
+from repro.table import MRR, RowSpec, Table, falling, figures
 from simlm.stages.runs import RunStage
 
 DESCRIPTION = """Table 5 of SimLM (Wang et al., ACL 2023): what the re-ranker starts from.
@@ -29,14 +28,13 @@ LABELS = {"electra": "ELECTRA-like (RTD)", "base": "BERT-like (MLM)"}
 
 def table5() -> Table:
     """The paper's three starts in its order of quality."""
-    order = list(PAPER)
     return Table(
         name="table5",
         title="Table 5: the re-ranker's initialisation",
         rows=[_row(start) for start in PAPER],
         baselines=("base",),
         columns=MRR,
-        orders=[Order(lower, higher, "Table 5") for higher, lower in zip(order, order[1:], strict=False)],
+        orders=falling(list(PAPER), "Table 5"),
     )
 
 

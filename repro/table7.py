@@ -3,10 +3,9 @@
 `python -m repro.table7 --help` lists the options.
 """
 
-from reports.assess import Order
 from repro.command import Options, main
 from repro.run import run_table
-from repro.table import MRR, Table, figures, retriever1
+from repro.table import MRR, Table, falling, figures, retriever1
 
 DESCRIPTION = """Table 7 of SimLM (Wang et al., ACL 2023): pre-training objectives, each fine-tuned as Retriever1.
 
@@ -40,14 +39,13 @@ def table7() -> Table:
         for start, name in PAPER.items()
     ]
     rows += [retriever1(start, f"{label} (not in the paper)") for start, label in OTHERS.items()]
-    order = list(PAPER)
     return Table(
         name="table7",
         title="Table 7: pre-training objectives",
         rows=rows,
         baselines=("base", "simlm"),
         columns=MRR,
-        orders=[Order(lower, higher, "Table 7") for higher, lower in zip(order, order[1:], strict=False)],
+        orders=falling(list(PAPER), "Table 7"),
     )
 
 

@@ -1,5 +1,17 @@
 """Names of the stages of several seeds."""
 
+from simlm.stages.pipeline import Submit
+from simlm.stages.stage import Stage
+
+
+def naming_seed(submit: Submit, seed: int) -> Submit:
+    """``submit``, which is handed the names of a seed instead."""
+
+    def named(stage: Stage, name: str) -> object:
+        return submit(stage, with_seed(name, seed))
+
+    return named
+
 
 def with_seed(name: str, seed: int) -> str:
     """The name of a stage that a seed has a part in; what does not depend on it keeps the name that seed 0 gave it."""

@@ -3,9 +3,10 @@
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.scale import Scale
+from simlm.scales.small import small
 from simlm.scales.smoke import smoke
 
-_SCALES = {"smoke": smoke, "mini": mini}
+_SCALES = {"smoke": smoke, "mini": mini, "small": small}
 
 NAMES = tuple(_SCALES)
 

@@ -38,6 +38,7 @@ def smoke() -> Scale:
             scale.reranker, 6, 4, max_length=64, evaluation_queries=16, rerank_depth=10, negatives=_lists()
         ),
         search=varied(scale.search, evaluation_depth=100, mining_depth=40),
+        pretraining_rates={},
         pretraining_rate_grid=(),
         rate_grid=scale.rate_grid[1:],
         bm25_grid=scale.bm25_grid[:2],

@@ -76,7 +76,7 @@ def test_the_packages_negatives_are_another_source_by_name(tmp_path: Path) -> No
 
 def test_a_re_ranker_starts_from_what_is_known() -> None:
     cells = Cells(replace(open_scale("smoke"), reranker_start="elmo"), 0, lambda stage, name: None)
-    with pytest.raises(UserError, match="cannot start from 'elmo': choose one of random, base, electra, simlm"):
+    with pytest.raises(UserError, match="can start from 'elmo': choose one of random, base, electra, simlm"):
         cells.reranker()
 
 

@@ -67,7 +67,7 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
     known: dict[str, pd.DataFrame] = {}
-    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run.name])
+    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
     return known
 
 
@@ -88,13 +88,9 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
     ]
     monkeypatch.setattr(claims, "CLAIMS", made)
-    runs = {name: SimpleNamespace(name=name) for name in values}
-    pairs = [
-        [(runs[f"high{s}"], runs[f"low{s}"]) for s in range(2)],
-        [(runs[f"low{s}"], runs[f"high{s}"]) for s in range(2)],
-    ]
-    sides: Any = {made[0].key: pairs[0], made[1].key: pairs[1], made[2].key: [(runs["low0"], runs["low1"])]}
-    page = claims_page("mini", sides, 2)
+    pairs = [[(f"high{s}", f"low{s}") for s in range(2)], [(f"low{s}", f"high{s}") for s in range(2)]]
+    sides: Any = {made[0].key: pairs[0], made[1].key: pairs[1], made[2].key: [("low0", "low1")]}
+    page = claims_page("mini", sides, {claim.key: "RR@10" for claim in made[:3]}, 2)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, SUPPORTED, NOT_TESTABLE]
     expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
@@ -110,7 +106,7 @@ def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
 
 def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
     for name in ("claims", "table10", "table2"):
-        page = claims_page("mini", {}, 1)
+        page = claims_page("mini", {}, {}, 1)
         page.provenance = {"implementation": {"source": {"commit": "0123456789abcdef"}}}
         write_report(page, tmp_path, name)
     (section,) = index.index(tmp_path, "mini").sections

@@ -28,7 +28,7 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 
 
 def test_an_unknown_scale_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(UserError, match="unknown scale 'paper2': choose one of smoke, mini"):
+    with pytest.raises(UserError, match="unknown scale 'paper2': choose one of smoke, mini, small"):
         open_scale("paper2")
 
 
