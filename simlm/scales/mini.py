@@ -27,7 +27,9 @@ def mini() -> Scale:
         base=_pretraining(_optimisation(400, 3e-4, seed=45677), 0.15, 0.15),
         generator_training=_pretraining(_optimisation(400, 1e-3, seed=45679), 0.3, 0.3),
         pretraining=_pretraining(_optimisation(600, 1e-3, seed=45678), 0.3, 0.5),
-        pretraining_rates={},
+        pretraining_rates=dict.fromkeys(
+            ("enc-dec-mlm", "mlm", "enc-dec-rtd", "autoencoder", "retromae", "cocondenser"), 3e-4
+        ),
         retriever=_retriever(_optimisation(360, 5e-4, seed=1234), passages=2, evaluations=0),
         distillation=_retriever(_optimisation(400, 5e-4, seed=123), passages=3, evaluations=2),
         alpha=2.0,

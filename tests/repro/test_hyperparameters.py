@@ -21,10 +21,11 @@ def by_name(scale: Scale) -> dict[str, HyperParameter]:
 
 def test_table_11(scale: Scale) -> None:
     rows, pre = by_name(scale), scale.pretraining
+    rates = [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()]
     ours = {
         "batch size": ("pre-training: batch", str(pre.optimisation.batch_size)),
         "text length": ("pre-training: tokens a passage", str(pre.max_length)),
-        "learning rate": ("pre-training: learning rate", f"{pre.optimisation.learning_rate:g}"),
+        "learning rate": ("pre-training: learning rate", "; ".join([f"{pre.optimisation.learning_rate:g}", *rates])),
         "warmup steps": ("pre-training: warm-up steps", str(pre.optimisation.warmup_steps)),
         "train steps": ("pre-training: steps", str(pre.optimisation.steps)),
         "encoder replace rate": ("pre-training: encoder replace rate", "30%"),
