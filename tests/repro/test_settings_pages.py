@@ -38,12 +38,13 @@ def pages(scale: Scale) -> tuple[Page, Page]:
 def test_table_11_is_the_scales_beside_the_papers(scale: Scale) -> None:
     page, _ = pages(scale)
     pre = scale.pretraining
+    own = [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()]
     here = {
         "passages": None,
         "initialisation": "base stand-in (MLM on the corpus)",
         "batch size": str(pre.optimisation.batch_size),
         "text length": str(pre.max_length),
-        "learning rate": f"{pre.optimisation.learning_rate:g}",
+        "learning rate": "; ".join([f"{pre.optimisation.learning_rate:g}", *own]),
         "warmup steps": str(pre.optimisation.warmup_steps),
         "train steps": str(pre.optimisation.steps),
         "encoder replace rate": f"{100 * pre.encoder_rate:.0f}%",
@@ -109,7 +110,10 @@ def test_the_command_imports_no_torch_and_leaves_page_and_twin(name: str, tmp_pa
     assert {"commit", "dirty"} <= set(page["provenance"]["implementation"]["source"])
     assert page["provenance"]["method"]["seeds"]
     rows = {row["setting"]: row for section in page["sections"] for row in section["rows"]}
-    tried = {"table11": [], "table13": ["Retriever1/2: learning rate", "distillation: alpha"]}[name]
+    tried = {
+        "table11": ["pre-training: learning rate"],
+        "table13": ["Retriever1/2: learning rate", "distillation: alpha"],
+    }[name]
     assert [setting for setting, row in rows.items() if "tried on valid" in row["how chosen"]] == tried
 
 
