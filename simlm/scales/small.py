@@ -21,7 +21,10 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 
 
 def small() -> Scale:
-    """mini's collection and grids; larger models, whole passages, longer training, more negatives."""
+    """mini's collection and its grids for BM25, fusion and alpha.
+
+    Larger models, whole passages, longer training, more negatives.
+    """
     scale = mini()
     assert scale.base is not None and scale.generator_training is not None
     passages: dict[str, Any] = {"max_length": 144, "held_out": 512}
