@@ -157,7 +157,8 @@ def _moments(stages: Sequence[Planned], jobs: Mapping[Path, Any]) -> list[Moment
 
 
 def _moment(planned: Planned, job: Any) -> Moment:
-    state = job.state
+    # A process that was killed has not noted how it ended: then the scheduler knows it.
+    state = job.state if job.state.finished() or not job.scheduler_state.finished() else job.scheduler_state
     if state.finished():
         if not state.is_error():
             return Moment(planned, "done")

@@ -42,6 +42,20 @@ def test_a_killed_stage_goes_on_and_both_attempts_count(tmp_path: Path) -> None:
     assert all(attempt["seconds"] > 0 for attempt in sealed["attempts"])
 
 
+def test_a_driver_says_that_its_stage_was_killed_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """As a system does that runs out of memory: the process could not note how it ended."""
+    driver = start(tmp_path, "leaf", **SLOW)
+    until(lambda: len(steps(tmp_path)) >= 5, "five steps")
+    (process,) = stage_processes(tmp_path)
+    process.kill()
+    killed = end(driver)
+    assert killed.status == 1
+    assert killed.said("failure")[0].startswith("leaf failed: its process was killed (see ")
+    again = drive(tmp_path, "leaf", **SLOW)
+    assert again.status == 0
+    assert manifest(again.jobs["leaf"])["numbers"]["resumed_from"] >= 5
+
+
 def test_work_on_outputs_that_were_made_again_is_not_resumed(tmp_path: Path) -> None:
     driver = start(tmp_path, "restless", **SLOW)
     until(lambda: len(steps(tmp_path, "sum")) >= 5, "five steps of the sums")
