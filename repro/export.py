@@ -40,7 +40,7 @@ Examples:
   python -m repro.export --rows simlm reranker --what model   two models
   python -m repro.export --rows simlm --what training         passages, lists of negatives, teacher scores
   python -m repro.export --table table7 --rows mlm --to DIR   a row of another table, to another place
-  python -m repro.export --dry-run                            which stages are lacking
+  python -m repro.export --dry-run                            what would be written, and which stages are lacking
 """
 
 WHAT = ("model", "runs", "training")
@@ -66,7 +66,7 @@ class ExportOptions(Options):
 
 
 def run(options: ExportOptions) -> None:
-    """Export the chosen rows, or show what is lacking."""
+    """Export the chosen rows; nothing is written before everything has been checked."""
     refuse(options, "repro.export", "publish", "device")
     check_known("table", options.table, TABLES)
     for name in options.what:
@@ -79,11 +79,12 @@ def run(options: ExportOptions) -> None:
         return {row.key: row.run(cells).origin for row in rows}
 
     stages, runs = plan(build, options.results.absolute())
+    wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
     if options.dry_run:
         print_plan(stages, options.scale)
+        print("to write: " + ", ".join(str(options.target / one.name) for one in wanted))
         return
     _check_made(stages, options)
-    wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
     for one in wanted:
         check_target(options.target / one.name)
     _write(wanted, options)

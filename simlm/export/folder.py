@@ -28,8 +28,8 @@ def export_folder(folder: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
             content = {"format": KIND, "origin": dict(origin), "files": sizes(partial)}
             (partial / MARKER).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{folder}: cannot be written ({reason}); free some space or choose another folder") from error
+        reason = f"{error.filename or folder}: {error.strerror or error}"
+        raise UserError(f"{reason}; free some space, or export to another folder") from error
 
 
 def check_target(folder: Path) -> None:
