@@ -35,9 +35,10 @@ The files of the released implementation of SimLM (Wang et al., ACL 2023), from 
 - `passages.jsonl.gz` (id, contents, title): the id is the line number, from 0, and every file here uses it;
   `passage_ids.tsv` has the collection's own id beside it.
 - `train.jsonl`, `dev.jsonl`: a query with its positives and negatives, each with its score in the run that the
-  negatives come from; -1 for a passage that is not in that run. `dev` is the split called valid here.
+  negatives come from{ranks}; -1 for a passage that is not in that run. `dev` is the split called valid here.
 - `*_queries.tsv` (query id, text) and `*_qrels.txt` (query id, 0, passage id, label), between tabs.
 {teacher}"""
+RANKS = " (1 / rank: these negatives come with the collection, as lists without scores)"
 TAUGHT = """- `kd_train.jsonl`: the same lists with the re-ranker's raw logits, of those passages only that the
   distillation draws. There is no `kd_dev.jsonl`: no teacher scores are made for it.
 """
@@ -130,17 +131,20 @@ def _write_training(training: _Training, label: str, folder: Path) -> None:
         ids = collection.queries(split).ids
         write_queries(folder, split, source.queries(split), ids)
         write_qrels(folder, split, collection.qrels(split), ids)
+    graded = not isinstance(run, PackageLists)
     for split in LISTED:
         ids = collection.queries(split).ids
         found = load_run(output_of(run), split, collection)
         lists = lists_of(found, collection, split, training.lists, training.seed)
-        graded = not isinstance(run, PackageLists)
         write_lists(folder / f"{released_name(split)}.jsonl", lists, found, source.queries(split), ids, graded)
         if training.teacher is not None and split == MINED_SPLIT:
             teacher = TeacherScores.open(output_of(training.teacher) / "scores")
             write_teacher(folder / f"kd_{released_name(split)}.jsonl", lists, teacher, source.queries(split), ids)
     readme = TRAINING.format(
-        what=label, collection=run.data.collection, teacher=TAUGHT if training.teacher is not None else ""
+        what=label,
+        collection=run.data.collection,
+        ranks="" if graded else RANKS,
+        teacher=TAUGHT if training.teacher is not None else "",
     )
     (folder / "README.md").write_text(readme, encoding="utf-8")
 
