@@ -34,7 +34,7 @@ def check_machine(device: str, results: Path) -> None:
 
         chosen_device()
     _check_home()
-    _check_results(results)
+    check_writable("--results", results)
 
 
 def _check_home() -> None:
@@ -44,19 +44,20 @@ def _check_home() -> None:
         raise UserError(f"HOME ({home}) cannot be written: set HOME to a folder of yours and run again")
 
 
-def _check_results(results: Path) -> None:
+def check_writable(option: str, folder: Path) -> None:
+    """The folder that an option names, or the nearest one above it that exists, must be writable and have room."""
     # os.path's test takes a folder that may not be looked into for a missing one; Path's would raise.
-    existing = next(folder for folder in (results.absolute(), *results.absolute().parents) if os.path.exists(folder))
+    existing = next(one for one in (folder.absolute(), *folder.absolute().parents) if os.path.exists(one))
     if not existing.is_dir():
-        raise UserError(f"--results {results}: {existing} is a file; choose a folder")
+        raise UserError(f"{option} {folder}: {existing} is a file; choose a folder")
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f"--results {results}: cannot write to {existing} ({error.strerror}); choose another") from None
+        raise UserError(f"{option} {folder}: cannot write to {existing} ({error.strerror}); choose another") from None
     free = shutil.disk_usage(existing).free
     if free < FREE_BYTES:
         raise UserError(
-            f"--results {results}: {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.1f} GB needed; "
+            f"{option} {folder}: {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.1f} GB needed; "
             "free some space or choose another folder"
         )

@@ -21,8 +21,7 @@ def whole_folder(folder: Path, marker: str) -> Iterator[Path]:
     writer at a time: the caller holds the lock.
     """
     folder = folder.absolute()
-    if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and holds no {marker}: move it away or choose another folder")
+    check_replaceable(folder, marker)
     partial = folder.with_name(folder.name + ".partial")
     _remove(partial)
     try:
@@ -36,6 +35,12 @@ def whole_folder(folder: Path, marker: str) -> Iterator[Path]:
         raise
     _remove(folder)
     os.replace(partial, folder)
+
+
+def check_replaceable(folder: Path, marker: str) -> None:
+    """UserError when `whole_folder` would refuse to put something at `folder`."""
+    if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and holds no {marker}: move it away or choose another folder")
 
 
 def _remove(folder: Path) -> None:

@@ -39,13 +39,17 @@ class TeacherScores:
         arrays = {name: open_array(folder / f"{name}.npy", "teacher scores") for name in _FILES}
         return cls(**arrays, folder=folder)
 
+    def of(self, query: int) -> tuple[Indices, npt.NDArray[np.float32]]:
+        """The passages (n), ascending, that have a score for a query, and their logits (n)."""
+        start, stop = np.searchsorted(self.query, [query, query + 1])
+        return np.asarray(self.passage[start:stop]), np.asarray(self.score[start:stop])
+
     def lookup(self, query: int, passages: Indices) -> npt.NDArray[np.float32]:
         """The logits (n) of one query's passages (n), repetitions allowed.
 
         Raises UserError that names the first pair without a score.
         """
-        start, stop = np.searchsorted(self.query, [query, query + 1])
-        known = self.passage[start:stop]
+        known, scores = self.of(query)
         places = np.searchsorted(known, passages)
         found = np.zeros(len(passages), dtype=bool)
         inside = places < len(known)
@@ -56,7 +60,7 @@ class TeacherScores:
                 f"no teacher score for query number {query} and passage number {missing}: "
                 "score the pairs that these epochs, this seed and this group size draw"
             )
-        return np.asarray(self.score[start + places])
+        return np.asarray(scores[places])
 
 
 def write_teacher_scores(

@@ -32,18 +32,23 @@ Not meant for production: below paper scale it is a small stand-in, trained for 
 def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, what: str, numbers: dict[str, Any]) -> str:
     """A card in the Hub's form: what the model is, how to use it, and the figures of its training.
 
-    Figures of the attempt that ended the training are left out: equal models have equal cards.
+    Only `lasting` figures: equal models have equal cards.
     """
     config = model.config
-    lasting = {name: value for name, value in numbers.items() if name not in OF_AN_ATTEMPT}
     return TEMPLATE.format(
         what=what,
         kind=type(model).__name__,
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         casing=_casing(tokenizer),
-        numbers=json.dumps(lasting, indent=1, sort_keys=True),
+        numbers=lasting(numbers),
     )
+
+
+def lasting(numbers: dict[str, Any]) -> str:
+    """A training's figures without those of the attempt that ended it, as JSON."""
+    kept = {name: value for name, value in numbers.items() if name not in OF_AN_ATTEMPT}
+    return json.dumps(kept, indent=1, sort_keys=True)
 
 
 def _casing(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -48,12 +48,7 @@ class RunStage(Stage):
 
     def load(self, split: str) -> Run:
         """A split's run, its arrays memory-mapped; queries in the store's order."""
-        ids = self.data.open().queries(split).ids
-        return Run(
-            [ids[i] for i in range(len(ids))],
-            np.load(self.folder / f"{split}.indices.npy", mmap_mode="r", allow_pickle=False),
-            np.load(self.folder / f"{split}.scores.npy", mmap_mode="r", allow_pickle=False),
-        )
+        return load_run(self.folder, split, self.data.open())
 
     def leave(self, split: str, run: Run, collection: "TokenisedCollection") -> dict[str, float]:
         """Write a split's TREC file, unless it was only mined, and ``keep`` the rest."""
@@ -174,6 +169,16 @@ class Retrieve(RunStage):
         # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
         passages.folder.rename(self.folder / "passages")
         return figures
+
+
+def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run:
+    """What `RunStage.load` gives, from the output folder of such a stage and its collection."""
+    ids = collection.queries(split).ids
+    return Run(
+        [ids[i] for i in range(len(ids))],
+        np.load(folder / f"{split}.indices.npy", mmap_mode="r", allow_pickle=False),
+        np.load(folder / f"{split}.scores.npy", mmap_mode="r", allow_pickle=False),
+    )
 
 
 def _latency(answer: Callable[[int], None], queries: int) -> float:

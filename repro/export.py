@@ -1,0 +1,139 @@
+"""Writes what a table's rows stand on in formats that other tools read; it trains nothing.
+
+`python -m repro.export --help` lists the options.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from filelock import FileLock
+
+from repro.cells import Cells
+from repro.command import Options, main, refuse
+from repro.dryrun import print_plan
+from repro.exportable import Export, exports_of
+from repro.table import RowSpec
+from repro.tables import TABLES
+from simlm.commands.checks import check_known, check_writable
+from simlm.errors import UserError
+from simlm.export.folder import check_target, export_folder
+from simlm.scales import open_scale
+from simlm.stages.plan import Planned, plan
+from simlm.stages.runs import RunStage
+
+DESCRIPTION = """Write the rows of a table, as they lie in a results folder, in formats that other tools read.
+
+A row's folder holds up to three, each there when it is whole:
+  model      a retriever for AutoModel and sentence-transformers, a re-ranker for its CrossEncoder
+  runs       run files, TREC's and MS MARCO's
+  training   what the model was trained from, in the released implementation's files
+
+Nothing is trained: where a stage is to do, the command that makes it is named. An earlier export is replaced; anything
+else in its place is left alone, and refused.
+
+Examples:
+  python -m repro.export                                      all of Table 2, at mini scale, to exports/mini/table2/
+  python -m repro.export --rows simlm reranker --what model   two models
+  python -m repro.export --rows simlm --what training         passages, lists of negatives, teacher scores
+  python -m repro.export --table table7 --rows mlm --to DIR   a row of another table, to another place
+  python -m repro.export --dry-run                            what would be written, and which stages are lacking
+"""
+
+WHAT = ("model", "runs", "training")
+
+
+@dataclass(frozen=True)
+class ExportOptions(Options):
+    """What to export, and where to."""
+
+    rows: tuple[str, ...] = ()
+    """Keys of the rows to export, e.g. --rows simlm reranker; all of the table's when left out."""
+    table: str = "table2"
+    """The table whose rows are exported."""
+    what: tuple[str, ...] = ()
+    """model, runs and training, or some of them; whatever a row has when left out."""
+    to: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("exports")
+    """Folder to write to: DIR/<scale>/<table>/<row>/."""
+
+    @property
+    def target(self) -> Path:
+        """Where the rows' folders go; another seed or other negatives have a folder of their own."""
+        return self.to / self.scale / self.table / replace(self, rows=()).variant
+
+
+def run(options: ExportOptions) -> None:
+    """Export the chosen rows; nothing is written before everything has been checked."""
+    refuse(options, "repro.export", "publish", "device")
+    check_known("table", options.table, TABLES)
+    for name in options.what:
+        check_known("kind of export", name, WHAT)
+    check_writable("--to", options.to)
+    rows = TABLES[options.table]().chosen(options.rows)
+
+    def build(submit: Any) -> dict[str, RunStage]:
+        cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
+        return {row.key: row.run(cells).origin for row in rows}
+
+    stages, runs = plan(build, options.results.absolute())
+    wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
+    if options.dry_run:
+        print_plan(stages, options.scale)
+        print("to write: " + ", ".join(str(options.target / one.name) for one in wanted))
+        return
+    _check_made(stages, options)
+    for one in wanted:
+        check_target(options.target / one.name)
+    _write(wanted, options)
+
+
+def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
+    lacking = [stage for stage in stages if not stage.valid]
+    if not lacking:
+        return
+    words = ["python", "-m", f"repro.{options.table}", "--scale", options.scale, "--results", str(options.results)]
+    words += ["--rows", *options.rows] if options.rows else []
+    words += ["--negatives", options.negatives] if options.negatives != "bm25" else []
+    words += ["--seed", str(options.seed)] if options.seed else []
+    raise UserError(
+        f"--results {options.results}: {len(lacking)} of {len(stages)} stages are not made, {lacking[0].name!r} is the "
+        f"first ({lacking[0].reason}); make them with: {shlex.join(words)}"
+    )
+
+
+def _wanted(row: RowSpec, run: RunStage, options: ExportOptions) -> list[Export]:
+    """A row's exports of the kinds that were asked for."""
+    found = exports_of(row, run)
+    for name in options.what:
+        if name not in found:
+            raise UserError(
+                f"row {row.key!r} of {options.table} has no {name} to export, only {', '.join(found)}: leave out "
+                f"--what {name}, or choose other --rows"
+            )
+    return [export for name, export in found.items() if not options.what or name in options.what]
+
+
+def _write(wanted: Sequence[Export], options: ExportOptions) -> None:
+    try:
+        options.target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--to {options.to}: {error.strerror}; choose another folder") from None
+    made_by: Mapping[str, Any] = {
+        "table": options.table,
+        "scale": options.scale,
+        "seed": options.seed,
+        "negatives": options.negatives,
+    }
+    with FileLock(options.target / "export.lock"):
+        for number, one in enumerate(wanted, start=1):
+            folder = options.target / one.name
+            with export_folder(folder, {**made_by, "export": one.name, "stages": one.stages}) as partial:
+                one.write(partial)
+            print(f"{number}/{len(wanted)}: {folder}", flush=True)
+
+
+if __name__ == "__main__":
+    main(run, DESCRIPTION, ExportOptions)
