@@ -1,7 +1,7 @@
 """Check that the code which made each published report is unchanged: `python -m reports.check_published`.
 
 A report's JSON twin names the commit it was made from (in its provenance: implementation.source.commit).
-Since then only the report's own folder may have changed, and README.md between the markers that quote it.
+Since then only generated reports may have changed, and README.md between the markers that quote one.
 """
 
 import json
@@ -15,6 +15,9 @@ from simlm.errors import UserError
 
 # README quotes a report between <!-- report: begin --> and <!-- report: end -->.
 QUOTE = re.compile(r"(<!-- report: begin -->).*?(<!-- report: end -->)", re.DOTALL)
+
+GENERATED = re.compile(r"reports/(?:(?:smoke|mini|small|paper)/|performance\.(?:md|json)$)")
+"""The files below reports/ that commands write; the others are code."""
 
 
 def source_of(report: Path) -> str:
@@ -61,8 +64,7 @@ def changed_since(commit: str, report: Path, root: Path) -> list[str]:
     listing = _git(root, "diff", "--name-only", "--no-renames", "-z", commit, "HEAD")
     if listing is None:
         raise UserError(f"{report}: git could not compare {commit} with HEAD; run this in a git clone")
-    own_folder = f"{report.parent.as_posix()}/"
-    changed = [name for name in listing.split("\0") if name and not name.startswith(own_folder)]
+    changed = [name for name in listing.split("\0") if name and not GENERATED.match(name)]
     if _readme_without_quotes(root, commit) == _readme_without_quotes(root, "HEAD"):
         changed = [name for name in changed if name != "README.md"]
     return changed
