@@ -23,8 +23,9 @@ def use_packed_attention(module: nn.Module) -> None:
     Copied layers, as the bottleneck's decoder, carry configurations of their own: all are told.
     """
     for part in module.modules():
-        if hasattr(part, "config"):
-            part.config._attn_implementation = NAME
+        config: Any = getattr(part, "config", None)
+        if config is not None:
+            config._attn_implementation = NAME
 
 
 def attend(
@@ -94,9 +95,9 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )
         return output, None
-    rows = (states[0].transpose(0, 1) for states in (query, key, value))
-    bounds = (cu_seq_lens, cu_seq_lens, max_length, max_length)
-    return attend(*rows, *bounds, dropout, scaling).unsqueeze(0), None
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    output = attend(query, key, value, cu_seq_lens, cu_seq_lens, max_length, max_length, dropout=dropout, scale=scaling)
+    return output.unsqueeze(0), None
 
 
 AttentionInterface.register(NAME, packed_attention)
