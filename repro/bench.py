@@ -4,6 +4,7 @@
 import argparse
 import datetime
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ EXAMPLES = """examples:
 """
 TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
 ROOT = Path(__file__).parent.parent
+# Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -64,7 +64,7 @@ def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple
         model = BiEncoder(body, 0.02, buckets=4)
         return _updating(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), False), "4 pieces by length"
     prepare(body, compiled=True)
-    packed = PackedBiEncoder(body, 0.02)
+    packed = PackedBiEncoder(BiEncoder(body, 0.02))
 
     def filled(part: list[Encoded], multiple_of: int, longest: int) -> Pack:
         tokens = rounded_up(synthetic.token_count(part), multiple_of)
@@ -76,7 +76,7 @@ def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple
         moved = [part.to(machine.device) for part in parts]
         return cast(Tensor, packed(*moved)["loss"])
 
-    return _updating(body, machine, loss, True), "a pack of queries and one of passages, compiled layers, fused AdamW"
+    return _updating(body, machine, loss, True), "queries and passages in one pack, compiled layers, fused AdamW"
 
 
 def straightforward(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple[Callable[[], None], str]:

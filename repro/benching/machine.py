@@ -25,7 +25,7 @@ class Machine:
 
     @property
     def repeats(self) -> int:
-        return 3 if self.quick else 7
+        return 3 if self.quick else 5
 
     def autocast(self) -> torch.autocast:
         """bfloat16 on a GPU; float32, as every stage at mini scale, on a CPU."""

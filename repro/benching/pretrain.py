@@ -43,6 +43,7 @@ def pretrain(machine: Machine) -> list[Result]:
     results = []
     for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):
         work, what, more = make(machine, rows)
+        more |= {"updates": 1} if machine.gpu else {}
         results.append(
             measured(machine, "pretrain", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, more=more)
         )

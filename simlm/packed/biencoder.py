@@ -1,30 +1,34 @@
 """The bi-encoder over packs: the same losses from the same weights, without padding."""
 
-from collections.abc import Mapping
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.forwards import Body, cls_states
-from simlm.packed.inputs import Pack
-
-Inputs = Mapping[str, Tensor] | Pack
+from simlm.packed.inputs import Pack, joined
 
 
-class PackedBiEncoder(BiEncoder):
-    """A ``BiEncoder`` that takes packs too, once ``prepare`` was called with it."""
+class PackedBiEncoder(nn.Module):
+    """``biencoder`` over packs, once ``prepare`` was called with its encoder."""
 
-    def encode(self, inputs: Inputs, buckets: int = 1) -> Tensor:
-        """A pack, or padded inputs -> (N, d) float32: the last layer's [CLS], L2-normalised."""
-        if not isinstance(inputs, Pack):
-            return super().encode(inputs, buckets)
-        states = cls_states(cast(Body, self.encoder), inputs)
+    def __init__(self, biencoder: BiEncoder) -> None:
+        super().__init__()
+        self.biencoder = biencoder
+
+    def encode(self, inputs: Pack) -> Tensor:
+        """A pack of N texts -> (N, d) float32: the last layer's [CLS], L2-normalised."""
+        states = cls_states(cast(Body, self.biencoder.encoder), inputs)
         return functional.normalize(states.float(), dim=-1)
 
-    def forward(self, queries: Inputs, passages: Inputs, teacher_scores: Tensor | None = None) -> dict[str, Tensor]:
-        """As ``BiEncoder``'s: B queries, and their n passages each, group-major, positives first."""
-        # What is between the inputs and ``encode`` never looks into them.
-        padded = cast(tuple[Mapping[str, Tensor], Mapping[str, Tensor]], (queries, passages))
-        return super().forward(*padded, teacher_scores)
+    def forward(self, queries: Pack, passages: Pack, teacher_scores: Tensor | None = None) -> dict[str, Tensor]:
+        """As ``BiEncoder``'s: B queries, and their n passages each, group-major, positives first.
+
+        Both go through the encoder in one row: queries alone are too few tokens to keep a GPU busy.
+        """
+        self.biencoder.check(teacher_scores)
+        vectors = self.encode(joined(queries, passages))
+        first = len(queries.firsts)
+        own = vectors[: queries.passages], vectors[first : first + passages.passages]
+        return self.biencoder.losses(*own, teacher_scores)

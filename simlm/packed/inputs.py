@@ -102,6 +102,18 @@ def pack(
     return Pack(row[0], row[1], row[2], torch.from_numpy(bounds), longest, len(rows), real)
 
 
+def joined(first: Pack, second: Pack) -> Pack:
+    """Both in one row, on their device. All sequences count as passages: the second's begin after the first's S."""
+    length = first.input_ids.shape[1]
+    rows = [
+        torch.cat([getattr(first, name), getattr(second, name)], dim=1)
+        for name in ("input_ids", "token_type_ids", "position_ids")
+    ]
+    bounds = torch.cat([first.cu_seq_lens, second.cu_seq_lens[1:] + length])
+    longest = max(first.max_length, second.max_length)
+    return Pack(rows[0], rows[1], rows[2], bounds, longest, len(bounds) - 1, first.tokens + second.tokens)
+
+
 def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[slice]:
     """Cut a batch of rows of ``lengths`` (n,) into runs of about equal token counts.
 

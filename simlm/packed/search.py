@@ -35,8 +35,8 @@ def search_resident(
     tile_of: Callable[[int, int], Tensor],
     passages: int,
     k: int,
-    tile: int = 262_144,
-    rows: int = 2_048,
+    tile: int = 1 << 20,
+    rows: int = 1_024,
 ) -> tuple[Tensor, Tensor]:
     """The k passages with the largest inner product with each query (Q, d).
 

@@ -23,20 +23,26 @@ PASSAGES = [row(200 + number, 4 + 7 * number % 13) for number in range(12)]
 def test_bi_encoder(alpha: float | None) -> None:
     encoder = bert().bert
     model = BiEncoder(encoder, 0.05, alpha)
-    other = PackedBiEncoder(copy.deepcopy(encoder), 0.05, alpha)
+    other = PackedBiEncoder(BiEncoder(copy.deepcopy(encoder), 0.05, alpha))
     prepare(other, compiled=False)
     scores = None if alpha is None else torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     expected = model(padded(QUERIES), padded(PASSAGES), scores)
-    outputs = other(pack(QUERIES, PAD), filled(PASSAGES), scores)
+    outputs = other(filled(QUERIES), filled(PASSAGES), scores)
     assert outputs["loss"].item() == pytest.approx(expected["loss"].item(), rel=1e-5)
     assert torch.equal(outputs["reciprocal_ranks"], expected["reciprocal_ranks"])
-    assert_near(gradients(other, outputs["loss"]), gradients(model, expected["loss"]))
+    assert_near(gradients(other.biencoder, outputs["loss"]), gradients(model, expected["loss"]))
 
 
-def test_bi_encoder_takes_padded_rows_too() -> None:
-    model = PackedBiEncoder(bert().bert, 0.05)
+def test_bi_encoder_refuses_what_the_padded_one_refuses() -> None:
+    with pytest.raises(ValueError, match="trains with teacher scores"):
+        PackedBiEncoder(BiEncoder(bert().bert, 0.05, 0.2))(pack(QUERIES, PAD), pack(PASSAGES, PAD))
+
+
+def test_bi_encoder_encodes_as_the_padded_one() -> None:
+    model = BiEncoder(bert().bert, 0.05)
+    expected = model.encode(padded(PASSAGES))
     prepare(model, compiled=False)
-    assert torch.allclose(model.encode(padded(PASSAGES)), model.encode(pack(PASSAGES, PAD)), atol=1e-5)
+    assert torch.allclose(PackedBiEncoder(model).encode(filled(PASSAGES)), expected, atol=1e-6)
 
 
 def rerankers() -> tuple[Reranker, PackedReranker]:
