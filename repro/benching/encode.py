@@ -23,7 +23,7 @@ from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.biencoder import PackedBiEncoder
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import pack
+from simlm.packed.inputs import full_parts, pack
 from simlm.retrieval.encode import length_batches
 
 PACK = 65_536
@@ -69,20 +69,13 @@ def packs(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[]
     own = copy.deepcopy(body)  # the other ways run the model as it is
     prepare(own, compiled=True)
     model = PackedBiEncoder(BiEncoder(own, 0.02)).eval()
-    counts = [len(ids) for ids, _ in rows]
-    ends, held = [0], 0
-    for number, count in enumerate(counts):
-        if held + count > PACK:
-            ends.append(number)
-            held = 0
-        held += count
-    ends.append(len(rows))
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
 
     def work() -> None:
         vectors: list[Tensor] = []
         with torch.no_grad(), machine.autocast():
-            for start, stop in zip(ends, ends[1:], strict=False):
-                packed = pack(rows[start:stop], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST)
+            for part in parts:
+                packed = pack(rows[part], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST)
                 vectors.append(model.encode(packed.pin_memory().to(machine.device)))
         torch.cat(vectors).cpu()
 

@@ -32,7 +32,9 @@ def finetune(machine: Machine) -> list[Result]:
     results = []
     for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):
         work, what = make(machine, queries, rows)
-        results.append(measured(machine, "finetune", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2))
+        results.append(
+            measured(machine, "finetune", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, calls=3)
+        )
         del work
     return results
 

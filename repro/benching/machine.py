@@ -36,8 +36,14 @@ class Machine:
             torch.cuda.synchronize()
 
 
-def seconds(work: Callable[[], Any], machine: Machine, warm_up: int = 1, repeats: int | None = None) -> list[float]:
-    """How long each repeat of ``work`` takes after ``warm_up`` unmeasured ones; CUDA events on a GPU."""
+def seconds(
+    work: Callable[[], Any], machine: Machine, warm_up: int = 1, repeats: int | None = None, calls: int = 1
+) -> list[float]:
+    """How long a call of ``work`` takes, after ``warm_up`` unmeasured ones; CUDA events on a GPU.
+
+    One figure a repeat, the mean of ``calls`` in a row: training does not wait for the device after each update.
+    """
+    calls = calls if machine.gpu else 1
     for _ in range(warm_up):
         work()
     machine.wait()
@@ -46,10 +52,11 @@ def seconds(work: Callable[[], Any], machine: Machine, warm_up: int = 1, repeats
         if machine.gpu:
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            work()
+            for _ in range(calls):
+                work()
             end.record()
             torch.cuda.synchronize()
-            taken.append(begin.elapsed_time(end) / 1e3)
+            taken.append(begin.elapsed_time(end) / 1e3 / calls)
         else:
             start = time.perf_counter()
             work()

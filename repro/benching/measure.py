@@ -50,13 +50,14 @@ def measured(
     flop: float,
     unit: str = "tokens",
     warm_up: int = 1,
+    calls: int = 1,
     more: dict[str, Any] | None = None,
 ) -> Result:
-    """Time ``work``; what does not fit in memory is a result without times that says so."""
+    """Time ``work``, ``calls`` of it in a row; what does not fit in memory is a result without times that says so."""
     release(machine)
     result = Result(task, way, what, [], unit, units, flop, more=more or {})
     try:
-        result.seconds = seconds(work, machine, warm_up)
+        result.seconds = seconds(work, machine, warm_up, calls=calls)
     except torch.cuda.OutOfMemoryError:
         result.error = "out of memory"
     if machine.gpu:

@@ -20,7 +20,7 @@ from simlm.packed.replaced_lm import GROUP, PackedReplacedLM, PackingCollator
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 
-MAX_TOKENS = 40_960
+MAX_TOKENS = 80_000
 """Of a pack on a GPU."""
 SETTING = Setting(0.3, 0.5, False, 0)
 
@@ -45,7 +45,9 @@ def pretrain(machine: Machine) -> list[Result]:
         work, what, more = make(machine, rows)
         more |= {"updates": 1} if machine.gpu else {}
         results.append(
-            measured(machine, "pretrain", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, more=more)
+            measured(
+                machine, "pretrain", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, calls=3, more=more
+            )
         )
         del work
     return results

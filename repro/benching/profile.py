@@ -18,7 +18,7 @@ GROUPS = (
 """The first group whose pattern a kernel's name holds; what fits none is "other"."""
 
 
-def profiled(step: Callable[[], None], machine: Machine, top: int = 12) -> dict[str, Any]:
+def profiled(step: Callable[[], None], machine: Machine, top: int = 20) -> dict[str, Any]:
     """Milliseconds by group and of the ``top`` kernels in one call of ``step``, which ran before."""
     activities = [ProfilerActivity.CUDA] if machine.gpu else [ProfilerActivity.CPU]
     machine.wait()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from repro.benching import passages as synthetic
@@ -12,7 +13,7 @@ from repro.benching.models import new_bert, on_device, shapes_for
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import pack
+from simlm.packed.inputs import full_parts, pack
 from simlm.packed.reranker import PackedReranker
 
 PACK = 65_536
@@ -46,14 +47,13 @@ def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
         on_device(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), machine)
     ).eval()
     prepare(model, compiled=True)
-    size = PACK // synthetic.LONGEST_PAIR * 2  # pairs hold half as many tokens as they may
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
 
     def work() -> None:
         scores = []
         with torch.no_grad(), machine.autocast():
-            for start in range(0, len(rows), size):
-                part = rows[start : start + size]
-                packed = pack(part, synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST_PAIR)
+            for part in parts:
+                packed = pack(rows[part], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST_PAIR)
                 scores.append(model.score(packed.pin_memory().to(machine.device)))
         torch.cat(scores).cpu()
 

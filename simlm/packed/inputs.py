@@ -131,6 +131,18 @@ def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[s
         yield slice(start, len(lengths))
 
 
+def full_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[slice]:
+    """Cut rows of ``lengths`` (n,) into runs that hold as many as fit ``max_tokens``; at least one each."""
+    start, held = 0, 0
+    for number, length in enumerate(lengths.tolist()):
+        if number > start and held + length > max_tokens:
+            yield slice(start, number)
+            start, held = number, 0
+        held += length
+    if start < len(lengths):
+        yield slice(start, len(lengths))
+
+
 def shared_size(lengths: NDArray[np.integer[Any]], parts: Sequence[slice], multiple_of: int) -> int:
     """T that every one of these parts fits, so that all have one shape."""
     return rounded_up(max((int(lengths[part].sum()) for part in parts), default=1), multiple_of)
