@@ -56,7 +56,8 @@ def _assumptions(gpu: bool) -> list[str]:
     return [
         f"Models: {models}. Texts are synthetic, with MS MARCO's lengths as assumed in `repro/benching/passages.py`:",
         "log-normal, about 75 tokens of at most 144. Tokens are real ones, and so is the arithmetic: what padding",
-        "costs counts for nothing. Times are medians of repeats after a warm-up.",
+        "costs counts for nothing. Times are medians of repeats after a warm-up."
+        + (" Targets were set for one H100." if gpu else ""),
     ]
 
 

@@ -36,7 +36,16 @@ def rerank(machine: Machine) -> list[Result]:
         ways.append(("padded by length", "pieces by length, last layer at [CLS] only", by_length(machine, rows)))
     for way, what, work in ways:
         results.append(
-            measured(machine, "rerank", way, f"{count:,} pairs; {what}", work, sum(counts), flop, more={"pairs": count})
+            measured(
+                machine,
+                "rerank",
+                way,
+                f"{count:,} pairs; {what}",
+                work,
+                sum(counts),
+                flop,
+                more={"pairs": count} if machine.gpu else {},
+            )
         )
     return results
 
