@@ -56,11 +56,9 @@ def encode(machine: Machine) -> list[Result]:
             ("packed", f"packs of {PACK:,} tokens, packed in the loop, compiled layers", packs(machine, body, rows))
         )
     for way, what, work in ways:
-        results.append(
-            measured(
-                machine, "encode", way, f"{count:,} passages; {what}", work, sum(counts), flop, more={"passages": count}
-            )
-        )
+        what = f"{count:,} passages; {what}"
+        more = {"passages": count} if machine.gpu else {}
+        results.append(measured(machine, "encode", way, what, work, sum(counts), flop, more=more))
     return results
 
 

@@ -35,18 +35,9 @@ def rerank(machine: Machine) -> list[Result]:
     else:
         ways.append(("padded by length", "pieces by length, last layer at [CLS] only", by_length(machine, rows)))
     for way, what, work in ways:
-        results.append(
-            measured(
-                machine,
-                "rerank",
-                way,
-                f"{count:,} pairs; {what}",
-                work,
-                sum(counts),
-                flop,
-                more={"pairs": count} if machine.gpu else {},
-            )
-        )
+        what = f"{count:,} pairs; {what}"
+        more = {"pairs": count} if machine.gpu else {}
+        results.append(measured(machine, "rerank", way, what, work, sum(counts), flop, more=more))
     return results
 
 
