@@ -60,12 +60,18 @@ class BiEncoder(nn.Module):
         `distillation` and `contrastive`. Raises ValueError for teacher scores without an alpha, and for an
         alpha without teacher scores in training; evaluation can do without.
         """
+        self.check(teacher_scores)
+        return self.losses(self.encode(queries), self.encode(passages, self.buckets), teacher_scores)
+
+    def check(self, teacher_scores: Tensor | None) -> None:
+        """ValueError for teacher scores without an alpha, and for an alpha without teacher scores in training."""
         if self.alpha is None and teacher_scores is not None:
             raise ValueError("teacher scores, but no alpha to weigh the contrastive loss beside them")
         if self.alpha is not None and teacher_scores is None and self.training:
             raise ValueError("a bi-encoder with an alpha trains with teacher scores")
-        own_queries = self.encode(queries)
-        own_passages = self.encode(passages, self.buckets)
+
+    def losses(self, own_queries: Tensor, own_passages: Tensor, teacher_scores: Tensor | None) -> dict[str, Tensor]:
+        """What `forward` returns, from the vectors (B, d) and (B n, d)."""
         all_queries, all_passages = gather_embeddings(own_queries), gather_embeddings(own_passages)
         contrastive = contrastive_loss(all_queries, all_passages, self.temperature)
         loss = global_batch_loss(contrastive, self.scale_loss)

@@ -60,6 +60,10 @@ class WordPieces:
         """
         return (ids != self.specials.unk) & (ids != self.specials.mask) & (ids != self.specials.pad)
 
+    def counted(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """True at every token of ``ids`` (length,) that is not special: what both losses are about."""
+        return ~np.isin(ids, self.specials)
+
 
 def second_rate(encoder_rate: float, decoder_rate: float) -> float:
     """The rate of the decoder's own mask, (p_dec - p_enc) / (1 - p_enc); 0 when both rates are equal."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
@@ -14,6 +16,15 @@ from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces, counted_tokens, nested_masks, stateless_rng
 from simlm.pretraining.model import BottleneckModel
 from simlm.pretraining.objective import Example, Objective, Setting
+
+
+class Draw(NamedTuple):
+    """Both masks of a passage, of bool (length,), and a uniform number in [0, 1) for each masked position."""
+
+    encoder: NDArray[np.bool_]
+    decoder: NDArray[np.bool_]
+    encoder_uniforms: NDArray[np.float64]
+    decoder_uniforms: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,24 +40,24 @@ class NestedMaskCollator:
     setting: Setting
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        masks: list[tuple[np.ndarray, np.ndarray]] = []
-        uniforms: list[tuple[np.ndarray, np.ndarray]] = []
-        for example in examples:
-            rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
-            encoder, decoder = nested_masks(
-                example.ids, self.pieces, self.setting.encoder_rate, self.setting.decoder_rate, rng
-            )
-            masks.append((encoder, decoder))
-            uniforms.append((rng.random(int(encoder.sum())), rng.random(int(decoder.sum()))))
+        draws = [self.draw(example) for example in examples]
         batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
         return batch | {
-            "encoder_mask": pad([encoder for encoder, _ in masks], 0).bool(),
-            "decoder_mask": pad([decoder for _, decoder in masks], 0).bool(),
-            "encoder_uniforms": torch.from_numpy(np.concatenate([first for first, _ in uniforms])),
-            "decoder_uniforms": torch.from_numpy(np.concatenate([second for _, second in uniforms])),
+            "encoder_mask": pad([draw.encoder.astype(np.int8) for draw in draws], 0).bool(),
+            "decoder_mask": pad([draw.decoder.astype(np.int8) for draw in draws], 0).bool(),
+            "encoder_uniforms": torch.from_numpy(np.concatenate([draw.encoder_uniforms for draw in draws])),
+            "decoder_uniforms": torch.from_numpy(np.concatenate([draw.decoder_uniforms for draw in draws])),
             # Whether masked or not.
             "counted": counted_tokens(batch["input_ids"], batch["attention_mask"], self.pieces.specials),
         }
+
+    def draw(self, example: Example) -> Draw:
+        """The masks and the numbers of one passage, whatever batch it is in."""
+        rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+        encoder, decoder = nested_masks(
+            example.ids, self.pieces, self.setting.encoder_rate, self.setting.decoder_rate, rng
+        )
+        return Draw(encoder, decoder, rng.random(int(encoder.sum())), rng.random(int(decoder.sum())))
 
 
 def matching(

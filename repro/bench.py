@@ -1,0 +1,138 @@
+"""Speed of every hot path beside the straightforward way: `python -m repro.bench --help` lists the options."""
+
+# argparse, and imports of torch, transformers and numpy alone: machines with a GPU often have nothing else.
+import argparse
+import datetime
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from simlm.errors import UserError
+
+DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
+to do it, in one run: BERT-base sizes on a GPU, mini's on a CPU. Writes performance.json and performance.md."""
+EXAMPLES = """examples:
+  python -m repro.bench --quick              everything, in two minutes on two cores and in five on a GPU
+  python -m repro.bench                      everything, with more repeats and, on a GPU, up to 8.84M vectors
+  python -m repro.bench pretrain encode      two of them
+  python -m repro.bench --publish            also copy both files to reports/
+"""
+TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
+ROOT = Path(__file__).parent.parent
+# Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(
+        "python -m repro.bench",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)}; all when left out")
+    made.add_argument("--quick", action="store_true", help="fewer repeats and smaller collections")
+    made.add_argument("--device", default="auto", help="auto, cpu or cuda; auto takes a GPU where there is one")
+    made.add_argument("--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="where files go")
+    made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
+    made.add_argument("--commit", default=None, help="the code's commit, for a copy of it without its history")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status is 0, 2 for a user's mistake (one line says which) or 130 for Ctrl-C."""
+    try:
+        run(parser().parse_args(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check, measure, write."""
+    unknown = [task for task in options.tasks if task not in TASKS]
+    if unknown:
+        raise UserError(f"unknown task {unknown[0]!r}: choose of {', '.join(TASKS)}")
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {options.device!r}: choose one of auto, cpu, cuda")
+    if options.publish and (options.quick or options.tasks):
+        raise UserError("--publish is for everything: leave out --quick and the tasks")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {options.out}: {error.strerror}; choose another folder") from None
+    report = measure(options.tasks or TASKS, options.device, options.quick, options.commit)
+    from repro.benching.report import markdown
+
+    files = {"performance.json": json.dumps(report, indent=2) + "\n", "performance.md": markdown(report)}
+    for name, text in files.items():
+        (options.out / name).write_text(text, encoding="utf-8")
+        if options.publish:
+            shutil.copyfile(options.out / name, ROOT / "reports" / name)
+    print(f"wrote {options.out / 'performance.md'} and performance.json")
+
+
+def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> dict[str, Any]:
+    """What goes to performance.json."""
+    import torch
+
+    from repro.benching.machine import Machine, description, matrix_peak
+    from simlm.commands.origin import source_state
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch sees no GPU here; choose cpu or auto")
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    machine = Machine(torch.device(chosen), quick)
+    source = source_state(ROOT)
+    if source["commit"] is None and commit is not None:
+        source = {"commit": commit, "dirty": None}
+    report: dict[str, Any] = {
+        "command": " ".join(["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else [])])
+        + (" --quick" if quick else ""),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "gpu": machine.gpu,
+        "machine": description(machine),
+        "provenance": {"implementation": {"source": source}},
+        "peak_flop_per_second": matrix_peak(machine),
+        "results": [],
+    }
+    print(f"peak {report['peak_flop_per_second'] / 1e12:.2f} TFLOP/s on {report['machine']['device']}", flush=True)
+    for task in tasks:
+        for result in _task(task)(machine):
+            record = result.record(report["peak_flop_per_second"])
+            report["results"].append(record)
+            _say(record)
+    if "pretrain" in tasks:
+        from repro.benching.pretrain import profiled_step
+
+        report["profile"] = profiled_step(machine)
+    return report
+
+
+def _task(name: str) -> Callable[[Any], Any]:
+    """Imported when its turn comes."""
+    import importlib
+
+    found: Callable[[Any], Any] = getattr(importlib.import_module(f"repro.benching.{name}"), name)
+    return found
+
+
+def _say(record: dict[str, Any]) -> None:
+    rate = f"{record['rate']:,.0f} {record['unit']}/s" if "rate" in record else record["error"] or "not measured"
+    share = f", {record['share_of_peak']:.1%} of the peak" if "rate" in record else ""
+    memory = f", {record['memory_gb']:.1f} GB" if record["memory_gb"] is not None else ""
+    print(f"{record['task']:9} {record['way']:22} {rate}{share}{memory}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

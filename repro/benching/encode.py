@@ -1,0 +1,136 @@
+"""Encoding passages to vectors in memory: ours, padded batches by length, and sentence-transformers' encode."""
+
+import copy
+import importlib
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import BertModel
+
+from repro.benching import passages as synthetic
+from repro.benching.arithmetic import layers_flop
+from repro.benching.machine import Machine
+from repro.benching.measure import Result, measured
+from repro.benching.models import new_bert, shapes_for
+from simlm.data.inputs import Encoded, batch_inputs
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.packed.biencoder import PackedBiEncoder
+from simlm.packed.forwards import prepare
+from simlm.packed.inputs import full_parts, pack
+from simlm.retrieval.encode import length_batches
+
+PACK = 65_536
+"""Tokens of a pack on a GPU."""
+
+
+def encode(machine: Machine) -> list[Result]:
+    """Vectors of the same passages, three ways."""
+    shapes = shapes_for(machine)
+    count = (20_000 if machine.quick else 40_000) if machine.gpu else (512 if machine.quick else 2_000)
+    rows = synthetic.passages(count, shapes.vocabulary)
+    counts = [len(ids) for ids, _ in rows]
+    flop = layers_flop(shapes.encoder, counts)
+    body: BertModel = new_bert(shapes, machine).bert.eval()
+    results = []
+    ways: list[tuple[str, str, Callable[[], None]]] = [
+        ("straightforward", "batches of 64 in their order, padded to the longest", in_order(machine, body, rows)),
+        ("padded by length", "batches of 16,384 tokens by length", by_length(machine, body, rows)),
+    ]
+    if importlib.util.find_spec("sentence_transformers") is not None:
+        ways.append(
+            (
+                "sentence-transformers",
+                "encode() of strings, batches of 64 by length" + (", bfloat16 weights" if machine.gpu else ""),
+                sentence_transformers(machine, body, rows),
+            )
+        )
+    if machine.gpu:
+        ways.append(
+            ("packed", f"packs of {PACK:,} tokens, packed in the loop, compiled layers", packs(machine, body, rows))
+        )
+    for way, what, work in ways:
+        what = f"{count:,} passages; {what}"
+        more = {"passages": count} if machine.gpu else {}
+        results.append(measured(machine, "encode", way, what, work, sum(counts), flop, more=more))
+    return results
+
+
+def packs(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+    """Packs of one shape, made in the loop from the tokenised passages."""
+    own = copy.deepcopy(body)  # the other ways run the model as it is
+    prepare(own, compiled=True)
+    model = PackedBiEncoder(BiEncoder(own, 0.02)).eval()
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
+
+    def work() -> None:
+        vectors: list[Tensor] = []
+        with torch.no_grad(), machine.autocast():
+            for part in parts:
+                packed = pack(rows[part], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST)
+                vectors.append(model.encode(packed.pin_memory().to(machine.device)))
+        torch.cat(vectors).cpu()
+
+    return work
+
+
+def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+    """What ``encode_texts`` does, without its files."""
+    model = BiEncoder(body, 0.02).eval()
+    counts = np.array([len(ids) for ids, _ in rows])
+
+    def work() -> None:
+        vectors = []
+        with torch.inference_mode(), machine.autocast():
+            for positions in length_batches(counts, 16_384):
+                batch = batch_inputs([rows[position] for position in positions.tolist()], synthetic.SPECIALS)
+                vectors.append(model.encode({name: tensor.to(machine.device) for name, tensor in batch.items()}))
+        torch.cat(vectors).cpu()
+
+    return work
+
+
+def in_order(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+    """Plain transformers."""
+
+    def work() -> None:
+        vectors = []
+        with torch.inference_mode(), machine.autocast():
+            for start in range(0, len(rows), 64):
+                batch = batch_inputs(rows[start : start + 64], synthetic.SPECIALS)
+                states = body(**{name: tensor.to(machine.device) for name, tensor in batch.items()}).last_hidden_state
+                vectors.append(functional.normalize(states[:, 0].float(), dim=-1))
+        torch.cat(vectors).cpu()
+
+    return work
+
+
+def sentence_transformers(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+    """The library that most people encode with; it tokenises in its loop, so it is given words that are one token."""
+    from sentence_transformers import SentenceTransformer
+    from transformers import BertTokenizer
+
+    models: Any = importlib.import_module("sentence_transformers.models")
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary += [f"w{number}" for number in range(len(vocabulary), body.config.vocab_size)]
+    with tempfile.TemporaryDirectory() as folder:
+        body.save_pretrained(folder)
+        BertTokenizer(vocab={word: number for number, word in enumerate(vocabulary)}).save_pretrained(folder)
+        transformer = models.Transformer(str(Path(folder)), max_seq_length=synthetic.LONGEST)
+        pooling = models.Pooling(body.config.hidden_size, pooling_mode="cls")
+        model = SentenceTransformer(modules=[transformer, pooling, models.Normalize()], device=machine.device.type)
+    if machine.gpu:
+        model = model.bfloat16()
+    texts = [" ".join(vocabulary[token] for token in ids[1:-1].tolist()) for ids, _ in rows]
+
+    def work() -> None:
+        model.encode(texts, batch_size=64, show_progress_bar=False, convert_to_tensor=True).cpu()
+
+    return work

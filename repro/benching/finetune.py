@@ -1,0 +1,103 @@
+"""A retriever's update: 64 queries with 16 passages each, contrastive loss."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import BertModel
+
+from repro.benching import passages as synthetic
+from repro.benching.arithmetic import TRAINING, layers_flop
+from repro.benching.machine import Machine
+from repro.benching.measure import Result, measured
+from repro.benching.models import new_bert, shapes_for
+from simlm.data.inputs import Encoded, batch_inputs
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.packed.biencoder import PackedBiEncoder
+from simlm.packed.forwards import prepare
+from simlm.packed.inputs import Pack, pack, rounded_up
+
+
+def finetune(machine: Machine) -> list[Result]:
+    """Ours and the straightforward way on the same queries and passages."""
+    shapes = shapes_for(machine)
+    number, group = (64, 16) if machine.gpu else (16, 4)
+    queries = synthetic.queries(number, shapes.vocabulary)
+    rows = synthetic.passages(number * group, shapes.vocabulary)
+    counts = [len(ids) for ids, _ in [*queries, *rows]]
+    flop = TRAINING * layers_flop(shapes.encoder, counts)
+    size = f"{number} queries with {group} passages"
+    results = []
+    for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):
+        work, what = make(machine, queries, rows)
+        results.append(
+            measured(machine, "finetune", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, calls=3)
+        )
+        del work
+    return results
+
+
+def _updating(body: BertModel, machine: Machine, loss: Callable[[], Tensor], fused: bool) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(body.parameters(), lr=2e-5, weight_decay=0.0, fused=fused or None)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with machine.autocast():
+            value = loss()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(body.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def _body(machine: Machine) -> BertModel:
+    body: BertModel = new_bert(shapes_for(machine), machine).bert
+    return body.train()
+
+
+def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple[Callable[[], None], str]:
+    """Packs on a GPU, pieces of similar length on a CPU; the last layer at [CLS] only."""
+    body = _body(machine)
+    if not machine.gpu:
+        inputs = [batch_inputs(part, synthetic.SPECIALS) for part in (queries, rows)]
+        model = BiEncoder(body, 0.02, buckets=4)
+        return _updating(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), False), "4 pieces by length"
+    prepare(body, compiled=True)
+    packed = PackedBiEncoder(BiEncoder(body, 0.02))
+
+    def filled(part: list[Encoded], multiple_of: int, longest: int) -> Pack:
+        tokens = rounded_up(synthetic.token_count(part), multiple_of)
+        return pack(part, synthetic.SPECIALS.pad, tokens, 64, longest).pin_memory()
+
+    parts = [filled(queries, 256, synthetic.LONGEST_QUERY), filled(rows, 1_024, synthetic.LONGEST)]
+
+    def loss() -> Tensor:
+        moved = [part.to(machine.device) for part in parts]
+        return cast(Tensor, packed(*moved)["loss"])
+
+    return _updating(body, machine, loss, True), "queries and passages in one pack, compiled layers, fused AdamW"
+
+
+def straightforward(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple[Callable[[], None], str]:
+    """Padded to the longest, the whole last layer, no compiled code."""
+    body = _body(machine)
+    inputs = [batch_inputs(part, synthetic.SPECIALS) for part in (queries, rows)]
+    group = len(rows) // len(queries)
+    labels = torch.arange(0, len(rows), group, device=machine.device)
+
+    def loss() -> Tensor:
+        one, other = (
+            functional.normalize(
+                body(**{name: tensor.to(machine.device) for name, tensor in part.items()})
+                .last_hidden_state[:, 0]
+                .float(),
+                dim=-1,
+            )
+            for part in inputs
+        )
+        return functional.cross_entropy(one @ other.t() / 0.02, labels)
+
+    return _updating(body, machine, loss, False), "padded to the longest, torch's AdamW"

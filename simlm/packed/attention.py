@@ -1,0 +1,104 @@
+"""Attention within the boundaries of packed sequences, for transformers' own BERT and ELECTRA layers.
+
+Registered once as ``NAME`` with transformers' AttentionInterface: a layer whose configuration names it, and that is
+called with ``cu_seq_lens`` and ``max_length``, attends inside each sequence; called without them it is ordinary SDPA
+over padded rows. Model classes stay as they are.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+NAME = "simlm_packed"
+
+
+def use_packed_attention(module: nn.Module) -> None:
+    """Make every BERT or ELECTRA layer inside ``module`` attend by boundaries when it is given them.
+
+    Copied layers, as the bottleneck's decoder, carry configurations of their own: all are told.
+    """
+    for part in module.modules():
+        config: Any = getattr(part, "config", None)
+        if config is not None:
+            config._attn_implementation = NAME
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_bounds: Tensor,
+    key_bounds: Tensor,
+    max_query: int,
+    max_key: int,
+    dropout: float,
+    scale: float | None,
+) -> Tensor:
+    """Softmax attention of each sequence's queries over its own keys.
+
+    ``query`` (Q, heads, d), ``key`` and ``value`` (K, heads, d); bounds int32 (S + 1,) from 0 to Q and to K, where a
+    sequence may be empty; no sequence is longer than its maximum. Returns (Q, heads, d); queries without a key get 0.
+    Flash attention in half precision on CUDA; elsewhere sequences are padded for SDPA and taken out again.
+    """
+    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
+        # torch.nn.attention.varlen is this operator without its dropout, which pre-training needs.
+        output: Tensor = torch.ops.aten._flash_attention_forward(
+            query, key, value, query_bounds, key_bounds, max_query, max_key, dropout, False, False, scale=scale
+        )[0]
+        return output
+    real_queries, real_keys = _places(query_bounds, max_query), _places(key_bounds, max_key)
+    # A softmax over nothing is not a number; over zeros it is zero.
+    visible = real_keys | ~real_keys.any(dim=1, keepdim=True)
+    attended = functional.scaled_dot_product_attention(
+        _padded(query, real_queries),
+        _padded(key, real_keys),
+        _padded(value, real_keys),
+        attn_mask=visible[:, None, None, :],
+        dropout_p=dropout,
+        scale=scale,
+    )
+    return attended.transpose(1, 2)[real_queries]
+
+
+def _places(bounds: Tensor, longest: int) -> Tensor:
+    """(S, longest), true where a sequence has a token."""
+    return torch.arange(longest, device=bounds.device) < bounds.diff()[:, None]
+
+
+def _padded(packed: Tensor, places: Tensor) -> Tensor:
+    """(T, heads, d) -> (S, heads, longest, d): row-major places are the order of the pack."""
+    table = packed.new_zeros(*places.shape, *packed.shape[1:])
+    table[places] = packed
+    return table.transpose(1, 2)
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    cu_seq_lens: Tensor | None = None,
+    max_length: int = 0,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """What AttentionInterface calls: (1, heads, T, d) each -> (1, T, heads, d)."""
+    if cu_seq_lens is None:
+        output, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
+        )
+        return output, None
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    output = attend(query, key, value, cu_seq_lens, cu_seq_lens, max_length, max_length, dropout=dropout, scale=scaling)
+    return output.unsqueeze(0), None
+
+
+AttentionInterface.register(NAME, packed_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,62 @@
+"""Sampling from a softmax without computing it: Gumbel noise from a hash, added to the logits under one argmax.
+
+A row's noise depends on its key and on nothing else, and the key is the uniform number that the collator draws by
+(seed, epoch, passage): a draw stays the same however passages are packed.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from simlm.packed.vocabulary import aligned, compute_dtype
+from simlm.pretraining.generator import sample_tokens
+
+ROWS = 2_048
+"""Logits held at a time on a GPU."""
+
+
+def _mixed(bits: Tensor) -> Tensor:
+    """A bijection of int32 in which every bit depends on every other (Wellons' lowbias32)."""
+    bits = bits ^ ((bits >> 16) & 0xFFFF)
+    bits = bits * 0x7FEB352D
+    bits = bits ^ ((bits >> 15) & 0x1FFFF)
+    bits = bits * (0x846CA68B - (1 << 32))
+    return bits ^ ((bits >> 16) & 0xFFFF)
+
+
+def keys_of(uniforms: Tensor) -> Tensor:
+    """Uniform numbers (M,) in float64, which have 53 random bits, as two int32 each (M, 2)."""
+    scaled = uniforms.double() * 2.0**26
+    high = scaled.floor()
+    low = ((scaled - high) * 2.0**27).floor()
+    return torch.stack([high, low], dim=1).to(torch.int32)
+
+
+def gumbel_argmax(logits: Tensor, keys: Tensor) -> Tensor:
+    """One token a row from softmax(logits): (M, V), keys int32 (M, 2) -> (M,) int64."""
+    columns = torch.arange(logits.shape[1], device=logits.device, dtype=torch.int32)
+    noise = _mixed(_mixed(columns[None, :] + keys[:, :1] * 0x3C6EF372) ^ keys[:, 1:])
+    # The smallest of exponential numbers wins, so the precise end of the floats has to be the small one.
+    uniform = ((noise & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
+    exponential = -torch.log1p(-uniform)
+    return (logits.float() - exponential.log()).argmax(dim=1)
+
+
+_compiled_gumbel_argmax = torch.compile(gumbel_argmax, dynamic=False)
+
+
+def sample_rows(rows: Tensor, output: nn.Linear, uniforms: Tensor, gumbel: bool) -> Tensor:
+    """A token (M,) for each of ``rows`` (M, E) under the layer ``output`` (E -> V); ``uniforms`` (M,) in float64.
+
+    gumbel: draw by noise, ``ROWS`` rows at a time, for a GPU; otherwise by inverting the cumulative distribution, as
+    the padded path does and with its very tokens, which is the cheaper way on a CPU.
+    """
+    if not gumbel:
+        return sample_tokens(output(rows), uniforms)
+    matrix, bias = aligned(output.weight, output.bias, compute_dtype(rows))
+    keys = keys_of(uniforms)
+    draw = _compiled_gumbel_argmax if rows.is_cuda else gumbel_argmax
+    drawn = [
+        draw(torch.addmm(bias, rows[start : start + ROWS].to(matrix.dtype), matrix.t()), keys[start : start + ROWS])
+        for start in range(0, len(rows), ROWS)
+    ]
+    return torch.cat(drawn) if drawn else torch.empty(0, dtype=torch.int64, device=rows.device)

@@ -1,0 +1,149 @@
+"""The same on a GPU: flash attention, compiled layers, bfloat16 and Gumbel draws against float32 and padding."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from simlm.packed.attention import attend
+from simlm.packed.forwards import cls_states, hidden_states, prepare
+from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
+from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
+from simlm.packed.search import search_resident
+from simlm.packed.vocabulary import weighted_vocabulary_loss
+from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
+from tests.packed.test_attention import loop
+from tests.packed.test_sampling import p_value
+from tests.packed.toys import PAD, filled, relative_error, rows_of
+from tests.pretraining.toys import PIECES, SETTING, bert, electra, examples
+
+pytestmark = pytest.mark.gpu
+COLLATOR = PackingCollator(NestedMaskCollator(PIECES, SETTING), 10_000, round_to=64, max_length=48)
+LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
+
+
+def half() -> torch.autocast:
+    return torch.autocast("cuda", torch.bfloat16)
+
+
+def test_flash_attention_against_a_loop() -> None:
+    torch.manual_seed(0)
+    tensors = [torch.randn(length, 2, 32, device="cuda").bfloat16().requires_grad_() for length in (9, 16, 16)]
+    exact = [tensor.detach().double().cpu().requires_grad_() for tensor in tensors]
+    bounds = [torch.tensor(values, dtype=torch.int32) for values in ([0, 4, 5, 9, 9], [0, 7, 9, 16, 16])]
+    result = attend(*tensors, *(bound.cuda() for bound in bounds), 4, 8, 0.0, 0.3)
+    expected = loop(*exact, *bounds)
+    assert relative_error(result.cpu(), expected) < 1e-2
+    weights = torch.randn(expected.shape)
+    (result * weights.cuda()).sum().backward()
+    (expected * weights).sum().backward()
+    for one, other in zip(tensors, exact, strict=True):
+        assert relative_error(one.grad.cpu(), other.grad) < 2e-2
+
+
+def test_attention_dropout_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    states = torch.randn(64, 2, 32, device="cuda").bfloat16()
+    bounds = torch.tensor([0, 30, 64], dtype=torch.int32, device="cuda")
+    plain = attend(states, states, states, bounds, bounds, 34, 34, 0.0, None).float()
+    drawn = torch.stack(
+        [attend(states, states, states, bounds, bounds, 34, 34, 0.1, None).float() for _ in range(2_000)]
+    )
+    assert not torch.equal(drawn[0], drawn[1])
+    assert relative_error(drawn.mean(dim=0), plain) < 2e-2
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_encoders_in_bfloat16(compiled: bool) -> None:
+    for body in (bert().bert, electra().electra):
+        exact, other = copy.deepcopy(body).cuda(), copy.deepcopy(body).cuda()
+        prepare(exact, compiled=False)
+        prepare(other, compiled)
+        packed = filled(rows_of()).to("cuda")
+        for forward in (cls_states, lambda body, pack: hidden_states(body, pack)[0, : pack.tokens]):
+            with half():
+                states = forward(other, packed)
+            assert relative_error(states, forward(exact, packed)) < 3e-2
+
+
+def gradient(model: nn.Module, loss: Tensor) -> Tensor:
+    model.zero_grad()
+    loss.backward()
+    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_whole_step_in_bfloat16(compiled: bool) -> None:
+    objective = ReplacedLM.build(bert(), electra(), PIECES, SETTING).cuda()
+    exact = PackedReplacedLM(copy.deepcopy(objective))
+    packed = PackedReplacedLM(objective, compiled=compiled, gumbel=True)
+    (part,) = COLLATOR(examples(LENGTHS, titled=True))
+    part = part.to("cuda")
+    with half():
+        assert torch.isfinite(packed(part)["loss"])
+    exact.replaced = packed.replaced = lambda pack, masked: pack.input_ids  # type: ignore[method-assign]
+    with half():
+        loss = packed(part)["loss"]
+    wanted = exact(part)["loss"]
+    assert loss.item() == pytest.approx(wanted.item(), rel=5e-3)
+    assert relative_error(gradient(packed, loss), gradient(exact, wanted)) < 5e-2
+
+
+def test_compiled_layers_draw_dropout() -> None:
+    body = bert(dropout=0.3).bert.cuda()
+    prepare(body, compiled=True)
+    packed = filled(rows_of()).to("cuda")
+    with half():
+        assert not torch.equal(cls_states(body, packed), cls_states(body, packed))
+        hidden_states(body, packed).float().sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in body.parameters() if weight.grad is not None)
+
+
+def test_the_compiled_loss_over_a_true_vocabulary() -> None:
+    torch.manual_seed(0)
+    hidden, output = torch.randn(300, 64), nn.Linear(64, 30_522)
+    targets, weights = torch.randint(30_522, (300,)), torch.rand(300)
+    results = []
+    for device in ("cpu", "cuda"):
+        rows, layer = hidden.detach().to(device).requires_grad_(), output.to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            loss = weighted_vocabulary_loss(rows, layer, targets.to(device), weights.to(device))
+        results.append([loss, *torch.autograd.grad(loss, (rows, layer.weight, layer.bias))])
+        results[-1] = [tensor.detach().cpu() for tensor in results[-1]]
+    assert all(relative_error(one, other) < 2e-2 for one, other in zip(results[1], results[0], strict=True))
+
+
+def test_compiled_gumbel_draws_follow_the_softmax() -> None:
+    torch.manual_seed(0)
+    output = nn.Linear(4, 1_003).cuda()
+    nn.init.zeros_(output.weight)
+    nn.init.normal_(output.bias, std=2)
+    uniforms = torch.from_numpy(np.random.default_rng(0).random(40_960)).cuda()
+    with half():
+        drawn = sample_rows(torch.zeros(40_960, 4, device="cuda"), output, uniforms, gumbel=True).cpu()
+    probabilities = output.bias.detach().bfloat16().double().softmax(0).cpu()
+    assert p_value(drawn, probabilities) > 1e-3
+    eager = gumbel_argmax(output.bias.detach().bfloat16().cpu().expand(2_000, -1), keys_of(uniforms[:2_000].cpu()))
+    assert (eager == drawn[:2_000]).double().mean() > 0.995  # a logarithm may differ in its last digit
+
+
+def test_search_in_half_precision() -> None:
+    torch.manual_seed(0)
+    queries, vectors = (torch.randn(rows, 64, device="cuda").half() for rows in (300, 200_000))
+    scores, indices = search_resident(queries, lambda start, stop: vectors[start:stop], 200_000, 100, 65_536)
+    wanted = (queries.double() @ vectors.double().t()).topk(100, dim=1)
+    assert torch.allclose(scores.double(), wanted.values, atol=1e-3)
+    assert (indices == wanted.indices).double().mean() > 0.999
+
+
+def test_filler_is_never_read() -> None:
+    body = bert().bert.cuda()
+    prepare(body, compiled=False)
+    packed = filled(rows_of()).to("cuda")
+    changed = packed.input_ids.clone()
+    changed[0, packed.tokens :] = PAD + 7
+    with half():
+        one, other = hidden_states(body, packed), hidden_states(body, packed, changed)
+    assert torch.equal(one[0, : packed.tokens], other[0, : packed.tokens])

@@ -1,0 +1,54 @@
+"""Packs and padded batches of the same rows, and how near two results are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from simlm.data.inputs import Encoded, Specials, batch_inputs
+from simlm.packed.inputs import Pack, pack
+from tests.pretraining.toys import CLS, FIRST_WORD, MASK, PAD, SEP, UNK, VOCABULARY
+
+SPECIALS = Specials(cls=CLS, sep=SEP, pad=PAD, unk=UNK, mask=MASK)
+LENGTHS = [22, 3, 17, 9, 30, 12]
+
+
+def row(seed: int, length: int) -> Encoded:
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(FIRST_WORD, len(VOCABULARY), length).astype(np.int32)
+    ids[0], ids[-1] = CLS, SEP
+    types = (np.arange(length) > length // 2).astype(np.int8)
+    return ids, types
+
+
+def rows_of(lengths: Sequence[int] = LENGTHS) -> list[Encoded]:
+    return [row(number, length) for number, length in enumerate(lengths)]
+
+
+def padded(rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    return batch_inputs(rows, SPECIALS)
+
+
+def filled(rows: Sequence[Encoded]) -> Pack:
+    """A pack with filler sequences and empty ones, as compiled code gets it."""
+    return pack(rows, PAD, tokens=256, sequences=16, max_length=40)
+
+
+def gradients(module: nn.Module, loss: Tensor) -> dict[str, Tensor]:
+    module.zero_grad()
+    loss.backward()
+    return {name: weight.grad.clone() for name, weight in module.named_parameters() if weight.grad is not None}
+
+
+def assert_near(one: dict[str, Tensor], other: dict[str, Tensor], relative: float = 1e-5) -> None:
+    """Every tensor within ``relative`` of the other's largest entry, or both next to nothing beside the rest."""
+    assert one.keys() == other.keys()
+    # The gradient of a key bias is 0: what is left of it is rounding error of the others' size.
+    floor = 1e-2 * max(float(tensor.abs().max()) for tensor in other.values())
+    for name, tensor in one.items():
+        error = float((tensor - other[name]).abs().max())
+        assert error <= relative * max(floor, float(other[name].abs().max())), (name, error)
+
+
+def relative_error(one: Tensor, other: Tensor) -> float:
+    return float((one.double() - other.double()).norm() / other.double().norm())

@@ -1,0 +1,98 @@
+"""`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from repro.bench import TASKS, main
+from repro.benching import passages
+from repro.benching.arithmetic import layers_flop, pretraining_flop
+from repro.benching.models import MINI, PAPER
+from repro.benching.profile import GROUPS
+from repro.benching.report import against, markdown
+from simlm.scales import open_scale
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sing"], "unknown task 'sing': choose of pretrain"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--publish", "--quick"], "--publish is for everything"),
+        (["--out", "setup.cfg/below"], "--out setup.cfg/below"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "setup.cfg").touch()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
+
+
+def test_help_has_examples() -> None:
+    done = subprocess.run([sys.executable, "-m", "repro.bench", "--help"], capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout and all(task in done.stdout for task in TASKS)
+
+
+def test_it_needs_nothing_that_a_lent_gpu_lacks() -> None:
+    code = "import sys, repro.bench" + "".join(f", repro.benching.{task}" for task in (*TASKS, "report"))
+    code += "; print([name for name in ('tyro', 'experimaestro', 'ir_datasets', 'faiss') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_measurement_becomes_json_and_a_page(tmp_path, capsys) -> None:
+    assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "performance.json").read_text())
+    assert [result["way"] for result in report["results"]] == ["tiled", "straightforward"]
+    assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])
+    page = (tmp_path / "performance.md").read_text()
+    assert page == markdown(report)
+    assert "## search" in page and report["machine"]["torch"] in page and report["date"] in page
+    assert "search" in capsys.readouterr().out
+
+
+def test_what_did_not_fit_is_said() -> None:
+    machine = {"device": "a", "threads": 2, **dict.fromkeys(("python", "torch", "transformers", "numpy"), "1")}
+    result = {"task": "finetune", "way": "straightforward", "what": "w", "error": "out of memory", "more": {}}
+    source = {"commit": None, "dirty": None}
+    report = {"command": "c", "date": "d", "gpu": True, "machine": machine, "peak_flop_per_second": 1e12}
+    page = markdown(
+        report | {"results": [result | {"seconds": []}], "provenance": {"implementation": {"source": source}}}
+    )
+    assert "out of memory" in page and "commit unknown" in page
+
+
+def test_results_in_the_targets_terms() -> None:
+    ours = {"way": "packed", "median_seconds": 2.0, "units": 5, "flop": 1.0, "more": {"passages": 1_000}}
+    other = ours | {"way": "straightforward", "median_seconds": 6.0}
+    assert against(ours, [ours, other]) == ["3.00x straightforward", "8.84M passages would take 4.9 h"]
+
+
+def test_synthetic_passages_have_the_lengths_that_they_say() -> None:
+    counts = passages.lengths(100_000, 0, 69.5, 0.4, passages.LONGEST)
+    assert 73 < counts.mean() < 77 and counts.max() == passages.LONGEST
+    rows = passages.pairs(500, 1_000)
+    assert max(len(ids) for ids, _ in rows) <= passages.LONGEST_PAIR and all(types[-1] == 1 for _, types in rows)
+
+
+def test_mini_is_the_scale_mini() -> None:
+    scale = open_scale("mini")
+    for shape, settings in ((MINI.encoder, scale.encoder), (MINI.generator, scale.generator)):
+        for name in ("layers", "hidden", "heads", "intermediate"):
+            assert getattr(shape, name) == getattr(settings, name)
+    assert MINI.vocabulary == scale.vocabulary
+
+
+def test_arithmetic_of_a_pretraining_token() -> None:
+    """About 0.92 GFLOP a real token; BERT-base's layers have 85 million weights."""
+    flop = pretraining_flop(PAPER, [75] * 100, 73 * 100, 60 * 100)
+    assert 0.85e9 < flop / 7_500 < 1.0e9
+    assert layers_flop(PAPER.encoder, [1]) == pytest.approx(2 * 85e6, rel=0.01)
+
+
+def test_every_group_of_the_profile_has_a_name() -> None:
+    assert len({name for name, _ in GROUPS}) == len(GROUPS)
