@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.assess import assess
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
+from repro import learnt
 from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
@@ -83,7 +84,13 @@ def build_report(
     report.hyperparameters = hyperparameters(scale, tried_values(options.scale)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = warnings(options) + table.remarks(list(runs.values()), made.numbers)
+    labels = {spec.label: runs[spec.key] for spec in rows}
+    report.warnings = [
+        *warnings(options),
+        *table.remarks(list(runs.values()), made.numbers),
+        *learnt.warnings(labels, made.names()),
+        *learnt.below_random(report),
+    ]
     tested = [open_collection(group.collection.name) for group in report.by_group()]
     report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
     return report

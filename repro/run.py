@@ -62,7 +62,8 @@ def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page
         return
     stages, asked = found
     page = fill(options.scale, asked)
-    complete(page, name, options, Made.of(stages), time.perf_counter() - started)
+    rows = asked if isinstance(asked, dict) else {"all of this page": asked}
+    complete(page, name, options, Made.of(stages), time.perf_counter() - started, rows=rows)
     finish(page, name, options)
 
 

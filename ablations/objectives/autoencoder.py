@@ -18,6 +18,7 @@ class AutoEncoder(MaskBottleneck):
     """
 
     name = "AutoEncoder"
+    word_losses = ("loss",)
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss"}; of ``NestedMaskCollator``'s batch the masks and the uniform numbers go unused."""

@@ -49,6 +49,7 @@ class MaskedLM(Objective):
     """
 
     needs_generator = False
+    word_losses = ("loss",)
 
     def __init__(self, model: BertForMaskedLM | ElectraForMaskedLM, collator: MaskCollator) -> None:
         super().__init__()
