@@ -64,7 +64,7 @@ def below_random(report: Report) -> list[str]:
     return [
         f"{report.row(BASE).label} ({one:.4f} {measure}) is not above {report.row(RANDOM).label} ({other:.4f}): their "
         f"difference is {-found.difference:+.4f} [{-found.high:+.4f}, {-found.low:+.4f}], Holm-corrected p "
-        f"{found.p_holm:.2g}. What every other row starts from has learnt nothing that retrieval profits from."
+        f"{found.p_holm:.2g}. Nothing shows that what all rows start from learnt anything for retrieval."
     ]
 
 
