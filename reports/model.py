@@ -279,6 +279,8 @@ class Report:
     provenance: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    ordered: bool = True
+    """Whether the paper has any of the table's rows above another."""
 
     def by_group(self) -> list["Report"]:
         """What the report says of each group, as a report without groups; itself where it has none.

@@ -112,6 +112,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "footnotes": [escape(row.note) for row in report.rows if row.note],
         "verdicts": _verdicts(report),
         "claims": tables.claims(report) if report.claims else "",
+        "ordered": report.ordered,
         "ratios": any(claim.effect_ratio is not None for claim in report.claims),
         "contradictions": [escape(sentence) for sentence in report.contradictions],
         "curves": curves if curves in images else "",

@@ -63,6 +63,7 @@ def build_report(
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
         groups=groups(table, rows, runs, made),
+        ordered=bool(table.orders),
     )
     values = {
         row.key: values_of(runs[row.key], group.measures)
