@@ -13,6 +13,7 @@ from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import check_known, check_machine, check_scale
 from simlm.commands.exits import leave_by
+from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
@@ -78,6 +79,7 @@ def run(options: Options) -> None:
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
+        choose_gpus()  # an estimate is for the slots that there are
         print_grid_plan(*_planned(build, results), options.scale)
         for line in found.refused:
             print(line)

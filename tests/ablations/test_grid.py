@@ -143,7 +143,7 @@ def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subproc
     ran = command("--grids", "generators", "--seeds", "3", "--dry-run", "--results", str(results))
     assert ran.returncode == 0
     (last,) = [line for line in ran.stdout.splitlines() if "stages to do" in line and line[0].isdigit()]
-    assert "min of one slot" in last
+    assert "min of work: at least" in last
     joined = command("--grids", "objectives", "--dry-run", "--results", str(empty), "--join", str(results))
     assert joined.returncode == 0 and not empty.exists()
     assert joined.stdout.splitlines()[-1].endswith("of the stages to do can be joined")
