@@ -40,7 +40,7 @@ class Options:
     """What to run, and where."""
 
     grids: tuple[str, ...] = tuple(GRIDS)
-    """Ablations to run, e.g. --grids objectives replace_rates generators (plms, steps); all when left out."""
+    """Ablations to run, e.g. --grids objectives replace_rates generators (plms, steps, corpora); all when left out."""
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
@@ -79,7 +79,8 @@ def run(options: Options) -> None:
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
-        choose_gpus()  # an estimate is for the slots that there are
+        if launcher is None:
+            choose_gpus()  # an estimate is for the slots that there are
         print_grid_plan(*_planned(build, results), options.scale)
         for line in found.refused:
             print(line)
