@@ -72,10 +72,12 @@ def _sentence(stage: Stage) -> Callable[[str, str], str] | None:
     """What to say of a stage that learnt nothing, given its name and its rows'; None of all others."""
     if isinstance(stage, TrainReranker):
         outcome = ranking(stage)
-        if outcome is not None and outcome.learnt_nothing:
+        if outcome is not None and outcome.at_chance:
+            little = "It learnt little: its loss cannot be told from chance. What stands on it ({}) says little about"
+            nothing = "It learnt nothing that can be told from chance. What stands on it ({}) says nothing about"
+            said = nothing if outcome.learnt_nothing else little
             return lambda name, rows: (
-                f"{name}: {_ended(outcome)}. It learnt nothing that can be told from chance. What stands on it "
-                f"({rows}) says nothing about re-ranking, or about distillation by a trained teacher."
+                f"{name}: {_ended(outcome)}. {said.format(rows)} re-ranking or about distillation by a trained teacher."
             )
     if isinstance(stage, Pretrained | Generator):
         predicted = words(stage)

@@ -21,6 +21,7 @@ WORDS_SLACK = 0.03
 More than for the re-ranker, as the words that masks hide are not drawn exactly as often as they occur.
 """
 LEVEL = 0.95
+ENTRIES = 5
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,18 @@ class Ranking:
         return 1 / self.passages
 
     @property
+    def at_chance(self) -> bool:
+        """Whether the loss ended where it is by chance, or above."""
+        return self.loss > (1 - RANKING_SLACK) * self.chance
+
+    @property
     def learnt_nothing(self) -> bool:
         """Whether the loss ended at chance and the accuracy is within sampling error of it, or below."""
         share = self.accuracy_by_chance
         # The best of several is the more often above by chance: Bonferroni over them, one-sided.
         quantile = NormalDist().inv_cdf(1 - (1 - LEVEL) / self.evaluations)
         highest = share + quantile * math.sqrt(share * (1 - share) / self.queries)
-        return self.loss > (1 - RANKING_SLACK) * self.chance and self.accuracy <= highest
+        return self.at_chance and self.accuracy <= highest
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,12 @@ class Words:
 
 
 def last(log: list[dict[str, float]], name: str) -> float | None:
-    """A logged value at the end of a training: the mean of the last tenth of its entries, None where there is none."""
+    """A logged value at the end of a training: the mean of the last tenth of its entries, None where there is none.
+
+    Of few entries, each of a few batches, it is the mean of the last ``ENTRIES``.
+    """
     values = [entry[name] for entry in log if name in entry]
-    end = values[-max(1, len(values) // 10) :]
+    end = values[-max(ENTRIES, len(values) // 10) :]
     return sum(end) / len(end) if end else None
 
 

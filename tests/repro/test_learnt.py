@@ -53,9 +53,9 @@ def steps(*losses: float, **others: float) -> list[dict[str, float]]:
 
 
 def test_the_last_loss_is_the_mean_of_the_last_tenth() -> None:
-    log = steps(*range(40))
-    assert last(log, "loss") == pytest.approx((36 + 37 + 38 + 39) / 4) and last(log, "other") is None
-    assert last(log[:3], "loss") == 2
+    log = steps(*range(80))
+    assert last(log, "loss") == pytest.approx(sum(range(72, 80)) / 8) and last(log, "other") is None
+    assert last(log[:20], "loss") == pytest.approx(17) and last(log[:3], "loss") == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_highest_of_more_accuracies_has_to_be_higher() -> None:
 def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_on_it(rows: dict[str, Stage]) -> None:
     settings = open_scale("smoke").reranker
     kept, passages = settings.kept_passages, settings.passages_per_query
-    log = [*steps(3.0, *[math.log(kept)] * 3), {"step": 2, "eval_accuracy": 0.0}, {"step": 4, "eval_accuracy": 0.01}]
+    log = [*steps(3.0, *[math.log(kept)] * 5), {"step": 2, "eval_accuracy": 0.0}, {"step": 4, "eval_accuracy": 0.01}]
     stage = write_log(rows["re-ranked"], "re-ranker", *log)
     outcome = ranking(stage)
     assert outcome is not None and outcome.loss == pytest.approx(outcome.chance) and outcome.accuracy == 0.01
@@ -87,7 +87,10 @@ def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_
     reason = learnt.untaught([rows["BM25"], rows["distilled"]], names)
     assert reason is not None and reason in said
     assert learnt.untaught([rows["BM25"], rows["MLM"]], names) is None
-    write_log(rows["re-ranked"], "re-ranker", *log[:3], {"step": 4, "loss": 0.5 * math.log(kept)}, *log[4:])
+    write_log(rows["re-ranked"], "re-ranker", *log[:-1], {"step": 4, "eval_accuracy": 0.99})
+    (said,) = learnt.warnings(rows, names)
+    assert "learnt little" in said and "0.990" in said and learnt.untaught(rows.values(), names) is None
+    write_log(rows["re-ranked"], "re-ranker", *log[:-2], {"step": 4, "loss": 0.5 * math.log(kept)}, log[-1])
     assert learnt.warnings(rows, names) == [] and learnt.untaught(rows.values(), names) is None
 
 
@@ -96,9 +99,9 @@ def test_a_re_ranker_without_a_log_is_not_spoken_of(rows: dict[str, Stage]) -> N
 
 
 def test_a_pretraining_at_the_words_entropy_is_told_a_side_with_its_rows(rows: dict[str, Stage]) -> None:
-    write_log(rows["MLM"], "mlm pre-training", *steps(9.0, 5.95))
+    write_log(rows["MLM"], "mlm pre-training", *steps(9.0, *[5.95] * 5))
     two = write_log(rows["two sides"], "enc-dec-mlm pre-training", *steps(12.1, encoder_loss=5.9, decoder_loss=6.2))
-    base = write_log(rows["MLM"], "base (MLM)", *steps(9.0, 4.0))
+    base = write_log(rows["MLM"], "base (MLM)", *steps(9.0, *[4.0] * 5))
     found = words(two)
     assert found is not None and found.loss == pytest.approx(6.05) and found.sides == 2
     assert (learned := words(base)) is not None and not learned.learnt_nothing
