@@ -154,9 +154,12 @@ def _verdicts(report: Report) -> str:
         "no difference",
         "opposite order, not significant",
         "contradicted",
+        "not testable at this scale",
     )
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
-    return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}."
+    void = dict.fromkeys(escape(claim.void) for claim in report.claims if claim.void)
+    reasons = f" Not testable, as the re-ranker learnt nothing: {'; '.join(void)}." if void else ""
+    return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}.{reasons}"
 
 
 def _source_warnings(report: Report | Page) -> list[str]:

@@ -72,6 +72,7 @@ def build_report(
         if row.key in runs
     }
     assess(report, values, table.orders)
+    report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
     report.stages = made.facts()
     scale = open_scale(options.scale)
     report.curves = None if table.curves is None else table.curves(scale)

@@ -1,9 +1,11 @@
 """Which of the stages below a report's rows learnt nothing, and what that means for the rows."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from reports.model import Report
+from reports.assess import Order
+from reports.model import CheckedOrder, Report
 from simlm.stages.learning import Ranking, ranking, words
 from simlm.stages.models import Generator, Pretrained
 from simlm.stages.plan import job_of
@@ -52,6 +54,19 @@ def untaught(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
                 if outcome is not None and outcome.learnt_nothing:
                     return f"{names[job]}: {_ended(outcome)}"
     return None
+
+
+def voided(
+    claims: Iterable[CheckedOrder], orders: Iterable[Order], runs: Mapping[str, Stage], names: Mapping[Path, str]
+) -> list[CheckedOrder]:
+    """A report's checked orders, those void that are about a trained re-ranker where it learnt nothing."""
+    taught = {(order.lower, order.higher) for order in orders if order.taught}
+    return [
+        replace(claim, void=untaught([runs[claim.lower], runs[claim.higher]], names) or "")
+        if (claim.lower, claim.higher) in taught
+        else claim
+        for claim in claims
+    ]
 
 
 def below_random(report: Report) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from reports.model import Comparison, Report
+from reports.assess import Order
+from reports.model import CheckedOrder, Comparison, Report
+from reports.render import render
 from repro import learnt
 from repro.cells import Cells
 from simlm.data import frequencies
@@ -128,3 +130,23 @@ def test_a_base_that_is_not_above_random_is_told(report: Report, difference: flo
     said = learnt.below_random(changed)
     assert bool(said) == told and all(f"{-difference:+.4f}" in one for one in said)
     assert learnt.below_random(report) == []
+
+
+def test_orders_about_a_re_ranker_that_learnt_nothing_are_void_and_others_stay(
+    rows: dict[str, Stage], report: Report
+) -> None:
+    chance = math.log(open_scale("smoke").reranker.kept_passages)
+    write_log(rows["re-ranked"], "re-ranker", *steps(*[chance] * 5), {"step": 5, "eval_accuracy": 0.0})
+    runs = {"bm25": rows["BM25"], "base": rows["MLM"], "simlm": rows["distilled"]}
+    orders = [Order("bm25", "base", "here", taught=True), Order("base", "simlm", "here", taught=True)]
+    orders.append(Order("bm25", "simlm", "here"))
+    compared = Comparison("any", "any", "RR@10", 0.1, 0.05, 0.15, 0.001, 0.001)
+    checked = [CheckedOrder(one.lower, one.higher, "here", None, None, compared, None) for one in orders]
+    report.claims = learnt.voided(checked, orders, runs, names)
+    assert [claim.verdict for claim in report.claims] == ["reproduced", "not testable at this scale", "reproduced"]
+    page = render(report, "table2")
+    assert (
+        "2 reproduced; 1 not testable at this scale. Not testable, as the re-ranker learnt nothing: re-ranker: the "
+        in page
+    )
+    assert report.as_dict()["claims"][1]["void"].startswith("re-ranker: the training loss ended at")
