@@ -13,10 +13,11 @@ from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import check_known, check_machine, check_scale
 from simlm.commands.exits import leave_by
+from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
-from simlm.stages.join import joinable, take
+from simlm.stages.join import Joinable, joinable, take
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.runs import RunStage
 from simlm.stages.slurm import slurm_launcher
@@ -39,11 +40,11 @@ class Options:
     """What to run, and where."""
 
     grids: tuple[str, ...] = tuple(GRIDS)
-    """Ablations to run, e.g. --grids objectives replace_rates generators (plms, steps); all when left out."""
+    """Ablations to run, e.g. --grids objectives replace_rates generators (plms, steps, corpora); all when left out."""
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
-    """smoke (for tests) or mini (InsuranceQA on two cores)."""
+    """smoke (for tests), mini (InsuranceQA on two cores) or small (InsuranceQA on a GPU)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
@@ -76,26 +77,32 @@ def run(options: Options) -> None:
     results = options.results.absolute()
     build = build_cells(cells_of(options.grids, options.seeds), options.scale)
     others = [folder.absolute() for folder in options.join]
-    joined = joinable(build, results, others) if others else []
+    found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
+        if launcher is None:
+            choose_gpus()  # an estimate is for the slots that there are
         print_grid_plan(*_planned(build, results), options.scale)
+        for line in found.refused:
+            print(line)
         if others:
-            print(f"{len(joined)} of the stages to do can be joined")
+            print(f"{len(found.stages)} of the stages to do can be joined")
         return
     display = GridDisplay(_planned(build, results)[0])
-    if joined:
+    for line in found.refused:
+        display.say(line)
+    if found.stages:
         make_folder(options.results)
         with only_run(results, display):
-            taken = take(joinable(build, results, others))
+            taken = take(joinable(build, results, others).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
     stages, runs = make(build, options.results, display, keep_going=True, launcher=launcher)
-    found = outcomes(_by_cell(stages, runs))
-    written = write_outcomes(found, options.scale, options.results / options.scale / "grid")
-    print_outcomes(found)
+    ended = outcomes(_by_cell(stages, runs))
+    written = write_outcomes(ended, options.scale, options.results / options.scale / "grid")
+    print_outcomes(ended)
     print("outcome: " + ", ".join(map(str, written)))
-    failed = sum(one["state"] == "failed" for one in found)
+    failed = sum(one["state"] == "failed" for one in ended)
     if failed:
-        raise StageFailed(f"{failed} of {len(found)} cells; the same command runs only those again")
+        raise StageFailed(f"{failed} of {len(ended)} cells; the same command runs only those again")
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

@@ -28,7 +28,7 @@ def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], sc
         markup=False,
         soft_wrap=True,
     )
-    console.print(summary(stages, estimates), markup=False, soft_wrap=True)
+    console.print(summary(stages, estimates, scale), markup=False, soft_wrap=True)
 
 
 def _cells(cells: Mapping[Cell, Planned]) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablations.cells import AblationCells
+from ablations.corpora import CORPORA
 from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, PLMS, RATES, rates_name
 from ablations.steps import CURVES, STEPS
 from simlm.commands.seeds import naming_seed
@@ -18,8 +19,9 @@ GRIDS: dict[str, tuple[str, ...]] = {
     "generators": ("simlm", *GENERATORS),
     "plms": tuple(PLMS),
     "steps": ("base", *STEPS, *CURVES),
+    "corpora": tuple(CORPORA),
 }
-"""The starts that an ablation compares: Tables 7, 8, 12 and 1, and Figure 3."""
+"""The starts that an ablation compares: Tables 7, 8, 12 and 1, Figure 3, and Table 10, whose starts are `CORPORA`'s."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,15 @@ def build_cells(cells: Sequence[Cell], scale: str) -> Build:
         for seed in sorted({cell.seed for cell in cells}):
             # A pipeline changes its scale's seeds: each needs a scale of its own.
             of_seed = AblationCells(open_scale(scale), seed, naming_seed(submit, seed))
-            runs |= {cell: of_seed.retriever1(cell.start) for cell in cells if cell.seed == seed}
+            runs |= {cell: _run(of_seed, cell.start) for cell in cells if cell.seed == seed}
         return {cell: runs[cell] for cell in cells}
 
     return build
+
+
+def _run(cells: AblationCells, start: str) -> RunStage:
+    """A start fine-tuned on the collection, or one of ``CORPORA`` on the half that is searched."""
+    if start in CORPORA:
+        searched, encoder = CORPORA[start]
+        return cells.part(searched).retriever1(encoder)
+    return cells.retriever1(start)

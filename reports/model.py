@@ -105,7 +105,8 @@ class CheckedOrder:
 
     `published_lower` and `published_higher` are percent, None where the paper draws or tells the order and prints no
     figures. `comparison` is higher minus lower as measured here; `effect_ratio` the measured improvement over the
-    published one (Breuer et al., 2020).
+    published one (Breuer et al., 2020). `void` is why the order cannot be tested here though both rows were measured,
+    "" where it can.
     """
 
     lower: str
@@ -115,9 +116,12 @@ class CheckedOrder:
     published_higher: float | None
     comparison: Comparison
     effect_ratio: float | None
+    void: str = ""
 
     @property
     def verdict(self) -> str:
+        if self.void:
+            return "not testable at this scale"
         if self.comparison.difference == 0:
             return "no difference"
         # Without figures the order is all that the paper has.
@@ -279,6 +283,8 @@ class Report:
     provenance: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    ordered: bool = True
+    """Whether the paper has any of the table's rows above another."""
 
     def by_group(self) -> list["Report"]:
         """What the report says of each group, as a report without groups; itself where it has none.

@@ -112,6 +112,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "footnotes": [escape(row.note) for row in report.rows if row.note],
         "verdicts": _verdicts(report),
         "claims": tables.claims(report) if report.claims else "",
+        "ordered": report.ordered,
         "ratios": any(claim.effect_ratio is not None for claim in report.claims),
         "contradictions": [escape(sentence) for sentence in report.contradictions],
         "curves": curves if curves in images else "",
@@ -153,9 +154,12 @@ def _verdicts(report: Report) -> str:
         "no difference",
         "opposite order, not significant",
         "contradicted",
+        "not testable at this scale",
     )
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
-    return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}."
+    void = dict.fromkeys(escape(claim.void) for claim in report.claims if claim.void)
+    reasons = f" Not testable, as the re-ranker learnt nothing: {'; '.join(void)}." if void else ""
+    return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}.{reasons}"
 
 
 def _source_warnings(report: Report | Page) -> list[str]:

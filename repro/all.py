@@ -1,9 +1,7 @@
 """Every table, figure and page of a scale, one after the other: `python -m repro.all --help` lists the options."""
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
 
 from repro import claims, index
 from repro.cells import Cells
@@ -11,7 +9,7 @@ from repro.command import Options, main, refuse
 from repro.run import make
 from repro.tables import TABLES
 from simlm.scales import open_scale
-from simlm.stages.stage import Stage
+from simlm.stages.pipeline import Submit
 
 DESCRIPTION = """Every table and figure of SimLM (Wang et al., ACL 2023), the verdicts on its claims, and an index.
 
@@ -36,7 +34,7 @@ def run(options: claims.ClaimOptions) -> None:
     refuse(options, "all", "rows")
     claims.check_seeds(options)
     if options.dry_run:
-        make(lambda submit: _every_row(options, submit), options)
+        make(lambda submit: _everything(options, submit), options)
         return
     table = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
     for name in (*TABLES, *PAGES):
@@ -48,10 +46,13 @@ def run(options: claims.ClaimOptions) -> None:
     index.run(replace(table, device=Options.device))
 
 
-def _every_row(options: Options, submit: Any) -> Mapping[tuple[str, str], Stage]:
-    """The run of every row of every table, which every page and claim is made from too."""
+def _everything(options: claims.ClaimOptions, submit: Submit) -> None:
+    """The run of every row of every table, with one seed; what the claims compare, with each of them."""
     cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
-    return {(name, row.key): row.run(cells) for name, table in TABLES.items() for row in table().rows}
+    for table in TABLES.values():
+        for row in table().rows:
+            row.run(cells)
+    claims.building(options)(submit)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 
-from reports.verdicts import ABOVE, NOT_BELOW, SAME, SLIGHTLY, Expectation
+from reports.verdicts import ABOVE, Expectation, not_below, same, slightly
+from repro.margins import MARGINS, SLIGHT
+
+NOT_BELOW, SAME, SLIGHTLY = not_below(MARGINS["RR@10"]), same(MARGINS["RR@10"]), slightly(SLIGHT)
 
 
 @dataclass(frozen=True)
 class Claim:
     """``higher`` minus ``lower``, two rows of ``table`` by their keys, lies where ``expected`` puts it.
 
-    ``sentence`` is the claim in words, ``source`` where the paper makes it.
+    ``sentence`` is the claim in words, ``source`` where the paper makes it. ``also`` are pairs (higher, lower) more for
+    which the same has to hold. ``measure`` is the table's first unless given. ``taught``: the claim is about what a
+    trained re-ranker does or teaches, and is void where it learnt nothing.
     """
 
     sentence: str
@@ -18,11 +23,20 @@ class Claim:
     higher: str
     lower: str
     expected: Expectation = ABOVE
+    also: tuple[tuple[str, str], ...] = ()
+    measure: str = ""
+    taught: bool = False
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """All pairs of rows that the claim compares."""
+        return ((self.higher, self.lower), *self.also)
 
     @property
     def key(self) -> str:
         """The claim's name, one of a kind."""
-        return f"{self.table}: {self.higher} {self.expected.words} {self.lower}"
+        orders = ", ".join(f"{higher} {self.expected.words} {lower}" for higher, lower in self.pairs)
+        return f"{self.table}: {orders}{f' by {self.measure}' if self.measure else ''}"
 
 
 def _main() -> list[Claim]:
@@ -67,24 +81,25 @@ def _open_domain() -> list[Claim]:
 
 
 def _rerankers() -> list[Claim]:
+    better = "{} is a better start of a re-ranker than {}."
     return [
-        Claim("ELECTRA is a better start of a re-ranker than SimLM.", "Table 5", "table5", "electra", "simlm"),
-        Claim("SimLM is a better start of a re-ranker than BERT.", "Table 5", "table5", "simlm", "base"),
+        Claim(better.format("ELECTRA", "SimLM"), "Table 5", "table5", "electra", "simlm", taught=True),
+        Claim(better.format("SimLM", "BERT"), "Table 5", "table5", "simlm", "base", taught=True),
     ]
 
 
 def _stages() -> list[Claim]:
     steps = [
-        ("SimLM improves with mined negatives.", "simlm-2", "simlm-1"),
-        ("SimLM improves with distillation.", "simlm", "simlm-2"),
-        ("The re-ranker is better than the distilled retriever.", "reranker", "simlm"),
-        ("coCondenser improves with mined negatives.", "cocondenser-2", "cocondenser-1"),
-        ("coCondenser improves with distillation.", "cocondenser", "cocondenser-2"),
-        ("SimLM is better than coCondenser on BM25's negatives.", "simlm-1", "cocondenser-1"),
-        ("SimLM is better than coCondenser on mined negatives.", "simlm-2", "cocondenser-2"),
-        ("SimLM is better than coCondenser after distillation.", "simlm", "cocondenser"),
+        ("SimLM improves with mined negatives.", "simlm-2", "simlm-1", False),
+        ("SimLM improves with distillation.", "simlm", "simlm-2", True),
+        ("The re-ranker is better than the distilled retriever.", "reranker", "simlm", True),
+        ("coCondenser improves with mined negatives.", "cocondenser-2", "cocondenser-1", False),
+        ("coCondenser improves with distillation.", "cocondenser", "cocondenser-2", True),
+        ("SimLM is better than coCondenser on BM25's negatives.", "simlm-1", "cocondenser-1", False),
+        ("SimLM is better than coCondenser on mined negatives.", "simlm-2", "cocondenser-2", False),
+        ("SimLM is better than coCondenser after distillation.", "simlm", "cocondenser", True),
     ]
-    return [Claim(sentence, "Table 6", "table6", higher, lower) for sentence, higher, lower in steps]
+    return [Claim(words, "Table 6", "table6", higher, lower, taught=taught) for words, higher, lower, taught in steps]
 
 
 def _objectives() -> list[Claim]:
@@ -94,11 +109,19 @@ def _objectives() -> list[Claim]:
         ("Condenser is only slightly better than MLM.", "condenser", "mlm", SLIGHTLY),
         ("MLM beats Enc-Dec RTD.", "mlm", "enc-dec-rtd", ABOVE),
         ("AutoEncoder is below no further pre-training.", "base", "autoencoder", ABOVE),
-        ("Enc-Dec RTD, the weakest of the others, is above no further pre-training.", "enc-dec-rtd", "base", ABOVE),
         ("Replaced LM beats no further pre-training.", "simlm", "base", ABOVE),
         ("MLM on the target corpus beats no further pre-training.", "mlm", "base", ABOVE),
     ]
-    return [Claim(words, "Table 7, Section 5.1", "table7", high, low, kind) for words, high, low, kind in orders]
+    source = "Table 7, Section 5.1"
+    only = Claim(
+        "AutoEncoder is the only objective below no further pre-training: it is, and each of the others is above.",
+        source,
+        "table7",
+        "base",
+        "autoencoder",
+        also=tuple((start, "base") for start in ("simlm", "enc-dec-mlm", "condenser", "mlm", "enc-dec-rtd")),
+    )
+    return [*(Claim(words, source, "table7", high, low, kind) for words, high, low, kind in orders), only]
 
 
 def _rates() -> list[Claim]:
@@ -118,10 +141,11 @@ def _rates() -> list[Claim]:
 
 
 def _generators() -> list[Claim]:
-    same = "A generator that learns beside the encoder{} makes no difference."
+    alike = "A generator that learns beside the encoder{} makes no difference in {}."
     return [
-        Claim(same.format(""), "Table 12", "table12", "joint", "simlm", SAME),
-        Claim(same.format(" from random weights"), "Table 12", "table12", "joint-random", "simlm", SAME),
+        Claim(alike.format(how, measure), "Table 12", "table12", start, "simlm", same(margin), measure=measure)
+        for measure, margin in MARGINS.items()
+        for start, how in (("joint", ""), ("joint-random", " from random weights"))
     ]
 
 
@@ -137,15 +161,27 @@ def _corpora() -> list[Claim]:
 
 
 def _steps() -> list[Claim]:
+    """What Figure 3 shows and its text says.
+
+    "Converges in fewer steps" is tested by the level that is reached: the paper's "competitive results with only 10k"
+    of 80k steps. The gain over the last quarter, SimLM's against MLM's, would not tell: it is as small where nothing is
+    learnt as where all is.
+    """
+    read, text = "Figure 3 (read from the plot)", "text on Figure 3"
     above = "After {} of the updates SimLM is above MLM."
+    shares = (("1/8", "-1of8"), ("3/8", "-3of8"), ("3/4", "-3of4"), ("all", ""))
     return [
-        Claim(above.format(words), "Figure 3 (read from the plot)", "figure3", f"simlm-{share}", f"mlm-{share}")
-        for words, share in (("1/8", "1of8"), ("3/8", "3of8"), ("3/4", "3of4"))
-    ] + [
+        *(Claim(above.format(of), read, "figure3", f"simlm{end}", f"mlm{end}") for of, end in shares),
+        Claim("SimLM has converged after 3/4 of the updates.", text, "figure3", "simlm", "simlm-3of4", SAME),
+        Claim("MLM still improves after 3/4 of the updates.", text, "figure3", "mlm", "mlm-3of4"),
         Claim(
-            "SimLM has converged after 3/4 of the updates.", "text on Figure 3", "figure3", "simlm", "simlm-3of4", SAME
+            "SimLM converges in fewer steps than MLM: after 1/8 of the updates it is not below MLM after all of them.",
+            text,
+            "figure3",
+            "simlm-1of8",
+            "mlm",
+            NOT_BELOW,
         ),
-        Claim("MLM still improves after 3/4 of the updates.", "text on Figure 3", "figure3", "mlm", "mlm-3of4"),
     ]
 
 

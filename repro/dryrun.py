@@ -20,4 +20,4 @@ def print_plan(stages: list[Planned], scale: str) -> None:
         table.add_row(stage.name, stage.job.name[:12], state, shown)
     console = Console()
     console.print(table, markup=False)
-    console.print(summary(stages, estimates), markup=False, soft_wrap=True)
+    console.print(summary(stages, estimates, scale), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.assess import assess
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
+from repro import learnt
 from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
@@ -62,6 +63,7 @@ def build_report(
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
         groups=groups(table, rows, runs, made),
+        ordered=bool(table.orders),
     )
     values = {
         row.key: values_of(runs[row.key], group.measures)
@@ -70,6 +72,7 @@ def build_report(
         if row.key in runs
     }
     assess(report, values, table.orders)
+    report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
     report.stages = made.facts()
     scale = open_scale(options.scale)
     report.curves = None if table.curves is None else table.curves(scale)
@@ -83,7 +86,13 @@ def build_report(
     report.hyperparameters = hyperparameters(scale, tried_values(options.scale)) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    report.warnings = warnings(options) + table.remarks(list(runs.values()), made.numbers)
+    labels = {spec.label: runs[spec.key] for spec in rows}
+    report.warnings = [
+        *warnings(options),
+        *table.remarks(list(runs.values()), made.numbers),
+        *learnt.warnings(labels, made.names()),
+        *learnt.below_random(report),
+    ]
     tested = [open_collection(group.collection.name) for group in report.by_group()]
     report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
     return report

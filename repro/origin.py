@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reports.model import Stage as StageFacts
 from reports.page import Page
 from reports.provenance import provenance
+from repro import learnt
 from repro.command import Options
 from simlm.scales import Scale, open_scale
 from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
@@ -43,6 +44,10 @@ class Made:
         """What a stage's run returned."""
         numbers: dict[str, Any] = self.manifests[job_of(stage)]["numbers"]
         return numbers
+
+    def names(self) -> dict[Path, str]:
+        """What a reader calls each stage, by its folder."""
+        return {stage.job: stage.name for stage in self.stages}
 
     def facts(self) -> list[StageFacts]:
         """What a report says of each stage."""
@@ -152,13 +157,14 @@ def complete(
     tested: "Sequence[Collection]" = (),
     measures: Sequence[str] = (),
     seeds: Sequence[int] = (),
+    rows: Mapping[str, Stage | Iterable[Stage]] | None = None,
 ) -> None:
     """Add to a page what every page says: its stages with their cost, warnings and provenance.
 
     ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
-    being the scale's collection unless said otherwise.
+    being the scale's collection unless said otherwise. ``rows`` are the runs that the page shows, by their names.
     """
-    page.warnings += warnings(options)
+    page.warnings += warnings(options) + learnt.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
         from simlm.data.collections import open_collection

@@ -19,6 +19,7 @@ from repro.origin import Made, complete
 from repro.table import Table
 from repro.trials import published_trials
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
 from simlm.scales import open_scale
@@ -62,7 +63,8 @@ def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page
         return
     stages, asked = found
     page = fill(options.scale, asked)
-    complete(page, name, options, Made.of(stages), time.perf_counter() - started)
+    rows = asked if isinstance(asked, dict) else {"all of this page": asked}
+    complete(page, name, options, Made.of(stages), time.perf_counter() - started, rows=rows)
     finish(page, name, options)
 
 
@@ -82,6 +84,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
     if options.dry_run:
+        choose_gpus()  # an estimate is for the slots that there are
         stages, _ = plan(build, options.results.absolute())
         print_plan(stages, options.scale)
         return None

@@ -3,7 +3,7 @@
 `python -m repro.table10 --help` lists the options.
 """
 
-from ablations.starts import corpus_name
+from ablations.corpora import CORPORA, NONE, cell_name, corpora
 from reports.model import MAIN_MEASURES, Column
 from repro.command import Options, main
 from repro.run import run_table
@@ -57,7 +57,7 @@ REMARKS = (
 
 def table10() -> Table:
     """The three starts on each half; they are compared on the half that both were evaluated on."""
-    rows = [_row(searched, corpus) for searched in HALVES for corpus in _corpora(searched)]
+    rows = [_row(searched, corpus) for searched in HALVES for corpus in corpora(searched)]
     groups = [GroupSpec(key, tuple(_keys(key)[1:]), PLACES[key][1], PLACES[key][2]) for key in HALVES]
     return Table(
         name="table10",
@@ -72,21 +72,17 @@ def table10() -> Table:
     )
 
 
-def _corpora(searched: str) -> list[str]:
-    """What the rows evaluated on a half were pre-trained on, best first by the paper: itself, the other, nothing."""
-    return [searched, *(half for half in HALVES if half != searched), "none"]
-
-
 def _keys(searched: str) -> list[str]:
-    return [f"{searched}-on-{corpus}" for corpus in _corpora(searched)]
+    return [cell_name(searched, corpus) for corpus in corpora(searched)]
 
 
 def _row(searched: str, corpus: str) -> RowSpec:
-    start = "base" if corpus == "none" else corpus_name(corpus)
-    how = "no further pre-training" if corpus == "none" else f"pre-trained on {corpus}"
-    paper = corpus if corpus == "none" else PLACES[corpus][0]
+    key = cell_name(searched, corpus)
+    _, start = CORPORA[key]
+    how = "no further pre-training" if corpus == NONE else f"pre-trained on {corpus}"
+    paper = corpus if corpus == NONE else PLACES[corpus][0]
     return RowSpec(
-        key=f"{searched}-on-{corpus}",
+        key=key,
         label=f"{searched}, {how}{' (matching)' if corpus == searched else ''}",
         kind="dense",
         run=lambda cells: cells.part(searched).retriever1(start),

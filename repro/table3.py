@@ -5,6 +5,9 @@
 
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baselines.multivector import BYTES, DIMENSIONS, MAX_TOKENS, SPECIAL_TOKENS, index_bytes, vectors
 from reports.markdown import size
 from reports.page import Cell, Page, Section
@@ -40,17 +43,30 @@ def ask(cells: Cells) -> Retrieve:
     return cells.distilled("simlm")
 
 
-def table3(scale: str, index: Retrieve) -> Page:
-    """The sizes here, then the same arithmetic for MS MARCO."""
+def sizes(index: Retrieve) -> tuple[int, int]:
+    """Bytes of a finished index and of a multi-vector index of the same passages."""
+    return _own_bytes(index), index_bytes(vectors(_lengths(index)))
+
+
+def _own_bytes(index: Retrieve) -> int:
+    return int((read_manifest(job_of(index)) or {})["numbers"]["index_bytes"])
+
+
+def _lengths(index: Retrieve) -> NDArray[np.int32]:
+    """Pieces of each passage (n,)."""
     from simlm.data.store import TokenisedCollection
 
-    lengths = TokenisedCollection.open(output_of(index.data) / "store").passages.lengths
-    numbers = (read_manifest(job_of(index)) or {})["numbers"]
+    return TokenisedCollection.open(output_of(index.data) / "store").passages.lengths
+
+
+def table3(scale: str, index: Retrieve) -> Page:
+    """The sizes here, then the same arithmetic for MS MARCO."""
+    lengths = _lengths(index)
     return Page(
         title="Table 3: index size",
         scale=scale,
         introduction=f"Indexes of the {len(lengths):,} passages of {index.data.collection}.",
-        sections=[_here(len(lengths), int(numbers["index_bytes"]), vectors(lengths)), _at_paper_scale()],
+        sections=[_here(len(lengths), _own_bytes(index), vectors(lengths)), _at_paper_scale()],
         notes=[
             f"A multi-vector index has one vector of {DIMENSIONS} dimensions, {8 * BYTES} bit each, a token. Tokens "
             f"are those of the tokenised collection, cut at {MAX_TOKENS} a passage with {SPECIAL_TOKENS} special ones "

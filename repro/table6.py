@@ -37,6 +37,8 @@ SETTINGS = {
 
 RERANKER = "Cross-encoder re-ranker"
 COLUMNS = [column for column in MAIN_COLUMNS if column.key in ("mrr10", "r1k")]
+TAUGHT = ("cocondenser", "simlm", "reranker")
+"""The rows that a re-ranker has taught, or is."""
 TEACHER = "The negatives are those of coCondenser's own Retriever2; SimLM's re-ranker, the one teacher, scored them."
 
 
@@ -53,7 +55,7 @@ def table6() -> Table:
         rows=rows,
         baselines=("cocondenser-1", "simlm-1"),
         columns=COLUMNS,
-        orders=[Order(lower, higher, "Table 6") for lower, higher in steps],
+        orders=[Order(lower, higher, "Table 6", taught=higher in TAUGHT) for lower, higher in steps],
     )
 
 

@@ -89,6 +89,7 @@ class CoCondenser(Objective):
     """
 
     needs_generator = False
+    word_losses = ("encoder_loss", "head_loss")
 
     def __init__(self, condenser: Condenser, collator: SpanCollator) -> None:
         super().__init__()

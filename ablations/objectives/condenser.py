@@ -87,6 +87,7 @@ class Condenser(Objective):
     """
 
     needs_generator = False
+    word_losses = ("encoder_loss", "head_loss")
 
     def __init__(self, model: BertForMaskedLM, collator: CorruptingCollator) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ class EncDecMLM(MaskBottleneck):
     """
 
     name = "Enc-Dec MLM"
+    word_losses = ("encoder_loss", "decoder_loss")
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; of ``NestedMaskCollator``'s batch the uniform numbers go unused."""

@@ -40,13 +40,17 @@ def let_learn(replacer: Replacer) -> Replacer:
 
 
 class JointReplacedLM(ReplacedLM):
-    """Replaced LM plus 0.2 x the generator's own masked language modelling.
+    """Replaced LM plus 0.2 x the generator's own masked language modelling (SimLM, Wang et al., ACL 2023, Table 12).
 
-    Inputs: SimLM's. The generator is trained on the tokens that are masked for the encoder, and on no others, by the
-    same optimiser; the pass that gives its loss is the one the encoder's input is sampled from. No gradient flows
-    through the sampling, nor through the pass for the decoder's input. Its dropout is on in training, as that of
-    every model that learns. "Joint train with random init" is this objective with a generator that has not been
-    trained before. Only the encoder is kept.
+    A generator that learns beside the encoder is ELECTRA's (Clark et al., ICLR 2020). Inputs: SimLM's, the passage with
+    its masked tokens (30 % for the encoder, 50 % for the decoder, nested) resampled by the generator. Loss: L_enc +
+    L_dec as in replaced LM, + 0.2 L_gen, a cross-entropy, the mean over the encoder's masked tokens.
+
+    The generator is trained on the tokens that are masked for the encoder, and on no others, by the same optimiser; the
+    pass that gives its loss is the one the encoder's input is sampled from. No gradient flows through the sampling, nor
+    through the pass for the decoder's input. Its dropout is on in training, as that of every model that learns. "Joint
+    train with random init" is this objective with a generator that has not been trained before. Only the encoder is
+    kept.
     """
 
     @classmethod

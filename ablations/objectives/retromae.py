@@ -97,6 +97,7 @@ class RetroMAE(Objective):
     """
 
     needs_generator = False
+    word_losses = ("encoder_loss", "decoder_loss")
 
     def __init__(self, model: BertForMaskedLM, collator: PositionMaskCollator) -> None:
         super().__init__()

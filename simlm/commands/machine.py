@@ -1,10 +1,12 @@
 """What a command tells the stages' processes of this machine, through their environment."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from simlm.commands.origin import cpu_model, source_state
-from simlm.stages.slots import DEVICE
+from simlm.stages.slots import DEVICE, cores, gpus_of_slots
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +29,22 @@ def choose_gpus() -> None:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
         os.environ["SIMLM_GPUS"] = ",".join(numbers)
+
+
+def this_machine() -> str:
+    """What this machine computes on, in words: its GPUs where stages use them, its processor otherwise."""
+    if not gpus_of_slots():
+        return described([], cpu_model(), cores())
+    import torch
+
+    return described([torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())], None, None)
+
+
+def described(gpus: Sequence[str], cpu: str | None, count: int | None) -> str:
+    """A machine in words, by the names of its GPUs, or else by its processor and cores."""
+    if gpus:
+        return ", ".join(f"{number} x {name}" for name, number in Counter(gpus).items())
+    return f"{cpu or 'unknown processor'}{f', {count} cores' if count else ''}"
 
 
 def _maybe_gpu() -> bool:

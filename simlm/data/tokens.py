@@ -70,6 +70,12 @@ class TokenStore:
         index = self._checked(index)
         return self._part(2 * index + 1 if self.has_titles else index)
 
+    def blocks(self, parts: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
+        """All pieces in order, ``parts`` titles and texts at a time: the pieces end to end, and each one's length."""
+        for first in range(0, len(self._bounds) - 1, parts):
+            bounds = np.asarray(self._bounds[first : first + parts + 1])
+            yield self._tokens[bounds[0] : bounds[-1]], np.diff(bounds)
+
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} outside the {len(self)} rows of {self.folder}")

@@ -54,6 +54,12 @@ class Objective(nn.Module, ABC):
     """
 
     needs_generator: ClassVar[bool]
+    word_losses: ClassVar[tuple[str, ...]] = ()
+    """Which of the logged losses are mean cross-entropies of words that are hidden from whoever predicts them.
+
+    Knowing nothing but how frequent words are brings each of them down to the words' entropy. None where the input
+    shows most of what is predicted, or where no words are.
+    """
     collator: Callable[[Sequence[Example]], dict[str, Tensor]]
 
     @classmethod

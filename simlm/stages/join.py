@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.stages.manifest import damage, outputs_digest, read_manifest
+from simlm.stages.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.processes import process_of, slurm_job
 
@@ -21,24 +21,35 @@ class Joined:
     source: Path
 
 
-def joinable(build: Build, results: Path, others: Sequence[Path]) -> list[Joined]:
+@dataclass(frozen=True)
+class Joinable:
+    """What can be taken over, and a line for each stage that is finished elsewhere and neither taken nor there."""
+
+    stages: list[Joined]
+    refused: list[str]
+
+
+def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
     """What of ``build`` can be taken over from other results folders; nothing is written.
 
     A stage is taken when its manifest verifies, for its outputs and for those of the stages that it stands on as they
-    are here, or will be. UserError when two folders hold different results for one configuration, unless the stage can
-    never leave the same bytes twice: then the first folder's counts, this one's before all others'.
+    are here, or will be; if it is finished elsewhere and does not, that is said with the reason. UserError when two
+    folders hold different results for one configuration, unless the stage can never leave the same bytes twice: then
+    the first folder's counts, this one's before all others'.
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
             raise UserError(f"--join {folder}: no results folder (it has no jobs/); choose one that a command wrote")
     stages, _ = plan(build, results)
     digests: dict[Path, str] = {}
-    joined = []
+    joined, refused = [], []
     for stage in stages:
         inputs = {name: digests.get(one.job, "") for name, one in stage.inputs.items()}
         places = [folder / stage.job.relative_to(results) for folder in (results, *others)]
-        valid = {job: outputs_digest(read_manifest(job) or {}) for job in places if _verifies(job, inputs)}
+        damages = {job: _damage(job, inputs) for job in places if (job / MANIFEST).exists()}
+        valid = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
         if not valid:
+            refused += [f"not taken: {stage.name} ({job}): {damages[job]}" for job in places[1:] if job in damages]
             continue
         first = next(iter(valid))
         other = next((job for job in valid if valid[job] != valid[first]), None)
@@ -50,11 +61,16 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> list[Joined
         digests[stage.job] = valid[first]
         if first != stage.job and process_of(stage) is None and slurm_job(stage) is None:
             joined.append(Joined(stage, first))
-    return joined
+    return Joinable(joined, refused)
 
 
-def _verifies(job: Path, inputs: dict[str, str]) -> bool:
-    return read_manifest(job) is not None and damage(job, inputs) is None
+def _damage(job: Path, inputs: dict[str, str]) -> str | None:
+    """Why a finished stage may not be taken; ``inputs`` are as in ``damage``, "" for a stage that nobody has."""
+    if read_manifest(job) is None:
+        return "its manifest cannot be read"
+    lacking = [name for name, digest in inputs.items() if not digest]
+    reason = damage(job, dict((read_manifest(job) or {}).get("inputs") or {})) if lacking else damage(job, inputs)
+    return reason or (f"it stands on {lacking[0]}, which is neither here nor can be taken" if lacking else None)
 
 
 def take(joined: Sequence[Joined]) -> int:

@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 
 from ablations.cells import ENCODERS
-from ablations.grids import GRIDS
+from ablations.corpora import CORPORA
+from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import STARTS
+from repro.cells import Cells
+from repro.table10 import table10
+from simlm.scales import open_scale
 from simlm.stages.manifest import MANIFEST, read_manifest
+from simlm.stages.plan import job_of, plan
 from tests.stages.driving import ROOT
 
 ALL = ("objectives", "replace_rates", "generators")
@@ -53,12 +58,25 @@ def manifests(results: Path) -> dict[Path, int]:
 
 
 def test_grids_start_from_known_starts_and_hold_the_papers() -> None:
-    assert all(start in ENCODERS for grid in GRIDS.values() for start in grid)
+    assert all(start in ENCODERS or start in CORPORA for grid in GRIDS.values() for start in grid)
     assert all(len(set(grid)) == len(grid) for grid in GRIDS.values())
     assert [len(GRIDS[name]) for name in ALL] == [10, 6, 3]
     # What is pre-trained on a part of the collection is compared on that part (Table 10).
     parts = {name for name in STARTS if name.startswith("simlm-on-")}
-    assert {start for grid in GRIDS.values() for start in grid} == set(ENCODERS) - parts
+    assert {start for grid in GRIDS.values() for start in grid} == set(ENCODERS) - parts | set(CORPORA)
+    assert {start for _, start in CORPORA.values()} == {*parts, "base"}
+
+
+def test_the_corpora_are_table_10s_runs(tmp_path: Path) -> None:
+    def build(submit: Any) -> dict[str, Path]:
+        cells = Cells(open_scale("smoke"), 0, submit)
+        return {row.key: job_of(row.run(cells)) for row in table10().rows}
+
+    _, expected = plan(build, tmp_path)
+    grid = cells_of(["corpora"], 2)
+    _, runs = plan(build_cells(grid, "smoke"), tmp_path)
+    assert {cell.start: job_of(run) for cell, run in runs.items() if cell.seed == 0} == expected
+    assert len({job_of(run) for run in runs.values()}) == len(grid) == 2 * len(expected)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +161,7 @@ def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subproc
     ran = command("--grids", "generators", "--seeds", "3", "--dry-run", "--results", str(results))
     assert ran.returncode == 0
     (last,) = [line for line in ran.stdout.splitlines() if "stages to do" in line and line[0].isdigit()]
-    assert "min of one slot" in last
+    assert "min of work: at least" in last
     joined = command("--grids", "objectives", "--dry-run", "--results", str(empty), "--join", str(results))
     assert joined.returncode == 0 and not empty.exists()
     assert joined.stdout.splitlines()[-1].endswith("of the stages to do can be joined")

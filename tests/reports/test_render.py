@@ -139,3 +139,11 @@ def test_every_group_is_a_table_of_its_own(grouped: Report, tmp_path: Path) -> N
     assert "Measured on toy, split *test*: 300 passages" in page and "Measured on second, split" in page
     assert "60 queries of toy and 60 queries of second" in page
     assert (tmp_path / "table10-bars.svg").is_file()
+
+
+def test_a_table_without_orders_says_so_and_one_whose_rows_were_not_measured_does_not(report: Report) -> None:
+    report.claims = []
+    assert "the rows it needs were not measured" in render(report, "table2")
+    report.ordered = False
+    page = render(report, "table2")
+    assert "not measured" not in page and "The paper reports no order of this table's rows." in page

@@ -11,13 +11,14 @@ import pytest
 
 from reports.page import Link
 from reports.render import write_report
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SAME, SUPPORTED
+from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, index
+from repro import claims, index, judged
 from repro.cells import Cells
-from repro.claimed import CLAIMS, Claim
-from repro.claims import ClaimOptions, claims_page
+from repro.claimed import CLAIMS, SAME, Claim
+from repro.claims import ClaimOptions
 from repro.command import Options, refuse
+from repro.judged import Counted, claims_page
 from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -34,7 +35,7 @@ def keys(table: str) -> set[str]:
 def test_every_claim_names_two_rows_of_its_table_once() -> None:
     assert len({claim.key for claim in CLAIMS}) == len(CLAIMS) > 20
     for claim in CLAIMS:
-        assert {claim.higher, claim.lower} <= keys(claim.table), claim.key
+        assert {key for pair in claim.pairs for key in pair} <= keys(claim.table), claim.key
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.key)
@@ -45,10 +46,14 @@ def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
     groups = {group.key: group.columns for group in table.groups}
     of_row = {row.key: groups.get(row.group, table.columns) for row in table.rows}
     columns = of_row.get(claim.higher) or table.columns
-    if not columns or not {columns[0].key} <= set(published[claim.higher]) & set(published[claim.lower]):
-        return
-    difference = published[claim.higher][columns[0].key] - published[claim.lower][columns[0].key]
-    assert difference > 0 if claim.expected is ABOVE else difference > -1
+    measure = claims.measure_of(claim)
+    (column, *_) = [one.key for one in columns if one.measure == measure] or [""]
+    for higher, lower in claim.pairs:
+        if column in published[higher] and column in published[lower]:
+            difference, level = published[higher][column] - published[lower][column], published[lower][column]
+            # A bound itself may be the paper's own figure.
+            assert claim.expected.low * level - 1e-9 <= difference <= claim.expected.high * level + 1e-9
+            assert difference > 0 or claim.expected is not ABOVE
 
 
 def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_testable(tmp_path: Path) -> None:
@@ -59,15 +64,37 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
 
     plan(build, tmp_path)
     measured = {name: {row.key for row in table().rows} for name, table in TABLES.items()}
-    assert set(found) == {claim.key for claim in CLAIMS if {claim.higher, claim.lower} <= measured[claim.table]}
-    assert all(higher is not lower for higher, lower in found.values())
+    compared = {claim.key: {key for pair in claim.pairs for key in pair} for claim in CLAIMS}
+    assert set(found) == {claim.key for claim in CLAIMS if compared[claim.key] <= measured[claim.table]}
+    assert all(higher is not lower for pairs in found.values() for higher, lower in pairs)
+    assert [len(found[claim.key]) for claim in CLAIMS if claim.also] == [6]
+
+
+@pytest.mark.parametrize("module", ["all", "claims"])
+def test_a_dry_run_plans_every_seed_and_names_it(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: dict[str, list[str]] = {}
+
+    def note(stages: Any, scale: str) -> None:
+        planned["now"] = [stage.name for stage in stages]
+
+    monkeypatch.setattr("repro.run.print_plan", note)
+    command = everything.run if module == "all" else claims.run
+    for seeds in (1, 3):
+        command(ClaimOptions(scale="smoke", seeds=seeds, results=tmp_path / "results", dry_run=True))
+        planned[str(seeds)] = planned["now"]
+    one, three = planned["1"], planned["3"]
+    assert len(set(three)) == len(three) and set(one) <= set(three)
+    for seed in (1, 2):
+        for name in ("SimLM pre-training", "base (MLM)", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
+            assert f"{name}, seed {seed}" in three
+    assert "collection, seed 1" not in three and not any("seed 1" in name for name in one)
 
 
 @pytest.fixture
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
     known: dict[str, pd.DataFrame] = {}
-    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
+    monkeypatch.setattr(judged, "values_of", lambda run, measures: known[run])
     return known
 
 
@@ -87,15 +114,45 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         Claim("alike", "here", "table7", "base", "mlm", SAME),
         Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
     ]
-    monkeypatch.setattr(claims, "CLAIMS", made)
+    monkeypatch.setattr(judged, "CLAIMS", made)
     pairs = [[(f"high{s}", f"low{s}") for s in range(2)], [(f"low{s}", f"high{s}") for s in range(2)]]
-    sides: Any = {made[0].key: pairs[0], made[1].key: pairs[1], made[2].key: [("low0", "low1")]}
+    sides: Any = {made[0].key: [pairs[0]], made[1].key: [pairs[1]], made[2].key: [[("low0", "low1")]]}
     page = claims_page("mini", sides, {claim.key: "RR@10" for claim in made[:3]}, 2)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, SUPPORTED, NOT_TESTABLE]
     expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
     assert lines["better"]["difference"] == f"{expected:+.4f}" and lines["worse"]["difference"] == f"{-expected:+.4f}"
+    assert lines["better"]["supported where"] == "above 0"
+    assert lines["alike"]["supported where"] == f"within ±{SAME.high * below.mean():.4f}"
+    assert lines["unknown"]["why not tested"] == "a row that it compares was not measured here"
     assert "4 claims" in page.introduction and "2 supported; 1 contradicted; 1 not testable" in page.introduction
+
+
+def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counted_is_not_either(
+    values: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    for number, mean in enumerate((0.1, 0.2, 0.3, 0.301)):
+        values[f"row{number}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
+    both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
+    unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
+    taught = Claim("taught", "here", "table7", "c", "d", taught=True)
+    monkeypatch.setattr(judged, "CLAIMS", [both, unsure, taught])
+    sides: Any = {
+        both.key: [[("row1", "row0")], [("row2", "row1")]],
+        unsure.key: [[("row1", "row0")], [("row3", "row2")]],
+        taught.key: [[("row3", "row2")]],
+    }
+    measures = dict.fromkeys(sides, "RR@10")
+    counted = [Counted("smaller", "Table 3", "bytes", 10_000, 400), Counted("larger", "Table 3", "bytes", 1, 2)]
+    page = claims_page("mini", sides, measures, 1, {taught.key: "the re-ranker ended at chance"}, counted)
+    lines = {str(line["claim"]): line for line in page.sections[0].rows}
+    assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
+    assert str(lines["both"]["difference"]).count("; ") == 1 and lines["both"]["supported where"] == "above 0"
+    assert lines["taught"]["why not tested"] == "the re-ranker ended at chance" and lines["taught"]["p"] is None
+    assert lines["smaller"]["difference"] == "+9,600"
+    assert "over all 2 claims that could be tested" in page.sections[1].text
+    assert len({tuple(line) for line in lines.values()}) == 1
 
 
 @pytest.mark.parametrize("options", [ClaimOptions(seeds=0), ClaimOptions(rows=("simlm",))])

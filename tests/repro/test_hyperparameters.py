@@ -1,10 +1,13 @@
 """The hyper-parameters of the report: a row for each of Tables 11 and 13, with the scale's own value."""
 
+import pandas as pd
 import pytest
 
 from reports.model import HyperParameter
-from repro.hyperparameters import PAPER, hyperparameters
+from repro import hyperparameters as module
+from repro.hyperparameters import PAPER, UNTUNED, base_rate, hyperparameters
 from repro.published import published
+from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, open_scale
 
 
@@ -92,3 +95,18 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
     tried = {row.name: row.chosen for row in hyperparameters(scale, {"learning rate": [0.001, 0.5]})}
     assert tried[name].startswith("0.001, 0.5 tried on valid")
     assert "not tuned" in tried["distillation: alpha"]
+
+
+def test_the_base_models_rate_tells_what_came_of_it_as_the_trials_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    mini = open_scale("mini")
+    trials = published_trials("mini")
+    own = trials[(trials["setting"] == RATE) & (trials["value"] == mini.retriever.optimisation.learning_rate)]
+    scores = own.set_index("row")["score"]
+    said = base_rate(mini)
+    assert f"{scores['base']:.4f} against {scores['random']:.4f}" in said
+    assert ("below it too" in said) == (scores["base"] < scores["random"])
+    better = trials.assign(score=trials["score"].where(trials["row"] != "base", 0.9))
+    monkeypatch.setattr(module, "published_trials", lambda name: better)
+    assert "above it: RR@10 0.9000" in base_rate(mini)
+    monkeypatch.setattr(module, "published_trials", lambda name: pd.DataFrame(columns=trials.columns))
+    assert base_rate(mini) == UNTUNED

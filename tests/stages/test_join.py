@@ -7,6 +7,7 @@ import pytest
 
 from simlm.errors import UserError
 from simlm.stages.join import joinable, take
+from simlm.stages.manifest import MANIFEST
 from simlm.stages.plan import plan
 from tests.stages.driving import damage, drive
 from tests.stages.toy import SHAPES, Number, Restless
@@ -35,7 +36,7 @@ def job(folder: Path, name: str, shape: str = "tree") -> Path:
 
 
 def names(results: Path, *others: Path) -> list[str]:
-    return [one.stage.name for one in joinable(TREE, results, others)]
+    return [one.stage.name for one in joinable(TREE, results, others).stages]
 
 
 def files(folder: Path) -> set[str]:
@@ -44,7 +45,7 @@ def files(folder: Path) -> set[str]:
 
 def test_all_that_is_finished_is_taken_and_nothing_is_run_again(elsewhere: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    joined = joinable(TREE, results, [elsewhere])
+    joined = joinable(TREE, results, [elsewhere]).stages
     assert [one.stage.name for one in joined] == ["leaf", "left", "right", "top"] and not results.exists()
     assert take(joined) == 4
     assert all(stage.valid for stage in plan(TREE, results)[0])
@@ -57,6 +58,13 @@ def test_what_is_damaged_there_is_not_taken(elsewhere: Path, tmp_path: Path) -> 
     there = copy(elsewhere, tmp_path / "there")
     damage(job(there, "left"))
     assert names(tmp_path / "results", there) == ["leaf", "right"]  # top stands on left
+    left, top = joinable(TREE, tmp_path / "results", [there]).refused
+    assert left.startswith(f"not taken: left ({job(there, 'left')}): ") and "checksum" in left
+    assert top.startswith(f"not taken: top ({job(there, 'top')}): it stands on ") and "neither here nor" in top
+    assert joinable(TREE, elsewhere, [there]).refused == []  # nothing is missed where it is valid here
+    (job(there, "right") / MANIFEST).write_text("{", encoding="utf-8")
+    _, right, _ = joinable(TREE, tmp_path / "results", [there]).refused
+    assert right.endswith(": its manifest cannot be read")
     shutil.rmtree(job(there, "right"))
     assert names(tmp_path / "results", there) == ["leaf"]
 
@@ -71,7 +79,7 @@ def test_an_unfinished_stage_here_is_replaced_and_a_stage_is_taken_upon_what_is_
     damage(job(here, "top"))
     there = copy(elsewhere, tmp_path / "there")
     shutil.rmtree(job(there, "leaf"))
-    take(joinable(TREE, here, [there]))
+    take(joinable(TREE, here, [there]).stages)
     assert all(stage.valid for stage in plan(TREE, here)[0])
     assert not (left / "work").exists() and not list(here.rglob("*.partial"))
 
@@ -101,8 +109,8 @@ def test_a_stage_that_never_leaves_the_same_bytes_is_no_conflict(
     for name in ("left", "right", "top"):
         shutil.rmtree(job(here, name, "restless"))
     monkeypatch.setattr(Restless, "reproducible", False)
-    assert joinable(RESTLESS, here, [there]) == []
-    assert len(joinable(RESTLESS, tmp_path / "new", [there, here])) == 4
+    assert joinable(RESTLESS, here, [there]).stages == []
+    assert len(joinable(RESTLESS, tmp_path / "new", [there, here]).stages) == 4
     assert Number.reproducible
 
 
