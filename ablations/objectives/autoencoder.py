@@ -1,6 +1,5 @@
 """AutoEncoder, a row of SimLM's Table 7 (Wang et al., ACL 2023, Section 5.1): a passage from its vector alone."""
 
-import torch
 from torch import Tensor
 
 from ablations.objectives.mask_bottleneck import MaskBottleneck
@@ -10,12 +9,12 @@ class AutoEncoder(MaskBottleneck):
     """AutoEncoder: the decoder restores the whole passage from the encoder's [CLS] and from nothing else.
 
     Inputs: the clean passage to the encoder; to the decoder the encoder's [CLS] at position 0 and [MASK] in place of
-    every other token, special ones included. Loss: the decoder's alone, cross-entropy against the original token, a
-    mean over the non-special tokens of the micro-batch.
+    every other token that is not special. Loss: the decoder's alone, cross-entropy against the original token, a mean
+    over the non-special tokens of the micro-batch.
 
     The paper leaves the rest open. Chosen here: the encoder has no loss of its own, since it could copy what it reads;
-    SimLM's architecture, shared MLM head and counted tokens as they are; padding stays masked out, so that the decoder
-    knows how long a passage is, but not where its title ends.
+    SimLM's architecture, shared MLM head and counted tokens as they are; special tokens keep their places in the
+    decoder's input and are not counted, so that the decoder knows how long a passage and its title are.
     """
 
     name = "AutoEncoder"
@@ -25,7 +24,5 @@ class AutoEncoder(MaskBottleneck):
         """{"loss"}; of ``NestedMaskCollator``'s batch the masks and the uniform numbers go unused."""
         original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
         hidden = self.model.encode(original, attention, batch["token_type_ids"])
-        # The vector takes position 0; padding is out of the decoder's sight.
-        unseen = attention.bool() & (torch.arange(original.shape[1], device=original.device) > 0)  # (B, L)
-        decoded = self.model.decode(hidden[:, 0], original.masked_fill(unseen, self.mask_token), attention)
+        decoded = self.model.decode(hidden[:, 0], original.masked_fill(counted, self.mask_token), attention)
         return {"loss": self.model.loss(decoded, original, counted)}
