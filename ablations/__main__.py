@@ -12,6 +12,7 @@ from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make, make_folder
 from simlm.errors import UserError
@@ -75,6 +76,7 @@ def run(options: Options) -> None:
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
     build = build_cells(cells_of(options.grids, options.seeds), options.scale)
+    check_collections(build, results)
     others = [folder.absolute() for folder in options.join]
     joined = joinable(build, results, others) if others else []
     if options.dry_run:

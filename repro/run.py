@@ -18,6 +18,7 @@ from repro.dryrun import print_plan
 from repro.origin import Made, complete
 from repro.table import Table
 from repro.trials import published_trials
+from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
@@ -81,6 +82,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
+    check_collections(build, options.results.absolute())
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
         print_plan(stages, options.scale)
