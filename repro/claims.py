@@ -20,8 +20,8 @@ from repro.command import Options, main, refuse
 from repro.origin import Made, complete
 from repro.run import finish, make
 from repro.tables import TABLES
+from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
-from simlm.errors import UserError
 from simlm.evaluation.crossed import POWER, Difference, crossed
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage
@@ -95,9 +95,9 @@ def run(options: ClaimOptions) -> None:
 
 
 def check_seeds(options: ClaimOptions) -> None:
-    """UserError for no seed at all."""
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
+    """UserError for no seed at all, or one that is too large."""
+    check_seed("--seeds", options.seeds, 1)
+    check_seed("--seed and --seeds together", options.seed + options.seeds, 1)
 
 
 def claims_page(scale: str, sides: Mapping[str, Sides], measures: Mapping[str, str], seeds: int) -> Page:

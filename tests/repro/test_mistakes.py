@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import pytest
 
 from repro.command import Options, check, main
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
-from simlm.stages.driver import StageFailed
+from simlm.stages.driver import Moment, StageFailed, only_run
 from tests.repro.commands import ROOT, Results, finished, listing, start, table2
 
 
@@ -24,7 +24,12 @@ from tests.repro.commands import ROOT, Results, finished, listing, start, table2
         (("--rows", "bm25", "bm52"), "unknown row 'bm52': choose from bm25, bm25-tuned, random, "),
         (("--scale", "huge"), "unknown scale 'huge': choose one of smoke, mini"),
         (("--device", "tpu"), "unknown device 'tpu': choose one of auto, cpu, cuda"),
-        (("--seed", "-1"), "--seed -1: choose 0 or a positive number"),
+        (("--seed", "-1"), "--seed -1: choose 0 or more, 2147483647 at most"),
+        (("--seed", "4294967295"), "--seed 4294967295: choose 0 or more, 2147483647 at most"),
+        (("--seed", "x"), "Error parsing --seed: invalid literal for int() with base 10: 'x'; --help lists"),
+        (("--seed",), "Missing value for argument '--seed'. Expected 1 values; --help lists every option"),
+        (("--sed", "3"), "Unrecognized options: --sed, 3; --help lists every option"),
+        (("--rows",), "Error parsing --rows: name at least one row, or leave the option out for all; --help lists"),
         (("--publish", "--seed", "3"), "--publish is for the whole table"),
     ],
 )
@@ -57,22 +62,90 @@ def test_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("IR_DATASETS_HOME")
     home = tmp_path / "nobody"
     ran = table2("--results", str(tmp_path / "results"), HOME=str(home))
-    assert_refused(ran, f"HOME ({home}) cannot be written: set HOME to a folder of yours")
+    assert_refused(ran, f"HOME ({home}) cannot be written (it is no folder): set HOME to a folder of yours")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_home_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match="HOME .* cannot be written"):
+@pytest.mark.parametrize("home", ["/proc", "/sys", "file"])
+def test_home_that_nobody_can_write_to(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as root, who is told by os.access that everything can be written."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    with pytest.raises(UserError, match=r"^HOME \(.*\) cannot be written \(.*\): set HOME to a folder of yours"):
         check(Options(scale="smoke", results=tmp_path))
+
+
+def test_home_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own home folder counts, and not the root folder."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    with pytest.raises(UserError, match=r"^HOME \(.*nobody\) cannot be written \(it is no folder\)"):
+        check(Options(scale="smoke", results=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("jobs", "cannot write to .*/jobs .it is no folder"),
+        ("slots", "cannot write to .*/slots .it is no folder"),
+        ("smoke", "cannot write to .*/smoke .it is no folder"),
+        ("smoke/seed-3", "cannot write to .*/smoke/seed-3 .it is no folder"),
+    ],
+)
+def test_a_file_where_a_folder_has_to_be(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"^--results .*: {said}"):
+        check(Options(scale="smoke", seed=3, results=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["run.lock", "report.lock"])
+def test_a_folder_where_a_lock_has_to_be(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"^--results .*: .*/{name} is no file; remove it or choose another folder"):
+        check(Options(scale="smoke", results=tmp_path))
+
+
+def test_results_whose_name_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--results .*: File name too long; choose another folder"):
+        check(Options(scale="smoke", results=tmp_path / "new" / ("x" * 300) / "below"))
+
+
+def test_results_on_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"^--results .*: .*/link is a link to nothing; choose a folder"):
+        check(Options(scale="smoke", results=tmp_path / "link" / "below"))
+
+
+def test_the_same_rows_are_the_same_report() -> None:
+    for rows in (("bm25", "simlm"), ("simlm", "bm25", "bm25")):
+        assert Options(rows=rows).variant == "rows-bm25-simlm"
+
+
+def test_a_lock_that_cannot_be_taken(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(UserError, match=r"run\.lock cannot be locked \(.*\); remove it"), only_run(tmp_path, Silent()):
+        pass
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def say(self, line: str) -> None: ...
+    def show(self, moments: list[Moment]) -> None: ...
 
 
 def test_results_in_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user who is not root; the parent is taken, and cannot be written either."""
 
-    def refuse(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(dir: Path) -> TextIO:
+        if dir == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return (home / "probe").open("w")
 
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot write to .* \(Permission denied\); choose another"):
         check(Options(scale="smoke", results=tmp_path / "results"))
