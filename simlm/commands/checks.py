@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.scales import NAMES
+from simlm.scales import CHOSEN, NAMES
 from simlm.stages.slots import DEVICE
 
 FREE_BYTES = 2 << 30
@@ -24,8 +24,9 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
 
 
 def check_scale(scale: str) -> None:
-    """The scale must exist."""
+    """The scale must exist; it is the stages' then."""
     check_known("scale", scale, NAMES)
+    os.environ[CHOSEN] = scale
 
 
 def check_seed(option: str, value: int, least: int) -> None:
