@@ -11,10 +11,12 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.checks import check_known, check_machine, check_scale, check_seed
+from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
+from simlm.commands.parse import parse
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
 from simlm.stages.join import Joinable, joinable, take
@@ -63,11 +65,10 @@ def check(options: Options) -> None:
         raise UserError(f"--grids: name at least one of {', '.join(GRIDS)}, or leave the option out for all")
     for grid in options.grids:
         check_known("grid", grid, GRIDS)
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
+    check_seed("--seeds", options.seeds, 1)
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
-    check_machine("auto" if options.slurm else options.device, options.results)
+    check_machine("auto" if options.slurm else options.device, options.results, Path(options.scale, "grid"))
 
 
 def run(options: Options) -> None:
@@ -76,6 +77,7 @@ def run(options: Options) -> None:
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
     build = build_cells(cells_of(options.grids, options.seeds), options.scale)
+    check_collections(build, results)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
@@ -117,8 +119,7 @@ def _by_cell(stages: Sequence[Planned], runs: Mapping[Cell, RunStage]) -> dict[C
 
 def main() -> None:
     """The command."""
-    options = tyro.cli(Options, description=DESCRIPTION, prog="python -m ablations")
-    leave_by(lambda: run(options))
+    leave_by(lambda: run(parse(Options, DESCRIPTION, prog="python -m ablations")))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from repro.learnt import untaught
 from repro.origin import Made, complete
 from repro.run import finish, make
 from repro.tables import TABLES
+from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
-from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import Retrieve, RunStage
@@ -121,9 +121,9 @@ def run(options: ClaimOptions) -> None:
 
 
 def check_seeds(options: ClaimOptions) -> None:
-    """UserError for no seed at all."""
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: choose 1 or more")
+    """UserError for no seed at all, or one that is too large."""
+    check_seed("--seeds", options.seeds, 1)
+    check_seed("--seed and --seeds together", options.seed + options.seeds, 1)
 
 
 def measure_of(claim: Claim) -> str:

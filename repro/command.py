@@ -8,9 +8,26 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.cells import NEGATIVES
-from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.checks import check_known, check_machine, check_scale, check_seed
 from simlm.commands.exits import leave_by
+from simlm.commands.parse import parse
 from simlm.errors import UserError
+
+
+def _rows(keys: list[str]) -> tuple[str, ...]:
+    if not keys:
+        raise ValueError("name at least one row, or leave the option out for all")
+    return tuple(dict.fromkeys(keys))
+
+
+ROWS = tyro.constructors.PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="KEY ...",
+    instance_from_str=_rows,
+    is_instance=lambda rows: isinstance(rows, tuple),
+    str_from_instance=lambda rows: list(rows),
+)
+"""How --rows is read: an option without a value would otherwise mean the whole table."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +36,7 @@ class Options:
 
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
-    rows: tuple[str, ...] = ()
+    rows: Annotated[tuple[str, ...], ROWS] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
     """Where Retriever1's hard negatives come from: bm25 (our own run) or package (the collection's lists)."""
@@ -39,15 +56,16 @@ class Options:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
         parts = [f"seed-{self.seed}"] if self.seed else []
         parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
-        parts += ["rows-" + "-".join(self.rows)] if self.rows else []
+        # The same rows in another order, or one of them twice, are the same report.
+        parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return "_".join(parts)
 
 
 def main(command: Callable[[Any], None], description: str, kind: type[Options] = Options) -> None:
     """Parse the command line into ``Options``, or a kind of them, run a command, and leave as every command does."""
-    options = tyro.cli(kind, description=description)
 
     def work() -> None:
+        options = parse(kind, description)
         check(options)
         command(options)
 
@@ -60,9 +78,8 @@ def check(options: Options) -> None:
     check_known("source of negatives", options.negatives, NEGATIVES)
     if options.publish and options.variant:
         raise UserError("--publish is for the whole table: leave out --rows, --seed and --negatives")
-    if options.seed < 0:
-        raise UserError(f"--seed {options.seed}: choose 0 or a positive number")
-    check_machine(options.device, options.results)
+    check_seed("--seed", options.seed, 0)
+    check_machine(options.device, options.results, Path(options.scale, options.variant))
 
 
 def refuse(options: Options, command: str, *names: str) -> None:

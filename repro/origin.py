@@ -13,6 +13,7 @@ from reports.provenance import provenance
 from repro import learnt
 from repro.command import Options
 from simlm.scales import Scale, open_scale
+from simlm.stages.data import Prepare, fingerprint_of
 from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.stages.plan import Planned, job_of
 from simlm.stages.stage import Stage
@@ -52,6 +53,13 @@ class Made:
     def facts(self) -> list[StageFacts]:
         """What a report says of each stage."""
         return [_facts(stage, self.manifests[stage.job]) for stage in self.stages]
+
+    def fingerprint(self, collection: str) -> str:
+        """The fingerprint of a collection as it was tokenised for these stages, whatever is installed now."""
+        for stage in self.stages:
+            if isinstance(stage.config, Prepare) and stage.config.collection == collection:
+                return fingerprint_of(stage.job)
+        raise ValueError(f"none of these stages has tokenised {collection}")
 
     def runs(self) -> dict[str, str]:
         """The sha256 of the run file of every stage that left one, by the stage's name."""
@@ -136,7 +144,9 @@ def origin(
         tag=f"{name}-{options.scale}",
         command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
         seeds=_seeds(open_scale(options.scale), seeds or [options.seed]),
-        data={"test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one) for one in tested},
+        data={
+            "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
+        },
         method=dict(method or {}) | {"stages": _identities(made)},
         measures=measures,
         baselines=baselines,
@@ -187,12 +197,12 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
-def _data(collection: "Collection") -> dict[str, str]:
+def _data(collection: "Collection", made: Made) -> dict[str, str]:
     return {
         "name": collection.name,
         "source": "insuranceqa-data 1.2",
         "ir_datasets": f"{collection.name}/{SPLIT}",
-        "fingerprint": collection.fingerprint(),
+        "fingerprint": made.fingerprint(collection.name),
     }
 
 

@@ -18,6 +18,7 @@ from repro.dryrun import print_plan
 from repro.origin import Made, complete
 from repro.table import Table
 from repro.trials import published_trials
+from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
@@ -83,6 +84,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
+    check_collections(build, options.results.absolute())
     if options.dry_run:
         choose_gpus()  # an estimate is for the slots that there are
         stages, _ = plan(build, options.results.absolute())

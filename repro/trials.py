@@ -1,4 +1,4 @@
-"""Which settings are tried on valid, equally often for each row, and the trials that were published."""
+"""Which settings are tried on valid, the same values with each row that they concern, and the published trials."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

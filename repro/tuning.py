@@ -1,4 +1,4 @@
-"""The trials behind the dense rows' settings: equally many for each row, judged on valid and never on test.
+"""The trials of dense rows' settings, the same values with each row they concern, on valid and never on test.
 
 `python -m repro.tuning --help` lists the options. What `--publish` leaves in repro/tuned/ is shown in the reports.
 """

@@ -7,10 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.scales import NAMES
+from simlm.scales import CHOSEN, NAMES
 from simlm.stages.slots import DEVICE
 
 FREE_BYTES = 2 << 30
+MOST_SEED = 2**31 - 1
+FOLDERS = ("jobs", "slots", "experiments")
+LOCKS = ("run.lock", "report.lock")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -21,12 +24,22 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
 
 
 def check_scale(scale: str) -> None:
-    """The scale must exist."""
+    """The scale must exist; it is the stages' then."""
     check_known("scale", scale, NAMES)
+    os.environ[CHOSEN] = scale
 
 
-def check_machine(device: str, results: Path) -> None:
-    """The device must be there, and HOME and the results folder writable; stages will run on that device."""
+def check_seed(option: str, value: int, least: int) -> None:
+    """A seed, or a number of seeds, from the least to what numpy takes when a scale's own seed was added."""
+    if not least <= value <= MOST_SEED:
+        raise UserError(f"{option} {value}: choose {least} or more, {MOST_SEED} at most")
+
+
+def check_machine(device: str, results: Path, reports: Path) -> None:
+    """The device must be there, and HOME and the results folder writable; stages will run on that device.
+
+    ``reports`` is the folder, below the results folder, that the command's own outcome will be written to.
+    """
     check_known("device", device, DEVICES)
     os.environ[DEVICE] = device
     if device == "cuda":
@@ -34,30 +47,68 @@ def check_machine(device: str, results: Path) -> None:
 
         chosen_device()
     _check_home()
-    check_writable("--results", results)
+    _check_results(results, reports)
 
 
 def _check_home() -> None:
     """Some libraries write below HOME; where that is impossible, say how to mend it."""
-    home = Path(os.environ.get("HOME") or "/")
-    if not os.access(home, os.W_OK):
-        raise UserError(f"HOME ({home}) cannot be written: set HOME to a folder of yours and run again")
+    try:
+        home = Path.home() if "HOME" not in os.environ else Path(os.environ["HOME"] or "/")
+    except RuntimeError:
+        raise UserError("HOME is not set: set it to a folder of yours and run again") from None
+    if (reason := _unwritable(home)) is not None:
+        raise UserError(f"HOME ({home}) cannot be written ({reason}): set HOME to a folder of yours and run again")
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, or None: tried, since root is told that it may write anywhere."""
+    try:
+        if not folder.is_dir():
+            return "it is no folder"
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _check_results(results: Path, reports: Path) -> None:
+    check_writable("--results", results)
+    whole = results.absolute()
+    # What commands and experimaestro write below it, where that is there already.
+    below = [whole / name for name in (*FOLDERS, *map(str, reversed(reports.parents)), str(reports))]
+    for folder in (folder for folder in below if os.path.lexists(folder)):
+        if (reason := _unwritable(folder)) is not None:
+            raise UserError(f"--results {results}: cannot write to {folder} ({reason}); choose another")
+    for lock in (lock for name in LOCKS if os.path.lexists(lock := whole / name) and not lock.is_file()):
+        raise UserError(f"--results {results}: {lock} is no file; remove it or choose another folder")
 
 
 def check_writable(option: str, folder: Path) -> None:
     """The folder that an option names, or the nearest one above it that exists, must be writable and have room."""
-    # os.path's test takes a folder that may not be looked into for a missing one; Path's would raise.
-    existing = next(one for one in (folder.absolute(), *folder.absolute().parents) if os.path.exists(one))
+    # os.path's tests take a folder that may not be looked into for a missing one; Path's would raise.
+    whole = folder.absolute()
+    existing = next(one for one in (whole, *whole.parents) if os.path.lexists(one))
+    if not os.path.exists(existing):
+        raise UserError(f"{option} {folder}: {existing} is a link to nothing; choose a folder")
     if not existing.is_dir():
         raise UserError(f"{option} {folder}: {existing} is a file; choose a folder")
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise UserError(f"{option} {folder}: cannot write to {existing} ({error.strerror}); choose another") from None
+    _check_names(option, folder, existing)
+    if (reason := _unwritable(existing)) is not None:
+        raise UserError(f"{option} {folder}: cannot write to {existing} ({reason}); choose another")
     free = shutil.disk_usage(existing).free
     if free < FREE_BYTES:
         raise UserError(
             f"{option} {folder}: {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.1f} GB needed; "
             "free some space or choose another folder"
         )
+
+
+def _check_names(option: str, folder: Path, existing: Path) -> None:
+    """The system must take the names of what is to be made."""
+    for name in folder.absolute().relative_to(existing).parts:
+        try:
+            os.lstat(existing / name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"{option} {folder}: {error.strerror}; choose another folder") from None

@@ -94,10 +94,17 @@ class Qrels(BaseQrels):
 
 
 class ScoredDocs(BaseScoredDocs):
-    """A ranking that `rows` gives, one query's documents after another's, read at the first use."""
+    """A ranking that `rows` gives, one query's documents after another's, read at the first use.
 
-    def __init__(self, rows: Callable[[], Iterable[Any]]) -> None:
-        self._rows = rows
+    `named` gives some of the rows, in which each document that is ranked comes once at least; all unless said.
+    """
+
+    def __init__(self, rows: Callable[[], Iterable[Any]], named: Callable[[], Iterable[Any]] | None = None) -> None:
+        self._rows, self._named = rows, named or rows
 
     def scoreddocs_iter(self) -> Iterator[Any]:
         return iter(self._rows())
+
+    def scoreddocs_named(self) -> Iterator[Any]:
+        """Enough of the rows to check what they name."""
+        return iter(self._named())

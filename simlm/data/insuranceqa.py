@@ -85,9 +85,17 @@ def package_folder() -> Path:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """An object of the file; json by itself would keep the last of two fields of one name and say nothing."""
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+            raise UserError(f"{path}: the id or field {json.dumps(twice)} comes twice in one object; {_MEND}")
+        return found
+
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            rows = json.load(file)
+            rows = json.load(file, object_pairs_hook=unique)
     except FileNotFoundError:
         raise UserError(f"{path} is missing (only version 1.2 holds data); {_MEND}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
@@ -105,11 +113,32 @@ def _clean(text: str) -> str:
     return " ".join(text.split())
 
 
-def _fields(path: Path, id: str, row: dict[str, Any], *names: str) -> list[Any]:
+def _fields(path: Path, id: str, row: Any, **kinds: type) -> list[Any]:
+    """The fields of a row by name, each of the kind it has to be."""
+    if not isinstance(row, dict) or not kinds.keys() <= row.keys():
+        raise UserError(f"{path}: row {id!r} lacks one of {', '.join(kinds)}; {_MEND}")
+    for name, kind in kinds.items():
+        if not isinstance(row[name], kind):
+            shown = "a text" if kind is str else "a list"
+            raise UserError(f"{path}: row {id!r} has the {name} {json.dumps(row[name])[:40]}, not {shown}; {_MEND}")
+    return [row[name] for name in kinds]
+
+
+def _numbers(path: Path, id: str, name: str, ids: list[Any]) -> np.ndarray:
+    """A row's list of passage ids as int32 (n,); they are numbers written as texts."""
     try:
-        return [row[name] for name in names]
-    except (KeyError, TypeError):
-        raise UserError(f"{path}: row {id!r} lacks one of {', '.join(names)}; {_MEND}") from None
+        if any(kind is not str for kind in set(map(type, ids))):
+            raise ValueError
+        return np.array(ids, dtype=np.int32)
+    except (ValueError, OverflowError):
+        wrong = next(one for one in ids if not (isinstance(one, str) and _is_number(one)))
+        raise UserError(
+            f"{path}: row {id!r} has {json.dumps(wrong)[:40]} among its {name}, which is no passage id; {_MEND}"
+        ) from None
+
+
+def _is_number(id: str) -> bool:
+    return id.isascii() and id.isdecimal() and len(id) < 10
 
 
 @lru_cache(maxsize=2)
@@ -117,7 +146,9 @@ def _passages(folder: Path) -> list[Any]:
     """The answers as GenericDoc; the file is one JSON object, so it is read whole, once (25 MB kept)."""
     path = folder / "answers.json.gz"
     rows = sorted(_read(path).items(), key=lambda item: (len(item[0]), item[0]))  # by number
-    return [GenericDoc(id, _clean(_fields(path, id, row, "en")[0])) for id, row in rows]
+    for id in (id for id, _ in rows if not _is_number(id)):
+        raise UserError(f"{path}: the id {json.dumps(id)} is no number; {_MEND}")
+    return [GenericDoc(id, _clean(_fields(path, id, row, en=str)[0])) for id, row in rows]
 
 
 @lru_cache(maxsize=6)
@@ -125,9 +156,10 @@ def _questions(folder: Path, split: str) -> list[_Labelled]:
     path = folder / f"{split}.json.gz"
     labelled = []
     for id, row in _read(path).items():
-        text, domain, answers, negatives = _fields(path, id, row, "en", "domain", "answers", "negatives")
+        text, domain, answers, negatives = _fields(path, id, row, en=str, domain=str, answers=list, negatives=list)
         question = Question(id, _clean(text), domain)
-        labelled.append(_Labelled(question, tuple(answers), np.array(negatives, dtype=np.int32)))
+        _numbers(path, id, "answers", answers)
+        labelled.append(_Labelled(question, tuple(answers), _numbers(path, id, "negatives", negatives)))
     return labelled
 
 
@@ -197,9 +229,19 @@ def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
                 GenericScoredDoc(row.question.query_id, str(id), 0.0)
                 for row in labelled()
                 for id in row.negatives.tolist()
-            )
+            ),
+            lambda: _first_named(labelled()),
         ),
     )
+
+
+def _first_named(rows: list[_Labelled]) -> Iterator[Any]:
+    """The first scoreddoc of each passage that is a negative: of 2.6 million, what a check has to read."""
+    if rows:
+        ids, places = np.unique(np.concatenate([row.negatives for row in rows]), return_index=True)
+        ends = np.cumsum([len(row.negatives) for row in rows])
+        for id, row in zip(ids.tolist(), np.searchsorted(ends, places, side="right").tolist(), strict=True):
+            yield GenericScoredDoc(rows[row].question.query_id, str(id), 0.0)
 
 
 def register() -> None:

@@ -109,6 +109,16 @@ class Collection:
         for query, rows in groupby(dataset.scoreddocs_iter(), key=lambda row: row.query_id):
             yield query, [row.doc_id for row in rows]
 
+    def negatives_named(self, split: str) -> Iterator[tuple[str, str]]:
+        """(query id, passage id) of negatives that come with a split, each passage once at least; none where none come.
+
+        Of our own collections these are few; of another ir_datasets collection they are all.
+        """
+        dataset = self.dataset(split)
+        if dataset.has_scoreddocs():
+            rows = getattr(dataset, "scoreddocs_named", dataset.scoreddocs_iter)()
+            yield from ((row.query_id, row.doc_id) for row in rows)
+
     def fingerprint(self) -> str:
         """sha256 over every passage, query and judgment in order, streamed; the name does not count."""
         digest = hashlib.sha256()

@@ -1,10 +1,11 @@
 """Tokenizers: training one on a corpus, WordPiece or byte-level BPE, and loading one from a folder or the Hub."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simlm.errors import UserError
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_LENGTH = 512
+PADDED_TO = 128
+_USE_ITS_OWN = "use the tokenizer that the model was trained with"
 
 
 def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: Path) -> "PreTrainedTokenizerFast":
@@ -140,13 +143,35 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
-def check_tokenizer_matches(tokenizer: "PreTrainedTokenizerFast", config: "PretrainedConfig") -> None:
-    """UserError when a model's vocabulary is too small for its tokenizer; a padded, larger one is fine."""
+def check_tokenizer_matches(
+    tokenizer: "PreTrainedTokenizerFast", config: "PretrainedConfig", model: str | Path = ""
+) -> None:
+    """UserError when a model is not one for this tokenizer's pieces.
+
+    Where the folder ``model`` holds a tokenizer, it has to make the same pieces with the same numbers. Otherwise only
+    the sizes of the vocabularies can tell: the model's may be larger by what padding to a multiple of 128 adds.
+    """
     if len(tokenizer) > config.vocab_size:
         raise UserError(
             f"the tokenizer {tokenizer.name_or_path!r} has {len(tokenizer)} pieces, but its model has "
-            f"{config.vocab_size}: use the tokenizer that the model was trained with"
+            f"{config.vocab_size}: {_USE_ITS_OWN}"
         )
+    if any((Path(model) / name).is_file() for name in ("tokenizer.json", "vocab.txt") if model):
+        if _rules(load_tokenizer(Path(model))) != _rules(tokenizer):
+            raise UserError(f"{model} holds another tokenizer than {tokenizer.name_or_path!r}: {_USE_ITS_OWN}")
+    elif config.vocab_size - len(tokenizer) >= PADDED_TO:
+        raise UserError(
+            f"the model {str(model)!r} has {config.vocab_size} pieces, and its tokenizer {tokenizer.name_or_path!r} "
+            f"only {len(tokenizer)}: {_USE_ITS_OWN}"
+        )
+
+
+def _rules(tokenizer: "PreTrainedTokenizerFast") -> dict[str, Any]:
+    """What decides a text's pieces and their numbers, and not what is put around them."""
+    from simlm.data.pieces import bare_tokenizer
+
+    parts = json.loads(bare_tokenizer(tokenizer).to_str())
+    return {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model")}
 
 
 def tokenizer_digest(tokenizer: "PreTrainedTokenizerFast") -> str:

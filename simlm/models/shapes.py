@@ -68,7 +68,7 @@ def new_generator(shape: GeneratorShape, tokenizer: Tokenizer, seed: int) -> Ele
 def load_encoder(name_or_folder: str | Path, tokenizer: Tokenizer) -> BertForMaskedLM:
     """BERT with its MLM head in float32, from safetensors; UserError when that is not what is there."""
     model: BertForMaskedLM = load_checkpoint(BertForMaskedLM, name_or_folder)
-    check_tokenizer_matches(tokenizer, model.config)
+    check_tokenizer_matches(tokenizer, model.config, name_or_folder)
     return model
 
 
@@ -85,7 +85,7 @@ def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:
     config = _config(folder)
     extra = {"add_pooling_layer": False} if config.model_type == "bert" else {}
     model: PreTrainedModel = load_checkpoint(AutoModel, folder, **extra)
-    check_tokenizer_matches(tokenizer, model.config)
+    check_tokenizer_matches(tokenizer, model.config, folder)
     return model
 
 
@@ -102,12 +102,13 @@ def load_reranker_start(folder: Path, tokenizer: Tokenizer, dropout: float) -> E
 def load_reranker(folder: Path, tokenizer: Tokenizer) -> ElectraForSequenceClassification:
     """A trained re-ranker."""
     model: ElectraForSequenceClassification = load_checkpoint(ElectraForSequenceClassification, folder)
-    check_tokenizer_matches(tokenizer, model.config)
+    check_tokenizer_matches(tokenizer, model.config, folder)
     return model
 
 
 def _config(folder: str | Path) -> Any:
     try:
         return AutoConfig.from_pretrained(str(folder))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: not a model folder; give a folder or Hub name of one") from error
+    except Exception as error:  # a configuration of the wrong kind raises whatever its reader stumbled over
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder}: not a model folder ({reason}); give a folder or Hub name of one") from error

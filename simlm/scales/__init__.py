@@ -1,5 +1,7 @@
 """Scales: which collection, which model size, which hyper-parameters."""
 
+import os
+
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.scale import Scale
@@ -9,6 +11,14 @@ from simlm.scales.smoke import smoke
 _SCALES = {"smoke": smoke, "mini": mini, "small": small}
 
 NAMES = tuple(_SCALES)
+CHOSEN = "SIMLM_SCALE"
+"""Set by commands for the stages' processes, which know their settings and not which scale these are of."""
+
+
+def settings_file() -> str:
+    """Where a user finds the settings of the scale that runs, below the repository's root."""
+    name = os.environ.get(CHOSEN, "")
+    return f"simlm/scales/{name}.py" if name in NAMES else "simlm/scales"
 
 
 def open_scale(name: str) -> Scale:
@@ -18,4 +28,4 @@ def open_scale(name: str) -> Scale:
     return _SCALES[name]()
 
 
-__all__ = ["NAMES", "Scale", "open_scale"]
+__all__ = ["CHOSEN", "NAMES", "Scale", "open_scale", "settings_file"]

@@ -1,5 +1,7 @@
 """The collection, tokenised: what every other stage reads."""
 
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experimaestro import Param, field
@@ -46,6 +48,12 @@ class Prepare(Stage):
         store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
 
+    def outdated(self, job: Path) -> str | None:
+        """The collection counts in the identity by its name only: its content is compared with what was tokenised."""
+        if fingerprint_of(job) == installed_fingerprint(self.collection):
+            return None
+        return f"the installed collection {self.collection} is another one than was tokenised"
+
     def open(self) -> "TokenisedCollection":
         """The tokenised collection."""
         from simlm.data.store import TokenisedCollection
@@ -57,3 +65,18 @@ class Prepare(Stage):
         from simlm.data.collections import open_collection
 
         return open_collection(self.collection)
+
+
+def fingerprint_of(job: Path) -> str:
+    """The fingerprint of the collection that was tokenised in a stage's folder; UserError when there is none."""
+    from simlm.data.store import TokenisedCollection
+
+    return str(TokenisedCollection.open(job / "output" / "store").meta["fingerprint"])
+
+
+@cache
+def installed_fingerprint(name: str) -> str:
+    """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
+    from simlm.data.collections import open_collection
+
+    return open_collection(name).fingerprint()

@@ -187,10 +187,13 @@ def only_run(results: Path, display: Display) -> Iterator[None]:
     """Nobody else runs stages of a results folder while the block runs; waits for who does."""
     lock = FileLock(results / "run.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        display.say(f"another run is using {results}; waiting for it, its stages will be shared")
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            display.say(f"another run is using {results}; waiting for it, its stages will be shared")
+            lock.acquire()
+    except OSError as error:  # a folder, or another user's file; TimeoutError, which Timeout is, came first
+        raise UserError(f"{lock.lock_file} cannot be locked ({error.strerror}); remove it and run again") from None
     try:
         yield
     finally:

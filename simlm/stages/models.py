@@ -109,13 +109,17 @@ class Pretrained(EncoderStage):
     settings: Param[PretrainingSettings]
 
     def run(self) -> dict[str, Any]:
+        from simlm.data.tokenizer import check_tokenizer_matches
         from simlm.models.shapes import load_encoder, save_model
         from simlm.pretraining.generator import load_generator
         from simlm.stages.training import run_pretraining
 
         tokenizer = self.data.open().tokenizer
         encoder = load_encoder(self.start.model, tokenizer)
-        generator = load_generator(self.generator.model) if self.generator is not None else None
+        generator = None
+        if self.generator is not None:
+            generator = load_generator(self.generator.model)
+            check_tokenizer_matches(tokenizer, generator.config, self.generator.model)
         steps = self.settings.optimisation.steps
         kept = {step_at(share, steps) for share in SHARES}
         numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings, kept)

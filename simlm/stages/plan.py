@@ -25,8 +25,9 @@ class Planned:
     ``reason`` is None when its manifest verifies, otherwise why it has to be run;
     ``reused`` whether this command found it done.
 
-    A stage that ``waits`` can be judged only when the stages it stands on have been made. ``failure`` is why a run that
-    went on left it out: its own failure, or that of a stage it stands on.
+    A stage that ``waits`` can be judged only when the stages it stands on have been made. One that is ``outdated`` read
+    something that has changed since, or stands on one that did. ``failure`` is why a run that went on left it out: its
+    own failure, or that of a stage it stands on.
     """
 
     name: str
@@ -35,8 +36,10 @@ class Planned:
     reason: str | None = None
     reused: bool = False
     waits: bool = False
+    outdated: bool = False
     failure: Exception | None = None
     reproducible: bool = True
+    config: Stage | None = field(default=None, repr=False, compare=False)
 
     @property
     def valid(self) -> bool:
@@ -52,8 +55,11 @@ class Planned:
         return self.job / f"{self.job.parent.name.rsplit('.', 1)[-1]}{suffix}"
 
 
-def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
-    """All stages that ``build`` asks for, in an order in which each follows what it stands on, and its result."""
+def plan(build: Build, results: Path, kind: type[Stage] = Stage) -> tuple[list[Planned], Any]:
+    """All stages that ``build`` asks for, in an order in which each follows what it stands on, and its result.
+
+    With a ``kind`` the stages of that kind only, which stand on no others.
+    """
     order: list[Planned] = []
     by_stage: dict[int, Planned] = {}
     by_job: dict[Path, Planned] = {}
@@ -65,16 +71,17 @@ def plan(build: Build, results: Path) -> tuple[list[Planned], Any]:
         job = job_of(stage)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
-            by_job[job] = Planned(name, job, inputs, reproducible=stage.reproducible)
+            by_job[job] = Planned(name, job, inputs, reproducible=stage.reproducible, config=stage)
             order.append(by_job[job])
         by_stage[id(stage)] = by_job[job]
 
     # Experimaestro prints what it would do in its own terms.
     with contextlib.redirect_stderr(io.StringIO()):
         result = build(note)
-    for stage in order:
+    chosen = [stage for stage in order if isinstance(stage.config, kind)]
+    for stage in chosen:
         stage.reason = _reason(stage)
-    return order, result
+    return chosen, result
 
 
 def ancestors(stage: Planned) -> list[Planned]:
@@ -108,4 +115,11 @@ def _reason(stage: Planned) -> str | None:
         except (KeyError, TypeError, AttributeError):
             stage.waits = True
             return f"waits for {name} to be made again"
-    return damage(stage.job, digests)
+    if (changed := next((name for name, one in stage.inputs.items() if one.outdated), None)) is not None:
+        stage.waits = stage.outdated = True
+        return f"waits for {changed} to be made again"
+    reason = damage(stage.job, digests)
+    if reason is None and stage.config is not None:
+        reason = stage.config.outdated(stage.job)
+        stage.outdated = reason is not None
+    return reason

@@ -55,6 +55,10 @@ class Stage(ResumableTask):
         """The stages this one stands on, by parameter name."""
         return inputs_of(self)
 
+    def outdated(self, job: Path) -> str | None:
+        """Why what this stage left in ``job`` no longer fits what it read beside its inputs, or None when it does."""
+        return None
+
     def execute(self) -> None:
         """What experimaestro calls, in a process of the stage's own."""
         (self.job / MISTAKE).unlink(missing_ok=True)

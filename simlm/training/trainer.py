@@ -19,6 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from simlm.errors import UserError
 from simlm.progress import Bar
+from simlm.scales import settings_file
 from simlm.training.batches import EpochBatches
 from simlm.training.checkpoints import STATE, checkpoint_of, newest_complete, seal, step_of
 from simlm.training.plan import Plan, arguments
@@ -74,9 +75,11 @@ class StageTrainer(Trainer):
         module: nn.Module,
         batches: EpochBatches,
         evaluation: Callable[[nn.Module], dict[str, float]] | None,
+        description: str,
         **rest: Any,
     ) -> None:
         self.plan = plan
+        self.description = description
         self.module = module
         self.batches = batches
         self.evaluation = evaluation
@@ -147,8 +150,8 @@ class StageTrainer(Trainer):
     def _diverged(self, what: str, step: int) -> UserError:
         good = newest_complete(Path(str(self.args.output_dir)))
         return UserError(
-            f"{what} at step {step} of {self.plan.steps}; last good checkpoint: {good.name if good else 'none'}; "
-            "lower the learning rate"
+            f"{self.description}: {what} at step {step} of {self.plan.steps}; last good checkpoint: {good or 'none'}; "
+            f"lower its learning rate, {self.plan.learning_rate:g}, in {settings_file()} and run again"
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -241,6 +244,7 @@ def train(
             module,
             EpochBatches(dataset, lengths, plan.batch_size, plan.seed),
             evaluation,
+            description,
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
             data_collator=collate,

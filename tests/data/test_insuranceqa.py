@@ -146,6 +146,11 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 ROW = {"en": "What  is it?", "domain": "life", "answers": ["1"], "negatives": ["2"]}
 
 
+def changed_row(**fields: Any) -> bytes:
+    """A file of one question, some of whose fields are other ones."""
+    return gzip.compress(json.dumps({"0": ROW | fields}).encode())
+
+
 def written(folder: Path, **changed: bytes) -> Path:
     """The package's four files in small; `changed` replaces the compressed content of some."""
     parts: dict[str, Any] = {"answers": {"10": {"en": "ten"}, "2": {"en": " a  b "}, "1": {"en": "x"}}}
@@ -173,6 +178,21 @@ def test_reads_files_elsewhere(tmp_path: Path) -> None:
         (gzip.compress(b'{"0": '), "train.json.gz cannot be read"),
         (gzip.compress(b"[]"), "train.json.gz does not hold an object"),
         (gzip.compress(b'{"7": {"en": "x"}}'), "train.json.gz: row '7' lacks one of"),
+        (gzip.compress(b'{"7": null}'), "train.json.gz: row '7' lacks one of"),
+        (gzip.compress(b'{"7": {}, "8": {}, "7": {}}'), 'train.json.gz: the id or field "7" comes twice'),
+        (gzip.compress(b'{"7": {"en": "x", "en": "y"}}'), 'train.json.gz: the id or field "en" comes twice'),
+        (changed_row(en=None), "row '0' has the en null, not a text"),
+        (changed_row(en=5), "row '0' has the en 5, not a text"),
+        (changed_row(domain=["life"]), "row '0' has the domain \\[\"life\"\\], not a text"),
+        (changed_row(answers=None), "row '0' has the answers null, not a list"),
+        (changed_row(answers="12"), "row '0' has the answers \"12\", not a list"),
+        (changed_row(answers=[1]), "row '0' has 1 among its answers, which is no passage id"),
+        (changed_row(negatives=["a"]), "row '0' has \"a\" among its negatives, which is no passage id"),
+        (changed_row(negatives=None), "row '0' has the negatives null, not a list"),
+        (changed_row(negatives=["2", None]), "row '0' has null among its negatives"),
+        (changed_row(negatives=[["2"]]), "row '0' has .*2.* among its negatives"),
+        (changed_row(negatives=["99999999999"]), "row '0' has \"99999999999\" among its negatives"),
+        (changed_row(negatives=99999999999), "row '0' has the negatives 99999999999, not a list"),
     ],
 )
 def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -180,6 +200,41 @@ def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=f"{message}.*reinstall it: pip install") as caught:
         validate(collection)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"1": {"en": None}}, "row '1' has the en null, not a text"),
+        ({"1": {"en": 5}}, "row '1' has the en 5, not a text"),
+        ({"1": "text"}, "row '1' lacks one of en"),
+        ({"one": {"en": "text"}}, 'the id "one" is no number'),
+        ({"": {"en": "text"}}, 'the id "" is no number'),
+    ],
+)
+def test_passages_of_the_wrong_kind(tmp_path: Path, answers: dict[str, Any], message: str) -> None:
+    content = gzip.compress(json.dumps(answers).encode())
+    with pytest.raises(UserError, match=rf"answers\.json\.gz: {message}; reinstall it"):
+        validate(insuranceqa.collection("insuranceqa", lambda: written(tmp_path, answers=content)))
+
+
+def test_a_negative_that_no_passage_has(tmp_path: Path) -> None:
+    rows = {"0": ROW, "5": ROW | {"negatives": []}, "6": ROW | {"negatives": ["10", "3", "2"]}}
+    content = gzip.compress(json.dumps(rows).encode())
+    with pytest.raises(UserError, match='insuranceqa/valid: a negative of query "6" names the unknown passage "3"'):
+        validate(insuranceqa.collection("insuranceqa", lambda: written(tmp_path, valid=content)))
+
+
+def test_every_negative_is_named_once(tmp_path: Path) -> None:
+    rows = {"0": ROW, "5": ROW | {"negatives": []}, "6": ROW | {"negatives": ["10", "1", "2"]}}
+    content = gzip.compress(json.dumps(rows).encode())
+    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path, valid=content))
+    assert list(collection.negatives_named("valid")) == [("6", "1"), ("0", "2"), ("6", "10")]
+    rows = {"0": ROW | {"negatives": []}}
+    content = gzip.compress(json.dumps(rows).encode())
+    (tmp_path / "other").mkdir()
+    empty = insuranceqa.collection("insuranceqa", lambda: written(tmp_path / "other", valid=content))
+    assert list(empty.negatives_named("valid")) == []
 
 
 def test_missing_file(tmp_path: Path) -> None:

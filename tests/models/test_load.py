@@ -101,8 +101,20 @@ def test_weights_of_another_size(folders: dict[Load, Path], tmp_path: Path, load
     copy = Path(shutil.copytree(folders[load], tmp_path / "copy"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"intermediate_size": 40}))
-    with pytest.raises(UserError, match="not a checkpoint of"):
+    with pytest.raises(UserError, match=r"not a checkpoint of .* is of size \(48,\), by its config.json \(40,\)\)"):
         load(copy)
+
+
+@each_loader
+@pytest.mark.parametrize("content", ["[]", "3", '{"hidden_size": "x"}', '{"num_hidden_layers": 0}', "layers 1"])
+def test_a_configuration_of_the_wrong_kind(folders: dict[Load, Path], tmp_path: Path, load: Load, content: str) -> None:
+    copy = Path(shutil.copytree(folders[load], tmp_path / "copy"))
+    found = json.loads((copy / "config.json").read_text())
+    wanted = {"num_hidden_layers": 1} if content == "layers 1" else json.loads(content)
+    (copy / "config.json").write_text(json.dumps(found | wanted if isinstance(wanted, dict) else wanted))
+    with pytest.raises(UserError, match="not a ") as caught:
+        load(copy)
+    assert str(copy) in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,29 @@ def test_a_tokenizer_with_more_pieces_than_the_model(folders: dict[Load, Path]) 
             load(folders[encoder_of], larger)
     with pytest.raises(UserError, match="use the tokenizer that the model was trained with"):
         load_reranker(folders[reranker_of], larger)
+
+
+def test_another_tokenizer_of_the_same_size(folders: dict[Load, Path]) -> None:
+    """Its own tokenizer lies beside the model, and tells what the number of pieces cannot."""
+    turned = BertTokenizerFast(vocab={piece: i for i, piece in enumerate([*VOCABULARY[:5], *VOCABULARY[:4:-1]])})
+    cased = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=False)
+    fewer = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY[:-1])})
+    for other in (turned, cased, fewer):
+        for load in (load_encoder, load_body):
+            with pytest.raises(UserError, match="holds another tokenizer than .*: use the tokenizer that the model"):
+                load(folders[encoder_of], other)
+        with pytest.raises(UserError, match="holds another tokenizer than"):
+            load_reranker(folders[reranker_of], other)
+
+
+def test_a_model_without_a_tokenizer_of_its_own(tmp_path: Path) -> None:
+    """Its vocabulary may be padded to a multiple of 128, and no further."""
+    size = len(VOCABULARY)
+    bert(vocabulary=size + 127).save_pretrained(tmp_path / "padded")
+    assert body_of(tmp_path / "padded").config.vocab_size == size + 127
+    bert(vocabulary=size + 128).save_pretrained(tmp_path / "larger")
+    with pytest.raises(UserError, match=f"has {size + 128} pieces, and its tokenizer .* only {size}: use the"):
+        body_of(tmp_path / "larger")
 
 
 def test_a_reranker_starts_from_bert_or_electra(folders: dict[Load, Path]) -> None:

@@ -1,19 +1,21 @@
 """Users' mistakes: one line that says what, where and how to mend it, exit status 2, nothing written."""
 
+import gzip
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import pytest
 
 from repro.command import Options, check, main
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
-from simlm.stages.driver import StageFailed
-from tests.repro.commands import ROOT, table2
+from simlm.stages.driver import Moment, StageFailed, only_run
+from tests.repro.commands import ROOT, Results, finished, listing, start, table2
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,12 @@ from tests.repro.commands import ROOT, table2
         (("--rows", "bm25", "bm52"), "unknown row 'bm52': choose from bm25, bm25-tuned, random, "),
         (("--scale", "huge"), "unknown scale 'huge': choose one of smoke, mini"),
         (("--device", "tpu"), "unknown device 'tpu': choose one of auto, cpu, cuda"),
-        (("--seed", "-1"), "--seed -1: choose 0 or a positive number"),
+        (("--seed", "-1"), "--seed -1: choose 0 or more, 2147483647 at most"),
+        (("--seed", "4294967295"), "--seed 4294967295: choose 0 or more, 2147483647 at most"),
+        (("--seed", "x"), "Error parsing --seed: invalid literal for int() with base 10: 'x'; --help lists"),
+        (("--seed",), "Missing value for argument '--seed'. Expected 1 values; --help lists every option"),
+        (("--sed", "3"), "Unrecognized options: --sed, 3; --help lists every option"),
+        (("--rows",), "Error parsing --rows: name at least one row, or leave the option out for all; --help lists"),
         (("--publish", "--seed", "3"), "--publish is for the whole table"),
     ],
 )
@@ -55,22 +62,90 @@ def test_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("IR_DATASETS_HOME")
     home = tmp_path / "nobody"
     ran = table2("--results", str(tmp_path / "results"), HOME=str(home))
-    assert_refused(ran, f"HOME ({home}) cannot be written: set HOME to a folder of yours")
+    assert_refused(ran, f"HOME ({home}) cannot be written (it is no folder): set HOME to a folder of yours")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_home_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(UserError, match="HOME .* cannot be written"):
+@pytest.mark.parametrize("home", ["/proc", "/sys", "file"])
+def test_home_that_nobody_can_write_to(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as root, who is told by os.access that everything can be written."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    with pytest.raises(UserError, match=r"^HOME \(.*\) cannot be written \(.*\): set HOME to a folder of yours"):
         check(Options(scale="smoke", results=tmp_path))
+
+
+def test_home_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own home folder counts, and not the root folder."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    with pytest.raises(UserError, match=r"^HOME \(.*nobody\) cannot be written \(it is no folder\)"):
+        check(Options(scale="smoke", results=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("jobs", "cannot write to .*/jobs .it is no folder"),
+        ("slots", "cannot write to .*/slots .it is no folder"),
+        ("smoke", "cannot write to .*/smoke .it is no folder"),
+        ("smoke/seed-3", "cannot write to .*/smoke/seed-3 .it is no folder"),
+    ],
+)
+def test_a_file_where_a_folder_has_to_be(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=f"^--results .*: {said}"):
+        check(Options(scale="smoke", seed=3, results=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["run.lock", "report.lock"])
+def test_a_folder_where_a_lock_has_to_be(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"^--results .*: .*/{name} is no file; remove it or choose another folder"):
+        check(Options(scale="smoke", results=tmp_path))
+
+
+def test_results_whose_name_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--results .*: File name too long; choose another folder"):
+        check(Options(scale="smoke", results=tmp_path / "new" / ("x" * 300) / "below"))
+
+
+def test_results_on_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"^--results .*: .*/link is a link to nothing; choose a folder"):
+        check(Options(scale="smoke", results=tmp_path / "link" / "below"))
+
+
+def test_the_same_rows_are_the_same_report() -> None:
+    for rows in (("bm25", "simlm"), ("simlm", "bm25", "bm25")):
+        assert Options(rows=rows).variant == "rows-bm25-simlm"
+
+
+def test_a_lock_that_cannot_be_taken(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(UserError, match=r"run\.lock cannot be locked \(.*\); remove it"), only_run(tmp_path, Silent()):
+        pass
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def say(self, line: str) -> None: ...
+    def show(self, moments: list[Moment]) -> None: ...
 
 
 def test_results_in_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for a user who is not root; the parent is taken, and cannot be written either."""
 
-    def refuse(**_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(dir: Path) -> TextIO:
+        if dir == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return (home / "probe").open("w")
 
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot write to .* \(Permission denied\); choose another"):
         check(Options(scale="smoke", results=tmp_path / "results"))
@@ -122,19 +197,78 @@ def test_help_shows_every_option_and_examples() -> None:
     assert "Examples" in ran.stdout and "python -m repro.table2 --rows bm25 simlm-1" in ran.stdout
 
 
-def test_a_damaged_collection_is_the_users_mistake(tmp_path: Path) -> None:
-    """The package as it lies on this machine, one of its files cut short."""
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the installed package, which the command finds by way of ``with_package``."""
     package = tmp_path / "packages" / "insuranceqa_data"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     for path in package_folder().glob("*.json.gz"):
         shutil.copy(path, package)
+    return package
+
+
+def with_package(package: Path, *arguments: str, table: str = "table2") -> "subprocess.CompletedProcess[str]":
+    return finished(start(*arguments, table=table, PYTHONPATH=f"{package.parent}{os.pathsep}{ROOT}"))
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Replace the first occurrence of a text in a file of the package."""
+    content = gzip.decompress(path.read_bytes()).decode()
+    assert old in content
+    path.write_bytes(gzip.compress(content.replace(old, new, 1).encode(), 1))
+
+
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+def test_a_damaged_collection_is_the_users_mistake(package: Path, dry_run: tuple[str, ...], tmp_path: Path) -> None:
+    """The package as it lies on this machine, one of its files cut short."""
     answers = package / "answers.json.gz"
     answers.write_bytes(answers.read_bytes()[:100_000])
-    ran = table2("--results", str(tmp_path / "results"), PYTHONPATH=f"{tmp_path / 'packages'}{os.pathsep}{ROOT}")
-    assert ran.returncode == 2 and ran.stdout == ""
-    last = ran.stderr.splitlines()[-1]
-    assert last.startswith(f"error: {answers} is truncated or no gzip file; reinstall it: pip install ")
-    assert sum(line.startswith("error: ") for line in ran.stderr.splitlines()) == 1
-    assert not (tmp_path / "results" / "smoke").exists()
-    assert not list(tmp_path.glob("results/jobs/*/*/manifest.json"))
+    ran = with_package(package, "--results", str(tmp_path / "results"), *dry_run)
+    assert_refused(ran, f"{answers} is truncated or no gzip file; reinstall it: pip install ")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_broken_collection_is_refused_by_the_grid_too(package: Path, tmp_path: Path) -> None:
+    change(package / "test.json.gz", '"answers":["', '"answers":[7,"')
+    done = subprocess.run(
+        [sys.executable, "-m", "ablations", "--scale", "smoke", "--results", str(tmp_path / "results")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{package.parent}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_refused(done, f"{package / 'test.json.gz'}: row '0' has 7 among its answers, which is no passage id")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_cached_run_on_a_collection_that_changed(smoke: Results, package: Path, tmp_path: Path) -> None:
+    """It is said and made again, a broken one is refused before anything is lost, and provenance names the new one."""
+    copy = smoke.copy(tmp_path / "results")
+    arguments = ("--results", str(copy.folder), "--rows", "bm25")
+    passages = package / "answers.json.gz"
+    change(passages, '"en":"', '"en":"Quite another text. ')
+    before = listing(copy.folder)
+    dry = with_package(package, *arguments, "--dry-run")
+    assert dry.returncode == 0 and "collection insuranceqa-smoke is another one than was tokenised" in dry.stdout
+    assert "3 of 3 stages to do" in dry.stdout
+    whole = passages.read_bytes()
+    passages.write_bytes(whole[:100_000])
+    assert_refused(with_package(package, *arguments), f"{passages} is truncated")
+    assert listing(copy.folder) == before
+    passages.write_bytes(whole)
+    ran = with_package(package, *arguments)
+    assert ran.returncode == 0, ran.stderr
+    assert "collection insuranceqa-smoke is another one than was tokenised" in ran.stderr
+    twin = json.loads((copy.folder / "smoke" / "rows-bm25" / "table2.json").read_text(encoding="utf-8"))
+    assert not any(stage["reused"] for stage in twin["stages"])
+    assert fingerprint(twin) not in (None, fingerprint(smoke.report))
+    again = with_package(package, *arguments)
+    assert "made again" not in again.stderr and again.returncode == 0
+
+
+def fingerprint(report: dict[str, Any]) -> str:
+    """That of the test collection, from a report's provenance."""
+    found: str = report["provenance"]["data"]["test collection"]["fingerprint"]
+    return found

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from simlm.errors import UserError
 from simlm.pretraining.mlm import MaskedLM
+from simlm.scales import CHOSEN
 from simlm.training.checkpoints import newest_complete
 from simlm.training.schedule import schedule
 from simlm.training.trainer import EpochBatches, Plan, train
@@ -133,34 +134,36 @@ class Spoiled(nn.Module):
 
 def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tensor], plan: Plan) -> str:
     dataset, module = dataset_in(folder), Spoiled(at, spoil)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError) as caught, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CHOSEN, "mini")
         train(module, dataset, dataset.lengths, module.inner.collator, plan, folder / "work", "toy")
     message = str(caught.value)
-    assert "\n" not in message and message.endswith("lower the learning rate")
-    return message
+    ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales/mini.py and run again"
+    assert "\n" not in message and message.endswith(ending)
+    return message.removesuffix(ending)
 
 
 @pytest.mark.parametrize("factor", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize(("at", "good"), [(1, "none"), (3, "none"), (4, "checkpoint-3"), (8, "checkpoint-6")])
 def test_a_loss_that_is_not_finite(tmp_path: Path, factor: float, at: int, good: str) -> None:
     message = train_spoiled(tmp_path, at, lambda loss, _: loss * factor, PLAN)
-    assert message.startswith(f"the loss became infinite or not a number at step {at} of 12")
-    assert f"last good checkpoint: {good};" in message
+    assert message.startswith(f"toy: the loss became infinite or not a number at step {at} of 12")
+    assert message.endswith(f"last good checkpoint: {good if good == 'none' else tmp_path / 'work' / good}")
 
 
 @pytest.mark.parametrize(("at", "good"), [(3, "none"), (6, "checkpoint-3")])
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, at: int, good: str) -> None:
     # The square root's gradient at 0 is infinite, the loss itself is not.
     message = train_spoiled(tmp_path, at, lambda loss, weight: loss + (weight * 0).sum().sqrt(), PLAN)
-    assert message.startswith(f"weights became infinite or not a number at step {at} of 12")
-    assert f"last good checkpoint: {good};" in message
+    assert message.startswith(f"toy: weights became infinite or not a number at step {at} of 12")
+    assert message.endswith(f"last good checkpoint: {good if good == 'none' else tmp_path / 'work' / good}")
     assert not (tmp_path / "work" / f"checkpoint-{at}").exists()
 
 
 def test_the_last_update_is_checked_too(tmp_path: Path) -> None:
     plan = Plan(3, BATCH, 1e-3, 1, 11)
     message = train_spoiled(tmp_path, 3, lambda loss, weight: loss + (weight * 0).sum().sqrt(), plan)
-    assert message.startswith("weights became infinite or not a number at step 3 of 3")
+    assert message.startswith("toy: weights became infinite or not a number at step 3 of 3")
 
 
 def test_it_can_go_on_from_the_last_good_checkpoint(tmp_path: Path) -> None:

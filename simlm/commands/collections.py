@@ -1,0 +1,17 @@
+"""A mistake in a collection, found by the command itself: a stage would find it when folders were already made."""
+
+from pathlib import Path
+
+from simlm.stages.data import Prepare
+from simlm.stages.plan import Build, plan
+
+
+def check_collections(build: Build, results: Path) -> None:
+    """UserError for a collection that ``build`` has still to tokenise and that breaks a rule; nothing is written."""
+    # Only these stages are judged: to verify the others takes time, and they are verified later.
+    lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
+    for name in dict.fromkeys(config.collection for config in lacking if isinstance(config, Prepare)):
+        # Not before there is one to read: importing ir_datasets makes folders below HOME.
+        from simlm.data.collections import open_collection, validate
+
+        validate(open_collection(name))
