@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from experimaestro import Param, field
+from experimaestro import Meta, Param, field
 
 from simlm.stages.stage import Stage
 
@@ -19,6 +19,9 @@ class Prepare(Stage):
     ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
     joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
     part must know the other part's pieces (Table 10).
+
+    Of a collection in files (`simlm.data.reference`) the ``digest`` of the files counts in the identity, and their
+    ``location``, which may change, does not.
     """
 
     collection: Param[str]
@@ -27,13 +30,15 @@ class Prepare(Stage):
     algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
     segments: Param[bool] = field(default=True, ignore_default=True)
     whole: Param["Prepare | None"] = field(default=None)
+    digest: Param[str] = field(default="", ignore_default=True)
+    location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.collections import open_collection, validate
+        from simlm.data.collections import validate
         from simlm.data.store import tokenise_collection
         from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
 
-        collection = open_collection(self.collection)
+        collection = self.source()
         validate(collection)
         if self.whole is not None:
             tokenizer = self.whole.open().tokenizer
@@ -56,4 +61,10 @@ class Prepare(Stage):
         """The collection itself, for what needs its texts."""
         from simlm.data.collections import open_collection
 
-        return open_collection(self.collection)
+        return open_collection(self.collection, self.location, self.digest)
+
+    @property
+    def called(self) -> str:
+        """The collection's name for readers, as it was when this stage ran."""
+        name: str = self.open().meta["name"]
+        return name

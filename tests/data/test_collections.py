@@ -73,7 +73,9 @@ def test_validate_accepts_a_sound_collection() -> None:
             '^tiny/train: a qrel of query "a" names the unknown passage "p9"',
         ),
         (PASSAGES, (TRAIN[0], {"q": {"p1": 1}}), '^tiny/train: a qrel names the unknown query "q"; remove'),
-        ([], (TRAIN[0], TRAIN[1]), "unknown passage"),
+        ([], (TRAIN[0], TRAIN[1]), "^tiny: there is no passage; add some"),
+        (PASSAGES, ([], {}), "^tiny/train: no query has a relevant passage"),
+        (PASSAGES, (TRAIN[0], {"a": {"p1": 0}}), "^tiny/train: no query has a relevant passage, one with a score"),
     ],
 )
 def test_validate_names_what_is_wrong(passages: list[Passage], train: tuple[list[Query], Judged], message: str) -> None:
