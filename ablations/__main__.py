@@ -11,9 +11,10 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.checks import check_collection, check_known, check_machine, check_scale
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make, make_folder
+from simlm.data.reference import resolve
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
 from simlm.stages.join import joinable, take
@@ -44,6 +45,8 @@ class Options:
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
     """smoke (for tests) or mini (InsuranceQA on two cores)."""
+    collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """Another collection than the scale's: a folder in BEIR's layout, or irds:ID for one of ir_datasets (README)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
@@ -67,6 +70,8 @@ def check(options: Options) -> None:
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
     check_machine("auto" if options.slurm else options.device, options.results)
+    if options.collection:
+        check_collection(options.collection, options.scale)
 
 
 def run(options: Options) -> None:
@@ -74,7 +79,7 @@ def run(options: Options) -> None:
     check(options)
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
-    build = build_cells(cells_of(options.grids, options.seeds), options.scale)
+    build = build_cells(cells_of(options.grids, options.seeds), options.scale, options.collection)
     others = [folder.absolute() for folder in options.join]
     joined = joinable(build, results, others) if others else []
     if options.dry_run:
@@ -90,12 +95,17 @@ def run(options: Options) -> None:
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
     stages, runs = make(build, options.results, display, keep_going=True, launcher=launcher)
     found = outcomes(_by_cell(stages, runs))
-    written = write_outcomes(found, options.scale, options.results / options.scale / "grid")
+    written = write_outcomes(found, options.scale, options.results / options.scale / _variant(options) / "grid")
     print_outcomes(found)
     print("outcome: " + ", ".join(map(str, written)))
     failed = sum(one["state"] == "failed" for one in found)
     if failed:
         raise StageFailed(f"{failed} of {len(found)} cells; the same command runs only those again")
+
+
+def _variant(options: Options) -> str:
+    """The folder of another collection's outcome, as the tables have it (`repro.command`)."""
+    return f"collection-{resolve(options.collection).slug}" if options.collection else ""
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

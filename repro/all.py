@@ -9,7 +9,7 @@ from repro import claims, index
 from repro.cells import Cells
 from repro.command import Options, main, refuse
 from repro.run import make
-from repro.tables import TABLES
+from repro.tables import tables_on
 from simlm.scales import open_scale
 from simlm.stages.stage import Stage
 
@@ -39,7 +39,7 @@ def run(options: claims.ClaimOptions) -> None:
         make(lambda submit: _every_row(options, submit), options)
         return
     table = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
-    for name in (*TABLES, *PAGES):
+    for name in (*tables_on(options.collection), *PAGES):
         importlib.import_module(f"repro.{name}").run(table)
     if not options.variant:
         for name in SETTINGS:
@@ -50,8 +50,10 @@ def run(options: claims.ClaimOptions) -> None:
 
 def _every_row(options: Options, submit: Any) -> Mapping[tuple[str, str], Stage]:
     """The run of every row of every table, which every page and claim is made from too."""
-    cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
-    return {(name, row.key): row.run(cells) for name, table in TABLES.items() for row in table().rows}
+    cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
+    return {
+        (name, row.key): row.run(cells) for name, table in tables_on(options.collection).items() for row in table().rows
+    }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from repro.claimed import CLAIMS, Claim
 from repro.command import Options, main, refuse
 from repro.origin import Made, complete
 from repro.run import finish, make
-from repro.tables import TABLES
+from repro.tables import TABLES, tables_on
 from simlm.commands.seeds import naming_seed
 from simlm.errors import UserError
 from simlm.evaluation.crossed import POWER, Difference, crossed
@@ -48,9 +48,12 @@ class ClaimOptions(Options):
     """How many runs of every row: 0, 1, ... are added to every seed of the scale."""
 
 
-def ask(cells: Cells) -> dict[str, tuple[RunStage, RunStage]]:
-    """The runs of both sides of every claim that can be tested, by the claim's key."""
-    rows = {name: {row.key: row for row in table().rows} for name, table in TABLES.items()}
+def ask(cells: Cells, collection: str = "") -> dict[str, tuple[RunStage, RunStage]]:
+    """The runs of both sides of every claim that can be tested, by the claim's key.
+
+    ``collection`` is the reader's own, as in the options, "" for the scale's.
+    """
+    rows = {name: {row.key: row for row in table().rows} for name, table in tables_on(collection).items()}
     return {
         claim.key: (rows[claim.table][claim.higher].run(cells), rows[claim.table][claim.lower].run(cells))
         for claim in CLAIMS
@@ -68,8 +71,9 @@ def run(options: ClaimOptions) -> None:
     def build(submit: Any) -> dict[str, Sides]:
         found: dict[str, Sides] = {}
         for seed in seeds:
-            cells = Cells(open_scale(options.scale), seed, naming_seed(submit, seed), options.negatives)
-            for key, sides in ask(cells).items():
+            scale = open_scale(options.scale, options.collection)
+            cells = Cells(scale, seed, naming_seed(submit, seed), options.negatives)
+            for key, sides in ask(cells, options.collection).items():
                 found.setdefault(key, []).append(sides)
         return found
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.cells import NEGATIVES
-from simlm.commands.checks import check_known, check_machine, check_scale
+from simlm.commands.checks import check_collection, check_known, check_machine, check_scale
 from simlm.commands.exits import leave_by
+from simlm.data.reference import resolve
 from simlm.errors import UserError
 
 
@@ -19,6 +20,8 @@ class Options:
 
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
+    collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """Another collection than the scale's: a folder in BEIR's layout, or irds:ID for one of ir_datasets (README)."""
     rows: tuple[str, ...] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
@@ -37,7 +40,8 @@ class Options:
     @property
     def variant(self) -> str:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
-        parts = [f"seed-{self.seed}"] if self.seed else []
+        parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
+        parts += [f"seed-{self.seed}"] if self.seed else []
         parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
         parts += ["rows-" + "-".join(self.rows)] if self.rows else []
         return "_".join(parts)
@@ -58,11 +62,17 @@ def check(options: Options) -> None:
     """Refuse what cannot work, before anything is written."""
     check_scale(options.scale)
     check_known("source of negatives", options.negatives, NEGATIVES)
-    if options.publish and options.variant:
-        raise UserError("--publish is for the whole table: leave out --rows, --seed and --negatives")
+    if options.publish and (options.collection or options.variant):
+        raise UserError(
+            "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed "
+            "and --negatives"
+        )
     if options.seed < 0:
         raise UserError(f"--seed {options.seed}: choose 0 or a positive number")
     check_machine(options.device, options.results)
+    if options.collection:
+        # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
+        check_collection(options.collection, options.scale, options.negatives)
 
 
 def refuse(options: Options, command: str, *names: str) -> None:

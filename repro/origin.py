@@ -98,6 +98,11 @@ def warnings(options: Options) -> list[str]:
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
+    if options.collection:
+        found.append(
+            "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
+            "InsuranceQA, with its valid questions, and not on this collection."
+        )
     if options.negatives != "bm25":
         found.append(
             "Retriever1 was trained on the negatives that come with the collection; the paper's figures beside it are "
@@ -163,7 +168,8 @@ def complete(
     if made.stages:
         from simlm.data.collections import open_collection
 
-        tested = tested or [open_collection(open_scale(options.scale).collection)]
+        scale = open_scale(options.scale, options.collection)
+        tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
         page.notes.append(cost(page.stages, seconds))
     method = {"runs": made.runs()}
     page.provenance = origin(name, options, made, tested, method, measures, seeds=seeds)
@@ -184,8 +190,8 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
 def _data(collection: "Collection") -> dict[str, str]:
     return {
         "name": collection.name,
-        "source": "insuranceqa-data 1.2",
-        "ir_datasets": f"{collection.name}/{SPLIT}",
+        "source": collection.origin,
+        "ir_datasets": collection.registered[SPLIT],
         "fingerprint": collection.fingerprint(),
     }
 

@@ -49,7 +49,7 @@ def table3(scale: str, index: Retrieve) -> Page:
     return Page(
         title="Table 3: index size",
         scale=scale,
-        introduction=f"Indexes of the {len(lengths):,} passages of {index.data.collection}.",
+        introduction=f"Indexes of the {len(lengths):,} passages of {index.data.called}.",
         sections=[_here(len(lengths), int(numbers["index_bytes"]), vectors(lengths)), _at_paper_scale()],
         notes=[
             f"A multi-vector index has one vector of {DIMENSIONS} dimensions, {8 * BYTES} bit each, a token. Tokens "

@@ -7,10 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.scales import NAMES
+from simlm.scales import NAMES, open_scale
 from simlm.stages.slots import DEVICE
 
 FREE_BYTES = 2 << 30
+RELEVANT = 10
+"""Relevant passages of one query that a collection must have room for beside its negatives."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -23,6 +25,26 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
 def check_scale(scale: str) -> None:
     """The scale must exist."""
     check_known("scale", scale, NAMES)
+
+
+def check_collection(collection: str, scale: str, negatives: str = "bm25") -> None:
+    """A collection of the reader's own must be there whole, and be large enough for a scale."""
+    from simlm.data.reference import resolve
+
+    found = resolve(collection)
+    if negatives != "bm25" and not found.has_negatives:
+        raise UserError(
+            f"--negatives {negatives}: {found.name} comes without lists of hard negatives; leave the option out for "
+            "BM25's"
+        )
+    settings = open_scale(scale)
+    lists = [one.negatives for one in (settings.retriever, settings.distillation, settings.reranker)]
+    least = max(2 * one.total - one.depth for one in lists) + RELEVANT
+    if found.passages is not None and found.passages < least:
+        raise UserError(
+            f"--collection {collection}: {found.passages:,} passages are too few for {scale}, whose lists of negatives "
+            f"need {least:,}; add passages or choose --scale smoke"
+        )
 
 
 def check_machine(device: str, results: Path) -> None:
