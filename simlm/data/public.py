@@ -6,8 +6,10 @@ splits have other names, they are given behind the id, each as a whole id or as 
     irds:msmarco-passage,train=train/judged,valid=dev/small,test=trec-dl-2019/judged
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from simlm.data.handlers import GenericDoc, GenericQuery, Qrels, StreamedDocs, StreamedQueries, TitledDoc
 from simlm.data.irds import ir_datasets
 from simlm.data.layout import SPLITS
 from simlm.data.source import Collection
@@ -34,20 +36,48 @@ def check_public(text: str) -> str:
 def public_collection(text: str) -> Collection:
     """The data sets that ``text`` names, as ir_datasets has them; UserError as for `check_public`."""
     base, splits = _spec(text)
-    docs = ir_datasets.load(base)
-
-    def has_titles() -> bool:
-        return any(doc.title.strip() for doc in docs.docs_iter())
-
+    docs = _docs(text, ir_datasets.load(base))
     return Collection(
         base,
-        docs,
-        {split: ir_datasets.load(id) for split, id in splits.items()},
-        has_titles=has_titles,
+        ir_datasets.Dataset(docs),
+        {split: _split(text, docs, ir_datasets.load(id)) for split, id in splits.items()},
+        has_titles=lambda: any(doc.title.strip() for doc in docs.docs_iter()),
         description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
         origin=f"ir_datasets {ir_datasets.__version__}",
         registered=splits,
     )
+
+
+def _docs(text: str, dataset: Any) -> StreamedDocs:
+    """Nothing but title and text, and none of ir_datasets' own stores, which it would write as pickles."""
+    kind: Any = TitledDoc if "title" in dataset.docs_cls()._fields else GenericDoc
+
+    def rows() -> Iterator[Any]:
+        for doc in dataset.docs_iter():
+            title = (doc.title or "",) if kind is TitledDoc else ()
+            yield kind(doc.doc_id, *title, doc.text)
+
+    return StreamedDocs(lambda: _fetched(text, rows), kind, dataset.docs_lang())
+
+
+def _split(text: str, docs: StreamedDocs, dataset: Any) -> Any:
+    queries = StreamedQueries(
+        lambda: _fetched(text, lambda: (GenericQuery(one.query_id, one.text) for one in dataset.queries_iter())),
+        GenericQuery,
+        dataset.queries_lang(),
+    )
+    return ir_datasets.Dataset(docs, queries, Qrels(lambda: _fetched(text, dataset.qrels_iter)))
+
+
+def _fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+    """The rows; UserError where ir_datasets cannot fetch or read the files behind them."""
+    try:
+        yield from rows()
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{text}: ir_datasets cannot fetch or read its files ({reason}); see ir-datasets.com for what it needs"
+        ) from None
 
 
 def _spec(text: str) -> _Spec:

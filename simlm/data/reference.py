@@ -1,5 +1,6 @@
 """What a reader writes for a collection, made into what a stage's configuration holds. Reads no rows."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ class Reference:
     @property
     def slug(self) -> str:
         """The name as part of a folder's name, the same for no two collections."""
-        return "-".join(filter(None, [re.sub(r"[^\w.]+", "-", self.name).strip("-."), self.digest[:8]]))
+        mark = self.digest or hashlib.sha256(self.collection.encode()).hexdigest()
+        plain = re.sub(r"[^\w.]+", "-", self.name).strip("-.")
+        return f"{plain}-{mark[:8]}"
 
 
 @cache
