@@ -9,12 +9,13 @@ from pathlib import Path
 
 from simlm.data.beir import BeirFolder
 from simlm.data.layout import Layout
+from simlm.data.released import Released, is_released
 from simlm.errors import UserError
 
 EMBEDDED = "insuranceqa"
 """What the scales' own collections are called, or begin with."""
 
-LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder}
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder, "released archives": Released}
 """Folders by layout; the key counts in a stage's identity."""
 IRDS = "irds:"
 
@@ -67,7 +68,7 @@ def resolve(text: str) -> Reference:
 
 def layout_of(folder: Path) -> str:
     """The key in ``LAYOUTS`` of a folder, by what lies in it."""
-    return "beir folder"
+    return "released archives" if is_released(folder) else "beir folder"
 
 
 def opened(kind: str, location: str, digest: str) -> Layout:

@@ -195,7 +195,7 @@ def test_a_truncated_gzip_file(cut: int, tmp_path: Path) -> None:
     rows = [{"_id": f"p{number}", "text": f"{number * number} " * 9} for number in range(500)]
     data = gzip.compress(jsonl([*rows, {"_id": "4", "text": "x"}]).encode())
     folder = write_beir(tmp_path, corpus_jsonl=None, corpus_jsonl_gz=data[:-cut])
-    with pytest.raises(UserError, match=r"corpus\.jsonl\.gz:\d+: the file is truncated or no gzip file from here on"):
+    with pytest.raises(UserError, match=r"corpus\.jsonl\.gz:\d+: the file is truncated or damaged from here on"):
         validate(open_collection(str(folder)))
 
 
