@@ -46,7 +46,7 @@ class Options:
     scale: str = "mini"
     """smoke (for tests) or mini (InsuranceQA on two cores)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """Another collection than the scale's: a folder in BEIR's layout or with SimLM's released data, or irds:ID (README)."""
+    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")

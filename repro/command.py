@@ -21,7 +21,7 @@ class Options:
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """Another collection than the scale's: a folder in BEIR's layout or with SimLM's released data, or irds:ID (README)."""
+    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     rows: tuple[str, ...] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
