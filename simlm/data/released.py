@@ -15,12 +15,12 @@ digest of its id, is set aside as valid; the released code chose its checkpoints
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from simlm.data.archives import Member, members
 from simlm.data.ids import digest
 from simlm.data.layout import Judgement, PassageRow, QueryRow
 from simlm.data.lines import File, id_of, read_bytes, read_lines, read_objects, text_of
+from simlm.data.scored import TrainingLine, read_training
 from simlm.errors import UserError
 
 ARCHIVE = "msmarco_bm25_official"
@@ -85,42 +85,25 @@ class Released:
 
     def negatives(self, split: str) -> Iterator[tuple[str, Sequence[str]]]:
         """Query id and the passages of its negatives, in the file's order; test has none."""
-        if split != "test":
-            for number, row in self._training(split):
-                yield id_of(self._files[TRAIN], number, row, "query_id"), self._listed(number, row, "negatives")
+        return ((line.query_id, line.negatives.ids) for line in self._training(split))
 
-    def _training(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The lines of train.jsonl that are a split's."""
-        path = self._files[TRAIN]
-        for number, row in read_objects(path):
-            aside = digest(id_of(path, number, row, "query_id")) % SET_ASIDE == 0
-            if aside == (split == "valid"):
-                yield number, row
-
-    def _listed(self, number: int, row: dict[str, Any], name: str) -> list[str]:
-        """The passage ids of a line's positives or negatives, each of which has a score."""
-        path, listed = self._files[TRAIN], row.get(name)
-        ids, scores = (listed.get("doc_id"), listed.get("score")) if isinstance(listed, dict) else (None, None)
-        if not isinstance(ids, list) or not isinstance(scores, list) or not all(isinstance(id, str) for id in ids):
-            raise UserError(f'{path}:{number}: "{name}" is no object of the lists "doc_id", of strings, and "score"')
-        if len(ids) != len(scores):
-            raise UserError(f'{path}:{number}: "{name}" has {len(ids)} ids and {len(scores)} scores; mend this line')
-        return ids
+    def _training(self, split: str) -> Iterator[TrainingLine]:
+        """The lines of train.jsonl that are a split's; none are test's."""
+        for line in read_training(self._files[TRAIN]) if split != "test" else ():
+            if (digest(line.query_id) % SET_ASIDE == 0) == (split == "valid"):
+                yield line
 
     def _numbered(self, split: str) -> Iterator[tuple[int, str, str]]:
         if split != "test":
-            path = self._files[TRAIN]
-            for number, row in self._training(split):
-                yield number, id_of(path, number, row, "query_id"), text_of(path, number, row, "query")
+            yield from ((line.number, line.query_id, line.query) for line in self._training(split))
             return
-        for number, fields in _columns(self._files[QUERIES], ("query id", "text")):
-            yield number, fields[0], fields[1]
+        for number, (query, text) in _columns(self._files[QUERIES], ("query id", "text")):
+            yield number, query, text
 
     def _judged(self, split: str) -> Iterator[tuple[int, str, str, int]]:
         if split != "test":
-            for number, row in self._training(split):
-                query = id_of(self._files[TRAIN], number, row, "query_id")
-                yield from ((number, query, id, 1) for id in self._listed(number, row, "positives"))
+            for line in self._training(split):
+                yield from ((line.number, line.query_id, passage, 1) for passage in line.positives.ids)
             return
         path = self._files[QRELS]
         for number, (query, _, passage, label) in _columns(path, ("query id", "iteration", "passage id", "label")):
