@@ -30,6 +30,11 @@ PURPOSE = {
 }
 
 
+def is_beir(folder: Path) -> bool:
+    """Whether a folder has a corpus in this layout; what else it lacks is then an error of this layout."""
+    return any((folder / name).is_file() for name in (CORPUS, f"{CORPUS}.gz"))
+
+
 class BeirFolder:
     """The rows of a folder in this layout, read anew at every use; UserError when a file of it is missing."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from simlm.data.beir import BeirFolder
+from simlm.data.beir import BeirFolder, is_beir
 from simlm.data.layout import Layout
 from simlm.data.released import Released, is_released
 from simlm.errors import UserError
@@ -68,7 +68,8 @@ def resolve(text: str) -> Reference:
 
 def layout_of(folder: Path) -> str:
     """The key in ``LAYOUTS`` of a folder, by what lies in it."""
-    return "released archives" if is_released(folder) else "beir folder"
+    own = is_beir(folder) or not is_released(folder)
+    return "beir folder" if own else "released archives"
 
 
 def opened(kind: str, location: str, digest: str) -> Layout:

@@ -13,6 +13,7 @@ from simlm.data.collections import open_collection, validate
 from simlm.data.reference import resolve
 from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
+from tests.data.beir import write_beir
 from tests.data.released import COUNT, TRAINED, packed, replica, unpacked
 
 FILES = replica()
@@ -44,6 +45,10 @@ def test_packed_or_not_it_is_the_same_collection(tmp_path: Path) -> None:
     assert found[0].has_negatives
     other = resolve(str(packed(tmp_path / "other", train__jsonl=b"".join(TRAIN[:-1]))))
     assert other.digest != found[0].digest
+
+
+def test_a_corpus_beside_the_archive_is_what_is_meant(tmp_path: Path) -> None:
+    assert resolve(str(write_beir(packed(tmp_path)))).collection == "beir folder"
 
 
 def changed_line(lines: list[bytes], number: int, old: bytes, new: bytes) -> bytes:

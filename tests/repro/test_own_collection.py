@@ -1,6 +1,7 @@
 """`--collection`: a folder in BEIR's layout through Table 2's pipeline, what its report says, what is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -183,3 +184,31 @@ def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_pa
         file.write('{"_id": "one-more", "text": "what else"}\n')
     slugs = {resolve(str(one)).slug for one in (folder, other)}
     assert len(slugs) == 2 and all(slug.startswith("quotes-") for slug in slugs)
+
+
+REGISTERING = """
+from simlm.data.collections import open_collection
+from simlm.data.irds import ir_datasets
+
+smoke = open_collection("insuranceqa-smoke")
+ir_datasets.registry.register("tiny/answers", ir_datasets.Dataset(smoke.docs.docs_handler()))
+for split, name in (("train", "train"), ("valid", "dev"), ("test", "test")):
+    ir_datasets.registry.register(f"tiny/answers/{name}", smoke.dataset(split))
+"""
+"""What Python runs at its start: stages have processes of their own, which must know the data set too."""
+
+
+def test_a_data_set_of_ir_datasets_runs_through_the_command(tmp_path: Path) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(REGISTERING)
+    results = tmp_path / "results"
+    ran = table2(
+        *("--collection", "irds:tiny/answers", "--results", str(results), "--rows", "bm25"),
+        PYTHONPATH=f"{tmp_path / 'path'}{os.pathsep}{ROOT}",
+    )
+    assert ran.returncode == 0, ran.stderr
+    (path,) = results.glob("smoke/collection-tiny-answers-*_rows-bm25/table2.json")
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert report["collection"]["name"] == "tiny/answers"
+    assert report["provenance"]["data"]["test collection"]["ir_datasets"] == "tiny/answers/test"
+    assert report["rows"][0]["measured"]["RR@10"]["mean"] > 0.2
