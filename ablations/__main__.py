@@ -11,12 +11,13 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_known, check_machine, check_scale, check_seed
+from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed
 from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
+from simlm.data.reference import resolve
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
 from simlm.stages.join import Joinable, joinable, take
@@ -47,6 +48,8 @@ class Options:
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
     """smoke (for tests), mini (InsuranceQA on two cores) or small (InsuranceQA on a GPU)."""
+    collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
@@ -68,7 +71,10 @@ def check(options: Options) -> None:
     check_seed("--seeds", options.seeds, 1)
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
-    check_machine("auto" if options.slurm else options.device, options.results, Path(options.scale, "grid"))
+    reports = Path(options.scale, _variant(options), "grid")
+    check_machine("auto" if options.slurm else options.device, options.results, reports)
+    if options.collection:
+        check_collection(options.collection, options.scale)
 
 
 def run(options: Options) -> None:
@@ -76,7 +82,7 @@ def run(options: Options) -> None:
     check(options)
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
-    build = build_cells(cells_of(options.grids, options.seeds), options.scale)
+    build = build_cells(cells_of(options.grids, options.seeds), options.scale, options.collection)
     check_collections(build, results)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
@@ -99,12 +105,17 @@ def run(options: Options) -> None:
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
     stages, runs = make(build, options.results, display, keep_going=True, launcher=launcher)
     ended = outcomes(_by_cell(stages, runs))
-    written = write_outcomes(ended, options.scale, options.results / options.scale / "grid")
+    written = write_outcomes(ended, options.scale, options.results / options.scale / _variant(options) / "grid")
     print_outcomes(ended)
     print("outcome: " + ", ".join(map(str, written)))
     failed = sum(one["state"] == "failed" for one in ended)
     if failed:
         raise StageFailed(f"{failed} of {len(ended)} cells; the same command runs only those again")
+
+
+def _variant(options: Options) -> str:
+    """The folder of another collection's outcome, as the tables have it (`repro.command`)."""
+    return f"collection-{resolve(options.collection).slug}" if options.collection else ""
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

@@ -42,14 +42,17 @@ def cells_of(grids: Sequence[str], seeds: int) -> list[Cell]:
     return [Cell(grid, start, seed) for grid in chosen for start in GRIDS[grid] for seed in range(seeds)]
 
 
-def build_cells(cells: Sequence[Cell], scale: str) -> Build:
-    """Builds the run of every cell. Stages that are equal, over grids, seeds and tables, are one and the same."""
+def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Build:
+    """Builds the run of every cell, on the scale's collection or the reader's own.
+
+    Stages that are equal, over grids, seeds and tables, are one and the same.
+    """
 
     def build(submit: Submit) -> dict[Cell, RunStage]:
         runs: dict[Cell, RunStage] = {}
         for seed in sorted({cell.seed for cell in cells}):
             # A pipeline changes its scale's seeds: each needs a scale of its own.
-            of_seed = AblationCells(open_scale(scale), seed, naming_seed(submit, seed))
+            of_seed = AblationCells(open_scale(scale, collection), seed, naming_seed(submit, seed))
             runs |= {cell: _run(of_seed, cell.start) for cell in cells if cell.seed == seed}
         return {cell: runs[cell] for cell in cells}
 

@@ -1,6 +1,6 @@
 """Queries on which rows disagree, with the passages that each row puts first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,19 +27,23 @@ def collect_cases(
     runs: Mapping[str, Path],
     qrels: Mapping[str, Mapping[str, int]],
     query_text: Callable[[str], str],
-    passage_text: Callable[[str], str],
+    passage_texts: Callable[[Collection[str]], Mapping[str, str]],
     shown: int = 3,
 ) -> list[Case]:
     """The case of each query: its relevant passages, and the first `shown` of every row's run file.
 
-    `runs` maps row keys to run files; the two functions give the text of a query's or a passage's id.
+    `runs` maps row keys to run files; the functions give the text of a query's id, and the texts of
+    passages' ids, all that are shown at once: a collection in files is read from its start for them.
     """
+    rankings = {row: _rankings(path, query_ids) for row, path in runs.items()}
+    wanted = {id_ for found in rankings.values() for ids in found.values() for id_ in ids[:shown]}
+    wanted |= {id_ for query in query_ids for id_, grade in qrels.get(query, {}).items() if grade > 0}
+    texts = passage_texts(wanted)
 
     def passages(query_id: str, ids: Sequence[str]) -> list[CasePassage]:
         grades = qrels.get(query_id, {})
-        return [CasePassage(id_, passage_text(id_), grades.get(id_, 0) > 0) for id_ in ids]
+        return [CasePassage(id_, texts[id_], grades.get(id_, 0) > 0) for id_ in ids]
 
-    rankings = {row: _rankings(path, query_ids) for row, path in runs.items()}
     cases = []
     for query_id in query_ids:
         relevant = [id_ for id_, grade in qrels.get(query_id, {}).items() if grade > 0]

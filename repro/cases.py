@@ -55,5 +55,5 @@ def disagreeing(
         {name: run_file(run) for name, run in runs.items()},
         collection.qrels(SPLIT),
         queries.__getitem__,
-        lambda passage: store.get(passage).text,
+        lambda passages: {doc.doc_id: doc.text for doc in store.get_many_iter(passages)},
     )

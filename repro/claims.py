@@ -13,7 +13,7 @@ from repro.judged import Counted, Sides, claims_page
 from repro.learnt import untaught
 from repro.origin import Made, complete
 from repro.run import finish, make
-from repro.tables import TABLES
+from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
@@ -60,9 +60,12 @@ class Asked:
         return {key: [run for pair in pairs for both in pair for run in both] for key, pairs in self.sides.items()}
 
 
-def ask(cells: Cells) -> dict[str, list[tuple[RunStage, RunStage]]]:
-    """The runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key."""
-    rows = {name: {row.key: row for row in table().rows} for name, table in TABLES.items()}
+def ask(cells: Cells, collection: str = "") -> dict[str, list[tuple[RunStage, RunStage]]]:
+    """The runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key.
+
+    ``collection`` is the reader's own, as in the options, "" for the scale's.
+    """
+    rows = {name: {row.key: row for row in table().rows} for name, table in tables_on(collection).items()}
     return {
         claim.key: [
             (rows[claim.table][higher].run(cells), rows[claim.table][lower].run(cells)) for higher, lower in claim.pairs

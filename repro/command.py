@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.cells import NEGATIVES
-from simlm.commands.checks import check_known, check_machine, check_scale, check_seed
+from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
+from simlm.data.reference import resolve
 from simlm.errors import UserError
 
 
@@ -36,6 +37,8 @@ class Options:
 
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
+    collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
@@ -54,7 +57,8 @@ class Options:
     @property
     def variant(self) -> str:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
-        parts = [f"seed-{self.seed}"] if self.seed else []
+        parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
+        parts += [f"seed-{self.seed}"] if self.seed else []
         parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
@@ -76,10 +80,16 @@ def check(options: Options) -> None:
     """Refuse what cannot work, before anything is written."""
     check_scale(options.scale)
     check_known("source of negatives", options.negatives, NEGATIVES)
-    if options.publish and options.variant:
-        raise UserError("--publish is for the whole table: leave out --rows, --seed and --negatives")
+    if options.publish and (options.collection or options.variant):
+        raise UserError(
+            "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed "
+            "and --negatives"
+        )
     check_seed("--seed", options.seed, 0)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
+    if options.collection:
+        # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
+        check_collection(options.collection, options.scale, options.negatives)
 
 
 def refuse(options: Options, command: str, *names: str) -> None:

@@ -98,7 +98,7 @@ def _write_model(run: Retrieve | Rerank, model: EncoderStage, label: str, folder
 
     source = output_of(model) / "model"
     numbers = (read_manifest(job_of(model)) or {})["numbers"]
-    what = f"{label}, on {run.data.collection}"
+    what = f"{label}, on {_collection(run.data).meta['name']}"
     if isinstance(run, Rerank):
         titled = _collection(run.data).passages.has_titles
         write_reranker(source, folder, what, run.max_length, titled, numbers)
@@ -142,7 +142,7 @@ def _write_training(training: _Training, label: str, folder: Path) -> None:
             write_teacher(folder / f"kd_{released_name(split)}.jsonl", lists, teacher, source.queries(split), ids)
     readme = TRAINING.format(
         what=label,
-        collection=run.data.collection,
+        collection=collection.meta["name"],
         ranks="" if graded else RANKS,
         teacher=TAUGHT if training.teacher is not None else "",
     )

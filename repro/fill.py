@@ -12,11 +12,11 @@ from repro import learnt
 from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
-from repro.hyperparameters import choices, hyperparameters
+from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.origin import SPLIT, Made, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
-from simlm.data.collections import Collection, open_collection
+from simlm.data.collections import Collection
 from simlm.scales import open_scale
 from simlm.stages.manifest import seconds_of
 from simlm.stages.plan import Planned, ancestors, job_of
@@ -74,7 +74,7 @@ def build_report(
     assess(report, values, table.orders)
     report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
     report.stages = made.facts()
-    scale = open_scale(options.scale)
+    scale = open_scale(options.scale, options.collection)
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
@@ -83,7 +83,8 @@ def build_report(
     }
     dense = trials_in_force(origins, trials)
     report.tuning = _tunings(rows, origins, made) + dense
-    report.hyperparameters = hyperparameters(scale, tried_values(options.scale)) + choices()
+    settings = hyperparameters(scale, tried_values(options.scale))
+    report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
     labels = {spec.label: runs[spec.key] for spec in rows}
@@ -93,7 +94,8 @@ def build_report(
         *learnt.warnings(labels, made.names()),
         *learnt.below_random(report),
     ]
-    tested = [open_collection(group.collection.name) for group in report.by_group()]
+    searched = {collection.name: collection} | {one.name: one for one in (run.data.source() for run in runs.values())}
+    tested = [searched[group.collection.name] for group in report.by_group()]
     report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
     return report
 

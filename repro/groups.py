@@ -25,7 +25,7 @@ def facts(collection: Collection, numbers: Mapping[str, Any]) -> CollectionFacts
         split=SPLIT,
         passages=numbers["passages"],
         queries=queries,
-        description=_description(collection.name),
+        description=_description(collection.name) or collection.description,
         facts=dict(numbers),
     )
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from reports.model import HyperParameter
 from repro.published import published
@@ -65,6 +66,11 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
     ]
     return rows
+
+
+def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
+    """The same where the report is of another collection than the one on whose valid they were compared."""
+    return [replace(one, chosen=one.chosen.replace(" on valid", " on InsuranceQA's valid")) for one in settings]
 
 
 def _chosen(tried: Mapping[str, Sequence[float]], setting: str) -> str:

@@ -13,7 +13,7 @@ from reports.provenance import provenance
 from repro import learnt
 from repro.command import Options
 from simlm.scales import Scale, open_scale
-from simlm.stages.data import Prepare, fingerprint_of
+from simlm.stages.data import Prepare, stored
 from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.stages.plan import Planned, job_of
 from simlm.stages.stage import Stage
@@ -57,8 +57,8 @@ class Made:
     def fingerprint(self, collection: str) -> str:
         """The fingerprint of a collection as it was tokenised for these stages, whatever is installed now."""
         for stage in self.stages:
-            if isinstance(stage.config, Prepare) and stage.config.collection == collection:
-                return fingerprint_of(stage.job)
+            if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
+                return str(found["fingerprint"])
         raise ValueError(f"none of these stages has tokenised {collection}")
 
     def runs(self) -> dict[str, str]:
@@ -111,6 +111,11 @@ def warnings(options: Options) -> list[str]:
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
+    if options.collection:
+        found.append(
+            "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
+            "InsuranceQA, with its valid questions, and not on this collection."
+        )
     if options.negatives != "bm25":
         found.append(
             "Retriever1 was trained on the negatives that come with the collection; the paper's figures beside it are "
@@ -179,7 +184,8 @@ def complete(
     if made.stages:
         from simlm.data.collections import open_collection
 
-        tested = tested or [open_collection(open_scale(options.scale).collection)]
+        scale = open_scale(options.scale, options.collection)
+        tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
         page.notes.append(cost(page.stages, seconds))
     method = {"runs": made.runs()}
     page.provenance = origin(name, options, made, tested, method, measures, seeds=seeds)
@@ -200,8 +206,8 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
 def _data(collection: "Collection", made: Made) -> dict[str, str]:
     return {
         "name": collection.name,
-        "source": "insuranceqa-data 1.2",
-        "ir_datasets": f"{collection.name}/{SPLIT}",
+        "source": collection.origin,
+        "ir_datasets": collection.registered[SPLIT],
         "fingerprint": made.fingerprint(collection.name),
     }
 

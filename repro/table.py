@@ -8,6 +8,7 @@ from typing import Any, Literal
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
 from repro.cells import Cells
+from repro.command import Options
 from repro.published import published
 from simlm.errors import UserError
 from simlm.scales import Scale
@@ -62,6 +63,8 @@ class Table:
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
     groups: Sequence[GroupSpec] = ()
+    by_domain: bool = False
+    """Whether its rows are measured on halves of a collection whose questions have domains."""
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
     """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
 
@@ -77,6 +80,15 @@ class Table:
         if unknown:
             raise UserError(f"unknown row {unknown[0]!r}: choose from {', '.join(known)}")
         return [row for row in self.rows if not keys or row.key in keys]
+
+
+def check_domains(table: Table, options: Options) -> None:
+    """UserError for a table by domain on a collection of the reader's own, which has none."""
+    if table.by_domain and options.collection:
+        raise UserError(
+            f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
+            "which only InsuranceQA's have; leave the option out"
+        )
 
 
 def retriever1(

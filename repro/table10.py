@@ -67,6 +67,7 @@ def table10() -> Table:
         columns=[column for group in groups for column in group.columns],
         measures=list(dict.fromkeys(measure for group in groups for measure in group.measures)),
         groups=groups,
+        by_domain=True,
         orders=[order for key in HALVES for order in falling(_keys(key), "Table 10")],
         remarks=lambda runs, numbers: list(REMARKS),
     )

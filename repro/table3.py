@@ -16,6 +16,7 @@ from repro.command import main
 from repro.origin import output_of
 from repro.published import published
 from repro.run import run_page
+from simlm.stages.data import stored
 from simlm.stages.manifest import read_manifest
 from simlm.stages.plan import job_of
 from simlm.stages.runs import Retrieve
@@ -65,7 +66,7 @@ def table3(scale: str, index: Retrieve) -> Page:
     return Page(
         title="Table 3: index size",
         scale=scale,
-        introduction=f"Indexes of the {len(lengths):,} passages of {index.data.collection}.",
+        introduction=f"Indexes of the {len(lengths):,} passages of {stored(job_of(index.data))['name']}.",
         sections=[_here(len(lengths), _own_bytes(index), vectors(lengths)), _at_paper_scale()],
         notes=[
             f"A multi-vector index has one vector of {DIMENSIONS} dimensions, {8 * BYTES} bit each, a token. Tokens "

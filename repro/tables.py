@@ -26,3 +26,8 @@ TABLES: dict[str, Callable[[], Table]] = {
     "table12": table12,
     "figure3": figure3,
 }
+
+
+def tables_on(collection: str) -> dict[str, Callable[[], Table]]:
+    """Those that can be made on a collection of the reader's own; all of them for "", the scale's."""
+    return {name: table for name, table in TABLES.items() if not (collection and table().by_domain)}

@@ -40,7 +40,7 @@ def run(options: Options) -> None:
         raise UserError("--rows: every row gets the same trials; leave it out")
     if options.publish and options.scale == "smoke":
         raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
-    scale = open_scale(options.scale)
+    scale = open_scale(options.scale, options.collection)
     trials = planned_trials(scale)
 
     def build(submit: Any) -> list[RunStage]:
@@ -48,7 +48,7 @@ def run(options: Options) -> None:
             def named(stage: Stage, name: str) -> None:
                 submit(stage, name + ending)
 
-            return Cells(change(open_scale(options.scale)), options.seed, named, options.negatives)
+            return Cells(change(open_scale(options.scale, options.collection)), options.seed, named, options.negatives)
 
         return trial_stages(cells, scale)
 
@@ -61,7 +61,9 @@ def run(options: Options) -> None:
     for setting, row in dict.fromkeys((one.setting, one.row) for one in trials):
         found, own = best(frame, setting, row), in_force(scale, setting, row)
         print(f"chosen for {row}: {setting} {found:g}")
-        if found != own:
+        if found != own and options.collection:
+            print(f"the scale has {own:g}, chosen on InsuranceQA, and no option that sets it")
+        elif found != own:
             print(f"the scale has {own:g}: set it in simlm/scales/{options.scale}.py and run this again")
     targets = [options.results / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []

@@ -7,11 +7,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.scales import CHOSEN, NAMES
+from simlm.scales import CHOSEN, NAMES, open_scale
 from simlm.stages.slots import DEVICE
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
+RELEVANT = 10
+"""Relevant passages of one query that a collection must have room for beside its negatives."""
 FOLDERS = ("jobs", "slots", "experiments")
 LOCKS = ("run.lock", "report.lock")
 DEVICES = ("auto", "cpu", "cuda")
@@ -33,6 +35,26 @@ def check_seed(option: str, value: int, least: int) -> None:
     """A seed, or a number of seeds, from the least to what numpy takes when a scale's own seed was added."""
     if not least <= value <= MOST_SEED:
         raise UserError(f"{option} {value}: choose {least} or more, {MOST_SEED} at most")
+
+
+def check_collection(collection: str, scale: str, negatives: str = "bm25") -> None:
+    """A collection of the reader's own must be there whole, and be large enough for a scale."""
+    from simlm.data.reference import resolve
+
+    found = resolve(collection)
+    if negatives != "bm25" and not found.has_negatives:
+        raise UserError(
+            f"--negatives {negatives}: {found.name} comes without lists of hard negatives; leave the option out for "
+            "BM25's"
+        )
+    settings = open_scale(scale)
+    lists = [one.negatives for one in (settings.retriever, settings.distillation, settings.reranker)]
+    least = max(2 * one.total - one.depth for one in lists) + RELEVANT
+    if found.passages is not None and found.passages < least:
+        raise UserError(
+            f"--collection {collection}: {found.passages:,} passages are too few for {scale}, whose lists of negatives "
+            f"need {least:,}; add passages or choose --scale smoke"
+        )
 
 
 def check_machine(device: str, results: Path, reports: Path) -> None:

@@ -10,8 +10,8 @@ def check_collections(build: Build, results: Path) -> None:
     """UserError for a collection that ``build`` has still to tokenise and that breaks a rule; nothing is written."""
     # Only these stages are judged: to verify the others takes time, and they are verified later.
     lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
-    for name in dict.fromkeys(config.collection for config in lacking if isinstance(config, Prepare)):
+    for config in {(one.collection, one.location): one for one in lacking if isinstance(one, Prepare)}.values():
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
-        from simlm.data.collections import open_collection, validate
+        from simlm.data.collections import validate
 
-        validate(open_collection(name))
+        validate(config.source())

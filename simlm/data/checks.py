@@ -16,6 +16,8 @@ from simlm.data.source import Collection, Passage, Query
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
+Place = Callable[[int], str]
+"""What a line begins with that is about the row in a place: the file and line where that is known."""
 
 
 def validate(collection: Collection) -> None:
@@ -23,86 +25,110 @@ def validate(collection: Collection) -> None:
 
     Refused are: an empty id, one with white space (a run file could not hold it) or one that comes twice; an id or a
     text that is none, but a number or nothing; a query without text; a qrel or a negative for an unknown query or
-    passage; text that is not UTF-8; a file that is truncated. The line names the collection, the id, and the way out.
+    passage; a split without a relevant passage; text that is not UTF-8; a file that is truncated. The line names the
+    collection, or the file and line where that is known, the id, and the way out.
 
     Memory: 8 bytes a passage (ids are compared by a 64-bit digest; what looks like a duplicate is then
     compared as text, and an unknown passage passes for a known one with a probability of n / 2^64).
     """
-    where = collection.name
-    keys = _checked_ids(where, "passage", collection.passages)
-    known = np.sort(np.frombuffer(keys, dtype=np.uint64)) if keys else np.empty(0, dtype=np.uint64)
+    places = collection.places
+    of_passage = (lambda number: collection.name) if places is None else places.place_of_passage
+    keys = _checked_ids(collection.name, "passage", collection.passages, of_passage)
+    if not keys:
+        raise UserError(f"{collection.name}: there is no passage; add some")
+    known = np.sort(np.frombuffer(keys, dtype=np.uint64))
     for split in collection.splits:
         _check_split(collection, split, known)
 
 
 def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
-    where = f"{collection.name}/{split}"
-    queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split)))
+    where, places = f"{collection.name}/{split}", collection.places
+
+    def of_query(number: int) -> str:
+        return where if places is None else places.place_of_query(split, number)
+
+    def of_qrel(query: str, passage: str | None = None) -> str:
+        return where if places is None else places.place_of_judgement(split, query, passage)
+
+    queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split), of_query))
+    relevant = False
     for query, judged in collection.qrels(split).items():
-        _check_named(where, "qrel", query, list(judged), queries, known)
+        _check_named(of_qrel, "qrel", query, list(judged), queries, known)
         for passage, grade in judged.items():
             if not isinstance(grade, int | np.integer):
                 raise UserError(
-                    f"{where}: the qrel of query {_shown(query)} and passage {_shown(passage)} has the grade "
-                    f"{_shown(grade)}; make it a whole number"
+                    f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
+                    f"the grade {_shown(grade)}; make it a whole number"
                 )
+        relevant = relevant or any(grade > 0 for grade in judged.values())
+    if not relevant:
+        raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
     for query, rows in groupby(collection.negatives_named(split), key=itemgetter(0)):
-        _check_named(where, "negative", query, [passage for _, passage in rows], queries, known)
+        _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)
 
 
 def _check_named(
-    where: str, what: str, query: Any, passages: Sequence[Any], queries: frozenset[int], known: np.ndarray
+    place: Callable[..., str],
+    what: str,
+    query: Any,
+    passages: Sequence[Any],
+    queries: frozenset[int],
+    known: np.ndarray,
 ) -> None:
     """A query and passages that qrels or negatives name must be texts, and be there."""
     if not isinstance(query, str) or digest(query) not in queries:
-        raise UserError(f"{where}: a {what} names the unknown query {_shown(query)}; remove it or add the query")
+        raise UserError(f"{place(query)}: a {what} names the unknown query {_shown(query)}; remove it or add the query")
     texts = [passage if isinstance(passage, str) else "" for passage in passages]  # no passage has an empty id
     keys = np.array([digest(text) for text in texts], dtype=np.uint64)
-    places = np.searchsorted(known, keys)
-    for passage, key, place in zip(passages, keys, places.tolist(), strict=True):
-        if place == len(known) or known[place] != key:
+    found = np.searchsorted(known, keys)
+    for passage, key, at in zip(passages, keys, found.tolist(), strict=True):
+        if at == len(known) or known[at] != key:
             raise UserError(
-                f"{where}: a {what} of query {_shown(query)} names the unknown passage {_shown(passage)}; "
-                "remove it or add the passage"
+                f"{place(query, passage)}: a {what} of query {_shown(query)} names the unknown passage "
+                f"{_shown(passage)}; remove it or add the passage"
             )
 
 
-def _checked_ids(where: str, kind: str, rows: Callable[[], Iterable[Row]]) -> "array[int]":
+def _checked_ids(where: str, kind: str, rows: Callable[[], Iterable[Row]], place: Place) -> "array[int]":
     """The digests of all ids, each row checked; `rows` is read again only to name a duplicate."""
     keys = array("Q")
     for number, row in enumerate(_readable(where, kind, rows())):
-        _check_row(where, kind, number, row)
+        _check_row(place, kind, number, row)
         keys.append(digest(row.id))
     suspects = duplicated(keys)
     seen: set[str] = set()
-    for row in rows() if suspects else ():
+    for number, row in enumerate(rows() if suspects else ()):
         if digest(row.id) in suspects:
             if row.id in seen:
-                raise UserError(f"{where}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id")
+                raise UserError(
+                    f"{place(number)}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id"
+                )
             seen.add(row.id)
     return keys
 
 
-def _check_row(where: str, kind: str, number: int, row: Passage | Query) -> None:
+def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> None:
     for field, value in zip(row._fields, row, strict=True):
         if not isinstance(value, str):
             raise UserError(
-                f"{where}: the {kind} in place {number + 1} ({_shown(row.id)}) has the {field} {_shown(value)}, "
-                "which is no text; make it one"
+                f"{place(number)}: the {kind} in place {number + 1} ({_shown(row.id)}) has the {field} "
+                f"{_shown(value)}, which is no text; make it one"
             )
     if not row.id.strip():
-        raise UserError(f"{where}: the {kind} in place {number + 1} has an empty id; give it one")
+        raise UserError(f"{place(number)}: the {kind} in place {number + 1} has an empty id; give it one")
     for field, value in zip(row._fields, row, strict=True):
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise UserError(
-                f"{where}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
+                f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
             ) from None
     if len(row.id.split()) != 1 or row.id != row.id.strip():
-        raise UserError(f"{where}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance")
+        raise UserError(
+            f"{place(number)}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance"
+        )
     if isinstance(row, Query) and not row.text.strip():
-        raise UserError(f"{where}: query {_shown(row.id)} has no text; remove it or give it one")
+        raise UserError(f"{place(number)}: query {_shown(row.id)} has no text; remove it or give it one")
 
 
 def _readable(where: str, kind: str, rows: Iterable[Row]) -> Iterator[Row]:

@@ -39,6 +39,26 @@ class _LookupStore(Docstore):
         return (self._of[doc_id] for doc_id in doc_ids if doc_id in self._of)
 
 
+class _ScanStore(Docstore):
+    """Documents by id, each request one pass over the rows: nothing is kept, in memory or on disk.
+
+    Ask for many at once.
+    """
+
+    def __init__(self, docs: Callable[[], Iterable[Any]], doc_type: type) -> None:
+        super().__init__(doc_type)
+        self._docs = docs
+
+    def get_many_iter(self, doc_ids: Iterable[str]) -> Iterator[Any]:
+        wanted = set(doc_ids)
+        for doc in self._docs() if wanted else ():
+            if doc.doc_id in wanted:
+                wanted.remove(doc.doc_id)
+                yield doc
+                if not wanted:
+                    return
+
+
 class Docs(BaseDocs):
     """Documents (`doc_type` tuples) that `rows` gives, read at the first use."""
 
@@ -57,7 +77,7 @@ class Docs(BaseDocs):
     def docs_lang(self) -> str | None:
         return self._language
 
-    def docs_store(self) -> _LookupStore:
+    def docs_store(self) -> Any:
         return _LookupStore(self._rows(), self._type)
 
 
@@ -78,6 +98,37 @@ class Queries(BaseQueries):
 
     def queries_lang(self) -> str | None:
         return self._language
+
+
+class StreamedDocs(Docs):
+    """Documents that ``rows`` gives one at a time, anew at each call; none is kept."""
+
+    def __init__(self, rows: Callable[[], Iterable[Any]], doc_type: type, language: str | None) -> None:
+        super().__init__(lambda: [], doc_type, language)
+        self._streamed = rows
+
+    def docs_iter(self) -> Iterator[Any]:
+        return iter(self._streamed())
+
+    def docs_count(self) -> int:
+        return sum(1 for _ in self._streamed())
+
+    def docs_store(self) -> Any:
+        return _ScanStore(self._streamed, self._type)
+
+
+class StreamedQueries(Queries):
+    """Queries that ``rows`` gives one at a time, anew at each call; none is kept."""
+
+    def __init__(self, rows: Callable[[], Iterable[Any]], query_type: type, language: str | None) -> None:
+        super().__init__(lambda: [], query_type, language)
+        self._streamed = rows
+
+    def queries_iter(self) -> Iterator[Any]:
+        return iter(self._streamed())
+
+    def queries_count(self) -> int:
+        return sum(1 for _ in self._streamed())
 
 
 class Qrels(BaseQrels):

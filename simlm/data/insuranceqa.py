@@ -255,7 +255,8 @@ def register() -> None:
 def collection(name: str, folder: Callable[[], Path] | None = None) -> Collection:
     """A registered name as a Collection; with `folder`, the same over files elsewhere, unregistered."""
     parts = {id: ir_datasets.load(id) for id in _ids(name)} if folder is None else datasets(name, folder)
-    return Collection(name, parts[name], {split: parts[f"{name}/{split}"] for split in SPLITS})
+    splits = {split: parts[f"{name}/{split}"] for split in SPLITS}
+    return Collection(name, parts[name], splits, origin=PACKAGE.replace("==", " "))
 
 
 def _ids(name: str) -> list[str]:

@@ -1,9 +1,10 @@
 """A collection as the rest of the code sees it, whatever ir_datasets objects it is made of."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from simlm.data.handlers import (
     Docs,
@@ -39,19 +40,51 @@ class Query(NamedTuple):
 Judged = Mapping[str, Mapping[str, int]]
 
 
+class Places(Protocol):
+    """In which file and line a row of a collection stands (`simlm.data.layout.Layout` says more)."""
+
+    def place_of_passage(self, number: int) -> str: ...
+    def place_of_query(self, split: str, number: int) -> str: ...
+    def place_of_judgement(self, split: str, query: str, passage: str | None = None) -> str: ...
+
+
 class Collection:
     """Passages and splits of queries with judgments, read from ir_datasets objects.
 
     `docs` is a dataset with documents; `splits` names a dataset with queries and qrels (and scoreddocs, where
     hard negatives come with the collection) for each split. Everything is streamed; nothing is kept.
+
+    `has_titles` is asked at its first use whether any passage has a title, where the documents have the field;
+    without it they count as titled. `places`, where rows stand in files, says where. `description` and
+    `origin` are for a report, as is `registered`, the id under which ir_datasets knows each split.
     """
 
-    def __init__(self, name: str, docs: Any, splits: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        docs: Any,
+        splits: Mapping[str, Any],
+        has_titles: Callable[[], bool] | None = None,
+        places: Places | None = None,
+        description: str = "",
+        origin: str = "",
+        registered: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.docs = docs
         self.splits: tuple[str, ...] = tuple(splits)
-        self.has_titles: bool = "title" in docs.docs_cls()._fields
+        self.places = places
+        self.description = description
+        self.origin = origin
+        self.registered = registered or {split: f"{name}/{split}" for split in splits}
         self._datasets = dict(splits)
+        self._title_field: bool = "title" in docs.docs_cls()._fields
+        self._any_title = has_titles
+
+    @cached_property
+    def has_titles(self) -> bool:
+        """Whether titles are a part of their own of every passage's input (simlm.data.inputs.passage_input)."""
+        return self._title_field and (self._any_title is None or self._any_title())
 
     @classmethod
     def from_rows(
@@ -86,7 +119,7 @@ class Collection:
 
     def passages(self) -> Iterator[Passage]:
         """All passages, in the collection's order, which is the order of passage indices everywhere."""
-        if self.has_titles:
+        if self._title_field:
             return (Passage(doc.doc_id, doc.title, doc.text) for doc in self.docs.docs_iter())
         return (Passage(doc.doc_id, "", doc.text) for doc in self.docs.docs_iter())
 

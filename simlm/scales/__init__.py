@@ -1,6 +1,7 @@
 """Scales: which collection, which model size, which hyper-parameters."""
 
 import os
+from dataclasses import replace
 
 from simlm.errors import UserError
 from simlm.scales.mini import mini
@@ -21,11 +22,20 @@ def settings_file() -> str:
     return f"simlm/scales/{name}.py" if name in NAMES else "simlm/scales"
 
 
-def open_scale(name: str) -> Scale:
-    """The scale of that name, its settings new objects; UserError for an unknown one."""
+def open_scale(name: str, collection: str = "") -> Scale:
+    """The scale of that name, its settings new objects; UserError for an unknown one.
+
+    With ``collection``, as a reader writes it, the scale's settings on that collection instead of its own.
+    """
     if name not in _SCALES:
         raise UserError(f"unknown scale {name!r}: choose one of {', '.join(NAMES)}")
-    return _SCALES[name]()
+    scale = _SCALES[name]()
+    if not collection:
+        return scale
+    from simlm.data.reference import resolve
+
+    found = resolve(collection)
+    return replace(scale, collection=found.collection, location=found.location, digest=found.digest)
 
 
 __all__ = ["CHOSEN", "NAMES", "Scale", "open_scale", "settings_file"]

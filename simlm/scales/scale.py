@@ -47,3 +47,6 @@ class Scale:
     """The (k1, b) tried on valid."""
     fusion_grid: tuple[float, ...]
     """The weights of the dense run tried on valid."""
+    location: str = ""
+    """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.reference`)."""
+    digest: str = ""

@@ -4,8 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimaestro import Param, field
+from experimaestro import Meta, Param, field
 
+from simlm.data.reference import IRDS
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ class Prepare(Stage):
     ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
     joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
     part must know the other part's pieces (Table 10).
+
+    Of a collection in files (`simlm.data.reference`) the ``digest`` of the files counts in the identity, and their
+    ``location``, which may change, does not.
     """
 
     collection: Param[str]
@@ -29,13 +33,15 @@ class Prepare(Stage):
     algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
     segments: Param[bool] = field(default=True, ignore_default=True)
     whole: Param["Prepare | None"] = field(default=None)
+    digest: Param[str] = field(default="", ignore_default=True)
+    location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.collections import open_collection, validate
+        from simlm.data.collections import validate
         from simlm.data.store import tokenise_collection
         from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
 
-        collection = open_collection(self.collection)
+        collection = self.source()
         validate(collection)
         if self.whole is not None:
             tokenizer = self.whole.open().tokenizer
@@ -49,8 +55,13 @@ class Prepare(Stage):
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
 
     def outdated(self, job: Path) -> str | None:
-        """The collection counts in the identity by its name only: its content is compared with what was tokenised."""
-        if fingerprint_of(job) == installed_fingerprint(self.collection):
+        """A collection that a package brings counts in the identity by its name only: its content is compared.
+
+        Files count by their digest, and a data set of ir_datasets, which its id stands for, is not read at each start.
+        """
+        if self.digest or self.collection.startswith(IRDS):
+            return None
+        if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
             return None
         return f"the installed collection {self.collection} is another one than was tokenised"
 
@@ -64,14 +75,20 @@ class Prepare(Stage):
         """The collection itself, for what needs its texts."""
         from simlm.data.collections import open_collection
 
-        return open_collection(self.collection)
+        return open_collection(self.collection, self.location, self.digest)
+
+    @property
+    def called(self) -> str:
+        """The collection's name for readers, as it was when this stage ran."""
+        name: str = self.open().meta["name"]
+        return name
 
 
-def fingerprint_of(job: Path) -> str:
-    """The fingerprint of the collection that was tokenised in a stage's folder; UserError when there is none."""
+def stored(job: Path) -> dict[str, Any]:
+    """What a finished stage's store says of its collection: name, fingerprint, ...; UserError when there is none."""
     from simlm.data.store import TokenisedCollection
 
-    return str(TokenisedCollection.open(job / "output" / "store").meta["fingerprint"])
+    return TokenisedCollection.open(job / "output" / "store").meta
 
 
 @cache

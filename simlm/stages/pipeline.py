@@ -78,6 +78,8 @@ class Pipeline:
                 collection=self.scale.collection,
                 vocabulary=self.scale.vocabulary if trained else 0,
                 tokenizer="" if trained else self.scale.vocabulary,
+                digest=self.scale.digest,
+                location=self.scale.location,
             ),
             "collection",
         )
@@ -94,6 +96,8 @@ class Pipeline:
                 tokenizer="",
                 algorithm="byte-level-bpe",
                 segments=False,
+                digest=self.scale.digest,
+                location=self.scale.location,
             ),
             "collection (byte-level BPE)",
         )

@@ -60,7 +60,7 @@ class TrainReranker(EncoderStage):
             RerankerEvaluation.of(self, collection, device),
         )
         figures = numbers_of(self, outcome)
-        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.collection}"
+        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.called}"
         save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
 

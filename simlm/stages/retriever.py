@@ -80,6 +80,6 @@ class TrainRetriever(EncoderStage):
         )
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
-        what = f"retriever fine-tuned on {self.data.collection}"
+        what = f"retriever fine-tuned on {self.data.called}"
         save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures

@@ -73,13 +73,15 @@ def test_validate_accepts_a_sound_collection() -> None:
             '^tiny/train: a qrel of query "a" names the unknown passage "p9"',
         ),
         (PASSAGES, (TRAIN[0], {"q": {"p1": 1}}), '^tiny/train: a qrel names the unknown query "q"; remove'),
-        ([], (TRAIN[0], TRAIN[1]), "unknown passage"),
         ([Passage(1, "", "x")], TRAIN, r"^tiny: the passage in place 1 \(1\) has the id 1, which is no text"),  # type: ignore[arg-type]
         ([Passage("p1", "", None)], TRAIN, "the passage in place 1 .* has the text null, which is no text"),  # type: ignore[arg-type]
         (PASSAGES, ([Query("a", None)], {}), "^tiny/train: the query in place 1 .* has the text null"),
         (PASSAGES, (TRAIN[0], {"a": {1: 1}}), 'a qrel of query "a" names the unknown passage 1;'),
         (PASSAGES, (TRAIN[0], {1: {"p1": 1}}), "a qrel names the unknown query 1;"),
         (PASSAGES, (TRAIN[0], {"a": {"p1": "1"}}), 'passage "p1" has the grade "1"; make it a whole number'),
+        ([], (TRAIN[0], TRAIN[1]), "^tiny: there is no passage; add some"),
+        (PASSAGES, ([], {}), "^tiny/train: no query has a relevant passage"),
+        (PASSAGES, (TRAIN[0], {"a": {"p1": 0}}), "^tiny/train: no query has a relevant passage, one with a score"),
     ],
 )
 def test_validate_names_what_is_wrong(passages: list[Passage], train: tuple[list[Query], Judged], message: str) -> None:

@@ -1,5 +1,6 @@
 """Choosing and collecting the queries that a report shows."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -25,9 +26,21 @@ def test_cases_show_the_top_passages_and_the_first_relevant_rank(tmp_path: Path)
     run.write_text("\n".join(lines) + "\n", encoding="utf-8")
     empty.write_text("", encoding="utf-8")
     qrels = {"q1": {"p2": 1, "p9": 1, "p1": 0}, "q2": {"p1": 1}}
+    asked: list[set[str]] = []
+
+    def texts(ids: Collection[str]) -> dict[str, str]:
+        asked.append(set(ids))
+        return {id: f"passage {id}" for id in ids}
+
     first, second = collect_cases(
-        ["q1", "q2"], {"simlm": run, "bm25": empty}, qrels, "query {}".format, "passage {}".format, shown=2
+        ["q1", "q2"],
+        {"simlm": run, "bm25": empty},
+        qrels,
+        "query {}".format,
+        texts,
+        shown=2,
     )
+    assert asked == [{"p1", "p2", "p9"}], "all at once, and no other"
     assert first.query == "query q1"
     assert [passage.id for passage in first.relevant] == ["p2", "p9"]
     ours, theirs = first.results

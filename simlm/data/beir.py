@@ -1,0 +1,160 @@
+"""A folder in BEIR's layout (Thakur et al., NeurIPS 2021 Datasets and Benchmarks): a collection of your own.
+
+    corpus.jsonl     a passage a line: {"_id": "...", "title": "...", "text": "..."}; "title" may be missing
+    queries.jsonl    a query a line: {"_id": "...", "text": "..."}, those of all splits
+    qrels/train.tsv  query-id, corpus-id and score, separated by tabs, below a line with these names;
+    qrels/dev.tsv    also under the name valid.tsv
+    qrels/test.tsv
+
+Both .jsonl files may be gzipped (.jsonl.gz). A split has the queries that its qrels name, in the order of
+queries.jsonl. Everything is streamed: of a split's qrels the memory holds the query ids, and a digest a line.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from simlm.data.ids import digest
+from simlm.data.layout import Judgement, Negatives, PassageRow, QueryRow
+from simlm.data.lines import id_of, read_lines, read_objects, text_of
+from simlm.errors import UserError
+
+CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
+COLUMNS = ("query-id", "corpus-id", "score")
+QRELS = {"train": ("train.tsv",), "valid": ("dev.tsv", "valid.tsv"), "test": ("test.tsv",)}
+"""The names of each split's qrels."""
+PURPOSE = {
+    "train": "its queries are what retrievers and re-rankers are trained on",
+    "valid": "on its queries BM25 and the fusion are tuned and checkpoints chosen, so that nothing is tuned on test",
+    "test": "its queries are what the report measures",
+}
+
+
+def is_beir(folder: Path) -> bool:
+    """Whether a folder has a corpus in this layout; what else it lacks is then an error of this layout."""
+    return any((folder / name).is_file() for name in (CORPUS, f"{CORPUS}.gz"))
+
+
+class BeirFolder:
+    """The rows of a folder in this layout, read anew at every use; UserError when a file of it is missing."""
+
+    description = "A collection of your own, a folder in BEIR's layout."
+    source = "a folder in BEIR's layout"
+    negatives: Negatives | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self._corpus = _only(folder, CORPUS, f"{CORPUS}.gz", why="its passages are what is searched")
+        self._queries = _only(folder, QUERIES, f"{QUERIES}.gz", why="it has the text of every query")
+        self._qrels = {split: _only(folder / "qrels", *QRELS[split], why=PURPOSE[split]) for split in QRELS}
+
+    def digest(self) -> str:
+        """sha256 over the bytes of all files, each after the part it plays; where they lie does not count."""
+        files = {"corpus": self._corpus, "queries": self._queries, **self._qrels}
+        whole = hashlib.sha256()
+        for part, path in files.items():
+            whole.update(f"{part}{'.gz' if path.suffix == '.gz' else ''} {_sha256(path)}\n".encode())
+        return whole.hexdigest()
+
+    def count(self) -> int | None:
+        """The lines of the corpus; None where it is gzipped."""
+        return None if self._corpus.suffix == ".gz" else sum(1 for _ in read_lines(self._corpus))
+
+    def passages(self) -> Iterator[PassageRow]:
+        """(id, title, text) of every line of the corpus; a title that is missing or null is empty."""
+        for number, row in read_objects(self._corpus):
+            title = "" if row.get("title") is None else text_of(self._corpus, number, row, "title")
+            yield id_of(self._corpus, number, row, "_id"), title, text_of(self._corpus, number, row, "text")
+
+    def has_titles(self) -> bool:
+        """Whether any passage has a title: stops at the first one."""
+        return any(title.strip() for _, title, _ in self.passages())
+
+    def queries(self, split: str) -> Iterator[QueryRow]:
+        """(id, text) of the queries that the split's qrels name."""
+        return ((id, text) for _, id, text in self._numbered(split))
+
+    def _numbered(self, split: str) -> Iterator[tuple[int, str, str]]:
+        named = {query for query, _, _ in self.qrels(split)}
+        for number, row in read_objects(self._queries):
+            id = id_of(self._queries, number, row, "_id")
+            if id in named:
+                yield number, id, text_of(self._queries, number, row, "text")
+
+    def qrels(self, split: str) -> Iterator[Judgement]:
+        """(query id, passage id, grade) of every line; one that only repeats an earlier one is passed over."""
+        return ((query, passage, grade) for _, query, passage, grade in self._judged(split))
+
+    def _judged(self, split: str) -> Iterator[tuple[int, str, str, int]]:
+        path = self._qrels[split]
+        grades: dict[int, int] = {}
+        number = 0
+        for number, line in read_lines(path):
+            fields = line.split("\t")
+            if number == 1:
+                if tuple(fields) != COLUMNS:
+                    raise UserError(
+                        f"{path}:1: the first line must name the columns {', '.join(COLUMNS)}, separated by tabs, "
+                        f"and reads {line[:80]!r}; add or mend it"
+                    )
+                continue
+            if len(fields) != len(COLUMNS):
+                raise UserError(
+                    f"{path}:{number}: {len(fields)} columns where {len(COLUMNS)}, separated by tabs, must be: "
+                    f"{', '.join(COLUMNS)}; mend this line"
+                )
+            query, passage, score = fields
+            try:
+                grade = int(score)
+            except ValueError:
+                raise UserError(f"{path}:{number}: the score {score[:40]!r} is no whole number; mend it") from None
+            pair = digest(f"{query}\t{passage}")
+            if grades.setdefault(pair, grade) != grade:
+                raise UserError(
+                    f"{path}:{number}: query {query!r} and passage {passage!r} have another score further up; "
+                    "keep one of them"
+                )
+            yield number, query, passage, grade
+        if number < 2:
+            raise UserError(f"{path}: there is no judgement in it; {PURPOSE[split]}")
+
+    def place_of_passage(self, number: int) -> str:
+        """File and line of the passage in place ``number`` (from 0)."""
+        return f"{self._corpus}:{number + 1}"
+
+    def place_of_query(self, split: str, number: int) -> str:
+        """File and line of the split's query in place ``number`` (from 0)."""
+        for place, (line, _, _) in enumerate(self._numbered(split)):
+            if place == number:
+                return f"{self._queries}:{line}"
+        return str(self._queries)
+
+    def place_of_judgement(self, split: str, query: str, passage: str | None = None) -> str:
+        """File and line of the first qrel of a query, or of its qrel for a passage."""
+        for line, one, other, _ in self._judged(split):
+            if one == query and passage in (None, other):
+                return f"{self._qrels[split]}:{line}"
+        return str(self._qrels[split])
+
+
+def _only(folder: Path, *names: str, why: str) -> Path:
+    """The one file among names that mean the same."""
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise UserError(f"{folder / names[0]} is missing: {why}; add it{_or(names[1:])}")
+    if len(found) > 1:
+        raise UserError(f"{found[0]} and {found[1].name} mean the same: keep one of them")
+    return found[0]
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return f" (or {', '.join(names)})" if names else ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); mend that and run again") from None

@@ -1,0 +1,138 @@
+"""Any data set of ir_datasets as a collection: `irds:ID`, its splits found by convention or named.
+
+`irds:beir/fiqa` has the passages of beir/fiqa and the queries and qrels of beir/fiqa/train, /dev and /test. Where the
+splits have other names, they are given behind the id, each as a whole id or as what follows it:
+
+    irds:msmarco-passage,train=train/judged,valid=dev/small,test=trec-dl-2019/judged
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from simlm.data.handlers import GenericDoc, GenericQuery, Qrels, StreamedDocs, StreamedQueries, TitledDoc
+from simlm.data.irds import ir_datasets
+from simlm.data.layout import SPLITS
+from simlm.data.source import Collection
+from simlm.errors import UserError
+
+IRDS = "irds:"
+CONVENTIONS = {"train": ("train",), "valid": ("dev", "valid", "validation"), "test": ("test",)}
+"""The names that a split has after the id, where it is not named."""
+
+
+class _Spec(NamedTuple):
+    base: str
+    splits: dict[str, str]
+
+
+def check_public(text: str) -> str:
+    """The data set's name for readers; UserError for an unknown id, or one that has not all that is needed.
+
+    Downloads nothing: what an id has is asked of ir_datasets' own description.
+    """
+    return _spec(text).base
+
+
+def public_collection(text: str) -> Collection:
+    """The data sets that ``text`` names, as ir_datasets has them; UserError as for `check_public`."""
+    base, splits = _spec(text)
+    docs = _docs(text, ir_datasets.load(base))
+    return Collection(
+        base,
+        ir_datasets.Dataset(docs),
+        {split: _split(text, docs, ir_datasets.load(id)) for split, id in splits.items()},
+        has_titles=lambda: any(doc.title.strip() for doc in docs.docs_iter()),
+        description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
+        origin=f"ir_datasets {ir_datasets.__version__}",
+        registered=splits,
+    )
+
+
+def _docs(text: str, dataset: Any) -> StreamedDocs:
+    """Nothing but title and text, and none of ir_datasets' own stores, which it would write as pickles."""
+    kind: Any = TitledDoc if "title" in dataset.docs_cls()._fields else GenericDoc
+
+    def rows() -> Iterator[Any]:
+        for doc in dataset.docs_iter():
+            title = (doc.title or "",) if kind is TitledDoc else ()
+            yield kind(doc.doc_id, *title, doc.text)
+
+    return StreamedDocs(lambda: _fetched(text, rows), kind, dataset.docs_lang())
+
+
+def _split(text: str, docs: StreamedDocs, dataset: Any) -> Any:
+    queries = StreamedQueries(
+        lambda: _fetched(text, lambda: (GenericQuery(one.query_id, one.text) for one in dataset.queries_iter())),
+        GenericQuery,
+        dataset.queries_lang(),
+    )
+    return ir_datasets.Dataset(docs, queries, Qrels(lambda: _fetched(text, dataset.qrels_iter)))
+
+
+def _fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+    """The rows; UserError where ir_datasets cannot fetch or read the files behind them."""
+    try:
+        yield from rows()
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{text}: ir_datasets cannot fetch or read its files ({reason}); see ir-datasets.com for what it needs"
+        ) from None
+
+
+def _spec(text: str) -> _Spec:
+    """The ids that a text stands for, each checked."""
+    base, *named = text.removeprefix(IRDS).split(",")
+    docs = _load(text, base)
+    if not docs.has_docs():
+        raise UserError(f"{text}: {base} has no documents; give the id of a data set that has")
+    _check_fields(text, base, docs.docs_cls(), "doc_id")
+    given = dict(_named(text, base, one) for one in named)
+    splits = {split: given[split] if split in given else _by_convention(text, base, split) for split in SPLITS}
+    for split, id in splits.items():
+        dataset = _load(text, id)
+        if not dataset.has_queries() or not dataset.has_qrels():
+            raise UserError(f"{text}: {id} lacks queries or qrels; name another data set, {split}=ID")
+        _check_fields(text, id, dataset.queries_cls(), "query_id")
+    if len(set(splits.values())) < len(splits):
+        raise UserError(f"{text}: two splits are the same: nothing may be tuned or trained on test; name three")
+    return _Spec(base, splits)
+
+
+def _check_fields(text: str, id: str, row: type, key: str) -> None:
+    fields: tuple[str, ...] = getattr(row, "_fields", ())
+    if not {key, "text"} <= set(fields):
+        raise UserError(
+            f"{text}: rows of {id} have the fields {', '.join(fields)}; only "
+            "passages and queries that have a text can be used"
+        )
+
+
+def _load(text: str, id: str) -> Any:
+    try:
+        return ir_datasets.load(id)
+    except (KeyError, ValueError):
+        raise UserError(f"{text}: ir_datasets {ir_datasets.__version__} has no {id!r}; see ir-datasets.com") from None
+
+
+def _named(text: str, base: str, part: str) -> tuple[str, str]:
+    split, equals, id = part.partition("=")
+    if not equals or not id or split not in SPLITS:
+        raise UserError(f"{text}: {part!r} names no split; write {', '.join(f'{split}=ID' for split in SPLITS)}")
+    return split, f"{base}/{id}" if _known(f"{base}/{id}") else id
+
+
+def _by_convention(text: str, base: str, split: str) -> str:
+    found = next((f"{base}/{name}" for name in CONVENTIONS[split] if _known(f"{base}/{name}")), None)
+    if found is None:
+        tried = " or ".join(f"{base}/{name}" for name in CONVENTIONS[split])
+        raise UserError(f"{text}: there is no {tried}; name the data set of this split: {text},{split}=ID")
+    return found
+
+
+def _known(id: str) -> bool:
+    try:
+        ir_datasets.load(id)
+    except (KeyError, ValueError):
+        return False
+    return True

@@ -1,0 +1,80 @@
+"""What a reader writes for a collection, made into what a stage's configuration holds. Reads no rows."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from simlm.data.beir import BeirFolder, is_beir
+from simlm.data.layout import Layout
+from simlm.data.released import Released, is_released
+from simlm.errors import UserError
+
+EMBEDDED = "insuranceqa"
+"""What the scales' own collections are called, or begin with."""
+
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder, "released archives": Released}
+"""Folders by layout; the key counts in a stage's identity."""
+IRDS = "irds:"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A collection as a configuration holds it.
+
+    ``collection`` and ``digest`` count in a stage's identity, ``location`` does not: a folder that was moved or renamed
+    is the same collection, one whose files changed is another. ``name`` is for readers, ``passages`` their number where
+    it is known without reading rows; ``has_negatives`` is whether lists of hard negatives come with it.
+    """
+
+    name: str
+    collection: str
+    location: str = ""
+    digest: str = ""
+    passages: int | None = None
+    has_negatives: bool = False
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a folder's name, the same for no two collections."""
+        mark = self.digest or hashlib.sha256(self.collection.encode()).hexdigest()
+        plain = re.sub(r"[^\w.]+", "-", self.name).strip("-.")
+        return f"{plain}-{mark[:8]}"
+
+
+@cache
+def resolve(text: str) -> Reference:
+    """A folder, or ``irds:ID``, as a reader names it; UserError for anything else.
+
+    Reads every file of a folder, for its digest, once a process: a command sees one state of it.
+    """
+    if text.startswith(IRDS):
+        from simlm.data.public import check_public
+
+        return Reference(check_public(text), text)
+    folder = Path(text).expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(
+            f"--collection {text}: there is no such folder; give a folder in BEIR's layout, or {IRDS}ID for a data set "
+            "of ir_datasets"
+        )
+    kind = layout_of(folder)
+    layout = LAYOUTS[kind](folder)
+    digest = layout.digest()
+    return Reference(layout.name, kind, str(folder), digest, layout.count(), layout.negatives is not None)
+
+
+def layout_of(folder: Path) -> str:
+    """The key in ``LAYOUTS`` of a folder, by what lies in it."""
+    own = is_beir(folder) or not is_released(folder)
+    return "beir folder" if own else "released archives"
+
+
+def opened(kind: str, location: str, digest: str) -> Layout:
+    """The files that a configuration stands for; UserError where they are not those any more."""
+    layout = LAYOUTS[kind](Path(location))
+    if digest and layout.digest() != digest:
+        raise UserError(f"{location}: its files changed since this command began; run it again")
+    return layout

@@ -1,0 +1,68 @@
+"""A miniature replica of msmarco_bm25_official.zip, in its own layout."""
+
+import gzip
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from simlm.data.released import ARCHIVE
+
+COUNT = 40
+"""Passages."""
+TRAINED = 300
+"""Training queries, 4 of which are set aside as valid."""
+
+
+def replica() -> dict[str, bytes]:
+    """The archive's files by name. Ids are strings; a positive that BM25 did not find has the score -1."""
+    passages = [{"id": str(n), "contents": f"text {n}", "title": f"title {n}" if n % 3 else ""} for n in range(COUNT)]
+    train = [_line(f"{1000 + n}", n) for n in range(TRAINED)]
+    return {
+        "passages.jsonl.gz": gzip.compress(_jsonl(passages), mtime=0),
+        "train.jsonl": _jsonl(train),
+        "dev.jsonl": _jsonl([_line(str(n), n) for n in range(5)]),
+        "train_queries.tsv": "".join(f"{row['query_id']}\t{row['query']}\n" for row in train).encode(),
+        "dev_queries.tsv": "".join(f"{n}\tdev query {n}\n" for n in range(5)).encode(),
+        "dev_qrels.txt": "".join(f"{n}\t0\t{n}\t1\n" for n in range(5)).encode(),
+        "train.msmarco.txt": b"1000\t5\t1\t9.5\n",
+        "dev.msmarco.txt": b"0\t5\t1\n",
+    }
+
+
+def _line(query: str, number: int) -> dict[str, object]:
+    positive = number % COUNT
+    negatives = [str((positive + step) % COUNT) for step in (3, 1, 2)]
+    return {
+        "query_id": query,
+        "query": f"query {number}",
+        "positives": {"doc_id": [str(positive)], "score": [-1.0 if number % 2 else 7.5]},
+        "negatives": {"doc_id": negatives, "score": [3.0, 2.0, 1.0]},
+    }
+
+
+def _jsonl(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def unpacked(folder: Path, **changed: bytes | None) -> Path:
+    """The archive as unzip leaves it below `folder`; `changed` replaces files ("__" is a "."), None drops one."""
+    (folder / ARCHIVE).mkdir(parents=True)
+    for name, content in _changed(changed).items():
+        (folder / ARCHIVE / name).write_bytes(content)
+    return folder
+
+
+def packed(folder: Path, **changed: bytes | None) -> Path:
+    """The same as the archive itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{ARCHIVE}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _changed(changed).items():
+            archive.writestr(f"{ARCHIVE}/{name}", content)
+    return folder
+
+
+def _changed(changed: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    files: dict[str, bytes | None] = {**replica()}
+    files |= {name.replace("__", "."): content for name, content in changed.items()}
+    return {name: content for name, content in files.items() if content is not None}

@@ -1,0 +1,214 @@
+"""`--collection`: a folder in BEIR's layout through Table 2's pipeline, what its report says, what is refused."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.__main__ import Options as GridOptions
+from ablations.__main__ import check as check_grid
+from repro import claims
+from repro.cells import Cells
+from repro.command import Options, check
+from repro.tables import TABLES, tables_on
+from simlm.data.collections import open_collection
+from simlm.data.reference import resolve
+from simlm.errors import UserError
+from simlm.scales import open_scale
+from simlm.stages.data import Prepare
+from simlm.stages.pipeline import Pipeline
+from simlm.stages.plan import plan
+from tests.data.beir import smoke_as_beir, write_beir
+from tests.repro.commands import ROOT, finished, start, table2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smoke collection with titles, as a reader's folder."""
+    return smoke_as_beir(tmp_path_factory.mktemp("own") / "quotes")
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of BM25 and of SimLM's Retriever1, with all that they stand on, on that folder."""
+    results = tmp_path_factory.mktemp("measured") / "results"
+    ran = table2("--collection", str(folder), "--results", str(results), "--rows", "bm25", "simlm-1")
+    assert ran.returncode == 0, ran.stderr
+    assert "measured on quotes test, smoke" in ran.stdout
+    (report,) = results.glob("smoke/collection-quotes-*_rows-bm25-simlm-1/table2.json")
+    return report
+
+
+def test_a_folder_runs_through_the_pipeline_and_its_report_names_it(measured: Path, folder: Path) -> None:
+    report: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
+    assert [row["key"] for row in report["rows"] if row["measured"]] == ["bm25", "simlm-1"]
+    assert report["rows"][0]["measured"]["RR@10"]["mean"] > 0.2
+    facts = report["collection"]
+    assert (facts["name"], facts["passages"], facts["queries"]) == ("quotes", 600, 32)
+    assert facts["description"] == "A collection of your own, a folder in BEIR's layout."
+    data = report["provenance"]["data"]["test collection"]
+    found = open_collection(str(folder))
+    assert data == {
+        "name": "quotes",
+        "source": "a folder in BEIR's layout",
+        "ir_datasets": found.registered["test"],
+        "fingerprint": found.fingerprint(),
+    }
+    assert str(folder) not in measured.read_text() + measured.with_suffix(".md").read_text()
+
+
+def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
+    report: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
+    (warning,) = [one for one in report["warnings"] if "reader's own" in one]
+    assert "chosen on InsuranceQA" in warning and "not on this collection" in warning
+    chosen = [one["chosen"] for one in report["hyperparameters"]]
+    assert any("on InsuranceQA's valid" in one for one in chosen) and not any(" on valid" in one for one in chosen)
+    assert {one["row"] for one in report["tuning"]} == set(), "no trial of another collection is shown as this one's"
+
+
+def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path, folder: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    results = measured.parents[2]
+    dry = ("--results", str(results), "--rows", "bm25", "simlm-1", "--dry-run")
+    ran = table2("--collection", str(moved), *dry)
+    stages = len(json.loads(measured.read_text(encoding="utf-8"))["stages"])
+    assert ran.returncode == 0 and f"\n0 of {stages} stages to do" in ran.stdout, ran.stdout
+    assert "estimates are those of InsuranceQA's" in ran.stdout
+    with (moved / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "one-more", "text": "what else"}\n')
+    ran = table2("--collection", str(moved), *dry)
+    assert ran.returncode == 0 and f"\n{stages} of {stages} stages to do" in ran.stdout, ran.stdout
+
+
+def test_titles_are_segment_a(measured: Path) -> None:
+    (store,) = measured.parents[2].glob("jobs/*/*/output/store/passages/store.json")
+    assert json.loads(store.read_text())["has_titles"] is True
+
+
+def test_the_scales_own_collection_keeps_its_identities(tmp_path: Path) -> None:
+    """Those of the published reports, whatever --collection has added to the configuration."""
+    published = json.loads((ROOT / "reports" / "mini" / "table2.json").read_text(encoding="utf-8"))["stages"]
+    stages, _ = plan(lambda submit: Pipeline(open_scale("mini"), 0, submit).simlm, tmp_path)
+    assert {stage.job.name for stage in stages} <= {one["identifier"] for one in published}
+
+
+def prepared(collection: str) -> Prepare:
+    return Pipeline(open_scale("mini", collection), 0, lambda stage, name: None).data
+
+
+def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> None:
+    one = prepared(str(folder))
+    moved = prepared(str(shutil.copytree(folder, tmp_path / "moved")))
+    assert one.location != moved.location
+    assert one.__xpm__.identifier.all == moved.__xpm__.identifier.all != prepared("").__xpm__.identifier.all
+
+
+def refused(arguments: list[str], said: str, tmp_path: Path, table: str = "table2") -> None:
+    ran = finished(start("--results", str(tmp_path / "results"), *arguments, table=table))
+    assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = write_beir(tmp_path / "mine", valid=None)
+    refused(["--collection", str(folder)], f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
+
+
+def test_damage_leaves_no_report_and_no_finished_stage(folder: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    with (damaged / "corpus.jsonl").open("a") as file:
+        file.write("{")
+    ran = table2("--collection", str(damaged), "--results", str(tmp_path / "results"))
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert ran.stderr.splitlines()[-1].startswith(f"error: {damaged}/corpus.jsonl:601: this line is no JSON")
+    assert not (tmp_path / "results" / "smoke").exists()
+    assert not list(tmp_path.glob("results/jobs/*/*/manifest.json"))
+
+
+def test_a_table_by_domain_is_refused(folder: Path, tmp_path: Path) -> None:
+    said = f"--collection {folder}: table10 splits a collection by the domains of its questions"
+    refused(["--collection", str(folder)], said, tmp_path, "table10")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scale": "smoke", "negatives": "package"}, "--negatives package: quotes comes without lists"),
+        ({"scale": "smoke", "publish": True}, "--publish is for the whole table of the scale's own collection"),
+    ],
+)
+def test_options_that_do_not_go_with_it(options: dict[str, Any], said: str, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        check(Options(collection=str(folder), results=tmp_path, **options))
+
+
+def test_too_few_passages_for_a_scale(tmp_path: Path) -> None:
+    folder = str(write_beir(tmp_path / "mine"))
+    said = "4 passages are too few for {}, whose lists of negatives need {}; add passages or choose --scale smoke"
+    for scale, least in (("mini", 230), ("smoke", 38)):
+        with pytest.raises(UserError, match=said.format(scale, least)):
+            check(Options(scale=scale, collection=folder, results=tmp_path))
+    with pytest.raises(UserError, match=said.format("mini", 230)):
+        check_grid(GridOptions(collection=folder, results=tmp_path))
+
+
+def test_all_tables_but_the_one_by_domain_can_be_made(folder: Path, tmp_path: Path) -> None:
+    assert set(TABLES) - set(tables_on(str(folder))) == {"table10"}
+    scale = open_scale("smoke", str(folder))
+    _, asked = plan(lambda submit: claims.ask(Cells(scale, 0, submit), str(folder)), tmp_path)
+    assert asked and not any(key.startswith("table10") for key in asked)
+
+
+def test_the_grid_takes_it_too(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ablations", "--scale", "smoke", "--grids", "plms", "--dry-run"]
+    ran = subprocess.run(
+        [*command, "--collection", str(folder), "--results", str(tmp_path / "results")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0 and ran.stderr == "" and "stages to do" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "quotes")
+    with (other / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "one-more", "text": "what else"}\n')
+    slugs = {resolve(str(one)).slug for one in (folder, other)}
+    assert len(slugs) == 2 and all(slug.startswith("quotes-") for slug in slugs)
+
+
+REGISTERING = """
+from simlm.data.collections import open_collection
+from simlm.data.irds import ir_datasets
+
+smoke = open_collection("insuranceqa-smoke")
+ir_datasets.registry.register("tiny/answers", ir_datasets.Dataset(smoke.docs.docs_handler()))
+for split, name in (("train", "train"), ("valid", "dev"), ("test", "test")):
+    ir_datasets.registry.register(f"tiny/answers/{name}", smoke.dataset(split))
+"""
+"""What Python runs at its start: stages have processes of their own, which must know the data set too."""
+
+
+def test_a_data_set_of_ir_datasets_runs_through_the_command(tmp_path: Path) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(REGISTERING)
+    results = tmp_path / "results"
+    ran = table2(
+        *("--collection", "irds:tiny/answers", "--results", str(results), "--rows", "bm25"),
+        PYTHONPATH=f"{tmp_path / 'path'}{os.pathsep}{ROOT}",
+    )
+    assert ran.returncode == 0, ran.stderr
+    (path,) = results.glob("smoke/collection-tiny-answers-*_rows-bm25/table2.json")
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert report["collection"]["name"] == "tiny/answers"
+    assert report["provenance"]["data"]["test collection"]["ir_datasets"] == "tiny/answers/test"
+    assert report["rows"][0]["measured"]["RR@10"]["mean"] > 0.2
