@@ -190,9 +190,16 @@ def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None
 
 
 @pytest.mark.whole_grid
-def test_the_whole_grid_with_two_seeds(tmp_path: Path) -> None:
-    ran = command("--grids", *ALL, "--seeds", "2", "--results", str(tmp_path / "results"))
-    assert ran.returncode == 0, ran.stderr
-    content = outcome(tmp_path / "results")
-    assert len(content["cells"]) == 38 and all(one["state"] == "done" for one in content["cells"])
-    assert len(manifests(tmp_path / "results")) == 109
+def test_the_whole_grid_with_two_seeds_and_a_cell_that_fails(tmp_path: Path) -> None:
+    results, module = tmp_path / "results", "tests.ablations.sometimes"
+    grids = ("--grids", *ALL, "toy", "--seeds", "2", "--results", str(results))
+    failed = command(*grids, module=module, SIMLM_TOY_WRONG="1")
+    assert failed.returncode == 1
+    states = {(one["start"], one["seed"]): one["state"] for one in outcome(results)["cells"]}
+    assert {cell for cell, state in states.items() if state != "done"} == {("sometimes", 0), ("sometimes", 1)}
+    assert sum(one["grid"] != "toy" for one in outcome(results)["cells"]) == 38
+    before = manifests(results)
+    mended = command(*grids, module=module)
+    assert mended.returncode == 0, mended.stderr
+    assert all(one["state"] == "done" for one in outcome(results)["cells"])
+    assert before.items() <= manifests(results).items() and len(manifests(results)) == 109 + 2 * 3

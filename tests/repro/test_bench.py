@@ -37,7 +37,7 @@ def test_help_has_examples() -> None:
     assert "examples:" in done.stdout and all(task in done.stdout for task in TASKS)
 
 
-def test_it_needs_nothing_that_a_lent_gpu_lacks() -> None:
+def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:
     code = "import sys, repro.bench" + "".join(f", repro.benching.{task}" for task in (*TASKS, "report"))
     code += "; print([name for name in ('tyro', 'experimaestro', 'ir_datasets', 'faiss') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
