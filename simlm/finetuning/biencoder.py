@@ -1,17 +1,20 @@
 """The bi-encoder: one encoder for queries and passages (Section 3.2)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from simlm.finetuning.buckets import bucketed
 from simlm.finetuning.cls import cls_states
-from simlm.finetuning.gather import gather_embeddings, global_batch_loss, rank
+from simlm.finetuning.gather import gather_embeddings, global_batch_loss
 from simlm.finetuning.losses import contrastive_loss, distillation_loss
 from simlm.finetuning.ranking import reciprocal_ranks
+from simlm.group import rank
 
 
 class BiEncoder(nn.Module):
@@ -22,6 +25,9 @@ class BiEncoder(nn.Module):
     alpha: the weight of the contrastive loss beside distillation; None for a retriever without a teacher.
     scale_loss: whether several processes multiply the contrastive loss by their number (`global_batch_loss`).
     buckets: in how many pieces of similar length the passages of a batch are encoded (`bucketed`).
+    chunk: most texts of a side whose activations are held at once in training; 0 for all. Beyond it each piece is
+    encoded without them, and again, with the same dropout, when its vectors have their gradients (GradCache, Gao et
+    al., 2021): loss and gradients are those of one pass.
     """
 
     def __init__(
@@ -31,6 +37,7 @@ class BiEncoder(nn.Module):
         alpha: float | None = None,
         scale_loss: bool = True,
         buckets: int = 1,
+        chunk: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -38,10 +45,19 @@ class BiEncoder(nn.Module):
         self.alpha = alpha
         self.scale_loss = scale_loss
         self.buckets = buckets
+        self.chunk = chunk
 
     def encode(self, inputs: Mapping[str, Tensor], buckets: int = 1) -> Tensor:
         """(N, L) inputs, padded on the right -> (N, d) float32: the last layer's [CLS], L2-normalised."""
-        states = bucketed(lambda part: cls_states(self.encoder, part), inputs, buckets)
+        encode = partial(cls_states, self.encoder)
+        texts = len(inputs["input_ids"])
+        if torch.is_grad_enabled() and 0 < self.chunk < texts:
+            # Checkpointing keeps a piece's inputs and random state alone, and replays it in the backward pass.
+            states = bucketed(
+                lambda part: checkpoint(encode, part, use_reentrant=False), inputs, max(buckets, -(-texts // self.chunk))
+            )
+        else:
+            states = bucketed(encode, inputs, buckets)
         return functional.normalize(states.float(), dim=-1)
 
     def forward(

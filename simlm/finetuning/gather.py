@@ -7,15 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
-def processes() -> int:
-    """The number of processes that train together; 1 outside torch.distributed."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """This process's place among them, from 0."""
-    return dist.get_rank() if processes() > 1 else 0
+from simlm.group import processes, rank
 
 
 class _Gather(torch.autograd.Function):
@@ -47,10 +39,12 @@ def gather_embeddings(local: Tensor) -> Tensor:
 
 
 def global_batch_loss(loss: Tensor, scale_loss: bool) -> Tensor:
-    """A loss over gathered embeddings, ready for data-parallel averaging of gradients.
+    """A loss over gathered embeddings, ready for data-parallel averaging of gradients; its value stays.
 
-    With scale_loss (the MS MARCO set-up) it is multiplied by the number of processes, so that averaged
+    With scale_loss (the MS MARCO set-up) its gradient is multiplied by the number of processes, so that averaged
     gradients equal those of one process with the whole batch. Without it (the released NQ scripts: scale 1)
     they are smaller by that factor, which Adam's normalisation and a clipped norm hide for the most part.
     """
-    return loss * processes() if scale_loss else loss
+    if not scale_loss or processes() == 1:
+        return loss
+    return loss + (processes() - 1) * (loss - loss.detach())

@@ -1,11 +1,12 @@
 """The hyper-parameters of the pipeline, as typed configurations that count in a stage's identity.
 
-Each names the row of Table 11 or 13 it stands for. Nothing here has a default: a scale states every value.
+Each names the row of Table 11 or 13 it stands for. A scale states every value but those few of which another than the
+default is paper scale's only.
 """
 
 from typing import Any, TypeVar
 
-from experimaestro import Config, Param
+from experimaestro import Config, Param, field
 
 Settings = TypeVar("Settings", bound=Config)
 
@@ -64,6 +65,8 @@ class PretrainingSettings(Config):
     generator_dropout: Param[bool]
     """True as in the released trainer, False as the paper says ("frozen")."""
     held_out: Param[int]
+    micro_batch: Param[int] = field(default=0, ignore_default=True)
+    """Passages whose counted tokens are averaged together; these means are then averaged plainly. 0: the whole batch."""
 
 
 class NegativesSettings(Config):

@@ -81,18 +81,22 @@ class RandomGenerator(EncoderStage):
 class Generator(EncoderStage):
     """A small ELECTRA-style generator trained by MLM on the corpus; frozen afterwards."""
 
+    shared = True
+
     data: Param[Prepare]
     shape: Param[GeneratorShape]
     settings: Param[PretrainingSettings]
 
     def run(self) -> dict[str, Any]:
+        from simlm.group import is_first
         from simlm.models.shapes import new_generator, save_model
         from simlm.stages.training import run_pretraining
 
         tokenizer = self.data.open().tokenizer
         model = new_generator(self.shape, tokenizer, self.settings.optimisation.seed)
         numbers = run_pretraining(self, self.data, model, None, "mlm", self.settings)
-        save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
+        if is_first():
+            save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
         return numbers
 
 
@@ -102,6 +106,8 @@ class Pretrained(EncoderStage):
     ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """
 
+    shared = True
+
     data: Param[Prepare]
     start: Param[EncoderStage]
     generator: Param[EncoderStage | None] = field(default=None)
@@ -110,6 +116,7 @@ class Pretrained(EncoderStage):
 
     def run(self) -> dict[str, Any]:
         from simlm.data.tokenizer import check_tokenizer_matches
+        from simlm.group import is_first
         from simlm.models.shapes import load_encoder, save_model
         from simlm.pretraining.generator import load_generator
         from simlm.stages.training import run_pretraining
@@ -123,7 +130,8 @@ class Pretrained(EncoderStage):
         steps = self.settings.optimisation.steps
         kept = {step_at(share, steps) for share in SHARES}
         numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings, kept)
-        save_model(encoder, tokenizer, self.model, f"pre-training objective {self.objective}", numbers)
+        if is_first():
+            save_model(encoder, tokenizer, self.model, f"pre-training objective {self.objective}", numbers)
         return numbers
 
 

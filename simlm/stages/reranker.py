@@ -19,6 +19,8 @@ LISTS_AT_A_TIME = 2_000
 class TrainReranker(EncoderStage):
     """Listwise training with R-Drop on the candidates of a retriever; keeps the best top-1 accuracy on valid."""
 
+    shared = True
+
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]
@@ -28,7 +30,9 @@ class TrainReranker(EncoderStage):
 
         from simlm.data.inputs import Specials
         from simlm.finetuning.datasets import RerankerCollator, RerankerGroups
+        from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.reranker import Reranker
+        from simlm.group import is_first, processes
         from simlm.models.shapes import load_reranker_start, save_model
         from simlm.stages.evaluations import RerankerEvaluation
         from simlm.stages.negatives import negative_lists
@@ -49,19 +53,25 @@ class TrainReranker(EncoderStage):
             seed,
             settings.max_length,
         )
+        # The loss is a mean over queries: each process takes its part of them, as many at once as there is room for.
+        micro_batch = -(-min(settings.optimisation.batch_size, len(groups)) // processes())
+        passes = 2 * min(settings.kept_passages, settings.passages_per_query)  # R-Drop's
+        if fit := texts_that_fit(encoder.config, settings.max_length, device):
+            micro_batch = max(1, min(micro_batch, fit // passes))
         outcome = train(
             model,
             groups,
             np.zeros(len(groups), dtype=np.int64),
             RerankerCollator(Specials.of(collection.tokenizer), settings.kept_passages),
-            plan(settings.optimisation, settings.evaluations, best_by="accuracy"),
+            plan(settings.optimisation, settings.evaluations, "accuracy", micro_batch),
             self.work,
             "re-ranker",
             RerankerEvaluation.of(self, collection, device),
         )
         figures = numbers_of(self, outcome)
         what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.called}"
-        save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
+        if is_first():
+            save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
 
 

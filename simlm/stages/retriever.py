@@ -21,6 +21,8 @@ class TrainRetriever(EncoderStage):
     Retriever1/2 keep the last checkpoint, the distilled retriever the one with the best MRR on valid.
     """
 
+    shared = True
+
     data: Param[Prepare]
     start: Param[EncoderStage]
     negatives: Param[RunStage]
@@ -34,7 +36,9 @@ class TrainRetriever(EncoderStage):
         from simlm.data.inputs import Specials
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
+        from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.teacher import TeacherScores
+        from simlm.group import even_share, is_first
         from simlm.models.shapes import load_body, save_model
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import numbers_of, plan, prepare_torch
@@ -51,6 +55,7 @@ class TrainRetriever(EncoderStage):
             settings.temperature,
             alpha=None if teacher is None else self.alpha,
             buckets=BUCKETS if device.type == "cpu" else 1,
+            chunk=texts_that_fit(encoder.config, settings.passage_length, device),
         ).to(device)
         groups = BiEncoderGroups(
             collection,
@@ -68,12 +73,14 @@ class TrainRetriever(EncoderStage):
             from simlm.stages.evaluations import RetrieverEvaluation
 
             evaluate = RetrieverEvaluation.of(self, collection, device)
+        # The contrastive loss is over all of a batch: each process encodes its part, once, and all gather the vectors.
+        micro_batch = even_share(min(settings.optimisation.batch_size, len(groups)), "queries")
         outcome = train(
             model,
             groups,
             np.zeros(len(groups), dtype=np.int64),  # groups are drawn at random; passages are bucketed in the model
             collate,
-            plan(settings.optimisation, settings.evaluations, best_by="mrr" if evaluate else None),
+            plan(settings.optimisation, settings.evaluations, "mrr" if evaluate else None, micro_batch),
             self.work,
             "distillation" if teacher else "contrastive",
             evaluate,
@@ -81,5 +88,6 @@ class TrainRetriever(EncoderStage):
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
         what = f"retriever fine-tuned on {self.data.called}"
-        save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
+        if is_first():
+            save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures

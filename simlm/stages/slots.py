@@ -3,7 +3,7 @@
 On a CPU two stages run at once, so that one computes while the other imports or writes. Each has as many threads as
 there are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without
 loss, and a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On
-GPUs a stage has one for itself. A slot is a file lock, which the system releases whenever a process ends.
+GPUs a stage has one for each of its processes. A slot is a file lock, which the system releases whenever a process ends.
 """
 
 import os
@@ -19,12 +19,19 @@ from simlm.errors import UserError
 DEVICE = "SIMLM_DEVICE"
 ALONE = "SIMLM_ALONE"
 """Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
+PROCESSES = "SIMLM_PROCESSES"
+"""How many processes work together on a stage whose work can be shared."""
 CPU_SLOTS = 2
 
 
 def cores() -> int:
     """The processors that this process may use: the threads of a stage on the CPU."""
     return len(os.sched_getaffinity(0))
+
+
+def chosen_processes() -> int:
+    """How many processes share a stage's work, from the command line by way of the environment."""
+    return int(os.environ.get(PROCESSES, "1"))
 
 
 def chosen_device() -> str:
@@ -42,15 +49,20 @@ def chosen_device() -> str:
 
 
 def stage_slot(folder: Path) -> AbstractContextManager[int | None]:
-    """A slot of this machine for a stage, one a GPU or ``CPU_SLOTS``; None is yielded where it needs none."""
+    """A slot of this machine for a stage, ``CPU_SLOTS`` or as GPUs allow; None is yielded where it needs none."""
     if os.environ.get(ALONE):
         return nullcontext()
-    return slot(folder, len(gpus) if (gpus := gpus_of_slots()) else CPU_SLOTS)
+    return slot(folder, max(1, len(gpus) // chosen_processes()) if (gpus := gpus_of_slots()) else CPU_SLOTS)
 
 
 def gpus_of_slots() -> list[str]:
-    """The GPUs' numbers, one a slot; [] where stages compute on the CPU."""
+    """The numbers of the GPUs that stages compute on; [] where they compute on the CPU."""
     return [number for number in os.environ.get("SIMLM_GPUS", "").split(",") if number]
+
+
+def gpus_of_slot(number: int) -> list[str]:
+    """Those that the stage in a slot has for itself, one for each of its processes."""
+    return gpus_of_slots()[number * chosen_processes() :][: chosen_processes()]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from simlm.errors import UserError
 from simlm.progress import follow
 from simlm.stages.cost import Attempt, attempts
 from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
-from simlm.stages.slots import gpus_of_slots, stage_slot
+from simlm.stages.slots import chosen_processes, gpus_of_slot, stage_slot
 
 PROGRESS = "progress.json"
 MISTAKE = "mistake.txt"
@@ -30,6 +30,9 @@ class Stage(ResumableTask):
 
     reproducible: ClassVar[bool] = True
     """Whether the same configuration leaves the same bytes on every machine of a kind."""
+    shared: ClassVar[bool] = False
+    """Whether several processes (`simlm.group`) can do the work of ``run`` together. All of them run it then, each
+    computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))
@@ -71,19 +74,27 @@ class Stage(ResumableTask):
 
     def _run_and_seal(self) -> None:
         tune_allocator()
-        follow(_Reporter(self.job))
+        follow(Reporter(self.job))
         with Attempt(self.job) as attempt:
             attempt.wait()
             with stage_slot(self.job.parents[2] / "slots") as number:
                 attempt.go_on()
-                if number is not None and (gpus := gpus_of_slots()):
-                    os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number]
+                if number is not None and (gpus := gpus_of_slot(number)):
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
                 digests = self._input_digests()
                 self._begin(digests)
-                numbers = self.run()
+                numbers = self._numbers()
             attempt.write()
             write_json(self.job / MANIFEST, self._manifest(digests, numbers))
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _numbers(self) -> dict[str, Any]:
+        processes = chosen_processes() if self.shared else 1
+        if processes == 1:
+            return self.run()
+        from simlm.stages.workers import run_in_workers
+
+        return run_in_workers(self.job, self.work, processes)
 
     def _begin(self, digests: dict[str, str]) -> None:
         """An empty output folder, and work to resume only if it stands on what lies there now."""
@@ -129,7 +140,7 @@ def inputs_of(config: Config) -> dict[str, Stage]:
     return found
 
 
-class _Reporter:
+class Reporter:
     """Writes a bar's state for the driver, at most twice a second."""
 
     def __init__(self, job: Path) -> None:

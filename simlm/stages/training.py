@@ -8,6 +8,7 @@ import torch
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import Specials
+from simlm.group import is_first, processes, rank
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting, find_objective
@@ -26,17 +27,21 @@ EVALUATION_BATCH = 64
 
 
 def prepare_torch() -> torch.device:
-    """Threads and device of this stage."""
-    torch.set_num_threads(cores())
-    return torch.device(chosen_device())
+    """Threads and device of this process of a stage."""
+    torch.set_num_threads(max(1, cores() // processes()))
+    device = chosen_device()
+    return torch.device(device, rank()) if device == "cuda" and processes() > 1 else torch.device(device)
 
 
-def plan(optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None) -> Plan:
+def plan(
+    optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None, micro_batch: int = 0
+) -> Plan:
     """A plan that saves ``SAVES`` times, or at each of its evaluations when the best of them is kept."""
     every = max(1, -(-optimisation.steps // evaluations)) if evaluations else 0
     return Plan(
         steps=optimisation.steps,
         batch_size=optimisation.batch_size,
+        micro_batch=micro_batch,
         learning_rate=optimisation.learning_rate,
         warmup_steps=optimisation.warmup_steps,
         schedule=optimisation.schedule,
@@ -52,7 +57,8 @@ def numbers_of(stage: "Stage", outcome: Outcome) -> dict[str, Any]:
     """Figures of a training for the manifest; the log is left beside the model as losses.json."""
     # The Trainer's summary times this attempt: without it the same training leaves the same bytes.
     log = [entry for entry in outcome.log if "train_runtime" not in entry]
-    (stage.folder / "losses.json").write_text(json.dumps(log, indent=0), encoding="utf-8")
+    if is_first():
+        (stage.folder / "losses.json").write_text(json.dumps(log, indent=0), encoding="utf-8")
     losses = [entry["loss"] for entry in outcome.log if "loss" in entry]
     return {
         "tokens": outcome.tokens,
@@ -93,12 +99,12 @@ def run_pretraining(
         dataset,
         dataset.lengths,
         objective.collator,
-        plan(optimisation),
+        plan(optimisation, micro_batch=settings.micro_batch),
         stage.work,
         objective_name,
         snapshots=snapshots,
     )
-    if kept:
+    if kept and is_first():
         snapshots.copy_to(stage.folder / SNAPSHOTS)
     unseen = PassageExamples(
         collection.passages, held_out, Specials.of(collection.tokenizer), settings.max_length, EVALUATION_EPOCH

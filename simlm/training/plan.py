@@ -11,7 +11,11 @@ GPU_WORKERS = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train (Tables 11 and 13). Counts are updates; ``batch_size`` is a process's own."""
+    """How long and how fast to train (Tables 11 and 13). Counts are updates.
+
+    ``batch_size`` is that of all processes together; its micro-batches of ``micro_batch`` examples, 0 for the whole
+    batch, are averaged (`simlm.training.split`).
+    """
 
     steps: int
     batch_size: int
@@ -19,7 +23,7 @@ class Plan:
     warmup_steps: int
     seed: int
     schedule: str = "linear"
-    accumulation: int = 1
+    micro_batch: int = 0
     save_every: int = 0  # 0: no checkpoints
     evaluate_every: int = 0  # 0: never; otherwise also after the last update
     best_by: str | None = (
@@ -36,7 +40,6 @@ def arguments(plan: Plan, folder: Path, evaluates: bool, device: torch.device) -
         output_dir=str(folder),
         max_steps=plan.steps,
         per_device_train_batch_size=plan.batch_size,
-        gradient_accumulation_steps=plan.accumulation,
         learning_rate=plan.learning_rate,
         weight_decay=0.0,
         adam_beta1=0.9,
@@ -62,7 +65,6 @@ def arguments(plan: Plan, folder: Path, evaluates: bool, device: torch.device) -
         report_to=["tensorboard"],
         dataloader_num_workers=GPU_WORKERS if on_gpu else 0,
         dataloader_pin_memory=on_gpu,
-        ddp_find_unused_parameters=False,
     )
     if made.n_gpu > 1:
         # One device a process: the Trainer would otherwise cut a batch by rows, and ``targets`` has none.

@@ -5,12 +5,15 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
+import torch.distributed as dist
+from accelerate.data_loader import prepare_data_loader
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -18,9 +21,10 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from simlm.errors import UserError
+from simlm.group import processes, rank, summed
 from simlm.progress import Bar
 from simlm.scales import settings_file
-from simlm.training.batches import EpochBatches
+from simlm.training.batches import EpochBatches, PartsCollator
 from simlm.training.checkpoints import STATE, checkpoint_of, newest_complete, seal, step_of
 from simlm.training.plan import Plan, arguments
 from simlm.training.schedule import schedule
@@ -64,16 +68,17 @@ class _Follow(TrainerCallback):
 
 
 class StageTrainer(Trainer):
-    """Trainer over a module that returns {"loss": ..., further scalars to log}; ``evaluation`` measures it on valid."""
+    """Trainer over a module that returns {"loss": ..., further scalars to log}; ``evaluation`` measures it on valid.
 
-    # Micro-batches are averaged, whatever keys their batches have (METHOD: a plain mean over accumulation steps).
-    loss_is_scaled_for_ga = False
+    An update is one training step in every process: over its micro-batches, whose gradients are then summed over all.
+    """
 
     def __init__(
         self,
         plan: Plan,
         module: nn.Module,
         batches: EpochBatches,
+        collate: Callable[[Sequence[Any]], dict[str, Any]],
         evaluation: Callable[[nn.Module], dict[str, float]] | None,
         description: str,
         **rest: Any,
@@ -83,31 +88,35 @@ class StageTrainer(Trainer):
         self.module = module
         self.batches = batches
         self.evaluation = evaluation
+        self.collate = PartsCollator(collate, batches.split)
         self.parts: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[int, Tensor]] = []
-        super().__init__(model=module, train_dataset=batches.dataset, **rest)
+        super().__init__(model=module, train_dataset=batches.dataset, data_collator=self.collate, **rest)
         self.tokens = torch.zeros((), dtype=torch.int64, device=self.args.device)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         workers = self.args.dataloader_num_workers
         if workers:
             # They are new in every epoch; what they import is imported once, in the server that they are forked from.
-            modules = {type(part).__module__ for part in (self.batches.dataset, self.data_collator)}
+            modules = {type(part).__module__ for part in (self.batches.dataset, self.collate, self.collate.collate)}
             multiprocessing.set_forkserver_preload(["torch", *sorted(modules)])
         loader: DataLoader[Any] = DataLoader(
             self.batches.dataset,
             batch_sampler=self.batches,
-            collate_fn=self.data_collator,
+            collate_fn=self.collate,
             num_workers=workers,
             multiprocessing_context="forkserver" if workers else None,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        prepared = self.accelerator.prepare(loader)
-        if self.accelerator.num_processes > 1:
-            # A run that resumes within an epoch puts a sampler that skips around the one that deals batches to
-            # processes, and accelerate would look for set_epoch in vain.
-            prepared.batch_sampler.sampler = self.batches
-        return prepared
+        # The sampler gives this process its own part of every batch: accelerate must not deal the batches too.
+        return prepare_data_loader(
+            loader, self.accelerator.device, 1, 0, put_on_device=True, non_blocking=self.accelerator.non_blocking
+        )
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        # Autocast only: gradients are summed by ``training_step``, which DistributedDataParallel would do as well.
+        self.accelerator.prepare_model = partial(self.accelerator.prepare_model, evaluation_mode=True)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LambdaLR:
         if self.lr_scheduler is None:
@@ -117,23 +126,41 @@ class StageTrainer(Trainer):
             self.lr_scheduler = LambdaLR(chosen, shape)
         return self.lr_scheduler
 
-    def compute_loss(
-        self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        outputs = model(**inputs)
-        for name, value in outputs.items():
-            if name != "loss" and isinstance(value, Tensor) and value.dim() == 0:
-                self.parts.setdefault(name, []).append(value.detach())
-        return (outputs["loss"], outputs) if return_outputs else outputs["loss"]
-
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        self.tokens += _real_tokens(inputs)
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        self.unchecked.append((self.state.global_step + 1, torch.isfinite(loss)))
+        model.train()
+        total: Tensor | float = 0.0
+        shares: dict[str, Tensor] = {}
+        for part, batch in zip(self.batches.split.parts, self._prepare_inputs(inputs)["parts"], strict=True):
+            outputs = model(**batch)
+            loss = outputs["loss"] * part.weight
+            self.accelerator.backward(loss)
+            total = total + loss.detach()
+            for name, value in outputs.items():
+                if name != "loss" and isinstance(value, Tensor) and value.dim() == 0:
+                    shares[name] = shares.get(name, 0) + value.detach() * part.weight
+            self.tokens += _real_tokens(batch) if part.weight else 0
+        for name, value in shares.items():
+            self.parts.setdefault(name, []).append(value)
+        self._sum_gradients()
+        assert isinstance(total, Tensor), "a process has a micro-batch of every batch"
+        summed(total)
+        self.unchecked.append((self.state.global_step + 1, torch.isfinite(total)))
         # Reading a value back makes a GPU wait, so there it is done every few updates only.
-        if loss.device.type == "cpu" or len(self.unchecked) >= self.plan.log_every * self.plan.accumulation:
+        if total.device.type == "cpu" or len(self.unchecked) >= self.plan.log_every:
             self.check_losses()
-        return loss
+        return total
+
+    def _sum_gradients(self) -> None:
+        if processes() == 1:
+            return
+        waiting = []
+        for weight in self.module.parameters():
+            if weight.requires_grad:
+                # All have to sum the same tensors; what no loss depends on has none.
+                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+                waiting.append(dist.all_reduce(weight.grad, async_op=True))
+        for one in waiting:
+            one.wait()
 
     def check_losses(self) -> None:
         """UserError when a loss since the last check was not finite."""
@@ -156,8 +183,7 @@ class StageTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         for name, values in self.parts.items():
-            mean = self.accelerator.reduce(torch.stack(values).float().mean(), "mean")
-            logs[name] = round(float(mean), 6)
+            logs[name] = round(float(summed(torch.stack(values).float().mean())), 6)
         self.parts.clear()
         super().log(logs, start_time)
 
@@ -242,20 +268,23 @@ def train(
         trainer = StageTrainer(
             plan,
             module,
-            EpochBatches(dataset, lengths, plan.batch_size, plan.seed),
+            EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank()),
+            collate,
             evaluation,
             description,
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
-            data_collator=collate,
             callbacks=[_Follow(description), *([] if snapshots is None else [snapshots])],
         )
+        if rank():
+            # Processes draw their dropout from different streams; the first draws what it would alone.
+            torch.manual_seed(plan.seed + (rank() << 32))
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trainer.check_losses()
         trainer.check_weights()
         # From here on the module computes in its own precision, also where the Trainer put autocast around it.
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
-        state, tokens = trainer.state, int(trainer.accelerator.reduce(trainer.tokens, "sum"))
+        state, tokens = trainer.state, int(summed(trainer.tokens))
     best = state.best_global_step if plan.best_by else None
     if best is not None:
         safetensors.torch.load_model(module, checkpoint_of(folder, best) / WEIGHTS)

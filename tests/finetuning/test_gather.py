@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from simlm.finetuning.gather import gather_embeddings, global_batch_loss, processes, rank
+from simlm.finetuning.gather import gather_embeddings, global_batch_loss
 from simlm.finetuning.losses import contrastive_loss
 from simlm.finetuning.ranking import reciprocal_ranks
+from simlm.group import processes, rank
 from tests.finetuning import two_processes
 from tests.finetuning.two_processes import GROUP, WORLD, Encoder, gradients, texts
 

@@ -7,9 +7,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from simlm.finetuning.gather import gather_embeddings, global_batch_loss, rank
+from simlm.finetuning.gather import gather_embeddings, global_batch_loss
 from simlm.finetuning.losses import contrastive_loss
 from simlm.finetuning.ranking import reciprocal_ranks
+from simlm.group import rank
 
 BATCH, GROUP, WIDTH, WORLD = 4, 3, 5, 2
 

@@ -42,7 +42,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "replaced_lm": Kind(replaced_lm, PLAN),
-    "mlm, accumulation, log schedule, best": Kind(
+    "mlm, micro-batches, log schedule, best": Kind(
         masked_lm,
         Plan(
             steps=9,
@@ -51,7 +51,7 @@ KINDS = {
             warmup_steps=3,
             seed=12,
             schedule="log",
-            accumulation=2,
+            micro_batch=4,
             evaluate_every=2,
             best_by="score",
             log_every=3,
@@ -92,9 +92,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Whole]:
         ("replaced_lm", 5, 3),  # within the first epoch
         ("replaced_lm", 8, 6),  # within the second, saved within it
         ("replaced_lm", 12, 9),
-        # A batch is read ahead; five batches are three updates here.
-        ("mlm, accumulation, log schedule, best", 10, 4),
-        ("mlm, accumulation, log schedule, best", 14, 6),  # where an epoch ends
+        # A batch, of two micro-batches here, is read ahead.
+        ("mlm, micro-batches, log schedule, best", 11, 4),  # where an epoch ends
+        ("mlm, micro-batches, log schedule, best", 15, 6),
     ],
 )
 def test_resume_is_bitwise_equal(
@@ -132,7 +132,7 @@ def test_a_finished_training_is_not_trained_further(whole: dict[str, Whole], tmp
 
 
 def test_the_folder_may_move(whole: dict[str, Whole], tmp_path: Path) -> None:
-    name = "mlm, accumulation, log schedule, best"
+    name = "mlm, micro-batches, log schedule, best"
     for killed_at in (8, None):
         source = tmp_path / f"before-{killed_at}"
         source.mkdir()
@@ -201,7 +201,7 @@ def test_without_any_complete_checkpoint_it_starts_anew(whole: dict[str, Whole],
 
 
 def test_a_checkpoint_whose_best_is_damaged_is_of_no_use(whole: dict[str, Whole], tmp_path: Path) -> None:
-    name = "mlm, accumulation, log schedule, best"
+    name = "mlm, micro-batches, log schedule, best"
     with pytest.raises(Killed):
         attempt(KINDS[name], tmp_path, killed_at=15)
     newest = newest_complete(tmp_path / "work")

@@ -41,10 +41,10 @@ def plain_loop(objective: MaskedLM, dataset: Any, plan: Plan) -> tuple[list[floa
     while len(losses) < plan.steps:
         batches.set_epoch(epoch)
         made = list(batches)
-        for start in range(0, len(made), plan.accumulation):
-            group = [
-                objective.collator([dataset[number] for number in batch]) for batch in made[start:][: plan.accumulation]
-            ]
+        for whole in made:
+            size = plan.micro_batch or len(whole)
+            cuts = [whole[start : start + size] for start in range(0, len(whole), size)]
+            group = [objective.collator([dataset[number] for number in batch]) for batch in cuts]
             optimizer.zero_grad()
             mean = torch.stack([objective(**batch)["loss"] for batch in group]).mean()
             mean.backward()
@@ -60,10 +60,10 @@ def plain_loop(objective: MaskedLM, dataset: Any, plan: Plan) -> tuple[list[floa
     return losses, norms, tokens
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("micro_batch", [0, 4])
 @pytest.mark.parametrize("kind", ["linear", "log"])
-def test_training_is_the_plain_loop(tmp_path: Path, accumulation: int, kind: str) -> None:
-    plan = Plan(7, BATCH, 5e-3, 2, 11, schedule=kind, accumulation=accumulation, log_every=1)
+def test_training_is_the_plain_loop(tmp_path: Path, micro_batch: int, kind: str) -> None:
+    plan = Plan(7, BATCH, 5e-3, 2, 11, schedule=kind, micro_batch=micro_batch, log_every=1)
     dataset = dataset_in(tmp_path)
     ours, theirs = masked_lm(dropout=0), masked_lm(dropout=0)
     outcome = run(ours, dataset, tmp_path, plan)
@@ -263,11 +263,11 @@ def test_other_modules_and_datasets(tmp_path: Path) -> None:
         return {"queries": masks, "passages": masks, "labels": torch.tensor(rows)}
 
     lengths = np.zeros(12, dtype=np.int64)
-    plan = Plan(3, 4, 1e-2, 0, 1, accumulation=3, log_every=1)
+    plan = Plan(3, 12, 1e-2, 0, 1, micro_batch=4, log_every=1)
     outcome = train(Line(), Numbers(), lengths, collate, plan, tmp_path / "work", "toy")
     assert outcome.tokens == 3 * 12 * 3 * 2
     # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
-    batches = EpochBatches(Numbers(), lengths, 4, 1)
-    expected = np.mean([np.mean(batch) ** 2 for batch in batches])
+    (batch,) = EpochBatches(Numbers(), lengths, 12, 1)
+    expected = np.mean([np.mean(batch[start : start + 4]) ** 2 for start in (0, 4, 8)])
     assert outcome.log[0]["loss"] == pytest.approx(expected, rel=1e-5)
     assert "shape" not in outcome.log[0]

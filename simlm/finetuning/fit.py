@@ -1,0 +1,27 @@
+"""How many texts a device can hold the activations of: a matter of the machine, which changes no result."""
+
+import torch
+from transformers import PretrainedConfig
+
+LAYER_STATES = 40
+"""Vectors of ``hidden_size`` a token that a layer keeps for its backward pass in two bytes a number, with dropout's
+masks and what autocast copies; attention itself keeps none."""
+SHARE = 0.6
+"""Of the memory that is free once the weights are there; their gradients and Adam's two moments take from the rest."""
+
+
+def texts_that_fit(config: PretrainedConfig, length: int, device: torch.device) -> int:
+    """How many texts of so many tokens can be trained on at once; 0, which stands for all, where it is not limited.
+
+    On a GPU by its free memory. On a CPU it is not: batches there are small ones.
+    """
+    if device.type != "cuda":
+        return 0
+    free, _ = torch.cuda.mem_get_info(device)
+    return texts_in(int(SHARE * free), config, length)
+
+
+def texts_in(memory: int, config: PretrainedConfig, length: int) -> int:
+    """How many texts of ``length`` tokens have their activations in ``memory`` bytes; at least one."""
+    text = 2 * LAYER_STATES * config.num_hidden_layers * config.hidden_size * length
+    return max(1, memory // text)
