@@ -11,7 +11,7 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed
+from simlm.commands.checks import check_collection, check_known, check_machine, check_processes, check_scale, check_seed
 from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
@@ -52,6 +52,8 @@ class Options:
     """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
+    processes: int = 1
+    """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages and outcomes, the tables' as well. What is valid there is reused."""
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
@@ -73,6 +75,7 @@ def check(options: Options) -> None:
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
     check_machine("auto" if options.slurm else options.device, options.results, reports)
+    check_processes(options.processes, None if options.slurm else options.device)
     if options.collection:
         check_collection(options.collection, options.scale)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.cells import NEGATIVES
-from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed
+from simlm.commands.checks import check_collection, check_known, check_machine, check_processes, check_scale, check_seed
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
 from simlm.data.reference import resolve
@@ -47,6 +47,8 @@ class Options:
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes a GPU where there is one."""
+    processes: int = 1
+    """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages, runs and reports. What is valid there is reused."""
     publish: bool = False
@@ -87,6 +89,7 @@ def check(options: Options) -> None:
         )
     check_seed("--seed", options.seed, 0)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
+    check_processes(options.processes, options.device)
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
         check_collection(options.collection, options.scale, options.negatives)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simlm.errors import UserError
 from simlm.scales import CHOSEN, NAMES, open_scale
-from simlm.stages.slots import DEVICE
+from simlm.stages.slots import DEVICE, PROCESSES
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -70,6 +70,20 @@ def check_machine(device: str, results: Path, reports: Path) -> None:
         chosen_device()
     _check_home()
     _check_results(results, reports)
+
+
+def check_processes(processes: int, device: str | None) -> None:
+    """So many processes shall share each stage's work; on GPUs each needs one.
+
+    ``device`` is what the machine of the stages computes on, None where that is another one, which is not known here.
+    """
+    if processes < 1:
+        raise UserError(f"--processes {processes}: choose 1 or more")
+    if processes > 1 and device in ("auto", "cuda"):
+        from simlm.stages.workers import check_gpus
+
+        check_gpus(processes)
+    os.environ[PROCESSES] = str(processes)
 
 
 def _check_home() -> None:

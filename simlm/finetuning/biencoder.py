@@ -53,9 +53,8 @@ class BiEncoder(nn.Module):
         texts = len(inputs["input_ids"])
         if torch.is_grad_enabled() and 0 < self.chunk < texts:
             # Checkpointing keeps a piece's inputs and random state alone, and replays it in the backward pass.
-            states = bucketed(
-                lambda part: checkpoint(encode, part, use_reentrant=False), inputs, max(buckets, -(-texts // self.chunk))
-            )
+            replayed = partial(checkpoint, encode, use_reentrant=False)
+            states = bucketed(replayed, inputs, max(buckets, -(-texts // self.chunk)))
         else:
             states = bucketed(encode, inputs, buckets)
         return functional.normalize(states.float(), dim=-1)

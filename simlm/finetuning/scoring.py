@@ -8,6 +8,7 @@ from simlm.data.inputs import batch_inputs, padded_length
 from simlm.finetuning.datasets import Pairs
 from simlm.finetuning.negatives import Indices
 from simlm.finetuning.reranker import Reranker
+from simlm.group import processes, rank, summed
 
 
 class PairScorer:
@@ -17,12 +18,15 @@ class PairScorer:
     first, so that batches hold little padding and memory runs out, if at all, at the start. A call keeps its
     m encoded pairs in memory: hand over large tables in blocks. The model runs in eval mode, on its own
     device.
+    together: several processes (`simlm.group`) call at once with the same pairs, take the batches in turn, and all get
+    the scores of one process.
     """
 
-    def __init__(self, reranker: Reranker, pairs: Pairs, batch_tokens: int) -> None:
+    def __init__(self, reranker: Reranker, pairs: Pairs, batch_tokens: int, together: bool = False) -> None:
         self.reranker = reranker
         self.pairs = pairs
         self.batch_tokens = batch_tokens
+        self.together = together
 
     @torch.inference_mode()
     def __call__(self, queries: Indices, passages: Indices) -> npt.NDArray[np.float32]:
@@ -31,13 +35,14 @@ class PairScorer:
         encoded = [self.pairs(q, p) for q, p in zip(queries.tolist(), passages.tolist(), strict=True)]
         lengths = np.array([len(ids) for ids, _ in encoded], dtype=np.int64)
         order = np.argsort(-lengths, kind="stable")
-        scores = np.empty(len(encoded), dtype=np.float32)
-        start = 0
+        scores = np.zeros(len(encoded), dtype=np.float32)
+        start = number = 0
         while start < len(order):
             longest = padded_length(int(lengths[order[start]]))
             rows = order[start : start + max(1, self.batch_tokens // longest)]
-            inputs = batch_inputs([encoded[row] for row in rows.tolist()], self.pairs.specials)
-            logits = self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})
-            scores[rows] = logits.cpu().numpy()
-            start += len(rows)
-        return scores
+            if not self.together or number % processes() == rank():
+                inputs = batch_inputs([encoded[row] for row in rows.tolist()], self.pairs.specials)
+                logits = self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})
+                scores[rows] = logits.cpu().numpy()
+            start, number = start + len(rows), number + 1
+        return summed(torch.from_numpy(scores).to(device)).cpu().numpy() if self.together else scores

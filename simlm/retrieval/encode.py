@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from simlm.data.folders import read_marker
 from simlm.data.inputs import Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
 
 MARKER = "embeddings.json"
@@ -82,12 +84,16 @@ def encode_texts(
     missing one. `folder` belongs to one model and store: shards that are there are taken as theirs.
     Autocast is the caller's, inside `encode_batch`.
 
+    Several processes (`simlm.group`) that call this together take a shard's batches in turn, each writing its vectors
+    into the one file: the batches, and so the vectors, are those of one process.
+
     Raises UserError for a store without texts and for vectors with NaN or infinity.
     """
     if len(store) == 0:
         raise UserError(f"{store.folder} holds no text to encode; build it from a collection that has some")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).unlink(missing_ok=True)
+    if is_first():
+        (folder / MARKER).unlink(missing_ok=True)
     dim = 0
     with Bar(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
         for number, start in enumerate(range(0, len(store), shard_size)):
@@ -97,7 +103,9 @@ def encode_texts(
             if shard is None or shard.dtype != dtype:
                 with torch.inference_mode():
                     batches = _encoded(encode_batch, store, specials, indices, max_length, batch_tokens, device, bar)
-                    shard = _write_shard(path, batches, len(indices), dtype)
+                    _write_shard(path, batches, len(indices), dtype)
+                shard = _complete_shard(path, len(indices))
+                assert shard is not None  # it was written just now
             else:
                 bar.update(len(indices))
             dim = shard.shape[1]
@@ -108,9 +116,11 @@ def encode_texts(
         "shard_size": shard_size,
         "max_length": max_length,
     }
-    temporary = folder / f".{MARKER}.tmp"
-    temporary.write_text(json.dumps(meta) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MARKER)
+    if is_first():
+        temporary = folder / f".{MARKER}.tmp"
+        temporary.write_text(json.dumps(meta) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / MARKER)
+    wait_for_all()
     return Embeddings.open(folder)
 
 
@@ -137,10 +147,10 @@ def _encoded(
     device: torch.device | str,
     bar: Bar,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions inside a shard and their vectors (B, d), batch by batch."""
+    """Positions inside a shard and their vectors (B, d), batch by batch, those of this process."""
     special_tokens = 3 if store.has_titles else 2
     lengths = np.minimum(store.lengths[indices] + special_tokens, max_length)
-    for positions in length_batches(lengths, batch_tokens):
+    for positions in islice(length_batches(lengths, batch_tokens), rank(), None, processes()):
         rows = [
             passage_input(store.title(index), store.text(index), max_length, specials)
             for index in indices[positions].tolist()
@@ -153,22 +163,29 @@ def _encoded(
                 "check its checkpoint, or encode in float32"
             )
         yield positions, vectors
-        bar.update(len(positions))
+        # About as many as all have encoded by now.
+        bar.update(min(len(positions) * processes(), bar.total - bar.done))
 
 
 def _write_shard(
     path: Path, batches: Iterator[tuple[np.ndarray, np.ndarray]], rows: int, dtype: type[np.generic]
-) -> np.ndarray:
+) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     shard: np.memmap | None = None
-    for positions, vectors in batches:
-        if shard is None:
-            shard = open_memmap(temporary, mode="w+", dtype=dtype, shape=(rows, vectors.shape[1]))
+    if is_first():  # a shard has a text, so the first process has a batch of it
+        positions, vectors = next(batches)
+        shard = open_memmap(temporary, mode="w+", dtype=dtype, shape=(rows, vectors.shape[1]))
         shard[positions] = vectors
-    assert shard is not None  # a shard has a text
+    wait_for_all()
+    if shard is None:
+        shard = open_memmap(temporary, mode="r+")
+    for positions, vectors in batches:
+        shard[positions] = vectors
     shard.flush()
-    os.replace(temporary, path)
-    return shard
+    wait_for_all()
+    if is_first():
+        os.replace(temporary, path)
+    wait_for_all()
 
 
 def _shard_path(folder: Path, number: int) -> Path:

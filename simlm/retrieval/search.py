@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from simlm.errors import UserError
+from simlm.group import processes, rank, summed
 from simlm.retrieval.encode import Embeddings
 from simlm.retrieval.runs import PADDING
+
+QUERY_BLOCK = 256
 
 
 def search(
@@ -23,7 +26,7 @@ def search(
     embeddings: Embeddings,
     k: int,
     device: torch.device | str = "cpu",
-    query_block: int = 256,
+    query_block: int = QUERY_BLOCK,
     passage_block: int = 32_768,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k passages with the largest inner product with each query.
@@ -56,6 +59,29 @@ def search(
                 best = _best(on_device[rows] @ transposed, k)  # (q, at most k) each
                 scores[rows], indices[rows] = _merge((scores[rows], indices[rows]), (best[0], best[1] + first), k)
     return scores.cpu().numpy(), indices.cpu().numpy()
+
+
+def search_together(
+    queries: np.ndarray,
+    embeddings: Embeddings,
+    k: int,
+    device: torch.device | str = "cpu",
+    query_block: int = QUERY_BLOCK,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `search` returns, in each of several processes (`simlm.group`) that take the blocks of queries in turn.
+
+    Every process reads all passages, and holds all results at the end.
+    """
+    if processes() == 1:
+        return search(queries, embeddings, k, device, query_block)
+    own = np.flatnonzero(np.arange(len(queries)) // query_block % processes() == rank())
+    whole = []
+    for found in search(queries[own], embeddings, k, device, query_block):
+        values = torch.from_numpy(found).to(device)
+        total = torch.zeros((len(queries), k), dtype=values.dtype, device=device)
+        total[torch.from_numpy(own).to(device)] = values
+        whole.append(summed(total).cpu().numpy())
+    return whole[0], whole[1]
 
 
 def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,7 @@ class PretrainingSettings(Config):
     """True as in the released trainer, False as the paper says ("frozen")."""
     held_out: Param[int]
     micro_batch: Param[int] = field(default=0, ignore_default=True)
-    """Passages whose counted tokens are averaged together; these means are then averaged plainly. 0: the whole batch."""
+    """Passages whose counted tokens are averaged together; these means are averaged plainly. 0: the whole batch."""
 
 
 class NegativesSettings(Config):

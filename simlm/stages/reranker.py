@@ -76,7 +76,12 @@ class TrainReranker(EncoderStage):
 
 
 class TeacherScoresOf(Stage):
-    """The re-ranker's raw logits for the pairs that distillation's windows will draw, and for no others."""
+    """The re-ranker's raw logits for the pairs that distillation's windows will draw, and for no others.
+
+    Lists are scored ``LISTS_AT_A_TIME``, each block by one process; an interrupted attempt's blocks are kept.
+    """
+
+    shared = True
 
     reranker: Param[TrainReranker]
     negatives: Param[RunStage]
@@ -89,6 +94,7 @@ class TeacherScoresOf(Stage):
 
     def run(self) -> dict[str, Any]:
         from simlm.finetuning.teacher import write_teacher_scores
+        from simlm.group import is_first, processes, rank, wait_for_all
         from simlm.progress import Bar
         from simlm.stages.negatives import negative_lists
 
@@ -99,19 +105,31 @@ class TeacherScoresOf(Stage):
         window = (epochs, self.seed, self.passages_per_query)
         size = sum(len(lists.drawn(*window, start, start + LISTS_AT_A_TIME)[0]) for start in starts)
 
-        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            with Bar(total=size, desc="teacher scores", unit=" pairs") as bar:
-                for start in starts:
-                    queries, passages = lists.drawn(*window, start, start + LISTS_AT_A_TIME)
-                    yield queries, passages, score(queries, passages)
-                    bar.update(len(queries))
+        folder = self.work / "scores"
+        folder.mkdir(parents=True, exist_ok=True)
+        with Bar(total=len(starts), desc="teacher scores", unit=" blocks") as bar:
+            for number, start in enumerate(starts):
+                block = folder / f"{start}.npy"
+                if number % processes() == rank() and not block.is_file():
+                    partial = block.with_suffix(".partial.npy")
+                    np.save(partial, score(*lists.drawn(*window, start, start + LISTS_AT_A_TIME)))
+                    partial.replace(block)
+                bar.update(1)
+        wait_for_all()
 
-        write_teacher_scores(self.folder / "scores", size, blocks())
+        def blocks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+            for start in starts:
+                yield *lists.drawn(*window, start, start + LISTS_AT_A_TIME), np.load(folder / f"{start}.npy")
+
+        if is_first():
+            write_teacher_scores(self.folder / "scores", size, blocks())
         return {"pairs": size}
 
 
 class Rerank(RunStage):
     """The top ``depth`` of a run re-scored by the re-ranker, the rest of the run behind them."""
+
+    shared = True
 
     reranker: Param[TrainReranker]
     candidates: Param[RunStage]
@@ -122,20 +140,25 @@ class Rerank(RunStage):
     tag = "re-ranked"
 
     def run(self) -> dict[str, Any]:
+        from simlm.group import is_first
         from simlm.retrieval.rerank import rerank
 
         figures: dict[str, Any] = {}
         collection = self.data.open()
         for split in self.splits:
-            score = scorer(self.reranker, self.candidates, split, self.max_length)
+            score = scorer(self.reranker, self.candidates, split, self.max_length, together=True)
             # A run's queries stand in the store's order, so a place in the run is the query's index.
             run = rerank(self.candidates.load(split), self.depth, score)
-            figures |= self.leave(split, run, collection)
+            if is_first():
+                figures |= self.leave(split, run, collection)
         return figures
 
 
-def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int) -> Any:
-    """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection."""
+def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int, together: bool = False) -> Any:
+    """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection.
+
+    ``together``: all processes call it with the same pairs and share the work (`PairScorer`).
+    """
     from simlm.finetuning.datasets import Pairs
     from simlm.finetuning.reranker import Reranker
     from simlm.finetuning.scoring import PairScorer
@@ -145,4 +168,4 @@ def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int) 
     device = prepare_torch()
     collection = run.data.open()
     model = Reranker(load_reranker(reranker.model, collection.tokenizer)).to(device)
-    return PairScorer(model, Pairs(collection, split, max_length), BATCH_TOKENS)
+    return PairScorer(model, Pairs(collection, split, max_length), BATCH_TOKENS, together)

@@ -105,6 +105,8 @@ class Retrieve(RunStage):
     ``depth`` for evaluated splits, ``mining_depth`` for train. Embeddings stay on disk, sharded and memory-mapped.
     """
 
+    shared = True
+
     retriever: Param[EncoderStage]
     splits: Param[list[str]]
     depth: Param[int]
@@ -119,9 +121,10 @@ class Retrieve(RunStage):
 
         from simlm.data.inputs import Specials, batch_inputs, query_input
         from simlm.finetuning.biencoder import BiEncoder
+        from simlm.group import is_first
         from simlm.models.shapes import load_body
         from simlm.retrieval.encode import encode_texts
-        from simlm.retrieval.search import search
+        from simlm.retrieval.search import search, search_together
         from simlm.stages.training import prepare_torch
 
         device = prepare_torch()
@@ -154,7 +157,9 @@ class Retrieve(RunStage):
             folder = self.work / f"queries-{split}"
             queries = encode_texts(in_precision, store, specials, folder, self.query_length, device=device).read()
             k = min(self.mining_depth if split == MINED_SPLIT else self.depth, len(passages))
-            scores, indices = search(queries, passages, k, device=device)
+            scores, indices = search_together(queries, passages, k, device=device)
+            if not is_first():
+                continue
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
             if split != MINED_SPLIT:
@@ -167,7 +172,8 @@ class Retrieve(RunStage):
 
                 figures["latency_ms"] = 1000 * _latency(answer, len(store))
         # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
-        passages.folder.rename(self.folder / "passages")
+        if is_first():
+            passages.folder.rename(self.folder / "passages")
         return figures
 
 

@@ -3,7 +3,8 @@
 On a CPU two stages run at once, so that one computes while the other imports or writes. Each has as many threads as
 there are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without
 loss, and a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On
-GPUs a stage has one for each of its processes. A slot is a file lock, which the system releases whenever a process ends.
+GPUs a stage has one for each of its processes. A slot is a file lock, which the system releases whenever a process
+ends.
 """
 
 import os

@@ -33,9 +33,7 @@ def prepare_torch() -> torch.device:
     return torch.device(device, rank()) if device == "cuda" and processes() > 1 else torch.device(device)
 
 
-def plan(
-    optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None, micro_batch: int = 0
-) -> Plan:
+def plan(optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None, micro_batch: int = 0) -> Plan:
     """A plan that saves ``SAVES`` times, or at each of its evaluations when the best of them is kept."""
     every = max(1, -(-optimisation.steps // evaluations)) if evaluations else 0
     return Plan(

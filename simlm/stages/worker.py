@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from experimaestro.core.objects import ConfigInformation
+from experimaestro.taskglobals import Env
 
 from simlm.errors import UserError
 from simlm.progress import follow
@@ -33,8 +34,8 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def join_group() -> int:
-    """Meet the other processes, by what torchrun tells in the environment; this one's rank."""
+def join_group() -> None:
+    """Meet the other processes, by what torchrun tells in the environment."""
     import torch
     import torch.distributed as dist
 
@@ -42,19 +43,17 @@ def join_group() -> int:
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-    return dist.get_rank()
 
 
 def main(parameters: Path) -> int:
     """Run the stage with these parameters, as experimaestro wrote them; the exit status."""
     end_with(int(os.environ[STARTED_BY]))
     tune_allocator()
-    objects = json.loads(parameters.read_text(encoding="utf-8"))["objects"]
-    stage: Stage = ConfigInformation.fromParameters(objects)
-    left = stage.work / LEFT
+    left = parameters.parent / "work" / LEFT
     rank = int(os.environ["RANK"])
     try:
         join_group()
+        stage = stage_of(parameters)
         if rank == 0:
             follow(Reporter(stage.job))
         numbers = stage.run()
@@ -68,6 +67,15 @@ def main(parameters: Path) -> int:
         raise
     leave_group()
     return 0
+
+
+def stage_of(parameters: Path) -> Stage:
+    """The stage that experimaestro wrote there, as its own process has it."""
+    written = json.loads(parameters.read_text(encoding="utf-8"))
+    Env.instance().wspath = Path(written["workspace"])
+    Env.instance().taskpath = parameters.parent
+    stage: Stage = ConfigInformation.fromParameters(written["objects"])
+    return stage
 
 
 def leave_group() -> None:

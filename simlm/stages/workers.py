@@ -78,7 +78,7 @@ def check_gpus(processes: int) -> None:
         import torch
 
         if processes > (count := torch.cuda.device_count()):
-            raise UserError(f"--processes {processes}: there are {count} GPUs, and each process needs one; choose fewer")
+            raise UserError(f"--processes {processes}: each needs a GPU and there are {count}; choose fewer")
 
 
 def mistake_of(left: Path, rank: int) -> Path:
@@ -106,7 +106,7 @@ def _cause(left: Path, failures: "dict[int, ProcessFailure]", processes: int) ->
             return WorkerFailed(f"process {rank} of {processes} was ended by {signal.Signals(-failure.exitcode).name}")
     faults = sorted(left.glob("fault-*.txt"), key=lambda path: path.stat().st_mtime_ns)
     if faults:
-        rank = faults[0].stem.removeprefix("fault-")
-        return WorkerFailed(f"process {rank} of {processes} failed: {faults[0].read_text(encoding='utf-8')}")
+        failed = faults[0].stem.removeprefix("fault-")
+        return WorkerFailed(f"process {failed} of {processes} failed: {faults[0].read_text(encoding='utf-8')}")
     first = min(failures.values(), key=lambda failure: failure.timestamp)
     return WorkerFailed(f"process {first.local_rank} of {processes} ended with status {first.exitcode}")
