@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   python -m repro.bench --publish            also copy both files to reports/
 """
 TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
+FILES = ("performance.json", "performance.md")
 ROOT = Path(__file__).parent.parent
 # Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+        print("stopped; the files hold the tasks that were done", file=sys.stderr)
         return 130
     return 0
 
@@ -71,19 +72,26 @@ def run(options: argparse.Namespace) -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {options.out}: {error.strerror}; choose another folder") from None
-    report = measure(options.tasks or TASKS, options.device, options.quick, options.commit)
+    for report in measure(options.tasks or TASKS, options.device, options.quick, options.commit):
+        write(report, options.out)
+    if options.publish:
+        for name in FILES:
+            shutil.copyfile(options.out / name, ROOT / "reports" / name)
+    print(f"wrote {' and '.join(str(options.out / name) for name in FILES)}")
+
+
+def write(report: dict[str, Any], folder: Path) -> None:
+    """The report's two files, whole or not at all."""
     from repro.benching.report import markdown
 
-    files = {"performance.json": json.dumps(report, indent=2) + "\n", "performance.md": markdown(report)}
-    for name, text in files.items():
-        (options.out / name).write_text(text, encoding="utf-8")
-        if options.publish:
-            shutil.copyfile(options.out / name, ROOT / "reports" / name)
-    print(f"wrote {options.out / 'performance.md'} and performance.json")
+    for name, text in zip(FILES, (json.dumps(report, indent=2) + "\n", markdown(report)), strict=True):
+        partial = folder / f"{name}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / name)
 
 
-def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> dict[str, Any]:
-    """What goes to performance.json."""
+def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> Iterator[dict[str, Any]]:
+    """What goes to performance.json, after each task: a run that is cut short leaves the tasks before."""
     import torch
 
     from repro.benching.machine import Machine, description, matrix_peak
@@ -107,7 +115,9 @@ def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None =
         "results": [],
     }
     print(f"peak {report['peak_flop_per_second'] / 1e12:.2f} TFLOP/s on {report['machine']['device']}", flush=True)
-    for task in tasks:
+    for number, task in enumerate(tasks):
+        if number:
+            yield report
         for result in _task(task)(machine):
             record = result.record(report["peak_flop_per_second"])
             report["results"].append(record)
@@ -116,7 +126,7 @@ def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None =
         from repro.benching.pretrain import profiled_step
 
         report["profile"] = profiled_step(machine)
-    return report
+    yield report
 
 
 def _task(name: str) -> Callable[[Any], Any]:

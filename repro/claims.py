@@ -82,8 +82,9 @@ def building(options: ClaimOptions) -> Callable[[Submit], Asked]:
         sides: dict[str, list[Sides]] = {}
         index: Retrieve | None = None
         for seed in range(options.seed, options.seed + options.seeds):
-            cells = Cells(open_scale(options.scale), seed, naming_seed(submit, seed), options.negatives)
-            for key, pairs in ask(cells).items():
+            scale = open_scale(options.scale, options.collection)
+            cells = Cells(scale, seed, naming_seed(submit, seed), options.negatives)
+            for key, pairs in ask(cells, options.collection).items():
                 for pair, found in zip(pairs, sides.setdefault(key, [[] for _ in pairs]), strict=True):
                     found.append(pair)
             index = index or table3.ask(cells)

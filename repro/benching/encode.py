@@ -9,25 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import BertModel
 
 from repro.benching import passages as synthetic
 from repro.benching.arithmetic import layers_flop
+from repro.benching.loops import PACK, in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, shapes_for
-from simlm.data.inputs import Encoded, batch_inputs
+from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.biencoder import PackedBiEncoder
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import full_parts, pack
 from simlm.retrieval.encode import length_batches
-
-PACK = 65_536
-"""Tokens of a pack on a GPU."""
 
 
 def encode(machine: Machine) -> list[Result]:
@@ -40,7 +36,7 @@ def encode(machine: Machine) -> list[Result]:
     body: BertModel = new_bert(shapes, machine).bert.eval()
     results = []
     ways: list[tuple[str, str, Callable[[], None]]] = [
-        ("straightforward", "batches of 64 in their order, padded to the longest", in_order(machine, body, rows)),
+        ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, body, rows)),
         ("padded by length", "batches of 16,384 tokens by length", by_length(machine, body, rows)),
     ]
     if importlib.util.find_spec("sentence_transformers") is not None:
@@ -63,52 +59,26 @@ def encode(machine: Machine) -> list[Result]:
 
 
 def packs(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
-    """Packs of one shape, made in the loop from the tokenised passages."""
+    """The packed bi-encoder."""
     own = copy.deepcopy(body)  # the other ways run the model as it is
     prepare(own, compiled=True)
-    model = PackedBiEncoder(BiEncoder(own, 0.02)).eval()
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
-
-    def work() -> None:
-        vectors: list[Tensor] = []
-        with torch.no_grad(), machine.autocast():
-            for part in parts:
-                packed = pack(rows[part], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST)
-                vectors.append(model.encode(packed.pin_memory().to(machine.device)))
-        torch.cat(vectors).cpu()
-
-    return work
+    return over_packs(machine, rows, synthetic.LONGEST, PackedBiEncoder(BiEncoder(own, 0.02)).eval().encode)
 
 
 def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
     """What ``encode_texts`` does, without its files."""
+    batches = length_batches(np.array([len(ids) for ids, _ in rows]), 16_384)
     model = BiEncoder(body, 0.02).eval()
-    counts = np.array([len(ids) for ids, _ in rows])
-
-    def work() -> None:
-        vectors = []
-        with torch.inference_mode(), machine.autocast():
-            for positions in length_batches(counts, 16_384):
-                batch = batch_inputs([rows[position] for position in positions.tolist()], synthetic.SPECIALS)
-                vectors.append(model.encode({name: tensor.to(machine.device) for name, tensor in batch.items()}))
-        torch.cat(vectors).cpu()
-
-    return work
+    return over_batches(machine, ([rows[one] for one in batch.tolist()] for batch in batches), model.encode)
 
 
-def in_order(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+def plain(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
     """Plain transformers."""
 
-    def work() -> None:
-        vectors = []
-        with torch.inference_mode(), machine.autocast():
-            for start in range(0, len(rows), 64):
-                batch = batch_inputs(rows[start : start + 64], synthetic.SPECIALS)
-                states = body(**{name: tensor.to(machine.device) for name, tensor in batch.items()}).last_hidden_state
-                vectors.append(functional.normalize(states[:, 0].float(), dim=-1))
-        torch.cat(vectors).cpu()
+    def vectors(batch: dict[str, Any]) -> Tensor:
+        return functional.normalize(body(**batch).last_hidden_state[:, 0].float(), dim=-1)
 
-    return work
+    return over_batches(machine, in_order(rows), vectors)
 
 
 def sentence_transformers(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:

@@ -2,21 +2,18 @@
 
 from collections.abc import Callable
 
-import numpy as np
-import torch
+from transformers import ElectraForSequenceClassification
 
 from repro.benching import passages as synthetic
 from repro.benching.arithmetic import layers_flop
+from repro.benching.loops import PACK, in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, on_device, shapes_for
-from simlm.data.inputs import Encoded, batch_inputs
+from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import full_parts, pack
 from simlm.packed.reranker import PackedReranker
-
-PACK = 65_536
 
 
 def rerank(machine: Machine) -> list[Result]:
@@ -28,7 +25,7 @@ def rerank(machine: Machine) -> list[Result]:
     flop = layers_flop(shapes.encoder, counts)
     results = []
     ways: list[tuple[str, str, Callable[[], None]]] = [
-        ("straightforward", "batches of 64 in their order, padded to the longest", in_order(machine, rows))
+        ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, rows))
     ]
     if machine.gpu:
         ways.append(("packed", f"packs of at most {PACK:,} tokens, compiled layers", packs(machine, rows)))
@@ -41,47 +38,24 @@ def rerank(machine: Machine) -> list[Result]:
     return results
 
 
+def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
+    """One of random weights, on its device."""
+    return on_device(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), machine)
+
+
 def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
-    """Packs of one shape."""
-    model = PackedReranker(
-        on_device(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), machine)
-    ).eval()
+    """The packed re-ranker."""
+    model = PackedReranker(new_reranker(machine)).eval()
     prepare(model, compiled=True)
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
-
-    def work() -> None:
-        scores = []
-        with torch.no_grad(), machine.autocast():
-            for part in parts:
-                packed = pack(rows[part], synthetic.SPECIALS.pad, PACK, 1_024, synthetic.LONGEST_PAIR)
-                scores.append(model.score(packed.pin_memory().to(machine.device)))
-        torch.cat(scores).cpu()
-
-    return work
+    return over_packs(machine, rows, synthetic.LONGEST_PAIR, model.score)
 
 
 def by_length(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
     """What stages do on a CPU."""
-    model = Reranker(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), buckets=4).eval()
-
-    def work() -> None:
-        with torch.inference_mode():
-            model.score(batch_inputs(rows, synthetic.SPECIALS))
-
-    return work
+    return over_batches(machine, [rows], Reranker(new_reranker(machine), buckets=4).eval().score)
 
 
-def in_order(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
+def plain(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
     """Plain transformers."""
-    model = on_device(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), machine).eval()
-
-    def work() -> None:
-        scores = []
-        with torch.inference_mode(), machine.autocast():
-            for start in range(0, len(rows), 64):
-                batch = batch_inputs(rows[start : start + 64], synthetic.SPECIALS)
-                inputs = {name: tensor.to(machine.device) for name, tensor in batch.items()}
-                scores.append(model(**inputs).logits[:, 0].float())
-        torch.cat(scores).cpu()
-
-    return work
+    model = new_reranker(machine).eval()
+    return over_batches(machine, in_order(rows), lambda batch: model(**batch).logits[:, 0].float())

@@ -34,10 +34,11 @@ class TerminalDisplay:
     def show(self, moments: list[Moment]) -> None:
         if self.console.is_terminal:
             self.live.update(self.view(moments))
-        for moment in moments:
+        # A stage that starts can look as if it waited once more: its line is not said again.
+        for moment in (one for one in moments if one.state != "waiting"):
             before = self.states.get(moment.planned.job)
             self.states[moment.planned.job] = moment.state
-            if moment.state != before and moment.state != "waiting":
+            if moment.state != before:
                 done = sum(one.state == "done" for one in moments)
                 clock = _clock(time.monotonic() - self.start)
                 self.say(f"{clock}  {moment.planned.name}: {moment.state}  ({done}/{len(moments)} stages done)")

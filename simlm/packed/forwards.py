@@ -9,7 +9,7 @@ from transformers import BertModel, ElectraModel
 
 from simlm.packed.attention import attend, use_packed_attention
 from simlm.packed.inputs import Pack
-from simlm.packed.vocabulary import compute_dtype
+from simlm.pretraining.vocabulary_loss import compute_dtype
 
 RECOMPILE_LIMIT = 64
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")

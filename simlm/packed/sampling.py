@@ -7,8 +7,9 @@ A row's noise depends on its key and on nothing else, and the key is the uniform
 import torch
 from torch import Tensor, nn
 
-from simlm.packed.vocabulary import aligned, compute_dtype
+from simlm.packed.vocabulary import aligned
 from simlm.pretraining.generator import sample_tokens
+from simlm.pretraining.vocabulary_loss import compute_dtype
 
 ROWS = 2_048
 """Logits held at a time on a GPU."""

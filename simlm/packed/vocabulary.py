@@ -11,15 +11,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from simlm.pretraining.vocabulary_loss import compute_dtype, scaled_gradients
+
 CHUNK = 8_192
 """Positions whose logits are held at a time: 0.5 GB in bfloat16 for 30,522 words."""
 ALIGNMENT = 64
-
-
-def compute_dtype(states: Tensor) -> torch.dtype:
-    """What products are taken in: autocast's type where it is on."""
-    kind = states.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
 
 
 def aligned(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -80,10 +76,7 @@ class _WeightedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (scale,) = outputs
-        hidden, weight, bias = ctx.saved_tensors
-        weight_dtype, bias_dtype = ctx.dtypes
-        return hidden * scale, (weight * scale).to(weight_dtype), (bias * scale).to(bias_dtype), None, None, None
+        return scaled_gradients(ctx, *outputs)
 
 
 def weighted_vocabulary_loss(hidden: Tensor, output: nn.Linear, targets: Tensor, weights: Tensor) -> Tensor:

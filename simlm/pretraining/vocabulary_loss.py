@@ -13,16 +13,25 @@ from torch.autograd.function import once_differentiable
 CHUNK = 512
 
 
+def compute_dtype(states: Tensor) -> torch.dtype:
+    """What products are taken in: autocast's type where it is on."""
+    kind = states.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+
+
+def scaled_gradients(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+    """What a loss of six inputs gives back that took its gradients (hidden, weight, bias) in its forward pass."""
+    hidden, weight, bias = ctx.saved_tensors
+    weight_dtype, bias_dtype = ctx.dtypes
+    return hidden * scale, (weight * scale).to(weight_dtype), (bias * scale).to(bias_dtype), None, None, None
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int, with_gradient: bool
     ) -> Tensor:
-        compute = (
-            torch.get_autocast_dtype(hidden.device.type)
-            if torch.is_autocast_enabled(hidden.device.type)
-            else hidden.dtype
-        )
+        compute = compute_dtype(hidden)
         matrix = weight.to(compute)
         exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         total = torch.zeros((), dtype=exact, device=hidden.device)
@@ -54,10 +63,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (scale,) = outputs
-        hidden, weight, bias = ctx.saved_tensors
-        weight_dtype, bias_dtype = ctx.dtypes
-        return hidden * scale, (weight * scale).to(weight_dtype), (bias * scale).to(bias_dtype), None, None, None
+        return scaled_gradients(ctx, *outputs)
 
 
 def vocabulary_loss(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, chunk: int = CHUNK) -> Tensor:

@@ -15,6 +15,7 @@ def test_a_line_whenever_a_stage_starts_or_ends(tmp_path: Path, capsys: pytest.C
         display.say("x" * 200 + " is made again: [bold] is missing")
         display.show([Moment(one, "waiting"), Moment(other, "waiting")])
         display.show([Moment(one, "running"), Moment(other, "waiting")])
+        display.show([Moment(one, "waiting"), Moment(other, "waiting")])
         display.show([Moment(one, "running", "steps", 3, 10), Moment(other, "waiting")])
         display.show([Moment(one, "done"), Moment(other, "failed")])
     output, errors = capsys.readouterr()

@@ -266,7 +266,7 @@ def test_the_command_shares_what_another_table_made(
     command = [sys.executable, "-m", f"repro.{table.name}", "--scale", "smoke", "--rows", *rows, "--results"]
     ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": running") == stages
+    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": done") == stages
     (page,) = copy.folder.glob(f"smoke/*/{table.name}.md")
     assert all(row.label in page.read_text() for row in table.chosen(rows))
 
@@ -277,7 +277,7 @@ def test_table_10_compares_rows_on_the_half_they_were_evaluated_on(smoke: Result
     command = [sys.executable, "-m", "repro.table10", "--scale", "smoke", "--rows", *rows, "--results"]
     ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "base (MLM): running" not in ran.stderr and ran.stderr.count(": running") == 13
+    assert "base (MLM): " not in ran.stderr and ran.stderr.count(": done") == 13
     (twin,) = copy.folder.glob("smoke/*/table10.json")
     report = json.loads(twin.read_text(encoding="utf-8"))
     assert {row["key"]: row["group"] for row in report["rows"]} == {key: key[:4] for key in rows}

@@ -92,7 +92,7 @@ def test_the_command_shares_what_table_2_made(smoke: Results, tmp_path: Path) ->
     copy = smoke.copy(tmp_path / "results")
     ran = figure(copy.folder, *ROWS)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.count(": running") == 3  # the snapshot, its retriever and that one's runs
+    assert ran.stderr.count(": done") == 3  # the snapshot, its retriever and that one's runs
     (page,) = copy.folder.glob("smoke/*/figure3.md")
     twin = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert [row["key"] for row in twin["rows"] if row["measured"]] == list(ROWS)

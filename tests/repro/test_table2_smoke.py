@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +136,7 @@ def second(
     """A second run, over a copy."""
     copy = smoke.copy(tmp_path_factory.mktemp("second") / "results")
     jobs = listing(copy.folder / "jobs")
-    began = time.monotonic()
     ran = table2("--results", str(copy.folder))
-    assert time.monotonic() - began < 60
     assert listing(copy.folder / "jobs") == jobs
     return copy, ran
 

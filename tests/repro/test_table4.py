@@ -32,7 +32,7 @@ def answered(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> Result
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     # The answers, and the judging of each run: the runs themselves are Table 2's.
-    assert ran.stderr.count(": running") == 1 + len(ROWS), ran.stderr
+    assert ran.stderr.count(": done") == 1 + len(ROWS), ran.stderr
     assert "Success@100" in ran.stdout
     return copy
 

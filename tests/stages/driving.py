@@ -23,6 +23,7 @@ class Ran:
     status: int
     lines: list[str]
     errors: str
+    began: float = 0.0
 
     def said(self, start: str) -> list[str]:
         """What follows ``start`` in the lines that begin with it."""
@@ -32,6 +33,12 @@ class Ran:
     def jobs(self) -> dict[str, Path]:
         """The folders of the stages, by name, when all are valid."""
         return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("valid"))}
+
+    @property
+    def made(self) -> list[str]:
+        """The valid stages that this driver ran, in the order in which they began."""
+        last = {name: manifest(job)["attempts"][-1]["started"] for name, job in self.jobs.items()}
+        return sorted((name for name in last if last[name] >= self.began), key=lambda name: last[name])
 
 
 def start(results: Path, shape: str, *options: str, **environment: str) -> subprocess.Popen[str]:
@@ -47,16 +54,17 @@ def start(results: Path, shape: str, *options: str, **environment: str) -> subpr
     )
 
 
-def end(driver: subprocess.Popen[str]) -> Ran:
-    """Wait until a driver ends. Whatever it does, it shows no traceback."""
+def end(driver: subprocess.Popen[str], began: float = 0.0) -> Ran:
+    """Wait until a driver ends that ``began`` then. Whatever it does, it shows no traceback."""
     output, errors = driver.communicate(timeout=PATIENCE)
     assert "Traceback" not in errors, errors
-    return Ran(driver.returncode, output.splitlines(), errors)
+    return Ran(driver.returncode, output.splitlines(), errors, began)
 
 
 def drive(results: Path, shape: str = "tree", *options: str, **environment: str) -> Ran:
     """Run a driver to its end."""
-    return end(start(results, shape, *options, **environment))
+    began = time.time()
+    return end(start(results, shape, *options, **environment), began)
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

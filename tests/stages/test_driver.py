@@ -32,7 +32,7 @@ def test_stages_run_once_and_a_second_run_runs_nothing(finished: Ran, tmp_path: 
 
     again = drive(copied(finished, tmp_path))
     assert again.status == 0
-    assert again.said("running") == again.said("said") == []
+    assert again.made == again.said("done") == again.said("said") == []
     assert made(again) == made(finished)
     assert attempts(again) == attempts(finished)
 
@@ -49,7 +49,7 @@ def test_a_damaged_output_is_made_again_and_what_stands_on_it_stays(finished: Ra
     again = drive(results)
     (said,) = again.said("said")
     assert said.startswith("left ") and said.endswith("is made again: number.txt does not have its checksum any more")
-    assert again.said("running") == ["left"]
+    assert again.made == ["left"]
     assert made(again) == made(finished)
     assert (again.jobs["top"] / "manifest.json").read_text() == (finished.jobs["top"] / "manifest.json").read_text()
 
@@ -58,7 +58,7 @@ def test_a_deleted_stage_is_made_again_alone(finished: Ran, tmp_path: Path) -> N
     results = copied(finished, tmp_path)
     shutil.rmtree(results / finished.jobs["leaf"].relative_to(finished.jobs["leaf"].parents[2]))
     again = drive(results)
-    assert again.status == 0 and again.said("running") == ["leaf"] and again.said("said") == []
+    assert again.status == 0 and again.made == ["leaf"] and again.said("said") == []
     assert made(again) == made(finished)
 
 
@@ -71,17 +71,17 @@ def test_what_stands_on_other_outputs_is_made_again(tmp_path: Path) -> None:
     assert again.status == 0, again.lines
     assert [line.split()[0] for line in again.said("said")] == ["leaf", "left", "right"]
     assert all("other outputs" in line for line in again.said("said")[1:])
-    assert again.said("running")[0] == "leaf" and sorted(again.said("running")[1:]) == ["left", "right"]
+    assert again.made[0] == "leaf" and sorted(again.made[1:]) == ["left", "right"]
     assert made(again)["top"] == made(first)["top"]
 
 
 def test_another_version_is_another_stage_and_so_is_what_stands_on_it(finished: Ran, tmp_path: Path) -> None:
     results = copied(finished, tmp_path)
     changed = drive(results, SIMLM_TOY_VERSION="2")
-    assert sorted(changed.said("running")) == ["leaf", "left", "right", "top"]
+    assert sorted(changed.made) == ["leaf", "left", "right", "top"]
     assert not {job.name for job in changed.jobs.values()} & {job.name for job in finished.jobs.values()}
     assert manifest(changed.jobs["leaf"])["version"] == 2
-    assert drive(results).said("running") == []
+    assert drive(results).made == []
 
 
 def test_a_users_mistake_in_a_stage_is_one_line_and_retried_until_mended(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_users_mistake_in_a_stage_is_one_line_and_retried_until_mended(tmp_pat
         wrong = drive(tmp_path, "mistaken", SIMLM_TOY_WRONG="1")
         assert wrong.status == 2 and wrong.errors == ""
         assert wrong.said("mistake") == ["numbers.txt, line 3: 'x' is no number; write digits"]
-        assert wrong.said("running") == wrong.said("failed") == ["leaf"]
+        assert wrong.said("failed") == ["leaf"] and wrong.said("done") == []
     mended = drive(tmp_path, "mistaken")
     assert mended.status == 0
     assert attempts(mended) == {"leaf": 5, "left": 1, "right": 1, "top": 1}
@@ -126,7 +126,7 @@ def test_a_stage_killed_after_its_manifest_is_not_computed_twice(finished: Ran, 
     (left / "work").mkdir()
     damage(top)
     again = drive(results)
-    assert again.said("running") == ["top"]
+    assert again.made == ["top"]
     assert not (left / "work").exists()
     assert made(again) == made(finished)
 
@@ -148,9 +148,9 @@ def test_a_run_that_keeps_going_leaves_out_what_stands_on_a_failed_stage_and_not
 
     shutil.rmtree(wrong.jobs["leaf"])  # what stands on it is judged when it is there again
     again = drive(tmp_path, "two trees", "keep-going", SIMLM_TOY_WRONG="1")
-    assert sorted(again.said("running")) == ["leaf", "wrong"] and again.said("failed") == ["wrong"]
+    assert again.made == ["leaf"] and again.said("failed") == ["wrong"]
     assert set(again.jobs) == set(wrong.jobs)
 
     mended = drive(tmp_path, "two trees", "keep-going")
     assert mended.said("lacks") == [] and mended.said("failed") == []
-    assert mended.said("running") == ["wrong", "above wrong", "top of wrong"]
+    assert mended.made == ["wrong", "above wrong", "top of wrong"]

@@ -92,13 +92,11 @@ def test_stages_of_a_killed_driver_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_one_interrupt_ends_driver_and_stages_and_leaves_what_can_be_resumed(tmp_path: Path) -> None:
-    driver = start(tmp_path, "tree", **SLOW)
+    driver = start(tmp_path, "tree", SIMLM_TOY_STEPS="400")
     until(lambda: len(steps(tmp_path)) >= 5, "five steps")
     driver.send_signal(signal.SIGINT)
-    began = time.monotonic()
     stopped = end(driver)
-    assert stopped.status == 130 and stopped.errors == ""
-    assert time.monotonic() - began < 8
+    assert stopped.status == 130 and stopped.errors == "" and stopped.said("done") == []
     assert stage_processes(tmp_path) == []
     again = drive(tmp_path, **QUICK)
     assert again.status == 0
@@ -137,6 +135,6 @@ def test_two_drivers_at_once_share_the_stages(tmp_path: Path) -> None:
     assert sorted(len(one.said("said")) for one in ran) == [0, 1]
     waited = next(one for one in ran if one.said("said"))
     assert waited.said("said")[0].startswith("another run is using")
-    assert waited.said("running") == []
+    assert waited.said("done") == []
     assert ran[0].jobs == ran[1].jobs
     assert set(attempts(ran[0]).values()) == {1}

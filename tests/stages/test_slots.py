@@ -27,6 +27,7 @@ def test_as_many_at_once_as_there_are_slots(tmp_path: Path) -> None:
     held: list[int] = []
     most: list[int] = []
     lock = threading.Lock()
+    both = threading.Barrier(2)
 
     def work() -> None:
         with slot(tmp_path / "slots", 2) as number:
@@ -34,16 +35,16 @@ def test_as_many_at_once_as_there_are_slots(tmp_path: Path) -> None:
                 held.append(number)
                 most.append(len(held))
                 assert len(set(held)) == len(held)
-            time.sleep(0.05)
+            both.wait(timeout=60)
             with lock:
                 held.remove(number)
 
-    threads = [threading.Thread(target=work) for _ in range(5)]
+    threads = [threading.Thread(target=work) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(most) == 5 and max(most) == 2
+    assert len(most) == 6 and max(most) == 2
 
 
 def test_a_slot_is_free_after_an_error(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from simlm.progress import Bar
 from simlm.stages.stage import Stage
 
 PAUSE = 0.05
-SEEN = 0.4
-"""A stage that takes less may be done before the driver, which looks four times a second, sees that it runs."""
 
 
 class Number(Stage):
@@ -27,7 +25,6 @@ class Number(Stage):
     version: Constant[int] = int(os.environ.get("SIMLM_TOY_VERSION", "1"))
 
     def run(self) -> dict[str, Any]:
-        time.sleep(SEEN)
         self.work.mkdir(parents=True, exist_ok=True)
         resumed = done = len(list(self.work.glob("step-*")))
         steps = int(os.environ.get("SIMLM_TOY_STEPS", "0"))
@@ -49,7 +46,6 @@ class Restless(Number):
     """Writes something else each time."""
 
     def run(self) -> dict[str, Any]:
-        time.sleep(SEEN)
         (self.folder / "number.txt").write_text(f"{self.value}\n")
         (self.folder / "when.txt").write_text(f"{time.time_ns()}\n")
         return {}
