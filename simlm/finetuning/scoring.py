@@ -1,14 +1,19 @@
 """Re-ranker logits for many (query, passage) pairs: teacher scores and re-ranking take them from here."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from simlm.data.inputs import batch_inputs, padded_length
+from simlm.data.inputs import Encoded, batch_inputs, padded_length
 from simlm.finetuning.datasets import Pairs
 from simlm.finetuning.negatives import Indices
 from simlm.finetuning.reranker import Reranker
 from simlm.group import processes, rank, summed
+
+if TYPE_CHECKING:
+    from simlm.packed.inference import OverPacks
 
 
 class PairScorer:
@@ -20,10 +25,19 @@ class PairScorer:
     device.
     together: several processes (`simlm.group`) call at once with the same pairs, take the batches in turn, and all get
     the scores of one process.
+    packed: what scores a batch's pairs without padding, ``reranker``'s packed form.
     """
 
-    def __init__(self, reranker: Reranker, pairs: Pairs, batch_tokens: int, together: bool = False) -> None:
+    def __init__(
+        self,
+        reranker: Reranker,
+        pairs: Pairs,
+        batch_tokens: int,
+        together: bool = False,
+        packed: "OverPacks | None" = None,
+    ) -> None:
         self.reranker = reranker
+        self.packed = packed
         self.pairs = pairs
         self.batch_tokens = batch_tokens
         self.together = together
@@ -41,8 +55,12 @@ class PairScorer:
             longest = padded_length(int(lengths[order[start]]))
             rows = order[start : start + max(1, self.batch_tokens // longest)]
             if not self.together or number % processes() == rank():
-                inputs = batch_inputs([encoded[row] for row in rows.tolist()], self.pairs.specials)
-                logits = self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})
-                scores[rows] = logits.cpu().numpy()
+                scores[rows] = self._logits([encoded[row] for row in rows.tolist()], device).cpu().numpy()
             start, number = start + len(rows), number + 1
         return summed(torch.from_numpy(scores).to(device)).cpu().numpy() if self.together else scores
+
+    def _logits(self, batch: list[Encoded], device: torch.device) -> torch.Tensor:
+        if self.packed is not None:
+            return self.packed(self.packed.collate(batch))
+        inputs = batch_inputs(batch, self.pairs.specials)
+        return self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})

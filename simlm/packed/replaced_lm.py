@@ -20,7 +20,7 @@ from simlm.pretraining.objective import Example
 from simlm.pretraining.replaced_lm import Draw, NestedMaskCollator, ReplacedLM
 
 GROUP = 64
-"""Passages whose counted tokens are averaged together (the released micro-batch)."""
+"""Passages of the released micro-batch."""
 COUNTED = 1_024
 """Counted positions are rounded up to a multiple of it where shapes are few."""
 
@@ -41,7 +41,8 @@ class ReplacedPack(OnDevice):
     """A part of a batch: the original passages, both masks, and what counts.
 
     counted (N,) positions, targets (N,) tokens there and weights float32 (N,), 0 for those that round N up. Weighted
-    sums over all parts of a batch are the mean over its groups of ``GROUP`` passages of the mean over counted tokens.
+    sums over all parts of a batch are the mean, over its groups of passages, of the mean over a group's counted tokens;
+    a last group with fewer passages weighs as much less.
     """
 
     pack: Pack
@@ -58,20 +59,21 @@ class PackingCollator:
 
     max_tokens: of a pack; memory on the device sets it. round_to: tokens are rounded up to a multiple of it, and
     counted positions, masked ones and sequences to fixed multiples, so that compiled code meets few shapes; 0 rounds
-    nothing. max_length: as ``pack``'s.
+    nothing. max_length: as ``pack``'s. group: passages whose counted tokens are averaged together, the micro-batch.
     """
 
     masks: NestedMaskCollator
     max_tokens: int
     round_to: int = 0
     max_length: int | None = None
+    group: int = GROUP
 
     def __call__(self, examples: Sequence[Example]) -> list[ReplacedPack]:
         draws = [self.masks.draw(example) for example in examples]
         counted = [self.masks.pieces.counted(example.ids) for example in examples]
         counts = [int(passage.sum()) for passage in counted]
-        groups = [max(1, sum(counts[start : start + GROUP])) for start in range(0, len(counts), GROUP)]
-        weights = [1 / (groups[number // GROUP] * len(groups)) for number in range(len(counts))]
+        groups = [counts[start : start + self.group] for start in range(0, len(counts), self.group)]
+        weights = [len(one) / len(counts) / max(1, sum(one)) for one in groups for _ in one]
         lengths = np.array([len(example.ids) for example in examples])
         parts = list(even_parts(lengths, self.max_tokens))
         tokens = shared_size(lengths, parts, self.round_to) if self.round_to else None

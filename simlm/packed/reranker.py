@@ -29,7 +29,9 @@ class PackedReranker(nn.Module):
     def score(self, pairs: Pack) -> Tensor:
         """Raw logits (N,) of a pack of N pairs, float32."""
         features = cls_states(self.model.electra, pairs)[:, None]  # the head reads position 0
-        logits: Tensor = self.model.classifier(features)
+        # In half precision many of a query's logits would be equal.
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.model.classifier(features.to(self.model.classifier.out_proj.weight.dtype))
         return logits[:, 0].float()
 
     def forward(self, rows: Sequence[Encoded], group_size: int, keep: int, packed: MakePack) -> dict[str, Tensor]:

@@ -3,8 +3,10 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from simlm.data.folders import read_marker
-from simlm.data.inputs import Specials, batch_inputs, padded_length, passage_input
+from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
 from simlm.group import is_first, processes, rank, wait_for_all
@@ -21,8 +23,8 @@ from simlm.progress import Bar
 MARKER = "embeddings.json"
 KIND = "simlm embeddings 1"
 
-Encode = Callable[[dict[str, Tensor]], Tensor]
-"""A batch of inputs, int64 (B, L), to vectors (B, d)."""
+Encode = Callable[[Any], Tensor]
+"""A batch of inputs, int64 (B, L) each where they are padded, to vectors (B, d)."""
 
 
 class Embeddings:
@@ -74,6 +76,7 @@ def encode_texts(
     shard_size: int = 1_000_000,
     dtype: type[np.float32] | type[np.float16] = np.float32,
     device: torch.device | str = "cpu",
+    collate: Callable[[list[Encoded]], Any] | None = None,
 ) -> Embeddings:
     """Encodes every text of a store into `folder`, in the store's order; without gradient.
 
@@ -82,7 +85,8 @@ def encode_texts(
     batches of at most `batch_tokens` tokens with padding. Memory holds a batch and the shard's page-cached
     file, 8 bytes a text beside. A shard appears when it is whole, so a second call continues with the first
     missing one. `folder` belongs to one model and store: shards that are there are taken as theirs.
-    Autocast is the caller's, inside `encode_batch`.
+    Autocast is the caller's, inside `encode_batch`, and so is what it reads where `collate` makes that of a batch's
+    tokenised texts; otherwise these are padded to the longest, on `device`.
 
     Several processes (`simlm.group`) that call this together take a shard's batches in turn, each writing its vectors
     into the one file: the batches, and so the vectors, are those of one process.
@@ -91,6 +95,8 @@ def encode_texts(
     """
     if len(store) == 0:
         raise UserError(f"{store.folder} holds no text to encode; build it from a collection that has some")
+    if collate is None:
+        collate = partial(_padded, specials=specials, device=device)
     folder.mkdir(parents=True, exist_ok=True)
     if is_first():
         (folder / MARKER).unlink(missing_ok=True)
@@ -102,7 +108,7 @@ def encode_texts(
             shard = _complete_shard(path, len(indices))
             if shard is None or shard.dtype != dtype:
                 with torch.inference_mode():
-                    batches = _encoded(encode_batch, store, specials, indices, max_length, batch_tokens, device, bar)
+                    batches = _encoded(encode_batch, collate, store, specials, indices, max_length, batch_tokens, bar)
                     _write_shard(path, batches, len(indices), dtype)
                 shard = _complete_shard(path, len(indices))
                 assert shard is not None  # it was written just now
@@ -139,12 +145,12 @@ def length_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarra
 
 def _encoded(
     encode_batch: Encode,
+    collate: Callable[[list[Encoded]], Any],
     store: TokenStore,
     specials: Specials,
     indices: np.ndarray,
     max_length: int,
     batch_tokens: int,
-    device: torch.device | str,
     bar: Bar,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Positions inside a shard and their vectors (B, d), batch by batch, those of this process."""
@@ -155,8 +161,7 @@ def _encoded(
             passage_input(store.title(index), store.text(index), max_length, specials)
             for index in indices[positions].tolist()
         ]
-        inputs = {name: tensor.to(device) for name, tensor in batch_inputs(rows, specials).items()}
-        vectors = encode_batch(inputs).float().cpu().numpy()
+        vectors = encode_batch(collate(rows)).float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise UserError(
                 f"the encoder gave NaN or infinite vectors for {store.folder}: "
@@ -165,6 +170,10 @@ def _encoded(
         yield positions, vectors
         # About as many as all have encoded by now.
         bar.update(min(len(positions) * processes(), bar.total - bar.done))
+
+
+def _padded(rows: list[Encoded], specials: Specials, device: torch.device | str) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in batch_inputs(rows, specials).items()}
 
 
 def _write_shard(

@@ -163,9 +163,14 @@ def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int, 
     from simlm.finetuning.reranker import Reranker
     from simlm.finetuning.scoring import PairScorer
     from simlm.models.shapes import load_reranker
-    from simlm.stages.training import prepare_torch
+    from simlm.packed.inference import packed_scorer
+    from simlm.stages.training import PACKED_ON, prepare_torch
 
     device = prepare_torch()
     collection = run.data.open()
     model = Reranker(load_reranker(reranker.model, collection.tokenizer)).to(device)
-    return PairScorer(model, Pairs(collection, split, max_length), BATCH_TOKENS, together)
+    pairs = Pairs(collection, split, max_length)
+    if device.type not in PACKED_ON:
+        return PairScorer(model, pairs, BATCH_TOKENS, together)
+    packs = packed_scorer(model, pairs.specials.pad, max_length)
+    return PairScorer(model, pairs, packs.tokens, together, packs)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from simlm.data.store import TokenisedCollection, TokenStore
+    from simlm.retrieval.encode import Embeddings
 
 MINED_SPLIT = "train"
 LATENCY_QUERIES = 64
@@ -123,9 +124,10 @@ class Retrieve(RunStage):
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.group import is_first
         from simlm.models.shapes import load_body
+        from simlm.packed.inference import packed_encoder
         from simlm.retrieval.encode import encode_texts
         from simlm.retrieval.search import search, search_together
-        from simlm.stages.training import prepare_torch
+        from simlm.stages.training import PACKED_ON, prepare_torch
 
         device = prepare_torch()
         collection = self.data.open()
@@ -136,15 +138,14 @@ class Retrieve(RunStage):
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 return retriever.encode(inputs)
 
+        def encoded(store: "TokenStore", name: str, length: int) -> "Embeddings":
+            if device.type not in PACKED_ON:
+                return encode_texts(in_precision, store, specials, self.work / name, length, device=device)
+            packs = packed_encoder(retriever, specials.pad, length)
+            return encode_texts(packs, store, specials, self.work / name, length, packs.tokens, collate=packs.collate)
+
         start = time.perf_counter()
-        passages = encode_texts(
-            in_precision,
-            collection.passages,
-            specials,
-            self.work / "passages",
-            self.passage_length,
-            device=device,
-        )
+        passages = encoded(collection.passages, "passages", self.passage_length)
         seconds = time.perf_counter() - start
         figures: dict[str, Any] = {
             "encode_seconds": seconds,
@@ -154,8 +155,7 @@ class Retrieve(RunStage):
         }
         for split in self.splits:
             store = collection.queries(split)
-            folder = self.work / f"queries-{split}"
-            queries = encode_texts(in_precision, store, specials, folder, self.query_length, device=device).read()
+            queries = encoded(store, f"queries-{split}", self.query_length).read()
             k = min(self.mining_depth if split == MINED_SPLIT else self.depth, len(passages))
             scores, indices = search_together(queries, passages, k, device=device)
             if not is_first():

@@ -16,12 +16,14 @@ from simlm.scales.settings import Optimisation, PretrainingSettings
 from simlm.stages.models import SNAPSHOTS
 from simlm.stages.slots import chosen_device, cores
 from simlm.training.snapshots import Snapshots
-from simlm.training.trainer import Outcome, Plan, train
+from simlm.training.trainer import Outcome, Packed, Plan, train
 
 if TYPE_CHECKING:
     from simlm.stages.data import Prepare
     from simlm.stages.stage import Stage
 
+PACKED_ON = frozenset({"cuda"})
+"""Devices on which there is no padding, where there is a packed form; elsewhere batches are padded by length."""
 SAVES = 4
 EVALUATION_BATCH = 64
 
@@ -92,6 +94,12 @@ def run_pretraining(
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
     dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
     snapshots = Snapshots(encoder, kept, stage.work / SNAPSHOTS)
+    packed = None
+    if device.type in PACKED_ON:
+        from simlm.packed.training import packed_objective
+
+        micro_batch = settings.micro_batch or optimisation.batch_size
+        packed = packed_objective(objective, micro_batch, settings.max_length, device)
     outcome = train(
         objective,
         dataset,
@@ -101,24 +109,32 @@ def run_pretraining(
         stage.work,
         objective_name,
         snapshots=snapshots,
+        packed=packed,
     )
     if kept and is_first():
         snapshots.copy_to(stage.folder / SNAPSHOTS)
     unseen = PassageExamples(
         collection.passages, held_out, Specials.of(collection.tokenizer), settings.max_length, EVALUATION_EPOCH
     )
-    figures = numbers_of(stage, outcome) | {"held_out_loss": held_out_loss(objective, unseen, device)}
+    figures = numbers_of(stage, outcome) | {"held_out_loss": held_out_loss(objective, unseen, device, packed)}
     encoder.cpu()
     return figures
 
 
 @torch.no_grad()
-def held_out_loss(objective: Objective, examples: PassageExamples, device: torch.device) -> float | None:
+def held_out_loss(
+    objective: Objective, examples: PassageExamples, device: torch.device, packed: Packed | None = None
+) -> float | None:
     """Mean loss over batches of held-out passages, in evaluation mode; None when there are none."""
     objective.eval()
     losses = []
     for start in range(0, len(examples), EVALUATION_BATCH):
         rows = [examples[i] for i in range(start, min(start + EVALUATION_BATCH, len(examples)))]
-        batch = objective.collator(rows)
-        losses.append(float(objective(**{name: tensor.to(device) for name, tensor in batch.items()})["loss"]))
+        if packed is None:
+            batch = {name: tensor.to(device) for name, tensor in objective.collator(rows).items()}
+            losses.append(float(objective(**batch)["loss"]))
+        else:
+            # In the precision that its layers are compiled for.
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                losses.append(sum(float(packed.model(part.to(device))["loss"]) for part in packed.collate(rows)))
     return sum(losses) / len(losses) if losses else None

@@ -51,10 +51,50 @@ class EpochBatches(Sampler[list[int]]):
 
 @dataclass(frozen=True)
 class PartsCollator:
-    """The examples of a process's micro-batches -> {"parts": [a batch of each, as ``collate`` makes it]}."""
+    """The examples of a process's micro-batches -> what it makes an update from.
+
+    {"parts": a batch of each, as ``collate`` makes it; "weights": by which their losses are multiplied; "tokens": how
+    many are real in all of them}.
+    """
 
     collate: Callable[[Sequence[Any]], dict[str, Any]]
     split: Split
 
     def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
-        return {"parts": [self.collate(rows) for rows in self.split.cut(examples)]}
+        parts = [self.collate(rows) for rows in self.split.cut(examples)]
+        weights = [part.weight for part in self.split.parts]
+        tokens = sum(_real_tokens(part) for part, weight in zip(parts, weights, strict=True) if weight)
+        return {"parts": parts, "weights": weights, "tokens": tokens}
+
+
+def _real_tokens(inputs: Any) -> int:
+    """Unpadded tokens among all attention masks of a batch, nested dictionaries included."""
+    total = 0
+    for name, value in inputs.items():
+        if isinstance(value, dict):
+            total += _real_tokens(value)
+        elif name == "attention_mask":
+            total += int(value.sum())
+    return total
+
+
+@dataclass(frozen=True)
+class PacksCollator:
+    """As ``PartsCollator``, for a module that reads packs: a process's examples without padding, in as few as fit.
+
+    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches.
+    """
+
+    collate: Callable[[Sequence[Any]], Sequence[Any]]
+    split: Split
+
+    def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
+        weight = sum(part.weight for part in self.split.parts)
+        # What is repeated with weight 0 comes last, and is read by a process only that has nothing else.
+        own = [part for part in self.split.parts if part.weight or not weight]
+        packs = self.collate(examples[: sum(part.stop - part.start for part in own)])
+        return {
+            "parts": [{"part": one} for one in packs],
+            "weights": [weight] * len(packs),
+            "tokens": sum(one.pack.tokens for one in packs) if weight else 0,
+        }

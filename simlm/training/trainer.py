@@ -24,13 +24,25 @@ from simlm.errors import UserError
 from simlm.group import processes, rank, summed
 from simlm.progress import Bar
 from simlm.scales import settings_file
-from simlm.training.batches import EpochBatches, PartsCollator
+from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
 from simlm.training.checkpoints import STATE, checkpoint_of, newest_complete, seal, step_of
 from simlm.training.plan import Plan, arguments
 from simlm.training.schedule import schedule
 from simlm.training.snapshots import Snapshots
 
 WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """How a module's losses are computed without padding.
+
+    ``model`` computes them with the module's own weights, of one pack ``part`` at a time. ``collate`` cuts examples
+    into packs whose losses, added up, are the mean over the micro-batches of those examples.
+    """
+
+    model: nn.Module
+    collate: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass
@@ -78,9 +90,10 @@ class StageTrainer(Trainer):
         plan: Plan,
         module: nn.Module,
         batches: EpochBatches,
-        collate: Callable[[Sequence[Any]], dict[str, Any]],
+        collate: PartsCollator | PacksCollator,
         evaluation: Callable[[nn.Module], dict[str, float]] | None,
         description: str,
+        model: nn.Module,
         **rest: Any,
     ) -> None:
         self.plan = plan
@@ -88,11 +101,11 @@ class StageTrainer(Trainer):
         self.module = module
         self.batches = batches
         self.evaluation = evaluation
-        self.collate = PartsCollator(collate, batches.split)
+        self.collate = collate
         self.parts: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[int, Tensor]] = []
-        super().__init__(model=module, train_dataset=batches.dataset, data_collator=self.collate, **rest)
-        self.tokens = torch.zeros((), dtype=torch.int64, device=self.args.device)
+        self.tokens = 0
+        super().__init__(model=model, train_dataset=batches.dataset, data_collator=self.collate, **rest)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         workers = self.args.dataloader_num_workers
@@ -128,21 +141,21 @@ class StageTrainer(Trainer):
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         model.train()
-        total: Tensor | float = 0.0
+        total = torch.zeros((), device=self.args.device)
         shares: dict[str, Tensor] = {}
-        for part, batch in zip(self.batches.split.parts, self._prepare_inputs(inputs)["parts"], strict=True):
+        inputs = self._prepare_inputs(inputs)
+        for batch, weight in zip(inputs["parts"], inputs["weights"], strict=True):
             outputs = model(**batch)
-            loss = outputs["loss"] * part.weight
+            loss = outputs["loss"] * weight
             self.accelerator.backward(loss)
             total = total + loss.detach()
             for name, value in outputs.items():
                 if name != "loss" and isinstance(value, Tensor) and value.dim() == 0:
-                    shares[name] = shares.get(name, 0) + value.detach() * part.weight
-            self.tokens += _real_tokens(batch) if part.weight else 0
+                    shares[name] = shares.get(name, 0) + value.detach() * weight
+        self.tokens += inputs["tokens"]
         for name, value in shares.items():
             self.parts.setdefault(name, []).append(value)
         self._sum_gradients()
-        assert isinstance(total, Tensor), "a process has a micro-batch of every batch"
         summed(total)
         self.unchecked.append((self.state.global_step + 1, torch.isfinite(total)))
         # Reading a value back makes a GPU wait, so there it is done every few updates only.
@@ -223,17 +236,6 @@ def _values(flags: Sequence[tuple[int, Tensor]]) -> list[bool]:
     return torch.stack([flag for _, flag in flags]).tolist() if flags else []
 
 
-def _real_tokens(inputs: Any) -> Tensor | int:
-    """Unpadded tokens among all attention masks of a batch, nested dictionaries included."""
-    total: Tensor | int = 0
-    for name, value in inputs.items():
-        if isinstance(value, dict):
-            total = total + _real_tokens(value)
-        elif name == "attention_mask":
-            total = total + value.sum()
-    return total
-
-
 def train(
     module: nn.Module,
     dataset: Dataset[Any],
@@ -244,8 +246,11 @@ def train(
     description: str,
     evaluation: Callable[[nn.Module], dict[str, float]] | None = None,
     snapshots: Snapshots | None = None,
+    packed: Packed | None = None,
 ) -> Outcome:
     """Train ``module`` in place, on the device it is on, resuming from the newest complete checkpoint under ``folder``.
+
+    With ``packed`` its losses are computed without padding; checkpoints are the same, so that either resumes both.
 
     ``lengths`` (n,) are the examples' token counts, by which batches are bucketed. With ``plan.best_by`` the module
     ends with the weights of its best evaluation, otherwise with its last ones; all of ``snapshots`` are there then.
@@ -265,13 +270,16 @@ def train(
         state, tokens = TrainerState.load_from_json(str(resume / STATE)), 0
     else:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "tensorboard")
+        batches = EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
+        split = batches.split
         trainer = StageTrainer(
             plan,
             module,
-            EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank()),
-            collate,
+            batches,
+            PartsCollator(collate, split) if packed is None else PacksCollator(packed.collate, split),
             evaluation,
             description,
+            module if packed is None else packed.model,
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
             callbacks=[_Follow(description), *([] if snapshots is None else [snapshots])],
@@ -283,8 +291,9 @@ def train(
         trainer.check_losses()
         trainer.check_weights()
         # From here on the module computes in its own precision, also where the Trainer put autocast around it.
-        trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)
-        state, tokens = trainer.state, int(summed(trainer.tokens))
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        state = trainer.state
+        tokens = int(summed(torch.tensor(trainer.tokens, device=trainer.args.device)))
     best = state.best_global_step if plan.best_by else None
     if best is not None:
         safetensors.torch.load_model(module, checkpoint_of(folder, best) / WEIGHTS)

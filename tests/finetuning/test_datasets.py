@@ -25,6 +25,7 @@ from simlm.finetuning.negatives import NegativeLists, build_from_lists
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.finetuning.scoring import PairScorer
 from simlm.finetuning.teacher import TeacherScores, write_teacher_scores
+from simlm.packed.inference import packed_scorer
 
 WORDS = ["life", "car", "home", "what", "is", "the", "cost", "of", "cover", "plan", "term", "policy"]
 TITLES = ["", "car", "home plan", "term", "", "life cover"]
@@ -131,6 +132,9 @@ def test_one_pair_at_a_time_scores_the_same(collection: TokenisedCollection, enc
     alone = PairScorer(reranker, pairs, batch_tokens=1)(query, passage)
     assert together.dtype == np.float32
     np.testing.assert_allclose(alone, together, atol=1e-6)
+    packs = packed_scorer(reranker, pairs.specials.pad, 30)
+    packed = PairScorer(reranker, pairs, batch_tokens=100, packed=packs)(query, passage)
+    np.testing.assert_allclose(packed, together, atol=1e-6)
 
 
 def table(folder: Path, size: int = 4) -> TeacherScores:
