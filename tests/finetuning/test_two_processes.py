@@ -1,6 +1,5 @@
 """Fine-tuning and scoring by two processes, and in pieces, against one process with the whole batch."""
 
-
 import pytest
 import torch
 from safetensors.torch import load_file
