@@ -102,7 +102,8 @@ def _cause(left: Path, failures: "dict[int, ProcessFailure]", processes: int) ->
     if mistakes:
         return UserError(mistakes[0].read_text(encoding="utf-8"))
     for rank, failure in sorted(failures.items()):
-        if failure.exitcode < 0:
+        # SIGTERM is what torch sends to the others then.
+        if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:
             return WorkerFailed(f"process {rank} of {processes} was ended by {signal.Signals(-failure.exitcode).name}")
     faults = sorted(left.glob("fault-*.txt"), key=lambda path: path.stat().st_mtime_ns)
     if faults:

@@ -286,7 +286,7 @@ def train(
         )
         if rank():
             # Processes draw their dropout from different streams; the first draws what it would alone.
-            torch.manual_seed(plan.seed + (rank() << 32))
+            torch.manual_seed(plan.seed + 1_000_003 * rank())
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
         trainer.check_losses()
         trainer.check_weights()

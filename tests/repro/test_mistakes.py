@@ -24,6 +24,7 @@ from tests.repro.commands import ROOT, Results, finished, listing, start, table2
         (("--rows", "bm25", "bm52"), "unknown row 'bm52': choose from bm25, bm25-tuned, random, "),
         (("--scale", "huge"), "unknown scale 'huge': choose one of smoke, mini"),
         (("--device", "tpu"), "unknown device 'tpu': choose one of auto, cpu, cuda"),
+        (("--processes", "0"), "--processes 0: choose 1 or more"),
         (("--seed", "-1"), "--seed -1: choose 0 or more, 2147483647 at most"),
         (("--seed", "4294967295"), "--seed 4294967295: choose 0 or more, 2147483647 at most"),
         (("--seed", "x"), "Error parsing --seed: invalid literal for int() with base 10: 'x'; --help lists"),

@@ -5,6 +5,7 @@ which the driver hands on.
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -80,6 +81,31 @@ class Broken(Number):
         return super().run()
 
 
+class Shared(Number):
+    """Counts in several processes together; SIMLM_TOY_WRONG makes the second of them fail in one of some ways."""
+
+    shared = True
+
+    def run(self) -> dict[str, Any]:
+        from simlm.group import is_first, processes, rank, wait_for_all
+
+        self.work.mkdir(parents=True, exist_ok=True)
+        (self.work / f"worker-{rank()}").write_text(str(os.getpid()))
+        wait_for_all()
+        wrong = os.environ.get("SIMLM_TOY_WRONG") if rank() == 1 else None
+        if wrong == "mistake":
+            raise UserError("numbers.txt, line 3: 'x' is no number; write digits")
+        if wrong == "fault":
+            raise ValueError("the seventh wheel came off")
+        if wrong == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(float(os.environ.get("SIMLM_TOY_SECONDS", "0")))
+        wait_for_all()
+        if is_first():
+            (self.folder / "number.txt").write_text(f"{self.value}\n")
+        return {"processes": processes(), "rank": rank()}
+
+
 Submit = Callable[[Stage, str], object]
 
 
@@ -112,6 +138,7 @@ SHAPES: dict[str, Callable[[Submit], Any]] = {
     "mistaken": lambda submit: tree(submit, Mistaken),
     "broken": lambda submit: tree(submit, Broken),
     "two trees": two_trees,
+    "shared": lambda submit: _add(submit, Shared.C(value=1), "shared"),
     "leaf": lambda submit: _add(submit, Number.C(value=1), "leaf"),
     "twice": lambda submit: [_add(submit, Number.C(value=1), name) for name in ("leaf", "the same leaf")][-1],
 }
