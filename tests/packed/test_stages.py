@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simlm.finetuning.biencoder import BiEncoder
@@ -22,7 +22,7 @@ from simlm.training.trainer import Outcome, Packed, train
 from tests.packed.toys import SPECIALS
 from tests.pretraining.toys import bert, examples
 from tests.retrieval.test_encode import random_store
-from tests.training.toys import PLAN, assert_near, dataset_in, masked_lm, replaced_lm, run
+from tests.training.toys import PLAN, Collator, Killed, assert_near, dataset_in, masked_lm, replaced_lm, run
 
 CPU = torch.device("cpu")
 OBJECTIVE = replaced_lm(dropout=0).eval()
@@ -57,12 +57,15 @@ def test_training_without_padding_is_training_with_it(tmp_path: Path, micro_batc
         assert len(mine) == plan.steps and mine == pytest.approx(theirs, rel=1e-3)
     assert_near(ours, padded)
 
-    run(replaced_lm(dropout=0), dataset, tmp_path / "half", plan, steps=6)
+    killed = replaced_lm(dropout=0)
+    with pytest.raises(Killed):  # in its eighth batch, of one micro-batch or of three
+        run(killed, dataset, tmp_path / "half", plan, Collator(killed.collator, 23 if micro_batch else 8))
     resumed, outcome = without_padding("half")
     assert outcome.resumed_from == 6
     assert_near(resumed, padded)
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 5), st.integers(1, 4))
 def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, processes: int) -> None:
     """The weighted losses of all processes add up to the plain mean over micro-batches, weighed by their passages."""
