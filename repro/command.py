@@ -55,6 +55,11 @@ class Options:
     """List every stage as valid or to do, with an estimate of its time, and stop."""
 
     @property
+    def trains(self) -> bool:
+        """Whether stages train on the collection, which has to be large enough for that."""
+        return True
+
+    @property
     def variant(self) -> str:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
         parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
@@ -89,7 +94,7 @@ def check(options: Options) -> None:
     check_machine(options.device, options.results, Path(options.scale, options.variant))
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
-        check_collection(options.collection, options.scale, options.negatives)
+        check_collection(options.collection, options.scale, options.negatives, options.trains)
 
 
 def refuse(options: Options, command: str, *names: str) -> None:

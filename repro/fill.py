@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports.assess import assess
+from reports.marks import marks
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
 from repro import learnt
 from repro.cases import disagreeing, values_of
@@ -56,7 +57,13 @@ def build_report(
             for spec in rows
         ]
         + [
-            Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
+            Row(
+                key,
+                label,
+                "sparse" if family == "sparse" else "dense",
+                published=figures,
+                note=table.absent.get(key, ""),
+            )
             for key, label, family, figures in table.paper_only
         ],
         measures=list(table.measures),
@@ -64,6 +71,7 @@ def build_report(
         baselines=[key for key in table.baselines if key in runs],
         groups=groups(table, rows, runs, made),
         ordered=bool(table.orders),
+        comparable=table.released and not options.collection,
     )
     values = {
         row.key: values_of(runs[row.key], group.measures)
@@ -73,6 +81,7 @@ def build_report(
     }
     assess(report, values, table.orders)
     report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
+    report.marks = marks(report) if table.released else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
     report.curves = None if table.curves is None else table.curves(scale)
@@ -83,10 +92,11 @@ def build_report(
     }
     dense = trials_in_force(origins, trials)
     report.tuning = _tunings(rows, origins, made) + dense
-    settings = hyperparameters(scale, tried_values(options.scale))
-    report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
+    if not table.released:
+        settings = hyperparameters(scale, tried_values(options.scale))
+        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = _notes(report, seconds)
+    report.notes = [cost(report.stages, seconds)] if table.released else _notes(report, seconds)
     labels = {spec.label: runs[spec.key] for spec in rows}
     report.warnings = [
         *warnings(options),

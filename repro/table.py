@@ -1,6 +1,6 @@
 """What a table is: rows of runs beside published figures, and the orders that the paper reports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -60,6 +60,10 @@ class Table:
     measures: Sequence[str] = MAIN_MEASURES
     columns: Sequence[Column] = MAIN_COLUMNS
     """The paper's; none where it prints no figures."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Why rows of ``paper_only`` were not measured, by key, where that is to be said."""
+    released: bool = False
+    """Whether its rows are published checkpoints: measured as they are, they are held against the published figures."""
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
     groups: Sequence[GroupSpec] = ()

@@ -10,6 +10,8 @@ from simlm.data.reference import IRDS
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
     from simlm.data.collections import Collection
     from simlm.data.store import TokenisedCollection
@@ -39,20 +41,24 @@ class Prepare(Stage):
     def run(self) -> dict[str, Any]:
         from simlm.data.collections import validate
         from simlm.data.store import tokenise_collection
-        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
 
         collection = self.source()
         validate(collection)
-        if self.whole is not None:
-            tokenizer = self.whole.open().tokenizer
-        elif self.tokenizer:
-            tokenizer = load_tokenizer(self.tokenizer)
-        else:
-            texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
-            train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
-            tokenizer = train(texts, self.vocabulary, self.work / "tokenizer")
+        tokenizer = self.tokenizer_for(collection)
         store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
+
+    def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
+        """The tokenizer whose pieces are kept: the whole's, an existing one, or one that is trained on the corpus."""
+        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
+
+        if self.whole is not None:
+            return self.whole.open().tokenizer
+        if self.tokenizer:
+            return load_tokenizer(self.tokenizer)
+        texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
+        train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
+        return train(texts, self.vocabulary, self.work / "tokenizer")
 
     def outdated(self, job: Path) -> str | None:
         """A collection that a package brings counts in the identity by its name only: its content is compared.

@@ -101,9 +101,9 @@ class TeacherScoresOf(Stage):
 
 
 class Rerank(RunStage):
-    """The top ``depth`` of a run re-scored by the re-ranker, the rest of the run behind them."""
+    """The top ``depth`` of a run re-scored by a re-ranker, trained here or published, the rest of the run behind them."""
 
-    reranker: Param[TrainReranker]
+    reranker: Param[EncoderStage]
     candidates: Param[RunStage]
     splits: Param[list[str]]
     depth: Param[int]
@@ -124,7 +124,7 @@ class Rerank(RunStage):
         return figures
 
 
-def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int) -> Any:
+def scorer(reranker: EncoderStage, run: RunStage, split: str, max_length: int) -> Any:
     """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection."""
     from simlm.finetuning.datasets import Pairs
     from simlm.finetuning.reranker import Reranker

@@ -1,0 +1,223 @@
+"""`--released`: the published checkpoints of SimLM and of the systems beside it, measured without training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from baselines.released import PrepareFor, SearchReleased
+from baselines.system import System
+from reports.assess import Order
+from repro.cells import Cells
+from repro.checkpoints import Checkpoints
+from repro.command import Options
+from repro.published import published
+from repro.table import RowSpec, Table, figures
+from simlm.errors import UserError
+from simlm.models.public import COMMIT
+from simlm.stages.models import PublicModel, local_digest
+from simlm.stages.reranker import Rerank
+from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
+
+SCALE = "paper"
+RERANKED = "simlm"
+"""The system whose run the published re-ranker re-orders."""
+KINDS = ("dense", "reranker")
+"""Of systems that can be measured."""
+SPLITS = ["test"]
+"""Nothing is chosen on valid."""
+UNSUPPORTED = "Not measured: there is no search for systems of this kind here yet."
+
+
+@dataclass(frozen=True)
+class ReleasedOptions(Options):
+    """How to run a table that can also be made from published checkpoints."""
+
+    released: bool = False
+    """Measure the published checkpoints instead of training, at --scale paper."""
+    models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """With --released: a folder with the Hub's repositories, as <org>--<name>, that is read instead of the Hub."""
+
+    @property
+    def trains(self) -> bool:
+        return not self.released
+
+    @property
+    def variant(self) -> str:
+        parts = ["released"] if self.released else []
+        parts += ["own-models"] if self.models is not None else []
+        return "_".join([*parts, *filter(None, [super().variant])])
+
+
+def chosen(options: Options) -> Checkpoints | None:
+    """Where ``--released`` finds its checkpoints; None without it. UserError for options that do not go with it."""
+    if not isinstance(options, ReleasedOptions):
+        return None
+    if not options.released:
+        if options.models is not None:
+            raise UserError("--models is for --released: leave it out, or add --released")
+        return None
+    if options.scale != SCALE:
+        raise UserError(
+            f"--released: the published checkpoints are for the paper's own collections; add --scale {SCALE}"
+        )
+    if options.models is not None and not options.models.is_dir():
+        raise UserError(f"--models {options.models}: there is no such folder; give one with the Hub's repositories")
+    if options.negatives != "bm25" or options.seed:
+        raise UserError("--released trains nothing: leave out --negatives and --seed")
+    return Checkpoints(options.models)
+
+
+def released(
+    table: Table, systems: Sequence[System], checkpoints: Checkpoints, rows: Sequence[str], answered: bool = False
+) -> Table:
+    """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
+
+    UserError where none can be measured, or where one of ``rows``, those asked for, cannot.
+    """
+    lacking = {one.key: _lacking(one, checkpoints) for one in systems}
+    asked = [one for one in systems if one.key in rows and lacking[one.key]]
+    if asked:
+        raise UserError(f"--rows {asked[0].key}: {asked[0].label}: {lacking[asked[0].key]}")
+    measured = [one for one in systems if not lacking[one.key]]
+    title = table.title.partition(":")[0]
+    if not measured:
+        where = checkpoints.folder or "the Hub"
+        raise UserError(f"none of the published checkpoints is in {where}: fetch one, {systems[-1].checkpoint} say")
+    return Table(
+        name=table.name,
+        title=f"{table.title}, published checkpoints",
+        rows=[_row(one, table, checkpoints) for one in measured],
+        paper_only=[
+            (one.key, one.label, "sparse" if one.kind == "sparse" else "dense", _figures(one, table))
+            for one in systems
+            if lacking[one.key]
+        ],
+        absent={one.key: _sentences(one, lacking[one.key]) for one in systems if lacking[one.key]},
+        orders=[
+            Order(one.key, RERANKED, title) for one in measured if one.key != RERANKED and one.named.get(table.name)
+        ],
+        measures=table.measures,
+        columns=table.columns,
+        remarks=_remarks,
+        released=True,
+    )
+
+
+def _lacking(system: System, checkpoints: Checkpoints) -> str:
+    missing = checkpoints.missing(system)
+    return missing or ("" if system.kind in KINDS else UNSUPPORTED)
+
+
+def _row(system: System, table: Table, checkpoints: Checkpoints) -> RowSpec:
+    kind: Any = "reranker" if system.kind == "reranker" else "dense"
+    return RowSpec(
+        system.key,
+        system.label,
+        kind,
+        lambda cells: ranked(cells, system, checkpoints),
+        _figures(system, table),
+        _sentences(system, system.note),
+    )
+
+
+def _sentences(system: System, said: str) -> str:
+    where = f"{system.source}; {system.link}." if system.link else f"{system.source}."
+    return f"{system.label}: {where} {said}".strip()
+
+
+def _figures(system: System, table: Table) -> dict[str, float]:
+    """What is printed of a system: its authors' of this checkpoint, for SimLM's own, or the paper's."""
+    if system.checkpoint in set(published("released")["checkpoint"]):
+        return figures("released", table.columns, checkpoint=system.checkpoint)
+    return figures(table.name, table.columns, model=system.named[table.name])
+
+
+def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    """The runs of a published system, one stage however often it is asked for."""
+    return _once(cells, f"{system.key}: runs", lambda: _ranked(cells, system, checkpoints))
+
+
+def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    from baselines.systems import system as declared
+
+    pipeline, passages = cells.pipeline, _model(cells, system.checkpoint, system.revision, checkpoints)
+    if system.kind == "reranker":
+        candidates = ranked(cells, declared(RERANKED), checkpoints)
+        return pipeline.add(
+            Rerank.C(
+                data=candidates.data,
+                reranker=passages,
+                candidates=candidates,
+                splits=SPLITS,
+                depth=cells.scale.reranker.rerank_depth,
+                max_length=system.passage_length,
+            ),
+            f"{system.label}: runs",
+        )
+    asker = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
+    data = PrepareFor.C(
+        collection=cells.scale.collection,
+        vocabulary=0,
+        tokenizer="",
+        digest=cells.scale.digest,
+        location=cells.scale.location,
+        model=passages,
+    )
+    return pipeline.add(
+        SearchReleased.C(
+            data=pipeline.add(data, f"collection, as {system.label} reads it"),
+            passages=passages,
+            queries=asker,
+            pooling=system.pooling,
+            head=list(system.head),
+            similarity=system.similarity,
+            query_prompt=system.query_prompt,
+            passage_prompt=system.passage_prompt,
+            query_length=system.query_length,
+            passage_length=system.passage_length,
+            title=system.title,
+            token_types=system.token_types,
+            splits=SPLITS,
+            depth=cells.scale.search.evaluation_depth,
+        ),
+        f"{system.label}: runs",
+    )
+
+
+def _model(cells: Cells, repository: str, revision: str, checkpoints: Checkpoints) -> PublicModel:
+    def made() -> PublicModel:
+        name = checkpoints.name(repository)
+        digest = local_digest(name)
+        config = PublicModel.C(name=repository, revision=revision, digest=digest, location=name if digest else "")
+        return cells.pipeline.add(config, repository)
+
+    return _once(cells, repository, made)
+
+
+def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
+    key = ("released", name)
+    if key not in cells.made:
+        cells.made[key] = made()
+    return cells.made[key]
+
+
+def _remarks(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
+    """Which weights were measured."""
+    models: dict[str, PublicModel] = {}
+    for run in runs:
+        found = [run.passages, run.queries] if isinstance(run, SearchReleased) else [getattr(run, "reranker", None)]
+        models |= {one.name: one for one in found if isinstance(one, PublicModel)}
+    said = "; ".join(f"{name}: {_version(one, numbers(one))}" for name, one in models.items())
+    return [f"Measured were {said}."]
+
+
+def _version(model: PublicModel, numbers: dict[str, Any]) -> str:
+    if model.digest:
+        return f"a folder of the reader's, digest {model.digest[:12]}"
+    if COMMIT.fullmatch(model.revision):
+        return f"commit {model.revision}"
+    return f"{model.revision}, which no declaration pins and which was commit {numbers.get('commit', 'unknown')}"
