@@ -90,9 +90,7 @@ def _body(folder: Path) -> PreTrainedModel:
     try:
         config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # a configuration of the wrong kind raises whatever its reader stumbled over
-        raise UserError(
-            f"{folder}: its config.json is none of a model ({error}); fetch the repository again"
-        ) from error
+        raise UserError(f"{folder}: no config.json of a model ({error}); fetch the repository again") from error
     if config.model_type == "dpr":
         context = any("Context" in name for name in config.architectures or [])
         model = load_checkpoint(DPRContextEncoder if context else DPRQuestionEncoder, folder)

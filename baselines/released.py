@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from simlm.data.collections import Collection
-    from simlm.data.inputs import Specials
 
 
 class PrepareFor(Prepare):
@@ -76,7 +75,7 @@ class SearchReleased(RunStage):
 
             return encode
 
-        texts = Texts(collection.passages, self.title, self._pieces(self.passage_prompt), specials)  # type: ignore[arg-type]
+        texts = Texts(collection.passages, self.title, self._pieces(self.passage_prompt), specials)
         start = time.perf_counter()
         vectors = encode_texts(
             in_precision(encoder), texts, specials, self.work / "passages", self.passage_length, device=device
@@ -113,7 +112,7 @@ class SearchReleased(RunStage):
             most = model.model.config.max_position_embeddings
             if length > most:
                 raise UserError(
-                    f"{self.passages.name}: its declaration cuts at {length} tokens, and its model has {most} positions; "
+                    f"{self.passages.name}: declared to cut at {length} tokens, but its model has {most} positions; "
                     "correct baselines/systems.py, or give the model that is meant"
                 )
 

@@ -48,8 +48,8 @@ SYSTEMS = (
         passage_length=512,
         title="none",
         named={"table2": "ANCE"},
-        note="Pyserini's copy of the authors' checkpoint, read as Pyserini's encoder does; queries were cut at 64 tokens "
-        "in training.",
+        note="Pyserini's copy of the authors' checkpoint, read as Pyserini's encoder does; in training, "
+        "queries were cut at 64 tokens.",
     ),
     System(
         key="tas-b",
@@ -72,8 +72,8 @@ SYSTEMS = (
         passage_length=140,
         title="separated",
         named={"table2": "RetroMAE"},
-        note=f"{OF_README} The paper quotes an earlier version; of this checkpoint its authors' README says MRR@10 39.3 "
-        "and R@1k 98.5.",
+        note=f"{OF_README} The paper quotes an earlier version; of this checkpoint its authors' README says "
+        "MRR@10 39.3 and R@1k 98.5.",
     ),
     System(
         key="condenser",

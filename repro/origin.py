@@ -111,7 +111,7 @@ def warnings(options: Options) -> list[str]:
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
-    if options.collection:
+    if options.collection and options.trains:
         found.append(
             "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
             "InsuranceQA, with its valid questions, and not on this collection."

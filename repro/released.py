@@ -61,9 +61,7 @@ def chosen(options: Options) -> Checkpoints | None:
             raise UserError("--models is for --released: leave it out, or add --released")
         return None
     if options.scale != SCALE:
-        raise UserError(
-            f"--released: the published checkpoints are for the paper's own collections; add --scale {SCALE}"
-        )
+        raise UserError(f"--released: published checkpoints are for the paper's own collections; add --scale {SCALE}")
     if options.models is not None and not options.models.is_dir():
         raise UserError(f"--models {options.models}: there is no such folder; give one with the Hub's repositories")
     if options.negatives != "bm25" or options.seed:

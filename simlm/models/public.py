@@ -11,16 +11,9 @@ from simlm.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEPT = (
-    "config.json",
-    "*.safetensors",
-    "tokenizer*",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-)
-KEPT += ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
+TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
+DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
+KEPT = ("config.json", "*.safetensors", *TOKENIZER, *DESCRIPTION)
 PICKLE = "pytorch_model.bin"
 WEIGHTS = "model.safetensors"
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -101,7 +101,7 @@ class TeacherScoresOf(Stage):
 
 
 class Rerank(RunStage):
-    """The top ``depth`` of a run re-scored by a re-ranker, trained here or published, the rest of the run behind them."""
+    """The top ``depth`` of a run re-scored by a re-ranker, ours or a published one, the rest of the run behind them."""
 
     reranker: Param[EncoderStage]
     candidates: Param[RunStage]
