@@ -33,13 +33,16 @@ def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
     safe = bool(list(source.glob("*.safetensors")))
     if not safe and not local:
         source = _fetch(name, revision, (*KEPT, PICKLE))
+    weights = None if safe else _plain_weights(source / PICKLE, name)
     target.mkdir(parents=True, exist_ok=True)
     for pattern in KEPT:
         for path in source.glob(pattern):
             (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
             shutil.copyfile(path, target / path.relative_to(source))
-    if not safe:
-        _convert(source / PICKLE, target / WEIGHTS, name)
+    if weights is not None:
+        import safetensors.torch
+
+        safetensors.torch.save_file(weights, target / WEIGHTS, {"format": "pt"})
     made = {"source": source.name if local else name, "revision": revision}
     commit = "" if local else source.name
     return made | ({"commit": commit} if COMMIT.fullmatch(commit) else {})
@@ -67,18 +70,12 @@ def check_folder(folder: Path) -> None:
             raise UserError(f"{path}: damaged safetensors ({error}); fetch the repository again") from None
 
 
-def _convert(pickle: Path, target: Path, name: str) -> None:
-    """Weights of a pickle as safetensors; tensors that share memory become copies."""
-    import safetensors.torch
+def _plain_weights(pickle: Path, name: str) -> "dict[str, Tensor]":
+    """The tensors of a pickle by name; those that share memory become copies, as safetensors has them."""
+    import torch
 
     if not pickle.is_file():
         raise _without_weights(name)
-    safetensors.torch.save_file(_plain_weights(pickle), target, {"format": "pt"})
-
-
-def _plain_weights(pickle: Path) -> "dict[str, Tensor]":
-    import torch
-
     try:
         weights = torch.load(pickle, map_location="cpu", weights_only=True)
     except Exception as error:  # damage and refusal surface as a dozen unrelated types
