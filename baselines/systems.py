@@ -10,6 +10,11 @@ PADDLE = "Its authors published weights for PaddlePaddle only; no checkpoint tha
 OF_README = "The input is that of its authors' own example of encoding MS MARCO."
 OF_CARD = "The input is that of its model card."
 
+
+def _both(name: str) -> dict[str, str]:
+    return {"table2": name, "table4": name}
+
+
 SYSTEMS = (
     System(
         key="bm25",
@@ -80,7 +85,7 @@ SYSTEMS = (
         label="Condenser",
         kind="dense",
         source="Gao and Callan, EMNLP 2021",
-        named={"table2": "Condenser", "table4": "Condenser"},
+        named=_both("Condenser"),
         lacking="Only the pre-trained Luyu/condenser is public, no retriever that was fine-tuned from it.",
     ),
     System(
@@ -94,11 +99,9 @@ SYSTEMS = (
         named={"table2": "coCondenser"},
         note=f"{OF_README} It leaves the length of passages to the tool's default, 128 tokens.",
     ),
-    System("rocketqa", "RocketQA", "dense", "Qu et al., NAACL 2021", named={"table2": "RocketQA"}, lacking=PADDLE),
-    System("pair", "PAIR", "dense", "Ren et al., Findings of ACL 2021", named={"table2": "PAIR"}, lacking=PADDLE),
-    System(
-        "rocketqav2", "RocketQAv2", "dense", "Ren et al., EMNLP 2021", named={"table2": "RocketQAv2"}, lacking=PADDLE
-    ),
+    System("rocketqa", "RocketQA", "dense", "Qu et al., NAACL 2021", named=_both("RocketQA"), lacking=PADDLE),
+    System("pair", "PAIR", "dense", "Ren et al., Findings of ACL 2021", named=_both("PAIR"), lacking=PADDLE),
+    System("rocketqav2", "RocketQAv2", "dense", "Ren et al., EMNLP 2021", named=_both("RocketQAv2"), lacking=PADDLE),
     System(
         key="colbert",
         label="ColBERT",
@@ -130,6 +133,31 @@ SYSTEMS = (
         passage_length=256,
         named={"table4": "DPR (single)"},
         note="Its authors' code gives every token the type 0 and cuts at 256 tokens.",
+    ),
+    System(
+        key="ance-nq",
+        label="ANCE on NQ",
+        kind="dense",
+        source="Xiong et al., ICLR 2021",
+        named={"table4": "ANCE"},
+        lacking="No repository with its encoders for NQ could be verified.",
+    ),
+    System(
+        key="cocondenser-nq",
+        label="coCondenser on NQ",
+        kind="dense",
+        source="Gao and Callan, ACL 2022",
+        named={"table4": "coCondenser"},
+        lacking="Only the pre-trained Luyu/co-condenser-wiki is public, no retriever fine-tuned from it on NQ.",
+    ),
+    System(
+        key="simlm-nq",
+        label="SimLM on NQ",
+        kind="dense",
+        source="Wang et al., ACL 2023",
+        named={"table4": "SimLM"},
+        lacking="No SimLM fine-tuned on NQ was released, only the pre-trained intfloat/simlm-base-wiki100w: that row "
+        "needs training.",
     ),
     System(
         key="simlm",

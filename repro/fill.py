@@ -71,7 +71,6 @@ def build_report(
         baselines=[key for key in table.baselines if key in runs],
         groups=groups(table, rows, runs, made),
         ordered=bool(table.orders),
-        comparable=table.released and not options.collection,
     )
     values = {
         row.key: values_of(runs[row.key], group.measures)
@@ -84,6 +83,7 @@ def build_report(
     report.marks = marks(report) if table.released else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
+    report.comparable = table.released is not None and table.released.matches(scale.collection, report.collection)
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 import tyro
 
-from baselines.released import PrepareFor, SearchReleased
+from baselines.reading import Reading
+from baselines.released import SearchReleased
 from baselines.system import System
+from baselines.systems import system as declared
 from reports.assess import Order
 from repro.cells import Cells
 from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.published import published
-from repro.table import RowSpec, Table, figures
+from repro.table import PublishedOn, RowSpec, Table, figures
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
 from simlm.stages.models import PublicModel, local_digest
@@ -25,6 +27,8 @@ from simlm.stages.stage import Stage
 SCALE = "paper"
 RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
+MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
+NQ = PublishedOn(("nq",), 21_015_324, 3_610)
 KINDS = ("dense", "reranker")
 """Of systems that can be measured."""
 SPLITS = ["test"]
@@ -70,9 +74,16 @@ def chosen(options: Options) -> Checkpoints | None:
 
 
 def released(
-    table: Table, systems: Sequence[System], checkpoints: Checkpoints, rows: Sequence[str], answered: bool = False
+    table: Table,
+    systems: Sequence[System],
+    checkpoints: Checkpoints,
+    rows: Sequence[str],
+    figures_of: PublishedOn,
+    run: Callable[[Cells, System, Checkpoints], RunStage] | None = None,
 ) -> Table:
     """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
+
+    ``run`` gives a row's run where it is not that of the search itself.
 
     UserError where none can be measured, or where one of ``rows``, those asked for, cannot.
     """
@@ -88,7 +99,7 @@ def released(
     return Table(
         name=table.name,
         title=f"{table.title}, published checkpoints",
-        rows=[_row(one, table, checkpoints) for one in measured],
+        rows=[_row(one, table, checkpoints, run or ranked) for one in measured],
         paper_only=[
             (one.key, one.label, "sparse" if one.kind == "sparse" else "dense", _figures(one, table))
             for one in systems
@@ -100,8 +111,8 @@ def released(
         ],
         measures=table.measures,
         columns=table.columns,
-        remarks=_remarks,
-        released=True,
+        remarks=lambda runs, numbers: [*_measured(runs, numbers), *table.remarks(runs, numbers)],
+        released=figures_of,
     )
 
 
@@ -110,13 +121,15 @@ def _lacking(system: System, checkpoints: Checkpoints) -> str:
     return missing or ("" if system.kind in KINDS else UNSUPPORTED)
 
 
-def _row(system: System, table: Table, checkpoints: Checkpoints) -> RowSpec:
+def _row(
+    system: System, table: Table, checkpoints: Checkpoints, run: Callable[[Cells, System, Checkpoints], RunStage]
+) -> RowSpec:
     kind: Any = "reranker" if system.kind == "reranker" else "dense"
     return RowSpec(
         system.key,
         system.label,
         kind,
-        lambda cells: ranked(cells, system, checkpoints),
+        lambda cells: run(cells, system, checkpoints),
         _figures(system, table),
         _sentences(system, system.note),
     )
@@ -140,12 +153,10 @@ def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
 
 
 def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
-    from baselines.systems import system as declared
-
-    pipeline, passages = cells.pipeline, _model(cells, system.checkpoint, system.revision, checkpoints)
+    passages = _model(cells, system.checkpoint, system.revision, checkpoints)
     if system.kind == "reranker":
         candidates = ranked(cells, declared(RERANKED), checkpoints)
-        return pipeline.add(
+        return cells.pipeline.add(
             Rerank.C(
                 data=candidates.data,
                 reranker=passages,
@@ -156,34 +167,14 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
             ),
             f"{system.label}: runs",
         )
-    asker = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
-    data = PrepareFor.C(
-        collection=cells.scale.collection,
-        vocabulary=0,
-        tokenizer="",
-        digest=cells.scale.digest,
-        location=cells.scale.location,
-        model=passages,
-    )
-    return pipeline.add(
-        SearchReleased.C(
-            data=pipeline.add(data, f"collection, as {system.label} reads it"),
-            passages=passages,
-            queries=asker,
-            pooling=system.pooling,
-            head=list(system.head),
-            similarity=system.similarity,
-            query_prompt=system.query_prompt,
-            passage_prompt=system.passage_prompt,
-            query_length=system.query_length,
-            passage_length=system.passage_length,
-            title=system.title,
-            token_types=system.token_types,
-            splits=SPLITS,
-            depth=cells.scale.search.evaluation_depth,
-        ),
-        f"{system.label}: runs",
-    )
+    queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
+    return reading(cells, system, checkpoints).search(passages, queries, SPLITS)
+
+
+def reading(cells: Cells, system: System, checkpoints: Checkpoints) -> Reading:
+    """The pipeline over the collection as a system reads it."""
+    model = _model(cells, system.checkpoint, system.revision, checkpoints)
+    return _once(cells, f"{system.key}: pipeline", lambda: Reading(cells.pipeline, system, model))
 
 
 def _model(cells: Cells, repository: str, revision: str, checkpoints: Checkpoints) -> PublicModel:
@@ -203,10 +194,10 @@ def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
     return cells.made[key]
 
 
-def _remarks(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
+def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
     """Which weights were measured."""
     models: dict[str, PublicModel] = {}
-    for run in runs:
+    for run in (run.origin for run in runs):
         found = [run.passages, run.queries] if isinstance(run, SearchReleased) else [getattr(run, "reranker", None)]
         models |= {one.name: one for one in found if isinstance(one, PublicModel)}
     said = "; ".join(f"{name}: {_version(one, numbers(one))}" for name, one in models.items())

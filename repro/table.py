@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
 from repro.cells import Cells
 from repro.command import Options
 from repro.published import published
@@ -44,6 +44,20 @@ class GroupSpec:
 
 
 @dataclass(frozen=True)
+class PublishedOn:
+    """What published figures are of: the names of that collection in a scale, its passages and its test queries."""
+
+    collections: tuple[str, ...]
+    passages: int
+    queries: int
+
+    def matches(self, collection: str, facts: CollectionFacts) -> bool:
+        """Whether a scale's collection is that one, whole."""
+        counts = (facts.passages, facts.queries)
+        return collection in self.collections and counts == (self.passages, self.queries)
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test.
 
@@ -62,8 +76,8 @@ class Table:
     """The paper's; none where it prints no figures."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """Why rows of ``paper_only`` were not measured, by key, where that is to be said."""
-    released: bool = False
-    """Whether its rows are published checkpoints: measured as they are, they are held against the published figures."""
+    released: PublishedOn | None = None
+    """Of a table whose rows are published checkpoints: what the figures are of that the rows are held against."""
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
     groups: Sequence[GroupSpec] = ()

@@ -7,7 +7,7 @@ from baselines.systems import system, systems_in
 from reports.assess import Order
 from repro.command import Options, main
 from repro.published import published
-from repro.released import ReleasedOptions, chosen, released
+from repro.released import MSMARCO, ReleasedOptions, chosen, released
 from repro.run import run_table
 from repro.table import RowSpec, Table, figures
 
@@ -83,7 +83,7 @@ def run(options: Options) -> None:
     checkpoints = chosen(options)
     table = table2()
     if checkpoints is not None:
-        table = released(table, [*systems_in("table2"), system("simlm-reranker")], checkpoints, options.rows)
+        table = released(table, [*systems_in("table2"), system("simlm-reranker")], checkpoints, options.rows, MSMARCO)
     run_table(table, options)
 
 

@@ -6,12 +6,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from baselines.system import System
+from baselines.systems import systems_in
 from reports.assess import Order
 from reports.model import Column
+from repro.cells import Cells
+from repro.checkpoints import Checkpoints
 from repro.command import Options, main
 from repro.published import published
+from repro.released import NQ, ReleasedOptions, chosen, ranked, reading, released
 from repro.run import run_table
 from repro.table import RowSpec, Table, figures
+from simlm.errors import UserError
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage
@@ -97,9 +103,19 @@ def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:
 
 
 def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table4(), options)
+    """Measure the chosen rows, or the published checkpoints, and write the report."""
+    checkpoints = chosen(options)
+    table = table4()
+    if checkpoints is not None:
+        if not options.collection:
+            raise UserError("--released: Table 4 is of Natural Questions; add --collection with that collection")
+        table = released(table, systems_in("table4"), checkpoints, options.rows, NQ, _answered)
+    run_table(table, options)
+
+
+def _answered(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    return reading(cells, system, checkpoints).answered(ranked(cells, system, checkpoints), "test")
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, DESCRIPTION, ReleasedOptions)

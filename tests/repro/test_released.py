@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer, BertModel, RobertaModel
+from transformers import AutoModel, AutoTokenizer, BertModel, DPRContextEncoder, RobertaModel
 
+from reports.model import CollectionFacts
 from repro.command import Options, check
-from repro.released import ReleasedOptions
+from repro.released import MSMARCO, NQ, ReleasedOptions
 from repro.table2 import run
 from simlm.errors import UserError
 from tests.baselines.repositories import repositories
@@ -198,6 +199,32 @@ def test_moved_models_and_archives_are_the_same_stages(
     options = ("--models", str(moved[0]), "--collection", str(moved[1]), "--results", str(results), "--dry-run")
     ran = command("table2", *options)
     assert ran.returncode == 0 and "\n0 of 14 stages to do" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_table_4_has_dpr_and_says_that_simlm_needs_training(results: Path, models: Path, archives: Path) -> None:
+    ran = command("table4", "--collection", str(archives), "--models", str(models), "--results", str(results))
+    assert ran.returncode == 0, ran.stderr
+    report = report_in(results, "table4")
+    assert [row["key"] for row in report["rows"] if row["measured"]] == ["dpr"]
+    notes = {row["key"]: row["note"] for row in report["rows"]}
+    assert "No SimLM fine-tuned on NQ was released" in notes["simlm-nq"]
+    assert {(one["column"], one["published"]) for one in report["marks"]} == {("r20", 78.4), ("r100", 85.4)}
+    (identifier,) = [one["identifier"] for one in report["stages"] if one["name"] == "DPR (single): runs"]
+    (path,) = results.glob(f"jobs/*/{identifier}/output/passages/shard-00000.npy")
+    folder = models / "facebook--dpr-ctx_encoder-single-nq-base"
+    model, tokenizer = DPRContextEncoder.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    for number in (0, 1, 39):
+        ids = tokenizer(PASSAGES[number]["title"], PASSAGES[number]["contents"], return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            expected = model(ids).pooler_output[0].numpy()
+        np.testing.assert_allclose(np.load(path)[number], expected, atol=1e-4)
+
+
+def test_marks_are_fair_on_the_whole_collection_only() -> None:
+    whole = CollectionFacts("x", "test", 8_841_823, 6_980)
+    assert MSMARCO.matches("msmarco", whole) and MSMARCO.matches("released archives", whole)
+    assert not MSMARCO.matches("msmarco-titleless", whole) and not NQ.matches("nq", whole)
+    assert not MSMARCO.matches("msmarco", CollectionFacts("x", "test", 8_841_823, 5))
 
 
 def refused(said: str, results: Path, table: str = "table2", **options: Any) -> None:
