@@ -7,7 +7,8 @@ def marks(report: Report) -> list[Mark]:
     """A mark for every measured row and column of the paper in which both have a figure."""
     return [
         Mark(row.key, column.key, round(100 * row.measured[column.measure].mean, 1), row.published[column.key])
-        for row in report.rows
-        for column in report.columns
+        for section in report.by_group()
+        for row in section.rows
+        for column in section.columns
         if row.measured and row.published and column.measure in row.measured and column.key in row.published
     ]

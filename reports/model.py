@@ -348,6 +348,11 @@ class Report:
         """The paper's column that a measure of ours corresponds to, if there is one."""
         return next((column for column in self.columns if column.measure == measure), None)
 
+    def head_of(self, mark: Mark) -> str:
+        """The place and the figure of a mark's column: "MS MARCO dev MRR@10"."""
+        columns = [column for section in self.by_group() for column in section.columns]
+        return next(f"{column.place} {column.figure}" for column in columns if column.key == mark.column)
+
     def comparison(self, row: str, baseline: str, measure: str) -> Comparison | None:
         """The comparison of two rows by a measure, if it was made."""
         for comparison in self.comparisons:

@@ -89,7 +89,9 @@ def _both(claim: CheckedOrder) -> str:
 
 def marks(report: Report) -> str:
     """What was measured beside what is printed, and how near it comes."""
-    heads = {column.key: f"{column.place} {column.figure}" for column in report.columns}
+    heads = {
+        column.key: f"{column.place} {column.figure}" for section in report.by_group() for column in section.columns
+    }
     lines = [
         [
             escape(report.row(one.row).label),

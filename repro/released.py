@@ -16,7 +16,7 @@ from repro.cells import Cells
 from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.published import published
-from repro.table import PublishedOn, RowSpec, Table, figures
+from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
 from simlm.stages.models import PublicModel, local_digest
@@ -31,8 +31,6 @@ MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
 NQ = PublishedOn(("nq",), 21_015_324, 3_610)
 KINDS = ("dense", "reranker")
 """Of systems that can be measured."""
-SPLITS = ["test"]
-"""Nothing is chosen on valid."""
 UNSUPPORTED = "Not measured: there is no search for systems of this kind here yet."
 
 
@@ -101,11 +99,11 @@ def released(
         title=f"{table.title}, published checkpoints",
         rows=[_row(one, table, checkpoints, run or ranked) for one in measured],
         paper_only=[
-            (one.key, one.label, "sparse" if one.kind == "sparse" else "dense", _figures(one, table))
+            PaperRow(one.key, one.label, one.kind, _figures(one, table), note=_sentences(one, lacking[one.key]))
             for one in systems
             if lacking[one.key]
         ],
-        absent={one.key: _sentences(one, lacking[one.key]) for one in systems if lacking[one.key]},
+        by_answers=table.by_answers,
         orders=[
             Order(one.key, RERANKED, title) for one in measured if one.key != RERANKED and one.named.get(table.name)
         ],
@@ -161,14 +159,19 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
                 data=candidates.data,
                 reranker=passages,
                 candidates=candidates,
-                splits=SPLITS,
+                splits=_tested(cells),
                 depth=cells.scale.reranker.rerank_depth,
                 max_length=system.passage_length,
             ),
             f"{system.label}: runs",
         )
     queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
-    return reading(cells, system, checkpoints).search(passages, queries, SPLITS)
+    return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
+
+
+def _tested(cells: Cells) -> list[str]:
+    """All test splits; nothing is chosen on valid."""
+    return ["test", *cells.scale.further]
 
 
 def reading(cells: Cells, system: System, checkpoints: Checkpoints) -> Reading:
