@@ -89,13 +89,10 @@ def _both(claim: CheckedOrder) -> str:
 
 def marks(report: Report) -> str:
     """What was measured beside what is printed, and how near it comes."""
-    heads = {
-        column.key: f"{column.place} {column.figure}" for section in report.by_group() for column in section.columns
-    }
     lines = [
         [
             escape(report.row(one.row).label),
-            escape(heads[one.column]),
+            escape(report.head_of(one)),
             number(one.measured, 1),
             number(one.published, 1),
             signed(one.difference, 1),

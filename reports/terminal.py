@@ -71,14 +71,11 @@ def _marks(report: Report) -> Table:
     """Measured beside published: met is within 0.1 points, close within 0.5."""
     fair = "" if report.comparable else "; another collection than the published figures are of"
     table = Table(title=Text(f"measured beside published, in percent{fair}"))
-    figures = {
-        column.key: f"{column.place} {column.figure}" for section in report.by_group() for column in section.columns
-    }
     for head in ("row", "figure", "measured", "published", "mark"):
         table.add_column(head, justify="right" if head in ("measured", "published") else "left")
     for one in report.marks:
         cells = [number(one.measured, 1), number(one.published, 1), one.verdict]
-        table.add_row(Text(report.row(one.row).label), Text(figures[one.column]), *cells)
+        table.add_row(Text(report.row(one.row).label), Text(report.head_of(one)), *cells)
     return table
 
 

@@ -110,7 +110,7 @@ def run(options: Options) -> None:
     table = table4()
     if checkpoints is not None:
         if not options.collection:
-            raise UserError("--released: Table 4 is of Natural Questions; add --collection with that collection")
+            raise UserError("--released: Table 4 is of Natural Questions; add --collection nq:FILE")
         table = released(table, systems_in("table4"), checkpoints, options.rows, NQ, _answered)
     run_table(table, options)
 
