@@ -6,6 +6,7 @@ from baselines.released import PrepareFor, SearchReleased
 from baselines.system import System
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
+from simlm.stages.runs import PackageLists, Retrieve
 
 
 class Reading(Pipeline):
@@ -32,6 +33,11 @@ class Reading(Pipeline):
             ),
             "collection",
         )
+
+    def fine_tuned(self) -> Retrieve:
+        """Runs of Retriever1 from the system's pre-trained encoder, on the negatives that come with the collection."""
+        lists = self.add(PackageLists.C(data=self.data), "negatives of the collection")
+        return self.retrieve(self.retriever(self.model, lists, "Retriever1"), "runs")
 
     def search(self, passages: PublicModel, queries: PublicModel, splits: list[str]) -> SearchReleased:
         """Runs of the system's encoders on test splits: nothing is chosen on valid."""

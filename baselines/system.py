@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["dense", "reranker", "multivector", "sparse"]
+Kind = Literal["dense", "reranker", "multivector", "sparse", "start"]
+"""A start is a pre-trained encoder, which a row fine-tunes as Retriever1."""
 Title = Literal["pair", "separated", "joined", "none"]
 
 HUB = "https://huggingface.co/"

@@ -171,6 +171,17 @@ SYSTEMS = (
         note=OF_CARD,
     ),
     System(
+        key="simlm-1",
+        label="SimLM, fine-tuned here",
+        kind="start",
+        source="Wang et al., ACL 2023",
+        checkpoint="intfloat/simlm-base-msmarco",
+        similarity="cos",
+        token_types=True,
+        note="Retriever1 from the released pre-trained encoder, on the BM25 negatives that come with the collection. "
+        "The figures beside it are those that its authors' README gives for that.",
+    ),
+    System(
         key="simlm-reranker",
         label="SimLM, re-ranker",
         kind="reranker",

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import tyro
 
 from baselines.reading import Reading
-from baselines.released import SearchReleased
 from baselines.system import System
+from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
 from reports.assess import Order
 from repro.cells import Cells
 from repro.checkpoints import Checkpoints
 from repro.command import Options
+from repro.learnt import below
 from repro.published import published
 from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
 from simlm.errors import UserError
@@ -27,9 +28,11 @@ from simlm.stages.stage import Stage
 SCALE = "paper"
 RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
+FINE_TUNED = " (fine-tuned with BM25 negatives)"
+"""What the published figures of a pre-trained checkpoint are called behind its name."""
 MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
 NQ = PublishedOn(("nq",), 21_015_324, 3_610)
-KINDS = ("dense", "reranker")
+KINDS = ("dense", "reranker", "start")
 """Of systems that can be measured."""
 UNSUPPORTED = "Not measured: there is no search for systems of this kind here yet."
 
@@ -45,7 +48,7 @@ class ReleasedOptions(Options):
 
     @property
     def trains(self) -> bool:
-        return not self.released
+        return not self.released or any(one.kind == "start" and one.key in self.rows for one in SYSTEMS)
 
     @property
     def variant(self) -> str:
@@ -81,10 +84,13 @@ def released(
 ) -> Table:
     """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
 
+    A row that has to be trained is one only where it is asked for.
+
     ``run`` gives a row's run where it is not that of the search itself.
 
     UserError where none can be measured, or where one of ``rows``, those asked for, cannot.
     """
+    systems = [one for one in systems if one.kind != "start" or one.key in rows]
     lacking = {one.key: _lacking(one, checkpoints) for one in systems}
     asked = [one for one in systems if one.key in rows and lacking[one.key]]
     if asked:
@@ -140,8 +146,9 @@ def _sentences(system: System, said: str) -> str:
 
 def _figures(system: System, table: Table) -> dict[str, float]:
     """What is printed of a system: its authors' of this checkpoint, for SimLM's own, or the paper's."""
-    if system.checkpoint in set(published("released")["checkpoint"]):
-        return figures("released", table.columns, checkpoint=system.checkpoint)
+    own = system.checkpoint + (FINE_TUNED if system.kind == "start" else "")
+    if own in set(published("released")["checkpoint"]):
+        return figures("released", table.columns, checkpoint=own)
     return figures(table.name, table.columns, model=system.named[table.name])
 
 
@@ -165,6 +172,8 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
             ),
             f"{system.label}: runs",
         )
+    if system.kind == "start":
+        return reading(cells, system, checkpoints).fine_tuned()
     queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
     return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
 
@@ -200,9 +209,8 @@ def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
 def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
     """Which weights were measured."""
     models: dict[str, PublicModel] = {}
-    for run in (run.origin for run in runs):
-        found = [run.passages, run.queries] if isinstance(run, SearchReleased) else [getattr(run, "reranker", None)]
-        models |= {one.name: one for one in found if isinstance(one, PublicModel)}
+    for run in runs:
+        models |= {one.name: one for one in below(run).values() if isinstance(one, PublicModel)}
     said = "; ".join(f"{name}: {_version(one, numbers(one))}" for name, one in models.items())
     return [f"Measured were {said}."]
 

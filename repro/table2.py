@@ -83,7 +83,13 @@ def run(options: Options) -> None:
     checkpoints = chosen(options)
     table = table2()
     if checkpoints is not None:
-        table = released(table, [*systems_in("table2"), system("simlm-reranker")], checkpoints, options.rows, MSMARCO)
+        table = released(
+            table,
+            [*systems_in("table2"), system("simlm-1"), system("simlm-reranker")],
+            checkpoints,
+            options.rows,
+            MSMARCO,
+        )
     run_table(table, options)
 
 

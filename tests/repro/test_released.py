@@ -220,6 +220,19 @@ def test_table_4_has_dpr_and_says_that_simlm_needs_training(results: Path, model
         np.testing.assert_allclose(np.load(path)[number], expected, atol=1e-4)
 
 
+def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
+    results: Path, models: Path, archives: Path, tmp_path: Path
+) -> None:
+    assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
+    name = "intfloat--simlm-base-msmarco"
+    shutil.copytree(models / f"{name}-finetuned", tmp_path / name)
+    options = ("--collection", str(archives), "--models", str(tmp_path), "--results", str(tmp_path / "results"))
+    ran = command("table2", *options, "--rows", "simlm-1", "--dry-run")
+    assert ran.returncode == 0 and "SimLM, fine-tuned here: Retriever1" in ran.stdout, ran.stderr
+    assert "negatives of the" in ran.stdout and "\n5 of 5 stages to do" in ran.stdout
+    assert not (tmp_path / "results").exists()
+
+
 def test_marks_are_fair_on_the_whole_collection_only() -> None:
     whole = CollectionFacts("x", "test", 8_841_823, 6_980)
     assert MSMARCO.matches("msmarco", whole) and MSMARCO.matches("released archives", whole)
