@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from baselines.released import PrepareFor, SearchReleased
+from baselines.released import PrepareFor, SearchReleased, SearchTokens
 from baselines.system import System
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
@@ -33,6 +33,11 @@ class Reading(Pipeline):
             ),
             "collection",
         )
+
+    def search_tokens(self, splits: list[str]) -> SearchTokens:
+        """Runs of the system's multi-vector encoder on test splits."""
+        depth = self.scale.search.evaluation_depth
+        return self.add(SearchTokens.C(data=self.data, model=self.model, splits=splits, depth=depth), "runs")
 
     def fine_tuned(self) -> Retrieve:
         """Runs of Retriever1 from the system's pre-trained encoder, on the negatives that come with the collection."""

@@ -32,7 +32,7 @@ FINE_TUNED = " (fine-tuned with BM25 negatives)"
 """What the published figures of a pre-trained checkpoint are called behind its name."""
 MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
 NQ = PublishedOn(("nq",), 21_015_324, 3_610)
-KINDS = ("dense", "reranker", "start")
+KINDS = ("dense", "reranker", "start", "multivector")
 """Of systems that can be measured."""
 UNSUPPORTED = "Not measured: there is no search for systems of this kind here yet."
 
@@ -172,6 +172,8 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
             ),
             f"{system.label}: runs",
         )
+    if system.kind == "multivector":
+        return reading(cells, system, checkpoints).search_tokens(_tested(cells))
     if system.kind == "start":
         return reading(cells, system, checkpoints).fine_tuned()
     queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)

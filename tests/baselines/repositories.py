@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertModel,
@@ -120,10 +121,25 @@ def electra(folder: Path) -> None:
     wordpiece(folder)
 
 
+def colbert(folder: Path) -> None:
+    """Stanford's ColBERT: BERT, a linear map beside it, and artifact.metadata."""
+    bert(folder, 9)
+    weights = {f"bert.{name}": value for name, value in load_file(folder / "model.safetensors").items()}
+    torch.manual_seed(10)
+    save_file(weights | {"linear.weight": torch.randn(8, WIDTH)}, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["HF_ColBERT"]}))
+    metadata = {"query_maxlen": 32, "doc_maxlen": 180, "attend_to_mask_tokens": False, "mask_punctuation": True}
+    (folder / "artifact.metadata").write_text(
+        json.dumps(metadata | {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "dim": 8})
+    )
+
+
 REPOSITORIES: dict[str, Callable[[Path], None]] = {
     "castorini/ance-msmarco-passage": ance,
     "sentence-transformers/msmarco-distilbert-base-tas-b": distilbert,
     "Luyu/co-condenser-marco-retriever": lambda folder: bert(folder, 4, pickled=True),
+    "colbert-ir/colbertv2.0": colbert,
     "facebook/dpr-ctx_encoder-single-nq-base": lambda folder: dpr(folder, DPRContextEncoder, 7),
     "facebook/dpr-question_encoder-single-nq-base": lambda folder: dpr(folder, DPRQuestionEncoder, 8),
     "intfloat/simlm-base-msmarco-finetuned": lambda folder: bert(folder, 5),
