@@ -30,6 +30,7 @@ Every run is one of Table 2's. The collection below paper scale has no answers: 
 Examples:
   python -m repro.table4                    the whole table at mini scale
   python -m repro.table4 --scale smoke      the same in small
+  python -m repro.table4 --scale paper --released --collection nq:FILE    the published DPR, without training
 """
 
 PLACE = "Natural Questions test"

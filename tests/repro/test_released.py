@@ -24,7 +24,7 @@ from tests.baselines.repositories import repositories
 from tests.data.released import replica, unpacked
 from tests.repro.commands import ROOT, finished
 
-MEASURED = ["ance", "tas-b", "cocondenser", "simlm", "simlm-reranker"]
+MEASURED = ["ance", "tas-b", "cocondenser", "colbertv2", "simlm", "simlm-reranker"]
 PASSAGES = [json.loads(line) for line in gzip.decompress(replica()["passages.jsonl.gz"]).splitlines()]
 QUERIES = [f"dev query {number}" for number in range(5)]
 
@@ -198,7 +198,7 @@ def test_moved_models_and_archives_are_the_same_stages(
     moved = shutil.copytree(models, tmp_path / "m"), shutil.copytree(archives, tmp_path / "a")
     options = ("--models", str(moved[0]), "--collection", str(moved[1]), "--results", str(results), "--dry-run")
     ran = command("table2", *options)
-    assert ran.returncode == 0 and "\n0 of 14 stages to do" in ran.stdout, ran.stdout + ran.stderr
+    assert ran.returncode == 0 and "\n0 of 17 stages to do" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_table_4_has_dpr_and_says_that_simlm_needs_training(results: Path, models: Path, archives: Path) -> None:
@@ -218,6 +218,19 @@ def test_table_4_has_dpr_and_says_that_simlm_needs_training(results: Path, model
         with torch.inference_mode():
             expected = model(ids).pooler_output[0].numpy()
         np.testing.assert_allclose(np.load(path)[number], expected, atol=1e-4)
+
+
+def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, archives: Path) -> None:
+    ran = command("table3", "--collection", str(archives), "--models", str(models), "--results", str(results))
+    assert ran.returncode == 0, ran.stderr
+    late, simlm = report_in(results, "table3")["sections"][0]["rows"]
+    assert (late["index"], late["paper, MS MARCO"]) == ("ColBERTv2", ">150GB")
+    assert (simlm["index"], simlm["paper, MS MARCO"]) == ("SimLM", "27GB")
+    folder = job(results, "ColBERTv2: runs") / "output" / "index"
+    lengths = np.fromfile(folder / "lengths.bin", dtype=np.int32)
+    assert len(lengths) == simlm["vectors"] == len(PASSAGES) and lengths.sum() == late["vectors"]
+    assert late["bytes"] == late["vectors"] * 8 * 2 + 4 * len(PASSAGES)
+    assert simlm["bytes"] > len(PASSAGES) * 16 * 4
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
