@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from experimaestro import Param
+from experimaestro import Meta, Param, field
 
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
@@ -163,4 +163,37 @@ class SearchTokens(RunStage):
             store = collection.queries(split)
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
+        return figures
+
+
+class SearchPrebuilt(RunStage):
+    """BM25 runs over an index that Pyserini publishes, as Anserini searches it.
+
+    ``digest`` stands for the content of a local copy, whose ``location`` does not count; both are "" for Pyserini's
+    own, which is fetched by its name. Only the ids and qrels of ``data`` are read.
+    """
+
+    index: Param[str]
+    digest: Param[str]
+    k1: Param[float]
+    b: Param[float]
+    splits: Param[list[str]]
+    depth: Param[int]
+    location: Meta[str] = field(default="")
+
+    tag = "bm25"
+
+    def run(self) -> dict[str, Any]:
+        from baselines.prebuilt import search_prebuilt
+        from simlm.retrieval.runs import read_run
+
+        collection, source = self.data.open(), self.data.source()
+        figures: dict[str, Any] = {"k1": self.k1, "b": self.b}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for split in self.splits:
+            path = self.trec(split)
+            queries = source.queries(split)
+            search_prebuilt(self.location or self.index, queries, path, self.k1, self.b, self.depth)
+            ids = collection.queries(split).ids
+            figures |= self.keep(split, read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids))
         return figures

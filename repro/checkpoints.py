@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from baselines.prebuilt import check_index
 from baselines.system import System
 from simlm.errors import UserError
 from simlm.models.public import check_folder
@@ -33,6 +34,6 @@ class Checkpoints:
                 name = self.name(repository)
             except UserError:
                 return f"Not measured: {repository} is not in the folder of models."
-            if self.folder is not None and system.kind != "sparse":
-                check_folder(Path(name))
+            if self.folder is not None:
+                (check_index if system.kind == "sparse" else check_folder)(Path(name))
         return ""

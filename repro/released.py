@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from baselines.reading import Reading
+from baselines.released import SearchPrebuilt
 from baselines.system import System
 from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
@@ -32,9 +33,6 @@ FINE_TUNED = " (fine-tuned with BM25 negatives)"
 """What the published figures of a pre-trained checkpoint are called behind its name."""
 MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
 NQ = PublishedOn(("nq",), 21_015_324, 3_610)
-KINDS = ("dense", "reranker", "start", "multivector")
-"""Of systems that can be measured."""
-UNSUPPORTED = "Not measured: there is no search for systems of this kind here yet."
 
 
 @dataclass(frozen=True)
@@ -121,14 +119,15 @@ def released(
 
 
 def _lacking(system: System, checkpoints: Checkpoints) -> str:
+    """What has to be there and is not, of a re-ranker also what it re-ranks."""
     missing = checkpoints.missing(system)
-    return missing or ("" if system.kind in KINDS else UNSUPPORTED)
+    return missing or (checkpoints.missing(declared(RERANKED)) if system.kind == "reranker" else "")
 
 
 def _row(
     system: System, table: Table, checkpoints: Checkpoints, run: Callable[[Cells, System, Checkpoints], RunStage]
 ) -> RowSpec:
-    kind: Any = "reranker" if system.kind == "reranker" else "dense"
+    kind: Any = system.kind if system.kind in ("sparse", "reranker") else "dense"
     return RowSpec(
         system.key,
         system.label,
@@ -158,6 +157,8 @@ def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
 
 
 def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    if system.kind == "sparse":
+        return _prebuilt(cells, system, checkpoints)
     passages = _model(cells, system.checkpoint, system.revision, checkpoints)
     if system.kind == "reranker":
         candidates = ranked(cells, declared(RERANKED), checkpoints)
@@ -178,6 +179,26 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
         return reading(cells, system, checkpoints).fine_tuned()
     queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
     return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
+
+
+def _prebuilt(cells: Cells, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
+    """A sparse system reads no tokenised collection: ids and qrels are SimLM's where that is here."""
+    simlm = declared(RERANKED)
+    name = checkpoints.name(system.checkpoint)
+    digest = local_digest(name)
+    return cells.pipeline.add(
+        SearchPrebuilt.C(
+            data=cells.pipeline.data if checkpoints.missing(simlm) else reading(cells, simlm, checkpoints).data,
+            index=system.checkpoint,
+            digest=digest,
+            location=name if digest else "",
+            k1=system.k1,
+            b=system.b,
+            splits=_tested(cells),
+            depth=cells.scale.search.evaluation_depth,
+        ),
+        f"{system.label}: runs",
+    )
 
 
 def _tested(cells: Cells) -> list[str]:
@@ -210,16 +231,23 @@ def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
 
 def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
     """Which weights were measured."""
-    models: dict[str, PublicModel] = {}
+    said: dict[str, str] = {}
     for run in runs:
-        models |= {one.name: one for one in below(run).values() if isinstance(one, PublicModel)}
-    said = "; ".join(f"{name}: {_version(one, numbers(one))}" for name, one in models.items())
-    return [f"Measured were {said}."]
+        if isinstance(run, SearchPrebuilt):
+            said[run.index] = _of_reader(run.digest) if run.digest else "as Pyserini publishes it"
+            continue
+        models = [one for one in below(run).values() if isinstance(one, PublicModel)]
+        said |= {one.name: _version(one, numbers(one)) for one in models}
+    return [f"Measured were {'; '.join(f'{name}: {version}' for name, version in said.items())}."]
+
+
+def _of_reader(digest: str) -> str:
+    return f"a folder of the reader's, digest {digest[:12]}"
 
 
 def _version(model: PublicModel, numbers: dict[str, Any]) -> str:
     if model.digest:
-        return f"a folder of the reader's, digest {model.digest[:12]}"
+        return _of_reader(model.digest)
     if COMMIT.fullmatch(model.revision):
         return f"commit {model.revision}"
     return f"{model.revision}, which no declaration pins and which was commit {numbers.get('commit', 'unknown')}"
