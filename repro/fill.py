@@ -10,6 +10,7 @@ from reports.assess import assess
 from reports.marks import marks
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
 from repro import learnt
+from repro.agreement import beside_authors
 from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
@@ -99,6 +100,7 @@ def build_report(
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = [cost(report.stages, seconds)] if table.released else _notes(report, seconds)
+    report.notes += beside_authors(runs["bm25"], scale) if "bm25" in runs and not table.by_answers else []
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
         *warnings(options),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION
 from simlm.data.handlers import GenericScoredDoc, ScoredDocs, StreamedDocs, TitledDoc
 from simlm.data.irds import ir_datasets
 from simlm.data.own import in_layout
@@ -25,12 +26,7 @@ from simlm.data.released import ARCHIVE, SET_ASIDE, TREC_DL, Released, set_aside
 from simlm.data.source import Collection
 from simlm.errors import UserError
 
-REPOSITORY = "intfloat/simlm-msmarco"
-REVISION = "main"
-"""A branch, tag or commit of the repository on the Hub; a commit's 40 digits pin it."""
-
-MSMARCO = "msmarco-passage"
-NQ = "dpr-w100"
+MSMARCO, NQ = FOLDERS["msmarco-titleless"], FOLDERS["nq"]
 QUOTED = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
 
 
@@ -53,11 +49,11 @@ def archive_folder() -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(REPOSITORY, f"{ARCHIVE}.zip", repo_type="dataset", revision=REVISION)).parent
+        return Path(hf_hub_download(ARCHIVES, f"{ARCHIVE}.zip", repo_type="dataset", revision=REVISION)).parent
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"msmarco: {ARCHIVE}.zip is not to be had from the Hub's data set {REPOSITORY} ({reason}); check the "
+            f"msmarco: {ARCHIVE}.zip is not to be had from the Hub's data set {ARCHIVES} ({reason}); check the "
             "network, or give a folder with it as --collection"
         ) from None
 

@@ -1,7 +1,8 @@
 """Folders that look like the Hub's repositories of published systems, with tiny random models."""
 
 import json
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ from transformers import (
     RobertaConfig,
     RobertaModel,
 )
+
+from baselines.java import java_home, lucene_jar
 
 WIDTH = 16
 PIECES = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "text", "title", "query", "dev", ":"]
@@ -133,6 +136,17 @@ def colbert(folder: Path) -> None:
     (folder / "artifact.metadata").write_text(
         json.dumps(metadata | {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "dim": 8})
     )
+
+
+def prebuilt(folder: Path, texts: Iterable[tuple[str, str]]) -> Path:
+    """An index as Anserini builds it, of texts by id."""
+    (folder.parent / "texts").mkdir(parents=True)
+    rows = (json.dumps({"id": id, "contents": text}) for id, text in texts)
+    (folder.parent / "texts" / "texts.jsonl").write_text("\n".join(rows))
+    options = ["-collection", "JsonCollection", "-input", folder.parent / "texts", "-index", folder, "-threads", "1"]
+    command = [java_home() / "bin" / "java", "-cp", lucene_jar(), "io.anserini.index.IndexCollection", *options]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return folder
 
 
 REPOSITORIES: dict[str, Callable[[Path], None]] = {

@@ -1,18 +1,16 @@
 """An index that Anserini built, searched as Anserini does: the rankings of our own BM25 over the same texts."""
 
-import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from baselines.bm25 import build_index, search_index
-from baselines.java import java_home, lucene_jar
 from baselines.prebuilt import check_index, search_prebuilt
 from simlm.data.collections import Passage, Query
 from simlm.errors import UserError
 from simlm.retrieval.runs import read_run_ids
+from tests.baselines.repositories import prebuilt
 
 TEXTS = ["a green tea", "green green leaves", "tea and more tea", "the roof of a house", "house tea", "more"]
 QUERIES = [Query("1", "green\ttea"), Query("2", "houses"), Query("3", "nothing like it")]
@@ -20,14 +18,8 @@ QUERIES = [Query("1", "green\ttea"), Query("2", "houses"), Query("3", "nothing l
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("anserini")
-    (folder / "texts").mkdir()
-    rows = [json.dumps({"id": str(number), "contents": text}) for number, text in enumerate(TEXTS)]
-    (folder / "texts" / "texts.jsonl").write_text("\n".join(rows))
-    options = ["-collection", "JsonCollection", "-input", folder / "texts", "-index", folder / "index"]
-    command = [java_home() / "bin" / "java", "-cp", lucene_jar(), "io.anserini.index.IndexCollection", *options]
-    subprocess.run([*map(str, command), "-threads", "1"], check=True, capture_output=True)
-    return folder / "index"
+    folder = tmp_path_factory.mktemp("anserini") / "index"
+    return prebuilt(folder, ((str(number), text) for number, text in enumerate(TEXTS)))
 
 
 def test_rankings_are_those_of_our_own_bm25(index: Path, tmp_path: Path) -> None:
