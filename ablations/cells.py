@@ -11,14 +11,17 @@ from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
 from simlm.scales.settings import varied
-from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
+from simlm.stages.pipeline import Pipeline, Submit
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 
 BM25_DEFAULT = [0.9, 0.4]
 """Anserini's k1 and b, with which the paper's BM25 was run."""
 
-NEGATIVES = ("bm25", "package")
-"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
+NEGATIVES = ("bm25", "package", "official")
+"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection.
+
+Of MS MARCO's lists the last is the usual name: they are of its official BM25 run. Both names mean the same.
+"""
 
 STAGED = ("simlm", "cocondenser")
 """The starts that go through every stage (Tables 2 and 6): their Retriever1 is also searched with train queries."""
@@ -66,7 +69,7 @@ class AblationCells:
     @once
     def bm25(self) -> BM25:
         """BM25 with default parameters; its train run gives Retriever1's negatives."""
-        return self.bm25_of(BM25_DEFAULT, [MINED_SPLIT, *EVALUATED], "BM25")
+        return self.bm25_of(BM25_DEFAULT, [MINED_SPLIT, *self.pipeline.evaluated], "BM25")
 
     @once
     def first_negatives(self) -> RunStage:
@@ -78,7 +81,7 @@ class AblationCells:
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
         """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
-        settings = self.scale.retriever
+        settings = self.scale.retrievers.get(start, self.scale.retriever)
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 ALPHA = 0.05
 """A Holm-corrected p below this is called significant."""
+MET, CLOSE = 0.1, 0.5
+"""Points: the largest differences from a published figure that are called met and close."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,27 @@ class CheckedOrder:
         if self.comparison.significant:
             return "reproduced" if agrees else "contradicted"
         return "same order, not significant" if agrees else "opposite order, not significant"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A row's figure in a column of the paper (its key), both in percent, to the one decimal that is printed."""
+
+    row: str
+    column: str
+    measured: float
+    published: float
+
+    @property
+    def difference(self) -> float:
+        """Measured minus published, in points."""
+        return round(self.measured - self.published, 1)
+
+    @property
+    def verdict(self) -> Literal["met", "close", "off"]:
+        if abs(self.difference) <= MET:
+            return "met"
+        return "close" if abs(self.difference) <= CLOSE else "off"
 
 
 @dataclass(frozen=True)
@@ -285,6 +308,10 @@ class Report:
     groups: list[Group] = field(default_factory=list)
     ordered: bool = True
     """Whether the paper has any of the table's rows above another."""
+    marks: list[Mark] = field(default_factory=list)
+    """Where rows are published checkpoints: how near they come to the figures that were printed for them."""
+    comparable: bool = False
+    """Whether such marks are fair: what was searched is the collection that the figures are of."""
 
     def by_group(self) -> list["Report"]:
         """What the report says of each group, as a report without groups; itself where it has none.
@@ -321,6 +348,11 @@ class Report:
         """The paper's column that a measure of ours corresponds to, if there is one."""
         return next((column for column in self.columns if column.measure == measure), None)
 
+    def head_of(self, mark: Mark) -> str:
+        """The place and the figure of a mark's column: "MS MARCO dev MRR@10"."""
+        columns = [column for section in self.by_group() for column in section.columns]
+        return next(f"{column.place} {column.figure}" for column in columns if column.key == mark.column)
+
     def comparison(self, row: str, baseline: str, measure: str) -> Comparison | None:
         """The comparison of two rows by a measure, if it was made."""
         for comparison in self.comparisons:
@@ -333,5 +365,7 @@ class Report:
         data = dataclasses.asdict(self)
         for claim, as_data in zip(self.claims, data["claims"], strict=True):
             as_data["verdict"] = claim.verdict
+        for mark, as_data in zip(self.marks, data["marks"], strict=True):
+            as_data |= {"difference": mark.difference, "verdict": mark.verdict}
         data["losses"] = {name: [list(point) for point in points] for name, points in self.losses.items()}
         return data

@@ -87,6 +87,22 @@ def _both(claim: CheckedOrder) -> str:
     return f"{claim.published_higher:.1f} over {claim.published_lower:.1f}"
 
 
+def marks(report: Report) -> str:
+    """What was measured beside what is printed, and how near it comes."""
+    lines = [
+        [
+            escape(report.row(one.row).label),
+            escape(report.head_of(one)),
+            number(one.measured, 1),
+            number(one.published, 1),
+            signed(one.difference, 1),
+            f"**{one.verdict}**",
+        ]
+        for one in report.marks
+    ]
+    return table(["row", "figure", "measured", "published", "difference", "mark"], lines, "llrrrl")
+
+
 def intervals(report: Report) -> str:
     """Every measured mean with its interval, a table a group."""
     return "\n\n".join(_intervals(section) for section in report.by_group())

@@ -36,6 +36,8 @@ def _print_runs(report: Report, console: Console) -> None:
     """
     for section in report.by_group():
         _print_section(section, console)
+    if report.marks:
+        console.print(_marks(report))
     for claim in report.claims:
         higher, lower = report.row(claim.higher).label, report.row(claim.lower).label
         difference = signed(claim.comparison.difference)
@@ -45,7 +47,8 @@ def _print_runs(report: Report, console: Console) -> None:
 def _print_section(report: Report, console: Console) -> None:
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     first = next(iter(report.columns), None)
-    paper = f"; paper: {first.place}, percent, for order and gaps only" if first else "; the paper prints no figures"
+    order = "" if report.marks else ", for order and gaps only"
+    paper = f"; paper: {first.place}, percent{order}" if first else "; the paper prints no figures"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),
         caption=Text(f"measured on {place}{paper}"),
@@ -62,6 +65,18 @@ def _print_section(report: Report, console: Console) -> None:
     console.print(table)
     if report.baselines:
         console.print(_differences(report))
+
+
+def _marks(report: Report) -> Table:
+    """Measured beside published: met is within 0.1 points, close within 0.5."""
+    fair = "" if report.comparable else "; another collection than the published figures are of"
+    table = Table(title=Text(f"measured beside published, in percent{fair}"))
+    for head in ("row", "figure", "measured", "published", "mark"):
+        table.add_column(head, justify="right" if head in ("measured", "published") else "left")
+    for one in report.marks:
+        cells = [number(one.measured, 1), number(one.published, 1), one.verdict]
+        table.add_row(Text(report.row(one.row).label), Text(report.head_of(one)), *cells)
+    return table
 
 
 def _differences(report: Report) -> Table:

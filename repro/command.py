@@ -36,13 +36,13 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
+    """In place of the scale's own: a folder in BEIR's layout or of SimLM's data, irds:ID, or a name (README)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
-    """Where Retriever1's hard negatives come from: bm25 (our own run) or package (the collection's lists)."""
+    """Where Retriever1's hard negatives come from: bm25 (our own run), or package or official (the collection's)."""
     seed: int = 0
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
@@ -57,11 +57,16 @@ class Options:
     """List every stage as valid or to do, with an estimate of its time, and stop."""
 
     @property
+    def trains(self) -> bool:
+        """Whether stages train on the collection, which has to be large enough for that."""
+        return True
+
+    @property
     def variant(self) -> str:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
         parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
         parts += [f"seed-{self.seed}"] if self.seed else []
-        parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
+        parts += ["negatives-package"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return "_".join(parts)
@@ -92,7 +97,7 @@ def check(options: Options) -> None:
     check_processes(options.processes, options.device)
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
-        check_collection(options.collection, options.scale, options.negatives)
+        check_collection(options.collection, options.scale, options.negatives, options.trains)
 
 
 def refuse(options: Options, command: str, *names: str) -> None:

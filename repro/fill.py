@@ -7,13 +7,15 @@ from typing import Any
 import pandas as pd
 
 from reports.assess import assess
+from reports.marks import marks
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
 from repro import learnt
+from repro.agreement import beside_authors
 from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, Made, cost, origin, warnings
+from repro.origin import Made, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection
@@ -56,8 +58,15 @@ def build_report(
             for spec in rows
         ]
         + [
-            Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
-            for key, label, family, figures in table.paper_only
+            Row(
+                one.key,
+                one.label,
+                "sparse" if one.kind == "sparse" else "dense",
+                published=one.published,
+                note=one.note,
+                group=one.group,
+            )
+            for one in table.paper_only
         ],
         measures=list(table.measures),
         columns=list(table.columns),
@@ -65,16 +74,19 @@ def build_report(
         groups=groups(table, rows, runs, made),
         ordered=bool(table.orders),
     )
+    splits = {spec.key: spec.split for spec in rows}
     values = {
-        row.key: values_of(runs[row.key], group.measures)
+        row.key: values_of(runs[row.key], group.measures, splits[row.key])
         for group in report.by_group()
         for row in group.rows
         if row.key in runs
     }
     assess(report, values, table.orders)
     report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
+    report.marks = marks(report) if table.released else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
+    report.comparable = table.released is not None and table.released.matches(scale.collection, report.collection)
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = {
         stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
@@ -83,11 +95,13 @@ def build_report(
     }
     dense = trials_in_force(origins, trials)
     report.tuning = _tunings(rows, origins, made) + dense
-    settings = hyperparameters(scale, tried_values(options.scale))
-    report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
+    if not table.released:
+        settings = hyperparameters(scale, tried_values(options.scale))
+        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = _notes(report, seconds)
-    labels = {spec.label: runs[spec.key] for spec in rows}
+    report.notes = [cost(report.stages, seconds)] if table.released else _notes(report, seconds)
+    report.notes += beside_authors(runs["bm25"], scale) if "bm25" in runs and not table.by_answers else []
+    labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
         *warnings(options),
         *table.remarks(list(runs.values()), made.numbers),
@@ -130,8 +144,8 @@ def _row(
         seconds=sum(seconds_of(manifests[one.job]) for one in ancestors(stage)),
         index_bytes=index,
         latency_ms=numbers.get("latency_ms"),
-        run=reference(f"{SPLIT}.run"),
-        per_query=reference(f"{SPLIT}.measures.csv"),
+        run=reference(f"{spec.split}.run"),
+        per_query=reference(f"{spec.split}.measures.csv"),
         group=spec.group,
     )
 

@@ -12,6 +12,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import learnt
 from repro.command import Options
+from simlm.data.reference import QUESTIONS
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from simlm.data.collections import Collection
 
 SPLIT = "test"
+PAPERS = ("msmarco", "released archives")
+"""What a scale's configuration calls SimLM's corpus."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,8 @@ def warnings(options: Options) -> list[str]:
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
-    if options.collection:
-        found.append(
-            "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
-            "InsuranceQA, with its valid questions, and not on this collection."
-        )
+    if options.trains:
+        found += _settings_elsewhere(options)
     if options.negatives != "bm25":
         found.append(
             "Retriever1 was trained on the negatives that come with the collection; the paper's figures beside it are "
@@ -126,6 +126,27 @@ def warnings(options: Options) -> list[str]:
     if options.seed:
         found.append(f"Seed {options.seed} was added to every seed of the scale.")
     return found
+
+
+def _settings_elsewhere(options: Options) -> list[str]:
+    """Says so where the settings in force were chosen for another collection."""
+    scale = open_scale(options.scale, options.collection)
+    if scale.collection == QUESTIONS:
+        return [
+            "Natural Questions are trained on as MS MARCO is, with the scale's settings: the paper's own procedure for "
+            "them (200k updates of pre-training, longer passages, both sets of negatives in one, a rising multiplier "
+            "of the similarities) is not in force."
+        ]
+    if options.collection and isinstance(scale.encoder, str):
+        if scale.collection in PAPERS:
+            return []
+        return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
+    if options.collection:
+        return [
+            "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
+            "InsuranceQA, with its valid questions, and not on this collection."
+        ]
+    return []
 
 
 def origin(

@@ -1,17 +1,19 @@
 """What a table is: rows of runs beside published figures, and the orders that the paper reports."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
 from repro.cells import Cells
 from repro.command import Options
+from repro.origin import SPLIT
 from repro.published import published
+from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
-from simlm.scales import Scale
+from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
 from simlm.stages.stage import Stage
 
@@ -31,16 +33,45 @@ class RowSpec:
     note: str = ""
     group: str = ""
     """The key of its `GroupSpec`, "" in a table without."""
+    split: str = SPLIT
+    """The test split that it is measured on."""
+
+
+class PaperRow(NamedTuple):
+    """A row that only the paper has."""
+
+    key: str
+    label: str
+    kind: str
+    published: dict[str, float]
+    group: str = ""
+    note: str = ""
+    """Why it was not measured, where that is to be said."""
 
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """Rows of a table that are measured on a collection of their own, and compared with each other only."""
+    """Rows of a table that are measured on a collection or a split of their own, and compared with each other only."""
 
     key: str
     baselines: Sequence[str]
     columns: Sequence[Column]
     measures: Sequence[str] = MAIN_MEASURES
+    split: str = SPLIT
+
+
+@dataclass(frozen=True)
+class PublishedOn:
+    """What published figures are of: the names of that collection in a scale, its passages and its test queries."""
+
+    collections: tuple[str, ...]
+    passages: int
+    queries: int
+
+    def matches(self, collection: str, facts: CollectionFacts) -> bool:
+        """Whether a scale's collection is that one, whole."""
+        counts = (facts.passages, facts.queries)
+        return collection in self.collections and counts == (self.passages, self.queries)
 
 
 @dataclass(frozen=True)
@@ -53,18 +84,21 @@ class Table:
     name: str
     title: str
     rows: Sequence[RowSpec]
-    paper_only: Sequence[tuple[str, str, str, dict[str, float]]] = field(default_factory=tuple)
-    """(key, label, kind, published)"""
+    paper_only: Sequence[PaperRow] = ()
     baselines: Sequence[str] = ()
     orders: Sequence[Order] = ()
     measures: Sequence[str] = MAIN_MEASURES
     columns: Sequence[Column] = MAIN_COLUMNS
     """The paper's; none where it prints no figures."""
+    released: PublishedOn | None = None
+    """Of a table whose rows are published checkpoints: what the figures are of that the rows are held against."""
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
     groups: Sequence[GroupSpec] = ()
     by_domain: bool = False
     """Whether its rows are measured on halves of a collection whose questions have domains."""
+    by_answers: bool = False
+    """Whether its rows are measured by the answers that passages contain."""
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
     """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
 
@@ -83,11 +117,20 @@ class Table:
 
 
 def check_domains(table: Table, options: Options) -> None:
-    """UserError for a table by domain on a collection of the reader's own, which has none."""
+    """UserError for a table that the collection cannot fill: one by domain without domains, or by qrels without qrels.
+
+    Only InsuranceQA's questions have domains; those of NQ's test have answers and no qrels.
+    """
+    scale = open_scale(options.scale, options.collection)
     if table.by_domain and options.collection:
         raise UserError(
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
+        )
+    if scale.collection == QUESTIONS and not table.by_answers:
+        raise UserError(
+            f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
+            f"{QUESTIONS} have answers instead; python -m repro.table4 measures by answers"
         )
 
 

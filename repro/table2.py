@@ -3,11 +3,13 @@
 `python -m repro.table2 --help` lists the options.
 """
 
+from baselines.systems import system, systems_in
 from reports.assess import Order
 from repro.command import Options, main
 from repro.published import published
+from repro.released import MSMARCO, ReleasedOptions, chosen, released
 from repro.run import run_table
-from repro.table import RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
 
 DESCRIPTION = """Table 2 of SimLM (Wang et al., ACL 2023): measure every row on a collection and write a report.
 
@@ -16,6 +18,7 @@ Examples:
   python -m repro.table2 --scale smoke          the whole pipeline on a few hundred passages
   python -m repro.table2 --dry-run              what would run, and for how long
   python -m repro.table2 --rows bm25 simlm-1    two rows and what they stand on
+  python -m repro.table2 --scale paper --released    the published checkpoints of SimLM and others, without training
 """
 
 SAME = (
@@ -66,19 +69,29 @@ def table2() -> Table:
     )
 
 
-def _paper_only() -> list[tuple[str, str, str, dict[str, float]]]:
+def _paper_only() -> list[PaperRow]:
     frame = published("table2")
     others = frame[~frame["model"].isin(["BM25", "SimLM"])]
     return [
-        (f"paper-{row.model.lower()}", row.model, row.family, figures("table2", model=row.model))
+        PaperRow(f"paper-{row.model.lower()}", row.model, row.family, figures("table2", model=row.model))
         for row in others.itertuples()
     ]
 
 
 def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table2(), options)
+    """Measure the chosen rows, or the published checkpoints, and write the report."""
+    checkpoints = chosen(options)
+    table = table2()
+    if checkpoints is not None:
+        table = released(
+            table,
+            [*systems_in("table2"), system("simlm-1"), system("simlm-reranker")],
+            checkpoints,
+            options.rows,
+            MSMARCO,
+        )
+    run_table(table, options)
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, DESCRIPTION, ReleasedOptions)

@@ -6,12 +6,18 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from baselines.system import System
+from baselines.systems import systems_in
 from reports.assess import Order
 from reports.model import Column
+from repro.cells import Cells
+from repro.checkpoints import Checkpoints
 from repro.command import Options, main
 from repro.published import published
+from repro.released import NQ, ReleasedOptions, chosen, ranked, reading, released
 from repro.run import run_table
-from repro.table import RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
+from simlm.errors import UserError
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage
@@ -24,6 +30,7 @@ Every run is one of Table 2's. The collection below paper scale has no answers: 
 Examples:
   python -m repro.table4                    the whole table at mini scale
   python -m repro.table4 --scale smoke      the same in small
+  python -m repro.table4 --scale paper --released --collection nq:FILE    the published DPR, without training
 """
 
 PLACE = "Natural Questions test"
@@ -60,7 +67,7 @@ def table4() -> Table:
         title="Table 4: share of questions answered",
         rows=rows,
         paper_only=[
-            (f"paper-{name.lower()}", name, "dense", _figures(name))
+            PaperRow(f"paper-{name.lower()}", name, "dense", _figures(name))
             for name in published("table4")["model"]
             if name not in MEASURED
         ],
@@ -68,6 +75,7 @@ def table4() -> Table:
         orders=[Order("bm25", "simlm", "Table 4")],
         measures=[str(measure) for measure in MEASURES],
         columns=COLUMNS,
+        by_answers=True,
         remarks=_remarks,
     )
 
@@ -83,7 +91,8 @@ def _retriever1(key: str, start: str, label: str) -> RowSpec:
 def _remarks(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
     """How the answers came about, and how rare they are."""
     answers = {id(run.answers): run.answers for run in runs if isinstance(run, Answered)}
-    return [_derived(one, numbers(one)["test"]) for one in answers.values()] + [MATCHING]
+    derived = [one for one in answers.values() if isinstance(one, DerivedAnswers)]
+    return [_derived(one, numbers(one)["test"]) for one in derived] + [MATCHING]
 
 
 def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:
@@ -97,9 +106,19 @@ def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:
 
 
 def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table4(), options)
+    """Measure the chosen rows, or the published checkpoints, and write the report."""
+    checkpoints = chosen(options)
+    table = table4()
+    if checkpoints is not None:
+        if not options.collection:
+            raise UserError("--released: Table 4 is of Natural Questions; add --collection nq:FILE")
+        table = released(table, systems_in("table4"), checkpoints, options.rows, NQ, _answered)
+    run_table(table, options)
+
+
+def _answered(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    return reading(cells, system, checkpoints).answered(ranked(cells, system, checkpoints), "test")
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, DESCRIPTION, ReleasedOptions)

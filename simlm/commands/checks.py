@@ -37,8 +37,8 @@ def check_seed(option: str, value: int, least: int) -> None:
         raise UserError(f"{option} {value}: choose {least} or more, {MOST_SEED} at most")
 
 
-def check_collection(collection: str, scale: str, negatives: str = "bm25") -> None:
-    """A collection of the reader's own must be there whole, and be large enough for a scale."""
+def check_collection(collection: str, scale: str, negatives: str = "bm25", trains: bool = True) -> None:
+    """A collection of the reader's own must be there whole and, where a scale trains on it, be large enough."""
     from simlm.data.reference import resolve
 
     found = resolve(collection)
@@ -47,6 +47,8 @@ def check_collection(collection: str, scale: str, negatives: str = "bm25") -> No
             f"--negatives {negatives}: {found.name} comes without lists of hard negatives; leave the option out for "
             "BM25's"
         )
+    if not trains:
+        return
     settings = open_scale(scale)
     lists = [one.negatives for one in (settings.retriever, settings.distillation, settings.reranker)]
     least = max(2 * one.total - one.depth for one in lists) + RELEVANT

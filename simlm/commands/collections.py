@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+from simlm.data.reference import OFFICIAL
 from simlm.stages.data import Prepare
 from simlm.stages.plan import Build, plan
 
 
 def check_collections(build: Build, results: Path) -> None:
-    """UserError for a collection that ``build`` has still to tokenise and that breaks a rule; nothing is written."""
+    """UserError for a collection that ``build`` has still to tokenise and that breaks a rule; nothing is written.
+
+    The paper's own, which are fetched and take long to read, are left to the stage that tokenises them.
+    """
     # Only these stages are judged: to verify the others takes time, and they are verified later.
     lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
-    for config in {(one.collection, one.location): one for one in lacking if isinstance(one, Prepare)}.values():
+    own = [one for one in lacking if isinstance(one, Prepare) and one.collection not in OFFICIAL]
+    for config in {(one.collection, one.location): one for one in own}.values():
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
         from simlm.data.collections import validate
 

@@ -1,37 +1,106 @@
-"""Models that somebody else published, copied without pickle or remote code."""
+"""Models that somebody else published, copied without remote code, their weights as safetensors whatever they were."""
 
+import json
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simlm.errors import UserError
 
-KEPT = ("config.json", "*.safetensors", "tokenizer*", "vocab.txt", "special_tokens_map.json", "README.md")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
+DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
+KEPT = ("config.json", "*.safetensors", *TOKENIZER, *DESCRIPTION)
+PICKLE = "pytorch_model.bin"
+WEIGHTS = "model.safetensors"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
-    """Copy a local folder's, or a Hub repository's, configuration, safetensors and tokenizer into ``target``.
+    """Copy a local folder's, or a Hub repository's, configuration, weights and tokenizer into ``target``.
 
-    UserError when it is not a model folder, holds no safetensors, or cannot be fetched.
+    Weights that come only as a pickle are read by torch's weights-only loader and kept as safetensors, so that nothing
+    later opens a pickle. Returns source, revision and, from the Hub, the ``commit`` that the revision stood for.
+    UserError when it is not a model folder, holds no weights or none that are plain, or cannot be fetched.
     """
-    source = Path(name) if Path(name).is_dir() else _fetch(name, revision)
+    local = Path(name).is_dir()
+    source = Path(name) if local else _fetch(name, revision, KEPT)
     if not (source / "config.json").is_file():
         raise UserError(f"{name}: not a model folder, it has no config.json; give a folder or Hub name of a model")
-    if not list(source.glob("*.safetensors")):
-        raise UserError(f"{name}: no *.safetensors in it; convert the weights to safetensors (pickles are not loaded)")
+    safe = bool(list(source.glob("*.safetensors")))
+    if not safe and not local:
+        source = _fetch(name, revision, (*KEPT, PICKLE))
+    weights = None if safe else _plain_weights(source / PICKLE, name)
     target.mkdir(parents=True, exist_ok=True)
     for pattern in KEPT:
         for path in source.glob(pattern):
-            shutil.copyfile(path, target / path.name)
-    return {"source": Path(name).name if Path(name).is_dir() else name, "revision": revision}
+            (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target / path.relative_to(source))
+    if weights is not None:
+        import safetensors.torch
+
+        safetensors.torch.save_file(weights, target / WEIGHTS, {"format": "pt"})
+    made = {"source": source.name if local else name, "revision": revision}
+    commit = "" if local else source.name
+    return made | ({"commit": commit} if COMMIT.fullmatch(commit) else {})
 
 
-def _fetch(name: str, revision: str) -> Path:
+def check_folder(folder: Path) -> None:
+    """UserError where a local folder cannot be a model: quickly, before anything is made of it."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise UserError(f"{folder}: not a model folder, it has no config.json; fetch the repository again")
+    try:
+        json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{config}: no JSON ({error}); fetch the repository again") from None
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights and not (folder / PICKLE).is_file():
+        raise _without_weights(str(folder))
+    for path in weights:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "numpy"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path}: damaged safetensors ({error}); fetch the repository again") from None
+
+
+def _plain_weights(pickle: Path, name: str) -> "dict[str, Tensor]":
+    """The tensors of a pickle by name; those that share memory become copies, as safetensors has them."""
+    import torch
+
+    if not pickle.is_file():
+        raise _without_weights(name)
+    try:
+        weights = torch.load(pickle, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage and refusal surface as a dozen unrelated types
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"{pickle}: not plain weights, or damaged ({reason}); it is not loaded in any other way: convert it to "
+            "safetensors where it comes from"
+        ) from error
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise UserError(f"{pickle}: not plain weights, which are tensors by name; convert them to safetensors")
+    return {str(key): value.clone().contiguous() for key, value in weights.items()}
+
+
+def _without_weights(name: str) -> UserError:
+    return UserError(
+        f"{name}: no *.safetensors and no {PICKLE} in it; give a folder or Hub name of a model with weights"
+    )
+
+
+def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(KEPT)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(patterns)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from simlm.errors import UserError
 from simlm.scales.mini import mini
+from simlm.scales.paper import paper
 from simlm.scales.scale import Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
 
-_SCALES = {"smoke": smoke, "mini": mini, "small": small}
+_SCALES = {"smoke": smoke, "mini": mini, "small": small, "paper": paper}
 
 NAMES = tuple(_SCALES)
 CHOSEN = "SIMLM_SCALE"
@@ -35,7 +36,9 @@ def open_scale(name: str, collection: str = "") -> Scale:
     from simlm.data.reference import resolve
 
     found = resolve(collection)
-    return replace(scale, collection=found.collection, location=found.location, digest=found.digest)
+    return replace(
+        scale, collection=found.collection, location=found.location, digest=found.digest, further=found.further
+    )
 
 
 __all__ = ["CHOSEN", "NAMES", "Scale", "open_scale", "settings_file"]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.reference import IRDS
+from simlm.data.reference import IRDS, OFFICIAL
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
     from simlm.data.collections import Collection
     from simlm.data.store import TokenisedCollection
@@ -39,27 +41,31 @@ class Prepare(Stage):
     def run(self) -> dict[str, Any]:
         from simlm.data.collections import validate
         from simlm.data.store import tokenise_collection
-        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
 
         collection = self.source()
         validate(collection)
-        if self.whole is not None:
-            tokenizer = self.whole.open().tokenizer
-        elif self.tokenizer:
-            tokenizer = load_tokenizer(self.tokenizer)
-        else:
-            texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
-            train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
-            tokenizer = train(texts, self.vocabulary, self.work / "tokenizer")
+        tokenizer = self.tokenizer_for(collection)
         store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
+
+    def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
+        """The tokenizer whose pieces are kept: the whole's, an existing one, or one that is trained on the corpus."""
+        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
+
+        if self.whole is not None:
+            return self.whole.open().tokenizer
+        if self.tokenizer:
+            return load_tokenizer(self.tokenizer)
+        texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
+        train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
+        return train(texts, self.vocabulary, self.work / "tokenizer")
 
     def outdated(self, job: Path) -> str | None:
         """A collection that a package brings counts in the identity by its name only: its content is compared.
 
-        Files count by their digest, and a data set of ir_datasets, which its id stands for, is not read at each start.
+        Files count by their digest, and what is fetched, which its name stands for, is not read at each start.
         """
-        if self.digest or self.collection.startswith(IRDS):
+        if self.digest or self.collection in OFFICIAL or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
             return None

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from experimaestro import Param, field
+from experimaestro import Meta, Param, field
 
 from simlm.errors import UserError
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
@@ -35,17 +35,19 @@ class EncoderStage(Stage):
 class PublicModel(EncoderStage):
     """A model of the Hub or of a local folder, copied so that every later stage reads the same weights.
 
-    ``digest`` stands for a local folder's content in the identity; it is "" for the Hub, where ``revision`` does.
+    ``digest`` stands for a local folder's content in the identity; it is "" for the Hub, where ``revision`` does. Where
+    the folder of a named model lies is its ``location``, which does not count.
     """
 
     name: Param[str]
     revision: Param[str]
     digest: Param[str]
+    location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
         from simlm.models.public import copy_model
 
-        return copy_model(self.name, self.revision, self.model)
+        return copy_model(self.location or self.name, self.revision, self.model)
 
 
 class RandomModel(EncoderStage):
@@ -75,6 +77,25 @@ class RandomGenerator(EncoderStage):
 
         tokenizer = self.data.open().tokenizer
         save_model(new_generator(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
+        return {}
+
+
+class Reinitialised(EncoderStage):
+    """A public model's shape with fresh weights: "random init" and the random generator at paper scale.
+
+    ``data`` has the tokenizer that the public model was trained with.
+    """
+
+    data: Param[Prepare]
+    shape_of: Param[EncoderStage]
+    seed: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import new_like, save_model
+
+        tokenizer = self.data.open().tokenizer
+        model = new_like(self.shape_of.model, tokenizer, self.seed)
+        save_model(model, tokenizer, self.model, "random initialisation", {})
         return {}
 
 

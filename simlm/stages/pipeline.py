@@ -8,16 +8,16 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
+from simlm.data.reference import EMBEDDED, QUESTIONS
+from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
-    EncoderShape,
-    GeneratorShape,
     Optimisation,
     PretrainingSettings,
     RetrieverSettings,
     varied,
 )
-from simlm.stages.answers import Answered, DerivedAnswers
+from simlm.stages.answers import Answered, Answers, DerivedAnswers, GivenAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
     EncoderStage,
@@ -26,6 +26,7 @@ from simlm.stages.models import (
     PublicModel,
     RandomGenerator,
     RandomModel,
+    Reinitialised,
     Snapshot,
     local_digest,
     step_at,
@@ -38,6 +39,7 @@ from simlm.stages.stage import Stage
 S = TypeVar("S", bound=Stage)
 Submit = Callable[[Stage, str], object]
 EVALUATED = ["valid", "test"]
+"""The splits of every collection on which runs are measured."""
 ANSWER_WORDS = 2
 """Words of an answer where a collection has none: `simlm.evaluation.derived_answers` says why."""
 ANSWERED_DEPTH = 100
@@ -64,10 +66,23 @@ class Pipeline:
         return stage
 
     def part(self, name: str) -> "Pipeline":
-        """The pipeline over a part of the collection, one object however often it is asked for."""
+        """The pipeline over a part of the collection, one object however often it is asked for.
+
+        UserError for a collection that has no parts.
+        """
+        if not self.scale.collection.startswith(EMBEDDED):
+            raise UserError(
+                f"the collection {self.scale.collection} has no part {name!r}: only InsuranceQA's questions have "
+                "domains by which it can be split; leave this table or grid out"
+            )
         if name not in self._parts:
             self._parts[name] = Part(self, name)
         return self._parts[name]
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits on which runs are measured: valid, test, and the collection's further test splits."""
+        return [*EVALUATED, *self.scale.further]
 
     @cached_property
     def data(self) -> Prepare:
@@ -86,14 +101,13 @@ class Pipeline:
 
     @cached_property
     def byte_level(self) -> Prepare:
-        """The collection in as many pieces of byte-level BPE, without segments: RoBERTa's input."""
-        if not isinstance(self.scale.vocabulary, int):
-            raise ValueError("a scale with a public tokenizer trains none of its own")
+        """The collection in byte-level BPE, without segments: RoBERTa's input, in its own pieces or as many as ours."""
+        trained = isinstance(self.scale.vocabulary, int)
         return self.add(
             Prepare.C(
                 collection=self.scale.collection,
-                vocabulary=self.scale.vocabulary,
-                tokenizer="",
+                vocabulary=self.scale.vocabulary if trained else 0,
+                tokenizer="" if trained else self.scale.starts["roberta"],
                 algorithm="byte-level-bpe",
                 segments=False,
                 digest=self.scale.digest,
@@ -103,33 +117,41 @@ class Pipeline:
         )
 
     @cached_property
-    def answers(self) -> DerivedAnswers:
-        """The answers of the evaluated queries."""
+    def answers(self) -> Answers:
+        """The answers of the evaluated queries: the collection's own, or derived ones."""
+        if self.scale.collection == QUESTIONS:
+            return self.add(GivenAnswers.C(data=self.data, splits=["test"]), "answers")
         return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
 
     @cached_property
-    def random(self) -> RandomModel:
-        """A fresh encoder of the scale's shape."""
+    def random(self) -> RandomModel | Reinitialised:
+        """A fresh encoder of the scale's shape, that of the public one where there is one."""
+        if isinstance(self.scale.encoder, str):
+            return self.add(Reinitialised.C(data=self.data, shape_of=self.base, seed=self._first_seed), "random init")
         return self._fresh(self.data, "random init")
 
     @cached_property
     def random_byte_level(self) -> RandomModel:
-        """The same, for byte-level BPE."""
+        """The same, for byte-level BPE; only where no public model stands for RoBERTa."""
         return self._fresh(self.byte_level, "random init (byte-level BPE)")
 
     @cached_property
     def base(self) -> EncoderStage:
         """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
         if isinstance(self.scale.encoder, str):
-            return self.add(_public(self.scale.encoder), "base")
+            return self.public(self.scale.encoder, "base")
         return self.from_scratch(self.random, "mlm", "base (MLM)")
+
+    def public(self, model: str, name: str) -> PublicModel:
+        """A model of the Hub or of a local folder."""
+        return self.add(PublicModel.C(name=model, revision="main", digest=local_digest(model)), name)
 
     @cached_property
     def generator(self) -> EncoderStage:
         """The frozen generator."""
         if isinstance(self.scale.generator, str):
-            return self.add(_public(self.scale.generator), "generator")
-        assert isinstance(self.scale.generator, GeneratorShape) and self.scale.generator_training is not None
+            return self.public(self.scale.generator, "generator")
+        assert self.scale.generator_training is not None
         return self.add(
             Generator.C(data=self.data, shape=self.scale.generator, settings=self.scale.generator_training),
             "generator (MLM)",
@@ -137,10 +159,12 @@ class Pipeline:
 
     @cached_property
     def random_generator(self) -> EncoderStage:
-        """A fresh generator of the scale's shape."""
+        """A fresh generator of the scale's shape, that of the public one where there is one."""
         shape = self.scale.generator
-        if not isinstance(shape, GeneratorShape):
-            raise ValueError("a random generator has the shape of the scale's own generator")
+        if isinstance(shape, str):
+            return self.add(
+                Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed), "random generator"
+            )
         return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
 
     def pretraining_of(self, start: str) -> PretrainingSettings:
@@ -157,11 +181,11 @@ class Pipeline:
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
 
     def from_scratch(
-        self, start: RandomModel, objective: str, name: str, generator: EncoderStage | None = None
+        self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
     ) -> EncoderStage:
         """A fresh encoder pre-trained on the corpus that it reads, with ``base``'s settings and budget."""
         if self.scale.base is None:
-            raise ValueError("a scale whose base model is public pre-trains none from scratch")
+            raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
         return self.add(
             Pretrained.C(
                 data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
@@ -240,7 +264,7 @@ class Pipeline:
             Retrieve.C(
                 data=retriever.data,
                 retriever=retriever,
-                splits=[MINED_SPLIT, *EVALUATED] if mine else list(EVALUATED),
+                splits=[MINED_SPLIT, *self.evaluated] if mine else self.evaluated,
                 depth=self.scale.search.evaluation_depth,
                 mining_depth=self.scale.search.mining_depth,
                 query_length=self.scale.retriever.query_length,
@@ -255,13 +279,13 @@ class Pipeline:
         return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), name)
 
     def rerank(self, reranker: TrainReranker, candidates: RunStage, name: str) -> Rerank:
-        """The test run of a retriever, re-ranked."""
+        """The test runs of a retriever, re-ranked."""
         return self.add(
             Rerank.C(
                 data=self.data,
                 reranker=reranker,
                 candidates=candidates,
-                splits=["test"],
+                splits=["test", *self.scale.further],
                 depth=self.scale.reranker.rerank_depth,
                 max_length=self.scale.reranker.max_length,
             ),
@@ -294,8 +318,8 @@ class Pipeline:
 
     def _fresh(self, data: Prepare, name: str) -> RandomModel:
         shape = self.scale.encoder
-        if not isinstance(shape, EncoderShape):
-            raise ValueError("a random encoder has the shape of the scale's own encoder")
+        if isinstance(shape, str):
+            raise UserError(f"the scale {self.scale.name} has public models and makes none of its own: {name}")
         return self.add(RandomModel.C(data=data, shape=shape, seed=self._first_seed), name)
 
     @property
@@ -326,7 +350,7 @@ class Part(Pipeline):
         return self.add(Prepare.C(collection=collection, vocabulary=0, tokenizer="", whole=whole), "collection")
 
     @property
-    def random(self) -> EncoderStage:
+    def random(self) -> RandomModel | Reinitialised:
         return self.whole.random
 
     @property
@@ -342,12 +366,9 @@ class Part(Pipeline):
         return self.whole.random_generator
 
 
-def _public(name: str) -> PublicModel:
-    return PublicModel.C(name=name, revision="main", digest=local_digest(name))
-
-
 def _optimisations(scale: Scale) -> list[Optimisation]:
     """Every optimisation of a scale, each once."""
     settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
+    settings += scale.retrievers.values()
     settings += [one for one in (scale.base, scale.generator_training) if one is not None]
     return list({id(one.optimisation): one.optimisation for one in settings}.values())

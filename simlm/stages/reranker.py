@@ -127,11 +127,11 @@ class TeacherScoresOf(Stage):
 
 
 class Rerank(RunStage):
-    """The top ``depth`` of a run re-scored by the re-ranker, the rest of the run behind them."""
+    """The top ``depth`` of a run re-scored by a re-ranker, ours or a published one, the rest of the run behind them."""
 
     shared = True
 
-    reranker: Param[TrainReranker]
+    reranker: Param[EncoderStage]
     candidates: Param[RunStage]
     splits: Param[list[str]]
     depth: Param[int]
@@ -154,7 +154,7 @@ class Rerank(RunStage):
         return figures
 
 
-def scorer(reranker: TrainReranker, run: RunStage, split: str, max_length: int, together: bool = False) -> Any:
+def scorer(reranker: EncoderStage, run: RunStage, split: str, max_length: int, together: bool = False) -> Any:
     """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection.
 
     ``together``: all processes call it with the same pairs and share the work (`PairScorer`).

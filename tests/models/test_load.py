@@ -188,7 +188,7 @@ def test_copying_what_is_no_model(folders: dict[Load, Path], tmp_path: Path) -> 
         copy_model(str(tmp_path / "empty"), "", tmp_path / "target")
     copy = Path(shutil.copytree(folders[encoder_of], tmp_path / "copy"))
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UserError, match="convert the weights to safetensors"):
+    with pytest.raises(UserError, match="not plain weights, or damaged .*: convert it to safetensors"):
         copy_model(str(copy), "", tmp_path / "target")
     with pytest.raises(UserError, match="neither a folder nor to be had from the Hub"):
         copy_model(str(tmp_path / "missing"), "", tmp_path / "target")

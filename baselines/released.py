@@ -1,0 +1,199 @@
+"""Published systems as stages: the collection in a system's own pieces, encoded and searched as declared."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from experimaestro import Meta, Param, field
+
+from simlm.errors import UserError
+from simlm.stages.data import Prepare
+from simlm.stages.models import PublicModel
+from simlm.stages.runs import RunStage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from simlm.data.collections import Collection
+
+
+class PrepareFor(Prepare):
+    """The collection in the pieces of the tokenizer that comes with a published model."""
+
+    model: Param[PublicModel]
+
+    def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
+        from simlm.data.tokenizer import load_tokenizer
+
+        return load_tokenizer(self.model.model)
+
+
+class SearchReleased(RunStage):
+    """Runs of a published dual encoder, by exact search; the parameters are a `baselines.system.System`'s.
+
+    ``data`` is the collection in the pieces of the passages' encoder, which have to be the queries' too.
+    """
+
+    passages: Param[PublicModel]
+    queries: Param[PublicModel]
+    pooling: Param[str]
+    head: Param[list[str]]
+    similarity: Param[str]
+    query_prompt: Param[str]
+    passage_prompt: Param[str]
+    query_length: Param[int]
+    passage_length: Param[int]
+    title: Param[str]
+    token_types: Param[bool]
+    splits: Param[list[str]]
+    depth: Param[int]
+
+    tag = "released"
+
+    def run(self) -> dict[str, Any]:
+        import torch
+
+        from baselines.texts import Texts
+        from simlm.data.inputs import Specials
+        from simlm.retrieval.encode import encode_texts
+        from simlm.retrieval.runs import Run
+        from simlm.retrieval.search import search
+        from simlm.stages.training import prepare_torch
+
+        device = prepare_torch()
+        collection = self.data.open()
+        specials = Specials.of(collection.tokenizer)
+        encoder = self._encoder(self.passages).to(device)
+        asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
+        self._check_lengths(encoder, asker)
+
+        def in_precision(model: Any) -> Any:
+            def encode(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+                    vectors: torch.Tensor = model(inputs)
+                return vectors
+
+            return encode
+
+        texts = Texts(collection.passages, self.title, self._pieces(self.passage_prompt), specials)
+        start = time.perf_counter()
+        vectors = encode_texts(
+            in_precision(encoder), texts, specials, self.work / "passages", self.passage_length, device=device
+        )
+        seconds = time.perf_counter() - start
+        figures: dict[str, Any] = {
+            "encode_seconds": seconds,
+            "passages_per_second": len(vectors) / seconds,
+            "tokens": int(np.minimum(texts.lengths, self.passage_length).sum()),
+            "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
+        }
+        for split in self.splits:
+            store = collection.queries(split)
+            asked = Texts(store, "none", self._pieces(self.query_prompt), specials)
+            folder = self.work / f"queries-{split}"
+            found = encode_texts(in_precision(asker), asked, specials, folder, self.query_length, device=device).read()
+            scores, indices = search(found, vectors, min(self.depth, len(vectors)), device=device)
+            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
+            figures |= self.leave(split, run, collection)
+        vectors.folder.rename(self.folder / "passages")
+        return figures
+
+    def _encoder(self, stage: PublicModel) -> Any:
+        from baselines.encoder import load_encoder
+        from simlm.data.tokenizer import check_tokenizer_matches
+
+        pooling: Any = self.pooling
+        encoder = load_encoder(stage.model, pooling, tuple(self.head), self.similarity == "cos", self.token_types)
+        check_tokenizer_matches(self.data.open().tokenizer, encoder.model.config, stage.model)
+        return encoder
+
+    def _check_lengths(self, encoder: Any, asker: Any) -> None:
+        for model, length in ((encoder, self.passage_length), (asker, self.query_length)):
+            most = model.model.config.max_position_embeddings
+            if length > most:
+                raise UserError(
+                    f"{self.passages.name}: declared to cut at {length} tokens, but its model has {most} positions; "
+                    "correct baselines/systems.py, or give the model that is meant"
+                )
+
+    def _pieces(self, prompt: str) -> Any:
+        """The pieces of a prompt, int32 (m,)."""
+        from simlm.data.pieces import PieceMaker
+
+        (pieces,) = PieceMaker(self.data.open().tokenizer, 512)([prompt])
+        return np.array(pieces, dtype=np.int32)
+
+
+class SearchTokens(RunStage):
+    """Runs of a published multi-vector encoder by exact MaxSim, and its index, which is not compressed (Table 3).
+
+    Only texts are read, no titles: no multi-vector system here has any. How texts are cut, marked and expanded is what
+    the checkpoint says.
+    """
+
+    model: Param[PublicModel]
+    splits: Param[list[str]]
+    depth: Param[int]
+
+    tag = "released"
+
+    def run(self) -> dict[str, Any]:
+        from baselines.late import open_encoder, search_tokens, write_index
+        from simlm.retrieval.runs import Run
+        from simlm.stages.training import prepare_torch
+
+        device = prepare_torch()
+        collection, source = self.data.open(), self.data.source()
+        encoder = open_encoder(self.model.model, device)
+        start = time.perf_counter()
+        texts = (passage.text for passage in source.passages())
+        index = write_index(encoder, texts, len(collection.passages), self.folder / "index")
+        seconds = time.perf_counter() - start
+        figures: dict[str, Any] = {
+            "encode_seconds": seconds,
+            "passages_per_second": len(index.lengths) / seconds,
+            "tokens": len(index.vectors),
+            "vectors": len(index.vectors),
+            "index_bytes": sum(path.stat().st_size for path in (self.folder / "index").iterdir()),
+        }
+        for split in self.splits:
+            asked = [query.text for query in source.queries(split)]
+            found = encoder.encode_query(asked, convert_to_numpy=True, show_progress_bar=False)
+            scores, indices = search_tokens(found, index, min(self.depth, len(index.lengths)), device)
+            store = collection.queries(split)
+            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
+            figures |= self.leave(split, run, collection)
+        return figures
+
+
+class SearchPrebuilt(RunStage):
+    """BM25 runs over an index that Pyserini publishes, as Anserini searches it.
+
+    ``digest`` stands for the content of a local copy, whose ``location`` does not count; both are "" for Pyserini's
+    own, which is fetched by its name. Only the ids and qrels of ``data`` are read.
+    """
+
+    index: Param[str]
+    digest: Param[str]
+    k1: Param[float]
+    b: Param[float]
+    splits: Param[list[str]]
+    depth: Param[int]
+    location: Meta[str] = field(default="")
+
+    tag = "bm25"
+
+    def run(self) -> dict[str, Any]:
+        from baselines.prebuilt import search_prebuilt
+        from simlm.retrieval.runs import read_run
+
+        collection, source = self.data.open(), self.data.source()
+        figures: dict[str, Any] = {"k1": self.k1, "b": self.b}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for split in self.splits:
+            path = self.trec(split)
+            queries = source.queries(split)
+            search_prebuilt(self.location or self.index, queries, path, self.k1, self.b, self.depth)
+            ids = collection.queries(split).ids
+            figures |= self.keep(split, read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids))
+        return figures

@@ -1,0 +1,204 @@
+"""The published systems beside which the paper's Tables 2 to 4 set SimLM, with what is public of each.
+
+How a system reads its input is what its model card or its authors' code says. Commits could not be looked up, so no
+revision is pinned: what "main" stood for is recorded when a checkpoint is fetched.
+"""
+
+from baselines.system import System
+
+PADDLE = "Its authors published weights for PaddlePaddle only; no checkpoint that torch loads is known."
+OF_README = "The input is that of its authors' own example of encoding MS MARCO."
+OF_CARD = "The input is that of its model card."
+
+
+def _both(name: str) -> dict[str, str]:
+    return {"table2": name, "table4": name}
+
+
+SYSTEMS = (
+    System(
+        key="bm25",
+        label="BM25",
+        kind="sparse",
+        source="Robertson and Zaragoza, 2009; Pyserini",
+        checkpoint="msmarco-v1-passage",
+        named={"table2": "BM25"},
+        note="Pyserini's prebuilt index, k1 0.9 and b 0.4; which parameters are behind the paper's figure is not said.",
+    ),
+    System(
+        key="deepct",
+        label="DeepCT",
+        kind="sparse",
+        source="Dai and Callan, 2019",
+        named={"table2": "DeepCT"},
+        lacking="Pyserini 1.6 has no prebuilt index of DeepCT's weights, and no other is known.",
+    ),
+    System(
+        key="doct5query",
+        label="docT5query",
+        kind="sparse",
+        source="Nogueira and Lin, 2019; Pyserini",
+        checkpoint="msmarco-v1-passage.d2q-t5",
+        named={"table2": "docT5query"},
+        note="Pyserini's prebuilt index, k1 0.9 and b 0.4; which parameters are behind the paper's figure is not said.",
+    ),
+    System(
+        key="ance",
+        label="ANCE",
+        kind="dense",
+        source="Xiong et al., ICLR 2021",
+        checkpoint="castorini/ance-msmarco-passage",
+        head=("embeddingHead", "norm"),
+        query_length=64,
+        passage_length=512,
+        title="none",
+        named={"table2": "ANCE"},
+        note="Pyserini's copy of the authors' checkpoint, read as Pyserini's encoder does; in training, "
+        "queries were cut at 64 tokens.",
+    ),
+    System(
+        key="tas-b",
+        label="TAS-B",
+        kind="dense",
+        source="Hofstätter et al., SIGIR 2021",
+        checkpoint="sentence-transformers/msmarco-distilbert-base-tas-b",
+        query_length=512,
+        passage_length=512,
+        title="none",
+        named={"table2": "TAS-B"},
+        note=f"{OF_CARD} It cuts at 512 tokens; the authors cut queries at 30 and passages at 200.",
+    ),
+    System(
+        key="retromae",
+        label="RetroMAE",
+        kind="dense",
+        source="Xiao et al., EMNLP 2022",
+        checkpoint="Shitao/RetroMAE_MSMARCO_finetune",
+        passage_length=140,
+        title="separated",
+        named={"table2": "RetroMAE"},
+        note=f"{OF_README} The paper quotes an earlier version; of this checkpoint its authors' README says "
+        "MRR@10 39.3 and R@1k 98.5.",
+    ),
+    System(
+        key="condenser",
+        label="Condenser",
+        kind="dense",
+        source="Gao and Callan, EMNLP 2021",
+        named=_both("Condenser"),
+        lacking="Only the pre-trained Luyu/condenser is public, no retriever that was fine-tuned from it.",
+    ),
+    System(
+        key="cocondenser",
+        label="coCondenser",
+        kind="dense",
+        source="Gao and Callan, ACL 2022",
+        checkpoint="Luyu/co-condenser-marco-retriever",
+        passage_length=128,
+        title="separated",
+        named={"table2": "coCondenser"},
+        note=f"{OF_README} It leaves the length of passages to the tool's default, 128 tokens.",
+    ),
+    System("rocketqa", "RocketQA", "dense", "Qu et al., NAACL 2021", named=_both("RocketQA"), lacking=PADDLE),
+    System("pair", "PAIR", "dense", "Ren et al., Findings of ACL 2021", named=_both("PAIR"), lacking=PADDLE),
+    System("rocketqav2", "RocketQAv2", "dense", "Ren et al., EMNLP 2021", named=_both("RocketQAv2"), lacking=PADDLE),
+    System(
+        key="colbert",
+        label="ColBERT",
+        kind="multivector",
+        source="Khattab and Zaharia, SIGIR 2020",
+        named={"table2": "ColBERT"},
+        lacking="No checkpoint of the first version is known on the Hub.",
+    ),
+    System(
+        key="colbertv2",
+        label="ColBERTv2",
+        kind="multivector",
+        source="Santhanam et al., NAACL 2022",
+        checkpoint="colbert-ir/colbertv2.0",
+        title="none",
+        passage_length=180,
+        named={"table2": "ColBERTv2", "table3": "ColBERTv2"},
+        note="Its markers, the expansion of queries and the skipped punctuation are those of its artifact.metadata, as "
+        "sentence-transformers reads it.",
+    ),
+    System(
+        key="dpr",
+        label="DPR (single)",
+        kind="dense",
+        source="Karpukhin et al., EMNLP 2020",
+        checkpoint="facebook/dpr-ctx_encoder-single-nq-base",
+        query_checkpoint="facebook/dpr-question_encoder-single-nq-base",
+        query_length=256,
+        passage_length=256,
+        named={"table4": "DPR (single)"},
+        note="Its authors' code gives every token the type 0 and cuts at 256 tokens.",
+    ),
+    System(
+        key="ance-nq",
+        label="ANCE on NQ",
+        kind="dense",
+        source="Xiong et al., ICLR 2021",
+        named={"table4": "ANCE"},
+        lacking="No repository with its encoders for NQ could be verified.",
+    ),
+    System(
+        key="cocondenser-nq",
+        label="coCondenser on NQ",
+        kind="dense",
+        source="Gao and Callan, ACL 2022",
+        named={"table4": "coCondenser"},
+        lacking="Only the pre-trained Luyu/co-condenser-wiki is public, no retriever fine-tuned from it on NQ.",
+    ),
+    System(
+        key="simlm-nq",
+        label="SimLM on NQ",
+        kind="dense",
+        source="Wang et al., ACL 2023",
+        named={"table4": "SimLM"},
+        lacking="No SimLM fine-tuned on NQ was released, only the pre-trained intfloat/simlm-base-wiki100w: that row "
+        "needs training.",
+    ),
+    System(
+        key="simlm",
+        label="SimLM",
+        kind="dense",
+        source="Wang et al., ACL 2023",
+        checkpoint="intfloat/simlm-base-msmarco-finetuned",
+        similarity="cos",
+        token_types=True,
+        named={"table2": "SimLM", "table3": "SimLM"},
+        note=OF_CARD,
+    ),
+    System(
+        key="simlm-1",
+        label="SimLM, fine-tuned here",
+        kind="start",
+        source="Wang et al., ACL 2023",
+        checkpoint="intfloat/simlm-base-msmarco",
+        similarity="cos",
+        token_types=True,
+        note="Retriever1 from the released pre-trained encoder, on the BM25 negatives that come with the collection. "
+        "The figures beside it are those that its authors' README gives for that.",
+    ),
+    System(
+        key="simlm-reranker",
+        label="SimLM, re-ranker",
+        kind="reranker",
+        source="Wang et al., ACL 2023",
+        checkpoint="intfloat/simlm-msmarco-reranker",
+        passage_length=192,
+        note='It re-ranks the top 200 of SimLM, reading query and "title: text" as a pair of 192 tokens at most. The '
+        "figures beside it are those that its authors' README gives for this checkpoint.",
+    ),
+)
+
+
+def systems_in(table: str) -> list[System]:
+    """Those that a table of the paper names, in its order of kinds."""
+    return [one for one in SYSTEMS if table in one.named]
+
+
+def system(key: str) -> System:
+    """The one of that key; KeyError where there is none."""
+    return {one.key: one for one in SYSTEMS}[key]

@@ -1,0 +1,253 @@
+"""`--released`: the published checkpoints of SimLM and of the systems beside it, measured without training."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from baselines.reading import Reading
+from baselines.released import SearchPrebuilt
+from baselines.system import System
+from baselines.systems import SYSTEMS
+from baselines.systems import system as declared
+from reports.assess import Order
+from repro.cells import Cells
+from repro.checkpoints import Checkpoints
+from repro.command import Options
+from repro.learnt import below
+from repro.published import published
+from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
+from simlm.errors import UserError
+from simlm.models.public import COMMIT
+from simlm.stages.models import PublicModel, local_digest
+from simlm.stages.reranker import Rerank
+from simlm.stages.runs import RunStage
+from simlm.stages.stage import Stage
+
+SCALE = "paper"
+RERANKED = "simlm"
+"""The system whose run the published re-ranker re-orders."""
+FINE_TUNED = " (fine-tuned with BM25 negatives)"
+"""What the published figures of a pre-trained checkpoint are called behind its name."""
+MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
+NQ = PublishedOn(("nq",), 21_015_324, 3_610)
+
+
+@dataclass(frozen=True)
+class ReleasedOptions(Options):
+    """How to run a table that can also be made from published checkpoints."""
+
+    released: bool = False
+    """Measure the published checkpoints instead of training, at --scale paper."""
+    models: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """With --released: a folder with the Hub's repositories, as <org>--<name>, that is read instead of the Hub."""
+
+    @property
+    def trains(self) -> bool:
+        return not self.released or any(one.kind == "start" and one.key in self.rows for one in SYSTEMS)
+
+    @property
+    def variant(self) -> str:
+        parts = ["released"] if self.released else []
+        parts += ["own-models"] if self.models is not None else []
+        return "_".join([*parts, *filter(None, [super().variant])])
+
+
+def chosen(options: Options) -> Checkpoints | None:
+    """Where ``--released`` finds its checkpoints; None without it. UserError for options that do not go with it."""
+    if not isinstance(options, ReleasedOptions):
+        return None
+    if not options.released:
+        if options.models is not None:
+            raise UserError("--models is for --released: leave it out, or add --released")
+        return None
+    if options.scale != SCALE:
+        raise UserError(f"--released: published checkpoints are for the paper's own collections; add --scale {SCALE}")
+    if options.models is not None and not options.models.is_dir():
+        raise UserError(f"--models {options.models}: there is no such folder; give one with the Hub's repositories")
+    if options.negatives != "bm25" or options.seed:
+        raise UserError("--released trains nothing: leave out --negatives and --seed")
+    return Checkpoints(options.models)
+
+
+def released(
+    table: Table,
+    systems: Sequence[System],
+    checkpoints: Checkpoints,
+    rows: Sequence[str],
+    figures_of: PublishedOn,
+    run: Callable[[Cells, System, Checkpoints], RunStage] | None = None,
+) -> Table:
+    """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
+
+    A row that has to be trained is one only where it is asked for.
+
+    ``run`` gives a row's run where it is not that of the search itself.
+
+    UserError where none can be measured, or where one of ``rows``, those asked for, cannot.
+    """
+    systems = [one for one in systems if one.kind != "start" or one.key in rows]
+    lacking = {one.key: _lacking(one, checkpoints) for one in systems}
+    asked = [one for one in systems if one.key in rows and lacking[one.key]]
+    if asked:
+        raise UserError(f"--rows {asked[0].key}: {asked[0].label}: {lacking[asked[0].key]}")
+    measured = [one for one in systems if not lacking[one.key]]
+    title = table.title.partition(":")[0]
+    if not measured:
+        where = checkpoints.folder or "the Hub"
+        raise UserError(f"none of the published checkpoints is in {where}: fetch one, {systems[-1].checkpoint} say")
+    return Table(
+        name=table.name,
+        title=f"{table.title}, published checkpoints",
+        rows=[_row(one, table, checkpoints, run or ranked) for one in measured],
+        paper_only=[
+            PaperRow(one.key, one.label, one.kind, _figures(one, table), note=_sentences(one, lacking[one.key]))
+            for one in systems
+            if lacking[one.key]
+        ],
+        by_answers=table.by_answers,
+        orders=[
+            Order(one.key, RERANKED, title) for one in measured if one.key != RERANKED and one.named.get(table.name)
+        ],
+        measures=table.measures,
+        columns=table.columns,
+        remarks=lambda runs, numbers: [*_measured(runs, numbers), *table.remarks(runs, numbers)],
+        released=figures_of,
+    )
+
+
+def _lacking(system: System, checkpoints: Checkpoints) -> str:
+    """What has to be there and is not, of a re-ranker also what it re-ranks."""
+    missing = checkpoints.missing(system)
+    return missing or (checkpoints.missing(declared(RERANKED)) if system.kind == "reranker" else "")
+
+
+def _row(
+    system: System, table: Table, checkpoints: Checkpoints, run: Callable[[Cells, System, Checkpoints], RunStage]
+) -> RowSpec:
+    kind: Any = system.kind if system.kind in ("sparse", "reranker") else "dense"
+    return RowSpec(
+        system.key,
+        system.label,
+        kind,
+        lambda cells: run(cells, system, checkpoints),
+        _figures(system, table),
+        _sentences(system, system.note),
+    )
+
+
+def _sentences(system: System, said: str) -> str:
+    where = f"{system.source}; {system.link}." if system.link else f"{system.source}."
+    return f"{system.label}: {where} {said}".strip()
+
+
+def _figures(system: System, table: Table) -> dict[str, float]:
+    """What is printed of a system: its authors' of this checkpoint, for SimLM's own, or the paper's."""
+    own = system.checkpoint + (FINE_TUNED if system.kind == "start" else "")
+    if own in set(published("released")["checkpoint"]):
+        return figures("released", table.columns, checkpoint=own)
+    return figures(table.name, table.columns, model=system.named[table.name])
+
+
+def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    """The runs of a published system, one stage however often it is asked for."""
+    return _once(cells, f"{system.key}: runs", lambda: _ranked(cells, system, checkpoints))
+
+
+def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+    if system.kind == "sparse":
+        return _prebuilt(cells, system, checkpoints)
+    passages = _model(cells, system.checkpoint, system.revision, checkpoints)
+    if system.kind == "reranker":
+        candidates = ranked(cells, declared(RERANKED), checkpoints)
+        return cells.pipeline.add(
+            Rerank.C(
+                data=candidates.data,
+                reranker=passages,
+                candidates=candidates,
+                splits=_tested(cells),
+                depth=cells.scale.reranker.rerank_depth,
+                max_length=system.passage_length,
+            ),
+            f"{system.label}: runs",
+        )
+    if system.kind == "multivector":
+        return reading(cells, system, checkpoints).search_tokens(_tested(cells))
+    if system.kind == "start":
+        return reading(cells, system, checkpoints).fine_tuned()
+    queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
+    return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
+
+
+def _prebuilt(cells: Cells, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
+    """A sparse system reads no tokenised collection: ids and qrels are SimLM's where that is here."""
+    simlm = declared(RERANKED)
+    name = checkpoints.name(system.checkpoint)
+    digest = local_digest(name)
+    return cells.pipeline.add(
+        SearchPrebuilt.C(
+            data=cells.pipeline.data if checkpoints.missing(simlm) else reading(cells, simlm, checkpoints).data,
+            index=system.checkpoint,
+            digest=digest,
+            location=name if digest else "",
+            k1=system.k1,
+            b=system.b,
+            splits=_tested(cells),
+            depth=cells.scale.search.evaluation_depth,
+        ),
+        f"{system.label}: runs",
+    )
+
+
+def _tested(cells: Cells) -> list[str]:
+    """All test splits; nothing is chosen on valid."""
+    return ["test", *cells.scale.further]
+
+
+def reading(cells: Cells, system: System, checkpoints: Checkpoints) -> Reading:
+    """The pipeline over the collection as a system reads it."""
+    model = _model(cells, system.checkpoint, system.revision, checkpoints)
+    return _once(cells, f"{system.key}: pipeline", lambda: Reading(cells.pipeline, system, model))
+
+
+def _model(cells: Cells, repository: str, revision: str, checkpoints: Checkpoints) -> PublicModel:
+    def made() -> PublicModel:
+        name = checkpoints.name(repository)
+        digest = local_digest(name)
+        config = PublicModel.C(name=repository, revision=revision, digest=digest, location=name if digest else "")
+        return cells.pipeline.add(config, repository)
+
+    return _once(cells, repository, made)
+
+
+def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
+    key = ("released", name)
+    if key not in cells.made:
+        cells.made[key] = made()
+    return cells.made[key]
+
+
+def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
+    """Which weights were measured."""
+    said: dict[str, str] = {}
+    for run in runs:
+        if isinstance(run, SearchPrebuilt):
+            said[run.index] = _of_reader(run.digest) if run.digest else "as Pyserini publishes it"
+            continue
+        models = [one for one in below(run).values() if isinstance(one, PublicModel)]
+        said |= {one.name: _version(one, numbers(one)) for one in models}
+    return [f"Measured were {'; '.join(f'{name}: {version}' for name, version in said.items())}."]
+
+
+def _of_reader(digest: str) -> str:
+    return f"a folder of the reader's, digest {digest[:12]}"
+
+
+def _version(model: PublicModel, numbers: dict[str, Any]) -> str:
+    if model.digest:
+        return _of_reader(model.digest)
+    if COMMIT.fullmatch(model.revision):
+        return f"commit {model.revision}"
+    return f"{model.revision}, which no declaration pins and which was commit {numbers.get('commit', 'unknown')}"

@@ -1,0 +1,65 @@
+"""How far two runs of one experiment agree, query by query, by repro-eval (Breuer et al., SIGIR 2020)."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+DEPTH = 100
+"""Places of a ranking that are compared."""
+PERSISTENCE = 0.95
+"""RBO's p: a reader goes on from a place to the next with this probability."""
+
+Rankings = Mapping[str, list[str]]
+"""Passage ids by query, best first."""
+
+
+class Agreement(NamedTuple):
+    """Means over the queries that both have: 1 is the same order, and an error of 0 the same measures."""
+
+    queries: int
+    kendall: float
+    """Kendall's tau of the union."""
+    overlap: float
+    """Rank-biased overlap."""
+    error: dict[str, float]
+    """Root mean square error by measure."""
+
+
+def agreement(
+    theirs: Rankings, ours: Rankings, measure: Callable[[Rankings], pd.DataFrame], depth: int = DEPTH
+) -> Agreement:
+    """Compare the first ``depth`` places of two runs; ``measure`` gives a run's values by query id and measure.
+
+    Of a query, both are cut at the shorter one's end, which Kendall's tau needs; where that leaves a single place, it
+    says nothing and is left out of the mean. ValueError where the runs have no query in common.
+    """
+    from repro_eval.measure.document_order import KTU, RBO
+    from repro_eval.measure.effectiveness import RMSE
+
+    shared = [query for query in theirs if query in ours]
+    if not shared:
+        raise ValueError("the two runs have no query in common")
+    cut = {query: min(len(theirs[query]), len(ours[query]), depth) for query in shared}
+    one, other = (_scored({query: run[query][: cut[query]] for query in shared}) for run in (theirs, ours))
+    several = [query for query in shared if cut[query] > 1]
+    taus = KTU(
+        {query: one[query] for query in several}, {query: other[query] for query in several}, depth, per_topic=True
+    )
+    # Beyond the end of a ranking repro-eval counts nothing as shared: each query has its own depth.
+    overlaps = [
+        RBO({query: one[query]}, {query: other[query]}, PERSISTENCE, cut[query], False, False) for query in shared
+    ]
+    values = [measure({query: run[query] for query in shared}).T.to_dict() for run in (theirs, ours)]
+    return Agreement(
+        len(shared),
+        float(np.mean(list(taus.values()))) if taus else float("nan"),
+        float(np.mean(overlaps)),
+        {name: float(value) for name, value in RMSE(*values).items()},
+    )
+
+
+def _scored(run: Rankings) -> dict[str, dict[str, float]]:
+    """With scores that keep the order."""
+    return {query: {id: float(-place) for place, id in enumerate(ids)} for query, ids in run.items()}
