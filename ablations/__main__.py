@@ -17,6 +17,7 @@ from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
+from simlm.commands.preflight import check_ready
 from simlm.data.reference import resolve
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
@@ -89,12 +90,15 @@ def run(options: Options) -> None:
     if options.dry_run:
         if launcher is None:
             choose_gpus()  # an estimate is for the slots that there are
-        print_grid_plan(*_planned(build, results), options.scale)
+        print_grid_plan(*_planned(build, results), options.scale, results)
         for line in found.refused:
             print(line)
         if others:
             print(f"{len(found.stages)} of the stages to do can be joined")
         return
+    if launcher is None:
+        choose_gpus()
+    check_ready(build, options.scale, results, elsewhere=launcher is not None)
     display = GridDisplay(_planned(build, results)[0])
     for line in found.refused:
         display.say(line)

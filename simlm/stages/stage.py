@@ -30,6 +30,8 @@ class Stage(ResumableTask):
 
     reproducible: ClassVar[bool] = True
     """Whether the same configuration leaves the same bytes on every machine of a kind."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that must be installed beside what every stage needs."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))

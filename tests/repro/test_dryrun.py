@@ -36,7 +36,7 @@ def test_estimates_come_from_the_published_report(
 ) -> None:
     monkeypatch.setattr(estimate, "REPORTS", tmp_path)
     report(tmp_path, {"stages": [{"name": "base [MLM]", "seconds": 90}, {"name": "collection", "seconds": 8}]})
-    print_plan(stages, "mini")
+    print_plan(stages, "mini", tmp_path)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["collection", "0123456789ab", "valid", "took", "12"] in lines
     assert ["base", "[MLM]", "fedcba987654", "to", "do:", "new", "about", "90"] in lines
@@ -56,7 +56,7 @@ def test_an_estimate_says_where_it_was_measured_and_whether_that_is_another_mach
     cpu = {"model": "Good CPU", "number of cores": 2 if same else 64}
     platform = {"platform": {"hardware": {"cpu": cpu}}}
     report(tmp_path, {"stages": [{"name": "base [MLM]", "seconds": 90}], "provenance": platform})
-    _, where = estimate.summary(stages, estimate.estimated_seconds(stages, "mini"), "mini").splitlines()
+    _, where = estimate.summary(stages, estimate.estimated(stages, "mini"), "mini", tmp_path).splitlines()
     assert where.startswith(f"measured on Good CPU, {cpu['number of cores']} cores")
     assert ("This machine is Good CPU, 2 cores: where that is another kind, expect other times" in where) != same
     assert this_machine()
@@ -70,7 +70,7 @@ def test_wall_time_is_for_the_gpus_that_there_are(
     monkeypatch.setenv("SIMLM_GPUS", "0,1,2,3")
     gpus = {"platform": {"hardware": {"cpu": {"model": "any"}, "gpu": [{"architecture": "Fast GPU"}] * 4}}}
     report(tmp_path, {"stages": [{"name": "base [MLM]", "seconds": 2400}], "provenance": gpus})
-    line, where = estimate.summary(stages, estimate.estimated_seconds(stages, "mini"), "mini").splitlines()
+    line, where = estimate.summary(stages, estimate.estimated(stages, "mini"), "mini", tmp_path).splitlines()
     assert "about 40 min of work: at least 10 min with 4 GPUs, one stage on each" in line
     assert where == "measured on 4 x Fast GPU"
 
@@ -87,7 +87,7 @@ def test_without_a_usable_report_or_a_stage_like_it_there_is_no_estimate(
     if content is not None:
         report(tmp_path, content)
     assert published("mini") == {}
-    print_plan(stages[1:], "mini")
+    print_plan(stages[1:], "mini", tmp_path)
     *_, line, advice = capsys.readouterr().out.splitlines()
     assert line == "2 of 2 stages to do; 2 without an estimate"
     assert advice.startswith(
