@@ -78,7 +78,7 @@ class AblationCells:
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
         """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
-        settings = self.scale.retriever
+        settings = self.scale.retrievers.get(start, self.scale.retriever)
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))

@@ -77,12 +77,22 @@ GENERATORS: dict[str, Start] = {
 }
 """Table 12's generators that learn beside the encoder, and what they start from."""
 
-PLMS: dict[str, Start] = {
-    "base": lambda pipeline: pipeline.base,
-    "roberta": lambda pipeline: pipeline.from_scratch(pipeline.random_byte_level, "mlm", "RoBERTa (MLM)"),
-    "electra": lambda pipeline: pipeline.from_scratch(pipeline.random, RTD, "ELECTRA (RTD)", pipeline.random_generator),
-}
-"""Pre-trained language models of one size and one budget of updates, each in its own manner (Tables 1 and 5).
+
+def _roberta(pipeline: Pipeline) -> EncoderStage:
+    if "roberta" in pipeline.scale.starts:
+        return pipeline.public(pipeline.scale.starts["roberta"], "RoBERTa")
+    return pipeline.from_scratch(pipeline.random_byte_level, "mlm", "RoBERTa (MLM)")
+
+
+def _electra(pipeline: Pipeline) -> EncoderStage:
+    if "electra" in pipeline.scale.starts:
+        return pipeline.public(pipeline.scale.starts["electra"], "ELECTRA")
+    return pipeline.from_scratch(pipeline.random, RTD, "ELECTRA (RTD)", pipeline.random_generator)
+
+
+PLMS: dict[str, Start] = {"base": lambda pipeline: pipeline.base, "roberta": _roberta, "electra": _electra}
+"""Pre-trained language models of one size (Tables 1 and 5): the public ones at paper scale, otherwise stand-ins of one
+budget of updates, each trained in its own manner.
 
 "base" is BERT's: MLM of whole words, WordPiece, lower case. "roberta" keeps of RoBERTa (Liu et al., 2019) the
 byte-level BPE that knows case, the masks of single tokens, drawn anew in every epoch, and inputs without segments;

@@ -36,7 +36,7 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests), mini (InsuranceQA on two cores in minutes) or small (InsuranceQA on a GPU)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()

@@ -8,6 +8,7 @@ from reports.model import HyperParameter
 from repro.published import published
 from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
 from simlm.scales import Scale
+from simlm.scales.paper import TRAIN_QUERIES, epochs
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 FINE_TUNING = ("Retriever1/2: ", "distillation: ", "re-ranker: ", "retriever: ")
@@ -21,6 +22,9 @@ WIDTH = (
     "compared on valid at mini scale, with random init's Retriever1"
 )
 UNDROPPED = "off: training is short, and faster without"
+RELEASED = "as in the released implementation"
+PUBLIC = "the paper's model, from the Hub"
+EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
@@ -34,21 +38,26 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
     rows = [
         *_models(scale),
-        _row("pre-training: start", "base stand-in (MLM on the corpus)", eleven["initialisation"], SIZE),
+        _start(scale, eleven["initialisation"]),
         _kept("pre-training: batch", optimisation.batch_size, eleven["batch size"]),
         _kept("pre-training: tokens a passage", pre.max_length, eleven["text length"]),
-        _row("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
-        _row("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
-        _row("pre-training: steps", optimisation.steps, eleven["train steps"], SIZE),
-        _row("pre-training: schedule", optimisation.schedule, "not said (log in the released runs)", UNTUNED),
+        _tuned("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
+        _kept("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
+        _kept("pre-training: steps", optimisation.steps, eleven["train steps"]),
+        _schedule("pre-training", optimisation),
         _row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", eleven["encoder replace rate"], PAPER),
         _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
-        _row("generator dropout while frozen", pre.generator_dropout, "off (on in the released runs)", PAPER),
+        _row(
+            "generator dropout while frozen",
+            pre.generator_dropout,
+            "off (on in the released runs)",
+            RELEASED if pre.generator_dropout else PAPER,
+        ),
     ]
     rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(tried, RATE))
     rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    rows.append(_row("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)))
+    rows.append(_tuned("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)))
     paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
     rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
     rows += [
@@ -56,12 +65,24 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
             "re-ranker: start",
             scale.reranker_start,
             paper["initialisation"],
-            "set beforehand, not tuned; Table 5 has the start that the paper chose",
+            PUBLIC
+            if scale.reranker_start in scale.starts
+            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
         ),
-        _row("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"], SIZE),
+        _kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
         _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
-        _row("re-ranker: passages kept", ranker.kept_passages, "16 (released code)", SIZE),
-        _row("re-ranker: tokens a pair", ranker.max_length, paper["passage length"], SIZE),
+        _row(
+            "re-ranker: passages kept",
+            ranker.kept_passages,
+            "16 (released code)",
+            RELEASED if ranker.kept_passages == 16 else SIZE,
+        ),
+        _row(
+            "re-ranker: tokens a pair",
+            ranker.max_length,
+            paper["passage length"],
+            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
+        ),
         _kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
         _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
     ]
@@ -138,11 +159,24 @@ def _models(scale: Scale) -> list[HyperParameter]:
     ]
 
 
+def _start(scale: Scale, paper: object) -> HyperParameter:
+    """What pre-training starts from."""
+    if isinstance(scale.encoder, str):
+        return _row("pre-training: start", scale.encoder, paper, PUBLIC)
+    return _row("pre-training: start", "base stand-in (MLM on the corpus)", paper, SIZE)
+
+
+def _schedule(name: str, settings: Optimisation) -> HyperParameter:
+    """How the learning rate warms up and falls."""
+    chosen = RELEASED if settings.schedule == "log" else UNTUNED
+    return _row(f"{name}: schedule", settings.schedule, "not said (log in the released runs)", chosen)
+
+
 def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, rate),
         _kept(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
-        _row(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"], SIZE),
+        _kept(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"]),
         _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
         _kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
@@ -150,11 +184,13 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object],
 
 
 def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
+    whole = settings.steps == epochs(int(str(paper["epochs"])))
     return [
-        _row(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
+        _tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
         _kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
-        _row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", SIZE),
-        _row(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
+        _row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", EPOCHS if whole else SIZE),
+        _kept(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
+        _schedule(name, settings),
     ]
 
 
@@ -164,21 +200,33 @@ def _row(name: str, value: object, paper: object, chosen: str) -> HyperParameter
 
 def _kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
     """A setting that is the paper's wherever the scale allows."""
-    return _row(name, value, paper, PAPER if str(value) == str(paper) else otherwise)
+    return _row(name, value, paper, PAPER if same(value, paper) else otherwise)
+
+
+def _tuned(name: str, value: object, paper: object, how: str) -> HyperParameter:
+    """A setting that trials choose, and where there are none it can still be the paper's."""
+    return _row(name, value, paper, PAPER if how == UNTUNED and same(value, paper) else how)
+
+
+def same(value: object, paper: object) -> bool:
+    """Whether a value of ours is the one that the paper prints, however either writes a number."""
+    try:
+        return float(str(value)) == float(str(paper))
+    except ValueError:
+        return str(value) == str(paper)
 
 
 def choices() -> list[HyperParameter]:
     """Where paper and released implementation differ or are silent: what is in force at every scale."""
-    released = "as in the released implementation"
     return [
         HyperParameter(
-            "pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", released
+            "pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED
         ),
         HyperParameter(
             "retriever: contrastive loss",
             "four blocks in one softmax",
             "passage to hard negatives too (Eq. 3)",
-            released,
+            RELEASED,
         ),
         HyperParameter(
             "precision", "float32 on a CPU, bfloat16 autocast on a GPU", "float16", "what the device does well"

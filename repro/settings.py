@@ -26,6 +26,11 @@ def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Pa
     finish(page, name, options)
 
 
+def counts(scale: Scale) -> str:
+    """A sentence on a scale's counts, where they are not the paper's."""
+    return "" if isinstance(scale.encoder, str) else " A scale's counts are made to fit its time."
+
+
 def beside(
     paper: pd.DataFrame, names: Mapping[str, str], absent: Mapping[str, str], ours: Sequence[HyperParameter]
 ) -> list[dict[str, Cell]]:

@@ -11,7 +11,7 @@ from reports.page import Page, Section
 from repro.command import main
 from repro.hyperparameters import FINE_TUNING
 from repro.published import published
-from repro.settings import beside, others, run_settings
+from repro.settings import beside, counts, others, run_settings
 from simlm.scales import Scale
 
 DESCRIPTION = """Table 11 of SimLM (Wang et al., ACL 2023): hyper-parameters of pre-training, read from the scale.
@@ -50,7 +50,7 @@ def table11(scale: Scale, settings: Sequence[HyperParameter]) -> Page:
         scale=scale.name,
         introduction=(
             f"What is in force at this scale, on {scale.collection}, read from its configuration, beside what the "
-            "paper prints. A scale's counts are made to fit its time."
+            f"paper prints.{counts(scale)}"
         ),
         sections=[
             Section("The paper's table", beside(paper, NAMES, absent, ours)),

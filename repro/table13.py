@@ -12,7 +12,7 @@ from reports.page import Page, Section
 from repro.command import main
 from repro.hyperparameters import FINE_TUNING
 from repro.published import published
-from repro.settings import beside, others, run_settings
+from repro.settings import beside, counts, others, run_settings
 from simlm.scales import Scale
 
 DESCRIPTION = """Table 13 of SimLM (Wang et al., ACL 2023): hyper-parameters of fine-tuning, read from the scale.
@@ -72,8 +72,7 @@ def table13(scale: Scale, settings: Sequence[HyperParameter]) -> Page:
         scale=scale.name,
         introduction=(
             f"What is in force at this scale, on {scale.collection}, read from its configuration, beside what the "
-            "paper prints for MS MARCO. A scale's counts are made to fit its time; where the paper counts epochs, "
-            "the scale counts updates."
+            f"prints for MS MARCO.{counts(scale)} Where the paper counts epochs, the scale counts updates."
         ),
         sections=[*sections, Section("Settings that it does not name", others(named, ours))],
     )

@@ -42,6 +42,8 @@ def run(options: Options) -> None:
         raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
     scale = open_scale(options.scale, options.collection)
     trials = planned_trials(scale)
+    if not trials:
+        raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
 
     def build(submit: Any) -> list[RunStage]:
         def cells(change: Callable[[Scale], Scale], ending: str) -> Cells:

@@ -65,6 +65,21 @@ def new_generator(shape: GeneratorShape, tokenizer: Tokenizer, seed: int) -> Ele
     return ElectraForMaskedLM(config)
 
 
+def new_like(folder: Path, tokenizer: Tokenizer, seed: int) -> BertForMaskedLM | ElectraForMaskedLM:
+    """A freshly initialised model with the configuration of the BERT or ELECTRA generator in a folder.
+
+    UserError for a folder with another kind of model, or one for another tokenizer.
+    """
+    config = _config(folder)
+    kinds = {"bert": BertForMaskedLM, "electra": ElectraForMaskedLM}
+    if config.model_type not in kinds:
+        raise UserError(f"{folder}: a fresh model is BERT's or an ELECTRA generator's, not {config.model_type}'s")
+    check_tokenizer_matches(tokenizer, config, folder)
+    torch.manual_seed(seed)
+    model: BertForMaskedLM | ElectraForMaskedLM = kinds[config.model_type](config)
+    return model
+
+
 def load_encoder(name_or_folder: str | Path, tokenizer: Tokenizer) -> BertForMaskedLM:
     """BERT with its MLM head in float32, from safetensors; UserError when that is not what is there."""
     model: BertForMaskedLM = load_checkpoint(BertForMaskedLM, name_or_folder)

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from simlm.errors import UserError
 from simlm.scales.mini import mini
+from simlm.scales.paper import paper
 from simlm.scales.scale import Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
 
-_SCALES = {"smoke": smoke, "mini": mini, "small": small}
+_SCALES = {"smoke": smoke, "mini": mini, "small": small, "paper": paper}
 
 NAMES = tuple(_SCALES)
 CHOSEN = "SIMLM_SCALE"

@@ -1,7 +1,7 @@
 """A scale: which collection, which model size, which hyper-parameters."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simlm.scales.settings import (
     EncoderShape,
@@ -50,3 +50,7 @@ class Scale:
     location: str = ""
     """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.reference`)."""
     digest: str = ""
+    starts: Mapping[str, str] = field(default_factory=dict)
+    """The Hub name or folder of pre-trained models other than ``encoder``, by the name of their start."""
+    retrievers: Mapping[str, RetrieverSettings] = field(default_factory=dict)
+    """Settings of Retriever1 for the starts that have others than ``retriever``."""

@@ -78,6 +78,25 @@ class RandomGenerator(EncoderStage):
         return {}
 
 
+class Reinitialised(EncoderStage):
+    """A public model's shape with fresh weights: "random init" and the random generator at paper scale.
+
+    ``data`` has the tokenizer that the public model was trained with.
+    """
+
+    data: Param[Prepare]
+    shape_of: Param[EncoderStage]
+    seed: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.models.shapes import new_like, save_model
+
+        tokenizer = self.data.open().tokenizer
+        model = new_like(self.shape_of.model, tokenizer, self.seed)
+        save_model(model, tokenizer, self.model, "random initialisation", {})
+        return {}
+
+
 class Generator(EncoderStage):
     """A small ELECTRA-style generator trained by MLM on the corpus; frozen afterwards."""
 

@@ -8,10 +8,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
+from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
-    EncoderShape,
-    GeneratorShape,
     Optimisation,
     PretrainingSettings,
     RetrieverSettings,
@@ -26,6 +25,7 @@ from simlm.stages.models import (
     PublicModel,
     RandomGenerator,
     RandomModel,
+    Reinitialised,
     Snapshot,
     local_digest,
     step_at,
@@ -86,14 +86,13 @@ class Pipeline:
 
     @cached_property
     def byte_level(self) -> Prepare:
-        """The collection in as many pieces of byte-level BPE, without segments: RoBERTa's input."""
-        if not isinstance(self.scale.vocabulary, int):
-            raise ValueError("a scale with a public tokenizer trains none of its own")
+        """The collection in byte-level BPE, without segments: RoBERTa's input, in its own pieces or as many as ours."""
+        trained = isinstance(self.scale.vocabulary, int)
         return self.add(
             Prepare.C(
                 collection=self.scale.collection,
-                vocabulary=self.scale.vocabulary,
-                tokenizer="",
+                vocabulary=self.scale.vocabulary if trained else 0,
+                tokenizer="" if trained else self.scale.starts["roberta"],
                 algorithm="byte-level-bpe",
                 segments=False,
                 digest=self.scale.digest,
@@ -108,28 +107,34 @@ class Pipeline:
         return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
 
     @cached_property
-    def random(self) -> RandomModel:
-        """A fresh encoder of the scale's shape."""
+    def random(self) -> RandomModel | Reinitialised:
+        """A fresh encoder of the scale's shape, that of the public one where there is one."""
+        if isinstance(self.scale.encoder, str):
+            return self.add(Reinitialised.C(data=self.data, shape_of=self.base, seed=self._first_seed), "random init")
         return self._fresh(self.data, "random init")
 
     @cached_property
     def random_byte_level(self) -> RandomModel:
-        """The same, for byte-level BPE."""
+        """The same, for byte-level BPE; only where no public model stands for RoBERTa."""
         return self._fresh(self.byte_level, "random init (byte-level BPE)")
 
     @cached_property
     def base(self) -> EncoderStage:
         """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
         if isinstance(self.scale.encoder, str):
-            return self.add(_public(self.scale.encoder), "base")
+            return self.public(self.scale.encoder, "base")
         return self.from_scratch(self.random, "mlm", "base (MLM)")
+
+    def public(self, model: str, name: str) -> PublicModel:
+        """A model of the Hub or of a local folder."""
+        return self.add(PublicModel.C(name=model, revision="main", digest=local_digest(model)), name)
 
     @cached_property
     def generator(self) -> EncoderStage:
         """The frozen generator."""
         if isinstance(self.scale.generator, str):
-            return self.add(_public(self.scale.generator), "generator")
-        assert isinstance(self.scale.generator, GeneratorShape) and self.scale.generator_training is not None
+            return self.public(self.scale.generator, "generator")
+        assert self.scale.generator_training is not None
         return self.add(
             Generator.C(data=self.data, shape=self.scale.generator, settings=self.scale.generator_training),
             "generator (MLM)",
@@ -137,10 +142,12 @@ class Pipeline:
 
     @cached_property
     def random_generator(self) -> EncoderStage:
-        """A fresh generator of the scale's shape."""
+        """A fresh generator of the scale's shape, that of the public one where there is one."""
         shape = self.scale.generator
-        if not isinstance(shape, GeneratorShape):
-            raise ValueError("a random generator has the shape of the scale's own generator")
+        if isinstance(shape, str):
+            return self.add(
+                Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed), "random generator"
+            )
         return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
 
     def pretraining_of(self, start: str) -> PretrainingSettings:
@@ -157,11 +164,11 @@ class Pipeline:
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
 
     def from_scratch(
-        self, start: RandomModel, objective: str, name: str, generator: EncoderStage | None = None
+        self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
     ) -> EncoderStage:
         """A fresh encoder pre-trained on the corpus that it reads, with ``base``'s settings and budget."""
         if self.scale.base is None:
-            raise ValueError("a scale whose base model is public pre-trains none from scratch")
+            raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
         return self.add(
             Pretrained.C(
                 data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
@@ -294,8 +301,8 @@ class Pipeline:
 
     def _fresh(self, data: Prepare, name: str) -> RandomModel:
         shape = self.scale.encoder
-        if not isinstance(shape, EncoderShape):
-            raise ValueError("a random encoder has the shape of the scale's own encoder")
+        if isinstance(shape, str):
+            raise UserError(f"the scale {self.scale.name} has public models and makes none of its own: {name}")
         return self.add(RandomModel.C(data=data, shape=shape, seed=self._first_seed), name)
 
     @property
@@ -326,7 +333,7 @@ class Part(Pipeline):
         return self.add(Prepare.C(collection=collection, vocabulary=0, tokenizer="", whole=whole), "collection")
 
     @property
-    def random(self) -> EncoderStage:
+    def random(self) -> RandomModel | Reinitialised:
         return self.whole.random
 
     @property
@@ -342,12 +349,9 @@ class Part(Pipeline):
         return self.whole.random_generator
 
 
-def _public(name: str) -> PublicModel:
-    return PublicModel.C(name=name, revision="main", digest=local_digest(name))
-
-
 def _optimisations(scale: Scale) -> list[Optimisation]:
     """Every optimisation of a scale, each once."""
     settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
+    settings += scale.retrievers.values()
     settings += [one for one in (scale.base, scale.generator_training) if one is not None]
     return list({id(one.optimisation): one.optimisation for one in settings}.values())

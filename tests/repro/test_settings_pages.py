@@ -41,7 +41,7 @@ def test_table_11_is_the_scales_beside_the_papers(scale: Scale) -> None:
     own = [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()]
     here = {
         "passages": None,
-        "initialisation": "base stand-in (MLM on the corpus)",
+        "initialisation": "bert-base-uncased" if scale.name == "paper" else "base stand-in (MLM on the corpus)",
         "batch size": str(pre.optimisation.batch_size),
         "text length": str(pre.max_length),
         "learning rate": "; ".join([f"{pre.optimisation.learning_rate:g}", *own]),

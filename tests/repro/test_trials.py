@@ -31,7 +31,7 @@ from simlm.stages.runs import RunStage
 from tests.repro.commands import ROOT, Results
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=[name for name in NAMES if open_scale(name).rate_grid])
 def scale(request: pytest.FixtureRequest) -> Scale:
     return open_scale(request.param)
 
@@ -66,6 +66,17 @@ def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: 
         (same,) = {tuple(row) for row in rows.values()}
         assert len(set(same)) == len(same) > 1
         assert all(in_force(scale, setting, row) in same for row in rows)
+
+
+def test_at_paper_scale_nothing_but_bm25_and_the_fusion_is_tuned(tmp_path: Path) -> None:
+    assert planned_trials(open_scale("paper")) == []
+    ran = subprocess.run(
+        [sys.executable, "-m", "repro.tuning", "--scale", "paper", "--results", str(tmp_path / "results")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2 and "the scale paper tunes nothing" in ran.stderr and not list(tmp_path.iterdir())
 
 
 def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_differ(
