@@ -84,7 +84,7 @@ def run(options: Options) -> None:
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
     build = build_cells(cells_of(options.grids, options.seeds), options.scale, options.collection)
-    check_collections(build, results)
+    check_collections(build, results, fetch=not options.dry_run)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:

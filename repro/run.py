@@ -87,7 +87,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
-    check_collections(build, options.results.absolute())
+    check_collections(build, options.results.absolute(), fetch=not options.dry_run)
     choose_gpus()
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
