@@ -2,15 +2,13 @@
 
 # argparse, and imports of torch, transformers and numpy alone: machines with a GPU often have nothing else.
 import argparse
-import datetime
-import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.benching.outcome import make_out, origin, write
 from simlm.errors import UserError
 
 DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
@@ -22,7 +20,6 @@ EXAMPLES = """examples:
   python -m repro.bench --publish            also copy both files to reports/
 """
 TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
-ROOT = Path(__file__).parent.parent
 # Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -67,19 +64,11 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"unknown device {options.device!r}: choose one of auto, cpu, cuda")
     if options.publish and (options.quick or options.tasks):
         raise UserError("--publish is for everything: leave out --quick and the tasks")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {options.out}: {error.strerror}; choose another folder") from None
+    make_out(options.out)
     report = measure(options.tasks or TASKS, options.device, options.quick, options.commit)
     from repro.benching.report import markdown
 
-    files = {"performance.json": json.dumps(report, indent=2) + "\n", "performance.md": markdown(report)}
-    for name, text in files.items():
-        (options.out / name).write_text(text, encoding="utf-8")
-        if options.publish:
-            shutil.copyfile(options.out / name, ROOT / "reports" / name)
-    print(f"wrote {options.out / 'performance.md'} and performance.json")
+    write("performance", report, markdown(report), options.out, options.publish)
 
 
 def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> dict[str, Any]:
@@ -87,22 +76,15 @@ def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None =
     import torch
 
     from repro.benching.machine import Machine, description, matrix_peak
-    from simlm.commands.origin import source_state
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU here; choose cpu or auto")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     machine = Machine(torch.device(chosen), quick)
-    source = source_state(ROOT)
-    if source["commit"] is None and commit is not None:
-        source = {"commit": commit, "dirty": None}
-    report: dict[str, Any] = {
-        "command": " ".join(["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else [])])
-        + (" --quick" if quick else ""),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    command = ["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else []), *(["--quick"] if quick else [])]
+    report: dict[str, Any] = origin(" ".join(command), commit) | {
         "gpu": machine.gpu,
         "machine": description(machine),
-        "provenance": {"implementation": {"source": source}},
         "peak_flop_per_second": matrix_peak(machine),
         "results": [],
     }
