@@ -5,11 +5,11 @@ from typing import Any
 from repro.benching.outcome import made_by
 
 SAID = {
-    "tokenise": "Passages generated one after the other, tokenised into the store that every stage reads; beside a batch "
-    "memory holds 16 bytes a passage, by which ids that come twice are found.",
-    "encode": "The store to vectors, by a BERT of one layer and 64 dimensions with random weights; beside a batch memory "
-    "holds the lengths and the order of a shard, of a million passages at most.",
-    "search": "The 100 best of all vectors for 64 queries; memory holds a block of at most 32,768 passages.",
+    "tokenise": "Passages generated one after the other, tokenised into the store that every stage reads. Beside a "
+    "batch, memory holds 16 bytes a passage, by which ids that come twice are found.",
+    "encode": "The store to vectors, by a BERT of one layer and 64 dimensions with random weights. Beside a batch, "
+    "memory holds the lengths and the order of a shard, of a million passages at most.",
+    "search": "The 100 best of all vectors for 64 queries. Memory holds a block of at most 32,768 passages.",
 }
 
 

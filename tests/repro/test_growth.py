@@ -1,5 +1,6 @@
 """Memory does not grow with the collection: counted in bytes that Python and torch allocate, not looked up in time."""
 
+import json
 import tracemalloc
 import weakref
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from repro import growth
 from repro.benching.passages import SPECIALS
+from repro.growing.report import markdown
 from repro.growing.tasks import rows, tokenizer
 from simlm.data.tokens import TokenStore, build_token_store
+from simlm.errors import UserError
 from simlm.retrieval.encode import Embeddings, encode_texts
 from simlm.retrieval.search import search
 
@@ -110,3 +114,57 @@ def test_searching_holds_a_block(stores: dict[int, tuple[TokenStore, int]], tmp_
     assert block < peaks[FEW][0] < 4 * block, "the block is among what is counted"
     assert peaks[MANY][0] < 1.2 * peaks[FEW][0]
     assert peaks[MANY][1] < peaks[FEW][1] + block
+
+
+def test_tensors_are_counted_while_they_live() -> None:
+    with Tensors() as tensors:
+        kept = [torch.zeros(1_000) for _ in range(10)]
+        for _ in range(10):
+            torch.zeros(1_000)
+    assert len(kept) == 10 and tensors.most == 11 * 4_000
+
+
+def test_a_measurement_becomes_json_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the processes, whose steps the tests above take."""
+    monkeypatch.setattr(growth, "measure", measure)
+    assert growth.main(["--quick", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "growth.json").read_text())
+    assert [(one["task"], one["passages"]) for one in report["results"]] == [
+        (step, size) for size in growth.QUICK for step in growth.STEPS
+    ]
+    page = (tmp_path / "growth.md").read_text()
+    assert page == markdown(report)
+    assert "From 2,000 to 10,000 passages: 3.0 bytes for each one more." in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["growth.json", "growth.md"]
+
+
+def measure(step: str, passages: int, folder: Path) -> dict[str, Any]:
+    assert folder.is_dir()
+    figures = {"own_bytes": 10**6 + 3 * passages, "own_bytes_before": 10**5, "peak_rss_bytes": 10**7}
+    return {"task": step, "passages": passages, "seconds": 0.5} | figures
+
+
+def test_a_step_in_a_process_of_its_own(tmp_path: Path) -> None:
+    found = growth.measure("tokenise", 50, tmp_path)
+    assert found["passages"] == 50 and 0 < found["own_bytes_before"] <= found["own_bytes"] <= found["peak_rss_bytes"]
+    assert len(TokenStore.open(tmp_path / "store")) == 50
+    with pytest.raises(UserError, match="search of 50 passages failed: .*vectors"):
+        growth.measure("search", 50, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--publish", "--quick"], "--publish is for the large collections"),
+        (["--largest", "9"], "--largest 9: the smallest collection has 10,000 passages"),
+        (["--out", "file/below"], "--out file/below: "),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert growth.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and said in error
