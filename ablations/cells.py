@@ -11,7 +11,7 @@ from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
 from simlm.scales.settings import varied
-from simlm.stages.pipeline import EVALUATED, Pipeline, Submit
+from simlm.stages.pipeline import Pipeline, Submit
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 
 BM25_DEFAULT = [0.9, 0.4]
@@ -66,7 +66,7 @@ class AblationCells:
     @once
     def bm25(self) -> BM25:
         """BM25 with default parameters; its train run gives Retriever1's negatives."""
-        return self.bm25_of(BM25_DEFAULT, [MINED_SPLIT, *EVALUATED], "BM25")
+        return self.bm25_of(BM25_DEFAULT, [MINED_SPLIT, *self.pipeline.evaluated], "BM25")
 
     @once
     def first_negatives(self) -> RunStage:

@@ -43,7 +43,12 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
     report.comparisons = [comparison for comparisons, _, _ in assessed for comparison in comparisons]
     report.claims = _corrected([claim for _, claims, _ in assessed for claim in claims])
     report.contradictions = [sentence for _, _, sentences in assessed for sentence in sentences]
-    queries = {section.collection.name: len(next(iter(own.values()))) for section, own in measured}
+    names = [section.collection.name for section, _ in measured]
+    places = [  # one collection can be here with several splits
+        name if names.count(name) == 1 else f"{name} {section.collection.split}"
+        for name, (section, _) in zip(names, measured, strict=True)
+    ]
+    queries = {place: len(next(iter(own.values()))) for place, (_, own) in zip(places, measured, strict=True)}
     report.statistics = {
         "interval": f"bootstrap percentile, {significance.LEVEL:.0%}",
         "resamples": significance.RESAMPLES,

@@ -19,6 +19,9 @@ from reports.page import Page, Section
 _SHOWN = 240
 """Characters of a passage that a case shows."""
 
+PAPERS = ("msmarco", "SimLM's MS MARCO", "nq")
+"""The collections on which, at paper scale, the same is measured as the paper measured."""
+
 
 def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
     """Writes `name`.md, `name`.json and, of a Report, `name`-curves.svg, -bars.svg and -losses.svg where there is data.
@@ -107,6 +110,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
             ]
         ),
         "alpha": ALPHA,
+        "comparable": report.scale == "paper" and report.collection.name in PAPERS,
         "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "footnotes": [escape(row.note) for row in report.rows if row.note],

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from simlm.data.collections import Collection
 
 
-def run_file(run: RunStage) -> Path:
+def run_file(run: RunStage, split: str = SPLIT) -> Path:
     """The TREC run file of the test questions."""
-    return output_of(run) / f"{SPLIT}.run"
+    return output_of(run) / f"{split}.run"
 
 
-def values_of(run: RunStage, measures: Sequence[str] = ()) -> pd.DataFrame:
+def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -> pd.DataFrame:
     """Every test question's measures, indexed by query_id: those that the run's stage left, and others asked for."""
-    frame = pd.read_csv(output_of(run) / f"{SPLIT}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+    frame = pd.read_csv(output_of(run) / f"{split}.measures.csv", dtype={"query_id": str}).set_index("query_id")
     more = [name for name in measures if name not in frame]
     if more:
         import ir_measures
@@ -31,7 +31,7 @@ def values_of(run: RunStage, measures: Sequence[str] = ()) -> pd.DataFrame:
         from simlm.evaluation.measures import evaluate
 
         parsed = [ir_measures.parse_measure(name) for name in more]
-        frame = frame.join(evaluate(run_file(run), run.data.source().qrels(SPLIT), parsed))
+        frame = frame.join(evaluate(run_file(run, split), run.data.source().qrels(split), parsed))
     return frame
 
 

@@ -6,7 +6,6 @@ from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
 from simlm.stages.answers import Answered
 from simlm.stages.models import EncoderStage
-from simlm.stages.pipeline import EVALUATED
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
 from simlm.stages.runs import Retrieve, RunStage
 
@@ -17,7 +16,8 @@ class Cells(AblationCells):
     @once
     def bm25_tuned(self) -> BM25:
         """BM25 with the (k1, b) that is best on valid."""
-        return self.bm25_of([value for point in self.scale.bm25_grid for value in point], list(EVALUATED), "tuned BM25")
+        grid = [value for point in self.scale.bm25_grid for value in point]
+        return self.bm25_of(grid, self.pipeline.evaluated, "tuned BM25")
 
     @once
     def retriever2(self, start: str = "simlm") -> Retrieve:

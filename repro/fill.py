@@ -13,7 +13,7 @@ from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, Made, cost, origin, warnings
+from repro.origin import Made, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection
@@ -56,8 +56,14 @@ def build_report(
             for spec in rows
         ]
         + [
-            Row(key, label, "sparse" if family == "sparse" else "dense", published=figures)
-            for key, label, family, figures in table.paper_only
+            Row(
+                one.key,
+                one.label,
+                "sparse" if one.kind == "sparse" else "dense",
+                published=one.published,
+                group=one.group,
+            )
+            for one in table.paper_only
         ],
         measures=list(table.measures),
         columns=list(table.columns),
@@ -65,8 +71,9 @@ def build_report(
         groups=groups(table, rows, runs, made),
         ordered=bool(table.orders),
     )
+    splits = {spec.key: spec.split for spec in rows}
     values = {
-        row.key: values_of(runs[row.key], group.measures)
+        row.key: values_of(runs[row.key], group.measures, splits[row.key])
         for group in report.by_group()
         for row in group.rows
         if row.key in runs
@@ -87,7 +94,7 @@ def build_report(
     report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = _notes(report, seconds)
-    labels = {spec.label: runs[spec.key] for spec in rows}
+    labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
         *warnings(options),
         *table.remarks(list(runs.values()), made.numbers),
@@ -130,8 +137,8 @@ def _row(
         seconds=sum(seconds_of(manifests[one.job]) for one in ancestors(stage)),
         index_bytes=index,
         latency_ms=numbers.get("latency_ms"),
-        run=reference(f"{SPLIT}.run"),
-        per_query=reference(f"{SPLIT}.measures.csv"),
+        run=reference(f"{spec.split}.run"),
+        per_query=reference(f"{spec.split}.measures.csv"),
         group=spec.group,
     )
 

@@ -17,12 +17,12 @@ DESCRIPTIONS = {
 }
 
 
-def facts(collection: Collection, numbers: Mapping[str, Any]) -> CollectionFacts:
+def facts(collection: Collection, numbers: Mapping[str, Any], split: str = SPLIT) -> CollectionFacts:
     """What a report says of a collection, from the numbers that its stage left."""
-    queries = numbers.get("splits", {}).get(SPLIT, {}).get("queries", 0)
+    queries = numbers.get("splits", {}).get(split, {}).get("queries", 0)
     return CollectionFacts(
         name=collection.name,
-        split=SPLIT,
+        split=split,
         passages=numbers["passages"],
         queries=queries,
         description=_description(collection.name) or collection.description,
@@ -50,7 +50,7 @@ def groups(table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], 
             found.append(
                 Group(
                     key=spec.key,
-                    collection=facts(data.source(), made.numbers(data)),
+                    collection=facts(data.source(), made.numbers(data), spec.split),
                     measures=list(spec.measures),
                     columns=list(spec.columns),
                     baselines=[key for key in spec.baselines if key in keys],

@@ -49,7 +49,10 @@ def run_table(table: Table, options: Options) -> None:
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
     from repro.fill import build_report
+    from repro.further import with_further
 
+    scale = open_scale(options.scale, options.collection)
+    table, rows, runs = with_further(table, rows, runs, scale)
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)
 

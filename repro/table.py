@@ -1,17 +1,19 @@
 """What a table is: rows of runs beside published figures, and the orders that the paper reports."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
 from repro.cells import Cells
 from repro.command import Options
+from repro.origin import SPLIT
 from repro.published import published
+from simlm.data.reference import EMBEDDED, QUESTIONS
 from simlm.errors import UserError
-from simlm.scales import Scale
+from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
 from simlm.stages.stage import Stage
 
@@ -31,16 +33,29 @@ class RowSpec:
     note: str = ""
     group: str = ""
     """The key of its `GroupSpec`, "" in a table without."""
+    split: str = SPLIT
+    """The test split that it is measured on."""
+
+
+class PaperRow(NamedTuple):
+    """A row that only the paper has."""
+
+    key: str
+    label: str
+    kind: str
+    published: dict[str, float]
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """Rows of a table that are measured on a collection of their own, and compared with each other only."""
+    """Rows of a table that are measured on a collection or a split of their own, and compared with each other only."""
 
     key: str
     baselines: Sequence[str]
     columns: Sequence[Column]
     measures: Sequence[str] = MAIN_MEASURES
+    split: str = SPLIT
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,7 @@ class Table:
     name: str
     title: str
     rows: Sequence[RowSpec]
-    paper_only: Sequence[tuple[str, str, str, dict[str, float]]] = field(default_factory=tuple)
-    """(key, label, kind, published)"""
+    paper_only: Sequence[PaperRow] = ()
     baselines: Sequence[str] = ()
     orders: Sequence[Order] = ()
     measures: Sequence[str] = MAIN_MEASURES
@@ -65,6 +79,8 @@ class Table:
     groups: Sequence[GroupSpec] = ()
     by_domain: bool = False
     """Whether its rows are measured on halves of a collection whose questions have domains."""
+    by_answers: bool = False
+    """Whether its rows are measured by the answers that passages contain."""
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
     """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
 
@@ -83,11 +99,25 @@ class Table:
 
 
 def check_domains(table: Table, options: Options) -> None:
-    """UserError for a table by domain on a collection of the reader's own, which has none."""
+    """UserError for a table that the collection cannot fill: one by domain without domains, or by qrels without qrels.
+
+    Only InsuranceQA's questions have domains; those of NQ's test have answers and no qrels.
+    """
+    scale = open_scale(options.scale, options.collection)
     if table.by_domain and options.collection:
         raise UserError(
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
+        )
+    if table.by_domain and not scale.collection.startswith(EMBEDDED):
+        raise UserError(
+            f"--scale {options.scale}: {table.name} splits a collection by the domains of its questions, which "
+            f"{scale.collection} has not; choose another scale"
+        )
+    if scale.collection == QUESTIONS and not table.by_answers:
+        raise UserError(
+            f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
+            f"{QUESTIONS} have answers instead; python -m repro.table4 measures by answers"
         )
 
 

@@ -7,7 +7,7 @@ from reports.assess import Order
 from repro.command import Options, main
 from repro.published import published
 from repro.run import run_table
-from repro.table import RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
 
 DESCRIPTION = """Table 2 of SimLM (Wang et al., ACL 2023): measure every row on a collection and write a report.
 
@@ -66,11 +66,11 @@ def table2() -> Table:
     )
 
 
-def _paper_only() -> list[tuple[str, str, str, dict[str, float]]]:
+def _paper_only() -> list[PaperRow]:
     frame = published("table2")
     others = frame[~frame["model"].isin(["BM25", "SimLM"])]
     return [
-        (f"paper-{row.model.lower()}", row.model, row.family, figures("table2", model=row.model))
+        PaperRow(f"paper-{row.model.lower()}", row.model, row.family, figures("table2", model=row.model))
         for row in others.itertuples()
     ]
 

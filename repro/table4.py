@@ -11,7 +11,7 @@ from reports.model import Column
 from repro.command import Options, main
 from repro.published import published
 from repro.run import run_table
-from repro.table import RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage
@@ -60,7 +60,7 @@ def table4() -> Table:
         title="Table 4: share of questions answered",
         rows=rows,
         paper_only=[
-            (f"paper-{name.lower()}", name, "dense", _figures(name))
+            PaperRow(f"paper-{name.lower()}", name, "dense", _figures(name))
             for name in published("table4")["model"]
             if name not in MEASURED
         ],
@@ -68,6 +68,7 @@ def table4() -> Table:
         orders=[Order("bm25", "simlm", "Table 4")],
         measures=[str(measure) for measure in MEASURES],
         columns=COLUMNS,
+        by_answers=True,
         remarks=_remarks,
     )
 
@@ -83,7 +84,8 @@ def _retriever1(key: str, start: str, label: str) -> RowSpec:
 def _remarks(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
     """How the answers came about, and how rare they are."""
     answers = {id(run.answers): run.answers for run in runs if isinstance(run, Answered)}
-    return [_derived(one, numbers(one)["test"]) for one in answers.values()] + [MATCHING]
+    derived = [one for one in answers.values() if isinstance(one, DerivedAnswers)]
+    return [_derived(one, numbers(one)["test"]) for one in derived] + [MATCHING]
 
 
 def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simlm.data.ids import digest
-from simlm.data.layout import Judgement, Negatives, PassageRow, QueryRow
+from simlm.data.layout import SPLITS, Judgement, Negatives, PassageRow, QueryRow
 from simlm.data.lines import id_of, read_lines, read_objects, text_of
 from simlm.errors import UserError
 
@@ -41,6 +41,7 @@ class BeirFolder:
     description = "A collection of your own, a folder in BEIR's layout."
     source = "a folder in BEIR's layout"
     negatives: Negatives | None = None
+    splits: tuple[str, ...] = SPLITS
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -61,7 +61,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                     f"the grade {_shown(grade)}; make it a whole number"
                 )
         relevant = relevant or any(grade > 0 for grade in judged.values())
-    if not relevant:
+    if not relevant and split not in collection.answers:
         raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
     for query, rows in groupby(collection.negatives_named(split), key=itemgetter(0)):
         _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)

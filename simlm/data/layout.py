@@ -14,6 +14,7 @@ Negatives = Callable[[str], Iterator[tuple[str, Sequence[str]]]]
 """The hard negatives that come with a split: query id and passage ids."""
 
 SPLITS = ("train", "valid", "test")
+"""What every collection has; further splits are test splits too, on which nothing is trained or tuned."""
 
 
 class Layout(Protocol):
@@ -28,6 +29,7 @@ class Layout(Protocol):
     name: str
     description: str
     source: str
+    splits: tuple[str, ...]
 
     @property
     def negatives(self) -> Negatives | None: ...

@@ -14,7 +14,7 @@ from simlm.data.handlers import (
     TitledDoc,
 )
 from simlm.data.irds import ir_datasets
-from simlm.data.layout import SPLITS, Layout
+from simlm.data.layout import Layout
 from simlm.data.reference import opened
 from simlm.data.source import Collection
 
@@ -26,26 +26,30 @@ def own_collection(kind: str, location: str, digest: str) -> Collection:
     Checked once a process: hashing the files takes seconds where they are large.
     """
     layout = opened(kind, location, digest)
-    id = f"{kind.replace(' ', '-')}-{(digest or layout.digest())[:16]}"
+    return in_layout(layout, f"{kind.replace(' ', '-')}-{(digest or layout.digest())[:16]}", layout.name)
+
+
+def in_layout(layout: Layout, id: str, name: str) -> Collection:
+    """The collection called ``name`` of a layout's rows, registered with ir_datasets under ``id``."""
     parts = _datasets(id, layout)
     for one, dataset in parts.items():
         if one not in set(ir_datasets.registry):
             ir_datasets.registry.register(one, dataset)
     return Collection(
-        layout.name,
+        name,
         parts[id],
-        {split: parts[f"{id}/{split}"] for split in SPLITS},
+        {split: parts[f"{id}/{split}"] for split in layout.splits},
         has_titles=layout.has_titles,
         places=layout,
         description=layout.description,
         origin=layout.source,
-        registered={split: f"{id}/{split}" for split in SPLITS},
+        registered={split: f"{id}/{split}" for split in layout.splits},
     )
 
 
 def _datasets(id: str, layout: Layout) -> dict[str, Any]:
     docs = StreamedDocs(lambda: (TitledDoc(*row) for row in layout.passages()), TitledDoc, None)
-    return {id: ir_datasets.Dataset(docs)} | {f"{id}/{split}": _split(docs, layout, split) for split in SPLITS}
+    return {id: ir_datasets.Dataset(docs)} | {f"{id}/{split}": _split(docs, layout, split) for split in layout.splits}
 
 
 def _split(docs: StreamedDocs, layout: Layout, split: str) -> Any:

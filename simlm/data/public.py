@@ -36,11 +36,11 @@ def check_public(text: str) -> str:
 def public_collection(text: str) -> Collection:
     """The data sets that ``text`` names, as ir_datasets has them; UserError as for `check_public`."""
     base, splits = _spec(text)
-    docs = _docs(text, ir_datasets.load(base))
+    docs = docs_of(text, ir_datasets.load(base))
     return Collection(
         base,
         ir_datasets.Dataset(docs),
-        {split: _split(text, docs, ir_datasets.load(id)) for split, id in splits.items()},
+        {split: split_of(text, docs, ir_datasets.load(id)) for split, id in splits.items()},
         has_titles=lambda: any(doc.title.strip() for doc in docs.docs_iter()),
         description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
         origin=f"ir_datasets {ir_datasets.__version__}",
@@ -48,8 +48,8 @@ def public_collection(text: str) -> Collection:
     )
 
 
-def _docs(text: str, dataset: Any) -> StreamedDocs:
-    """Nothing but title and text, and none of ir_datasets' own stores, which it would write as pickles."""
+def docs_of(text: str, dataset: Any) -> StreamedDocs:
+    """A data set's titles and texts, and none of ir_datasets' own stores, which it would write as pickles."""
     kind: Any = TitledDoc if "title" in dataset.docs_cls()._fields else GenericDoc
 
     def rows() -> Iterator[Any]:
@@ -57,19 +57,37 @@ def _docs(text: str, dataset: Any) -> StreamedDocs:
             title = (doc.title or "",) if kind is TitledDoc else ()
             yield kind(doc.doc_id, *title, doc.text)
 
-    return StreamedDocs(lambda: _fetched(text, rows), kind, dataset.docs_lang())
+    return StreamedDocs(lambda: fetched(text, rows), kind, dataset.docs_lang())
 
 
-def _split(text: str, docs: StreamedDocs, dataset: Any) -> Any:
-    queries = StreamedQueries(
-        lambda: _fetched(text, lambda: (GenericQuery(one.query_id, one.text) for one in dataset.queries_iter())),
-        GenericQuery,
-        dataset.queries_lang(),
+def split_of(
+    text: str,
+    docs: StreamedDocs,
+    dataset: Any,
+    keep: Callable[[str], bool] | None = None,
+    relevant: Callable[[Any], bool] | None = None,
+) -> Any:
+    """A data set's queries and qrels over ``docs``: those of the queries to ``keep``, and the ``relevant`` qrels.
+
+    All of them where there is no such function.
+    """
+
+    def queries() -> Iterator[Any]:
+        rows = (GenericQuery(one.query_id, one.text) for one in dataset.queries_iter())
+        return (row for row in rows if keep is None or keep(row.query_id))
+
+    def qrels() -> Iterator[Any]:
+        rows = (row for row in dataset.qrels_iter() if relevant is None or relevant(row))
+        return (row for row in rows if keep is None or keep(row.query_id))
+
+    return ir_datasets.Dataset(
+        docs,
+        StreamedQueries(lambda: fetched(text, queries), GenericQuery, dataset.queries_lang()),
+        Qrels(lambda: fetched(text, qrels)),
     )
-    return ir_datasets.Dataset(docs, queries, Qrels(lambda: _fetched(text, dataset.qrels_iter)))
 
 
-def _fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+def fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
     """The rows; UserError where ir_datasets cannot fetch or read the files behind them."""
     try:
         yield from rows()

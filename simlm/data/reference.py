@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from simlm.data.beir import BeirFolder, is_beir
-from simlm.data.layout import Layout
-from simlm.data.released import Released, is_released
+from simlm.data.layout import SPLITS, Layout
+from simlm.data.questions import NO_FILE, digest_of
+from simlm.data.released import TREC_DL, Released, is_released
 from simlm.errors import UserError
 
 EMBEDDED = "insuranceqa"
@@ -20,13 +22,31 @@ LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder, "rele
 IRDS = "irds:"
 
 
+class Official(NamedTuple):
+    """A collection of the paper's, by a name of its own: its test splits beside "test", and what comes with it."""
+
+    further: tuple[str, ...] = ()
+    has_negatives: bool = False
+
+
+OFFICIAL = {
+    "msmarco": Official(tuple(TREC_DL), has_negatives=True),
+    "msmarco-titleless": Official(tuple(TREC_DL)),
+    "nq": Official(has_negatives=True),
+}
+"""The names under which a scale or a reader asks for them; they are fetched by the stage that tokenises them."""
+QUESTIONS = "nq"
+"""The one whose test questions are in a file, given behind a colon; they have answers and no qrels."""
+
+
 @dataclass(frozen=True)
 class Reference:
     """A collection as a configuration holds it.
 
     ``collection`` and ``digest`` count in a stage's identity, ``location`` does not: a folder that was moved or renamed
     is the same collection, one whose files changed is another. ``name`` is for readers, ``passages`` their number where
-    it is known without reading rows; ``has_negatives`` is whether lists of hard negatives come with it.
+    it is known without reading rows; ``has_negatives`` is whether lists of hard negatives come with it; ``further`` are
+    its test splits beside "test".
     """
 
     name: str
@@ -35,6 +55,7 @@ class Reference:
     digest: str = ""
     passages: int | None = None
     has_negatives: bool = False
+    further: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -54,16 +75,30 @@ def resolve(text: str) -> Reference:
         from simlm.data.public import check_public
 
         return Reference(check_public(text), text)
+    if text in OFFICIAL or text.startswith(f"{QUESTIONS}:"):
+        return _official(*text.split(":", 1))
     folder = Path(text).expanduser().absolute()
     if not folder.is_dir():
         raise UserError(
-            f"--collection {text}: there is no such folder; give a folder in BEIR's layout, or {IRDS}ID for a data set "
-            "of ir_datasets"
+            f"--collection {text}: there is no such folder; give a folder in BEIR's layout, {IRDS}ID for a data set "
+            f"of ir_datasets, or one of {', '.join(OFFICIAL)}"
         )
     kind = layout_of(folder)
     layout = LAYOUTS[kind](folder)
     digest = layout.digest()
-    return Reference(layout.name, kind, str(folder), digest, layout.count(), layout.negatives is not None)
+    further = tuple(split for split in layout.splits if split not in SPLITS)
+    return Reference(layout.name, kind, str(folder), digest, layout.count(), layout.negatives is not None, further)
+
+
+def _official(name: str, file: str = "") -> Reference:
+    """One of ``OFFICIAL``; of ``QUESTIONS`` the file counts by its digest."""
+    known = OFFICIAL[name]
+    if name != QUESTIONS:
+        return Reference(name, name, has_negatives=known.has_negatives, further=known.further)
+    path = Path(file).expanduser().absolute()
+    if not file or not path.is_file():
+        raise UserError(NO_FILE if not file else f"--collection {name}:{file}: there is no such file; give one")
+    return Reference(name, name, str(path), digest_of(path), has_negatives=known.has_negatives)
 
 
 def layout_of(folder: Path) -> str:

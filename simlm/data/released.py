@@ -8,8 +8,14 @@ the unpacked folder itself. Of the archive these files are read:
     dev_queries.tsv    query id and text, separated by a tab
     dev_qrels.txt      query id, iteration, passage id and label, separated by tabs
 
-The test split is dev, which the paper reports. Nothing may be tuned on it, so every 100th query of train.jsonl, by the
-digest of its id, is set aside as valid; the released code chose its checkpoints on dev itself.
+and, in the same two formats where they are there:
+
+    train_queries.tsv, train_qrels.txt              all train queries: train.jsonl lacks those without an official
+                                                    negative, which have none here either
+    trec_dl2019_queries.tsv, trec_dl2019_qrels.txt  TREC DL 2019 judged and, likewise, 2020: further test splits
+
+The test split is dev, which the paper reports. Nothing may be tuned on it, so every 100th train query, by the digest of
+its id, is set aside as valid; the released code chose its checkpoints on dev itself.
 """
 
 import hashlib
@@ -18,13 +24,21 @@ from pathlib import Path
 
 from simlm.data.archives import Member, members
 from simlm.data.ids import digest
-from simlm.data.layout import Judgement, PassageRow, QueryRow
+from simlm.data.layout import SPLITS, Judgement, PassageRow, QueryRow
 from simlm.data.lines import File, id_of, read_bytes, read_lines, read_objects, text_of
 from simlm.data.scored import TrainingLine, read_training
 from simlm.errors import UserError
 
 ARCHIVE = "msmarco_bm25_official"
 PASSAGES, TRAIN, QUERIES, QRELS = FILES = ("passages.jsonl.gz", "train.jsonl", "dev_queries.tsv", "dev_qrels.txt")
+TREC_DL = {"trec-dl-2019": "trec_dl2019", "trec-dl-2020": "trec_dl2020"}
+"""The further test splits, and what the names of their files begin with."""
+OF_SPLIT = {"train": "train", "valid": "train", "test": "dev", **TREC_DL}
+WANTED = (
+    *FILES,
+    *(f"{OF_SPLIT[split]}_{end}" for split in ("train", *TREC_DL) for end in ("queries.tsv", "qrels.txt")),
+)
+"""What is read where it is there."""
 SET_ASIDE = 100
 
 
@@ -46,11 +60,12 @@ class Released:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files = _find(folder)
+        self.splits = (*SPLITS, *(split for split in TREC_DL if _queries(split) in self._files))
 
     def digest(self) -> str:
         """sha256 over the unpacked bytes of the files, the same whether an archive was unpacked or not."""
         whole = hashlib.sha256()
-        for name in FILES:
+        for name in self._files:
             one = hashlib.sha256()
             for block in read_bytes(self._files[name]):
                 one.update(block)
@@ -80,33 +95,47 @@ class Released:
         return ((id, text) for _, id, text in self._numbered(split))
 
     def qrels(self, split: str) -> Iterator[Judgement]:
-        """(query id, passage id, grade): the positives of train.jsonl, or the lines of dev's qrels."""
+        """(query id, passage id, grade): the lines of the split's qrels, or train.jsonl's positives without them."""
         return ((query, passage, grade) for _, query, passage, grade in self._judged(split))
 
     def negatives(self, split: str) -> Iterator[tuple[str, Sequence[str]]]:
-        """Query id and the passages of its negatives, in the file's order; test has none."""
-        return ((line.query_id, line.negatives.ids) for line in self._training(split))
+        """Query id and the passages of its negatives, in the file's order; test splits have none."""
+        seen: set[int] = set()
+        for line in self._training(split):
+            if digest(line.query_id) in seen:
+                raise UserError(
+                    f"{self._files[TRAIN]}:{line.number}: the query id {line.query_id!r} comes twice; keep one of them"
+                )
+            seen.add(digest(line.query_id))
+            yield line.query_id, line.negatives.ids
 
     def _training(self, split: str) -> Iterator[TrainingLine]:
-        """The lines of train.jsonl that are a split's; none are test's."""
-        for line in read_training(self._files[TRAIN]) if split != "test" else ():
-            if (digest(line.query_id) % SET_ASIDE == 0) == (split == "valid"):
+        """The lines of train.jsonl that are a split's; none are a test split's."""
+        for line in read_training(self._files[TRAIN]) if OF_SPLIT[split] == "train" else ():
+            if _belongs(line.query_id, split):
                 yield line
 
+    def _tables(self, split: str) -> bool:
+        """Whether a split has queries and qrels in files of their own, and not in train.jsonl."""
+        return _qrels(split) in self._files
+
     def _numbered(self, split: str) -> Iterator[tuple[int, str, str]]:
-        if split != "test":
+        if not self._tables(split):
             yield from ((line.number, line.query_id, line.query) for line in self._training(split))
             return
-        for number, (query, text) in _columns(self._files[QUERIES], ("query id", "text")):
-            yield number, query, text
+        for number, (query, text) in _columns(self._files[_queries(split)], ("query id", "text")):
+            if _belongs(query, split):
+                yield number, query, text
 
     def _judged(self, split: str) -> Iterator[tuple[int, str, str, int]]:
-        if split != "test":
+        if not self._tables(split):
             for line in self._training(split):
                 yield from ((line.number, line.query_id, passage, 1) for passage in line.positives.ids)
             return
-        path = self._files[QRELS]
+        path = self._files[_qrels(split)]
         for number, (query, _, passage, label) in _columns(path, ("query id", "iteration", "passage id", "label")):
+            if not _belongs(query, split):
+                continue
             try:
                 yield number, query, passage, int(label)
             except ValueError:
@@ -118,30 +147,51 @@ class Released:
 
     def place_of_query(self, split: str, number: int) -> str:
         """File and line of the split's query in place ``number`` (from 0)."""
-        path = self._files[QUERIES if split == "test" else TRAIN]
+        path = self._files[_queries(split) if self._tables(split) else TRAIN]
         lines = (line for place, (line, _, _) in enumerate(self._numbered(split)) if place == number)
         return f"{path}:{next(lines, 0)}"
 
     def place_of_judgement(self, split: str, query: str, passage: str | None = None) -> str:
         """File and line of the first qrel of a query, or of its qrel for a passage."""
-        path = self._files[QRELS if split == "test" else TRAIN]
+        path = self._files[_qrels(split) if self._tables(split) else TRAIN]
         lines = (line for line, one, other, _ in self._judged(split) if one == query and passage in (None, other))
         return f"{path}:{next(lines, 0)}"
+
+
+def _queries(split: str) -> str:
+    return f"{OF_SPLIT[split]}_queries.tsv"
+
+
+def _qrels(split: str) -> str:
+    return f"{OF_SPLIT[split]}_qrels.txt"
+
+
+def _belongs(query: str, split: str) -> bool:
+    """Whether a query of the files of a split is the split's: train's are divided between train and valid."""
+    return OF_SPLIT[split] != "train" or set_aside(query) == (split == "valid")
+
+
+def set_aside(query: str) -> bool:
+    """Whether a train query, by its id, is one of valid's."""
+    return digest(query) % SET_ASIDE == 0
 
 
 def _find(folder: Path) -> dict[str, File]:
     """The files by name: in the folder, in the unpacked archive below it, or in the archive."""
     for place in (folder, folder / ARCHIVE):
         if (place / PASSAGES).is_file() or (place / TRAIN).is_file():
-            found: dict[str, File] = {name: place / name for name in FILES if (place / name).is_file()}
+            found: dict[str, File] = {name: place / name for name in WANTED if (place / name).is_file()}
             return _whole(place, found)
     archive = folder / f"{ARCHIVE}.zip"
     inside: dict[str, Member] = members(archive)
-    return _whole(archive, {name: inside[name] for name in FILES if name in inside})
+    return _whole(archive, {name: inside[name] for name in WANTED if name in inside})
 
 
 def _whole(place: Path, found: dict[str, File]) -> dict[str, File]:
-    lacking = [name for name in FILES if name not in found]
+    """The files, none of FILES lacking, and of the others both or none of a split."""
+    pairs = [(_queries(split), _qrels(split)) for split in ("train", *TREC_DL)]
+    halves = [one for pair in pairs for one in pair if one not in found and not {*pair}.isdisjoint(found)]
+    lacking = [name for name in FILES if name not in found] + halves
     if lacking:
         raise UserError(f"{place}: {lacking[0]} is missing; fetch {ARCHIVE}.zip again")
     return found

@@ -56,7 +56,8 @@ class Collection:
 
     `has_titles` is asked at its first use whether any passage has a title, where the documents have the field;
     without it they count as titled. `places`, where rows stand in files, says where. `description` and
-    `origin` are for a report, as is `registered`, the id under which ir_datasets knows each split.
+    `origin` are for a report, as is `registered`, the id under which ir_datasets knows each split. `answers` gives,
+    for each split that is judged by answers instead of qrels, every query's id and answers.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Collection:
         description: str = "",
         origin: str = "",
         registered: Mapping[str, str] | None = None,
+        answers: Mapping[str, Callable[[], Iterator[tuple[str, list[str]]]]] | None = None,
     ) -> None:
         self.name = name
         self.docs = docs
@@ -78,6 +80,7 @@ class Collection:
         self.origin = origin
         self.registered = registered or {split: f"{name}/{split}" for split in splits}
         self._datasets = dict(splits)
+        self.answers = dict(answers or {})
         self._title_field: bool = "title" in docs.docs_cls()._fields
         self._any_title = has_titles
 

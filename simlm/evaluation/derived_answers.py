@@ -112,6 +112,14 @@ def write_answers(path: Path, answers: Answers) -> None:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
+def write_texts(path: Path, answers: Mapping[str, Sequence[str]]) -> None:
+    """The same from answers that are texts alone."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for query, row in answers.items():
+            line = {"query_id": query, "answers": [{"text": text} for text in row]}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
 def read_answers(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Query ids and the answers' texts, in the file's order."""
     with path.open(encoding="utf-8", newline="\n") as file:

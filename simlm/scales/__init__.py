@@ -36,7 +36,9 @@ def open_scale(name: str, collection: str = "") -> Scale:
     from simlm.data.reference import resolve
 
     found = resolve(collection)
-    return replace(scale, collection=found.collection, location=found.location, digest=found.digest)
+    return replace(
+        scale, collection=found.collection, location=found.location, digest=found.digest, further=found.further
+    )
 
 
 __all__ = ["CHOSEN", "NAMES", "Scale", "open_scale", "settings_file"]

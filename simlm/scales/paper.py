@@ -80,6 +80,7 @@ def paper() -> Scale:
         alpha_grid=(),
         bm25_grid=grids.bm25_grid,
         fusion_grid=grids.fusion_grid,
+        further=("trec-dl-2019", "trec-dl-2020"),
         starts={"electra": DISCRIMINATOR, "roberta": ROBERTA},
         retrievers={"electra": _retriever(_optimisation(epochs(6), 4e-5, seed=1234), passages=16, evaluations=0)},
     )

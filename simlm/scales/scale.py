@@ -50,6 +50,8 @@ class Scale:
     location: str = ""
     """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.reference`)."""
     digest: str = ""
+    further: tuple[str, ...] = ()
+    """The collection's test splits beside "test"."""
     starts: Mapping[str, str] = field(default_factory=dict)
     """The Hub name or folder of pre-trained models other than ``encoder``, by the name of their start."""
     retrievers: Mapping[str, RetrieverSettings] = field(default_factory=dict)

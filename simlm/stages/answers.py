@@ -15,16 +15,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class DerivedAnswers(Stage):
-    """Answers of a collection's queries, ``words`` long, for one that has none (`simlm.evaluation.derived_answers`)."""
+class Answers(Stage):
+    """A stage that leaves the answers of a collection's queries."""
 
     data: Param[Prepare]
     splits: Param[list[str]]
-    words: Param[int]
 
     def path(self, split: str) -> Path:
         """The answers of a split, a JSON object a line."""
         return self.folder / f"{split}.answers.jsonl"
+
+
+class GivenAnswers(Answers):
+    """The answers that come with a collection, for the splits that have them."""
+
+    def run(self) -> dict[str, Any]:
+        from simlm.evaluation.derived_answers import write_texts
+
+        source = self.data.source()
+        figures: dict[str, Any] = {}
+        for split in self.splits:
+            found = dict(source.answers[split]())
+            write_texts(self.path(split), found)
+            figures[split] = {"questions": len(found), "answers": sum(map(len, found.values()))}
+        return figures
+
+
+class DerivedAnswers(Answers):
+    """Answers of a collection's queries, ``words`` long, for one that has none (`simlm.evaluation.derived_answers`)."""
+
+    words: Param[int]
 
     def run(self) -> dict[str, Any]:
         from simlm.evaluation.derived_answers import derive_answers, write_answers
@@ -49,7 +69,7 @@ class Answered(RunStage):
     """
 
     ranked: Param[RunStage]
-    answers: Param[DerivedAnswers]
+    answers: Param[Answers]
     splits: Param[list[str]]
     depth: Param[int]
 
@@ -65,6 +85,9 @@ class Answered(RunStage):
             first = Run(run.query_ids, run.indices[:, : self.depth], run.scores[:, : self.depth])
             figures |= self.leave(split, first, collection)
         return figures
+
+    def judged(self, split: str) -> bool:
+        return True
 
     def measured(self, split: str) -> "pd.DataFrame":
         from simlm.evaluation.answers import MEASURES

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.reference import IRDS
+from simlm.data.reference import IRDS, OFFICIAL
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Prepare(Stage):
     def outdated(self, job: Path) -> str | None:
         """A collection that a package brings counts in the identity by its name only: its content is compared.
 
-        Files count by their digest, and a data set of ir_datasets, which its id stands for, is not read at each start.
+        Files count by their digest, and what is fetched, which its name stands for, is not read at each start.
         """
-        if self.digest or self.collection.startswith(IRDS):
+        if self.digest or self.collection in OFFICIAL or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
             return None

@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
+from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
@@ -16,7 +17,7 @@ from simlm.scales.settings import (
     RetrieverSettings,
     varied,
 )
-from simlm.stages.answers import Answered, DerivedAnswers
+from simlm.stages.answers import Answered, Answers, DerivedAnswers, GivenAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
     EncoderStage,
@@ -38,6 +39,7 @@ from simlm.stages.stage import Stage
 S = TypeVar("S", bound=Stage)
 Submit = Callable[[Stage, str], object]
 EVALUATED = ["valid", "test"]
+"""The splits of every collection on which runs are measured."""
 ANSWER_WORDS = 2
 """Words of an answer where a collection has none: `simlm.evaluation.derived_answers` says why."""
 ANSWERED_DEPTH = 100
@@ -68,6 +70,11 @@ class Pipeline:
         if name not in self._parts:
             self._parts[name] = Part(self, name)
         return self._parts[name]
+
+    @property
+    def evaluated(self) -> list[str]:
+        """The splits on which runs are measured: valid, test, and the collection's further test splits."""
+        return [*EVALUATED, *self.scale.further]
 
     @cached_property
     def data(self) -> Prepare:
@@ -102,8 +109,10 @@ class Pipeline:
         )
 
     @cached_property
-    def answers(self) -> DerivedAnswers:
-        """The answers of the evaluated queries."""
+    def answers(self) -> Answers:
+        """The answers of the evaluated queries: the collection's own, or derived ones."""
+        if self.scale.collection == QUESTIONS:
+            return self.add(GivenAnswers.C(data=self.data, splits=["test"]), "answers")
         return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
 
     @cached_property
@@ -247,7 +256,7 @@ class Pipeline:
             Retrieve.C(
                 data=retriever.data,
                 retriever=retriever,
-                splits=[MINED_SPLIT, *EVALUATED] if mine else list(EVALUATED),
+                splits=[MINED_SPLIT, *self.evaluated] if mine else self.evaluated,
                 depth=self.scale.search.evaluation_depth,
                 mining_depth=self.scale.search.mining_depth,
                 query_length=self.scale.retriever.query_length,
@@ -262,13 +271,13 @@ class Pipeline:
         return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), name)
 
     def rerank(self, reranker: TrainReranker, candidates: RunStage, name: str) -> Rerank:
-        """The test run of a retriever, re-ranked."""
+        """The test runs of a retriever, re-ranked."""
         return self.add(
             Rerank.C(
                 data=self.data,
                 reranker=reranker,
                 candidates=candidates,
-                splits=["test"],
+                splits=["test", *self.scale.further],
                 depth=self.scale.reranker.rerank_depth,
                 max_length=self.scale.reranker.max_length,
             ),

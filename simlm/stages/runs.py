@@ -58,10 +58,17 @@ class RunStage(Stage):
         return self.keep(split, run)
 
     def keep(self, split: str, run: Run) -> dict[str, float]:
-        """Write a split's arrays and, unless it was only mined, the measures of its TREC file; their means."""
+        """Write a split's arrays and, unless it was only mined, the measures of its TREC file; their means.
+
+        A split without qrels, which is judged by answers (`simlm.stages.answers`), has no measures here.
+        """
         np.save(self.folder / f"{split}.indices.npy", run.indices)
         np.save(self.folder / f"{split}.scores.npy", run.scores)
-        return {} if split == MINED_SPLIT else self.judge(split)
+        return {} if split == MINED_SPLIT or not self.judged(split) else self.judge(split)
+
+    def judged(self, split: str) -> bool:
+        """Whether there is something to measure a split's run against."""
+        return len(self.data.open().qrels(split)) > 0
 
     def judge(self, split: str) -> dict[str, float]:
         """Keep the per-query values of a split, and return their means."""
@@ -71,9 +78,9 @@ class RunStage(Stage):
 
     def measured(self, split: str) -> "pd.DataFrame":
         """A split's TREC file measured per query, against the qrels."""
-        from simlm.evaluation.measures import evaluate
+        from simlm.evaluation.measures import evaluate, measures_of
 
-        return evaluate(self.trec(split), self.data.source().qrels(split))
+        return evaluate(self.trec(split), self.data.source().qrels(split), measures_of(split))
 
 
 class PackageLists(RunStage):

@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from simlm.data.released import ARCHIVE
 
@@ -23,6 +24,9 @@ def replica() -> dict[str, bytes]:
         "train.jsonl": _jsonl(train),
         "dev.jsonl": _jsonl([_line(str(n), n) for n in range(5)]),
         "train_queries.tsv": "".join(f"{row['query_id']}\t{row['query']}\n" for row in train).encode(),
+        "train_qrels.txt": "".join(
+            f"{row['query_id']}\t0\t{passage}\t1\n" for row in train for passage in row["positives"]["doc_id"]
+        ).encode(),
         "dev_queries.tsv": "".join(f"{n}\tdev query {n}\n" for n in range(5)).encode(),
         "dev_qrels.txt": "".join(f"{n}\t0\t{n}\t1\n" for n in range(5)).encode(),
         "train.msmarco.txt": b"1000\t5\t1\t9.5\n",
@@ -30,7 +34,19 @@ def replica() -> dict[str, bytes]:
     }
 
 
-def _line(query: str, number: int) -> dict[str, object]:
+def trec_dl() -> dict[str, bytes | None]:
+    """The files of TREC DL 2019 and 2020: graded judgements, several a query, grade 0 among them."""
+    files: dict[str, bytes | None] = {}
+    for year, count in ((2019, 3), (2020, 4)):
+        queries = [str(1000 * year + n) for n in range(count)]
+        files[f"trec_dl{year}_queries__tsv"] = "".join(f"{one}\tdl {one}\n" for one in queries).encode()
+        files[f"trec_dl{year}_qrels__txt"] = "".join(
+            f"{one}\tQ0\t{n + grade}\t{grade}\n" for n, one in enumerate(queries) for grade in (3, 2, 1, 0)
+        ).encode()
+    return files
+
+
+def _line(query: str, number: int) -> dict[str, Any]:
     positive = number % COUNT
     negatives = [str((positive + step) % COUNT) for step in (3, 1, 2)]
     return {
@@ -41,7 +57,7 @@ def _line(query: str, number: int) -> dict[str, object]:
     }
 
 
-def _jsonl(rows: list[dict[str, object]]) -> bytes:
+def _jsonl(rows: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 

@@ -14,7 +14,7 @@ from simlm.data.reference import resolve
 from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
 from tests.data.beir import write_beir
-from tests.data.released import COUNT, TRAINED, packed, replica, unpacked
+from tests.data.released import COUNT, TRAINED, packed, replica, trec_dl, unpacked
 
 FILES = replica()
 PASSAGES = gzip.decompress(FILES["passages.jsonl.gz"]).splitlines(keepends=True)
@@ -38,6 +38,34 @@ def test_rows_are_those_of_the_files(make: Callable[[Path], Path], tmp_path: Pat
     assert list(collection.negatives("valid")) and not list(collection.negatives("test"))
 
 
+def test_trec_dl_is_two_further_test_splits_with_grades(tmp_path: Path) -> None:
+    found = resolve(str(packed(tmp_path, **trec_dl())))
+    assert found.further == ("trec-dl-2019", "trec-dl-2020") and resolve(str(packed(tmp_path / "none"))).further == ()
+    collection = open_collection(str(tmp_path))
+    validate(collection)
+    assert collection.splits == ("train", "valid", "test", *found.further)
+    assert [query.text for query in collection.queries("trec-dl-2020")] == [f"dl {2020000 + n}" for n in range(4)]
+    assert collection.qrels("trec-dl-2019")["2019001"] == {"4": 3, "3": 2, "2": 1, "1": 0}
+    assert not list(collection.negatives("trec-dl-2019"))
+
+
+def test_train_queries_without_an_official_negative_are_train_queries_all_the_same(tmp_path: Path) -> None:
+    """Mining is for all of them; the lists of train.jsonl are for some."""
+    whole, fewer = (
+        open_collection(str(packed(tmp_path / "a"))),
+        packed(tmp_path / "b", train__jsonl=b"".join(TRAIN[9:])),
+    )
+    other = open_collection(str(fewer))
+    validate(other)
+    for split in ("train", "valid"):
+        assert list(other.queries(split)) == list(whole.queries(split)) and other.qrels(split) == whole.qrels(split)
+        assert dict(other.negatives(split)).items() <= dict(whole.negatives(split)).items()
+    assert sum(len(dict(other.negatives(split))) for split in ("train", "valid")) == TRAINED - 9
+    alone = open_collection(str(packed(tmp_path / "c", **ALONE)))
+    for split in ("train", "valid"):
+        assert list(alone.queries(split)) == list(whole.queries(split)) and alone.qrels(split) == whole.qrels(split)
+
+
 def test_packed_or_not_it_is_the_same_collection(tmp_path: Path) -> None:
     found = [resolve(str(make(tmp_path / make.__name__))) for make in (packed, unpacked)]
     found.append(resolve(str(tmp_path / "unpacked" / ARCHIVE)))
@@ -56,6 +84,8 @@ def changed_line(lines: list[bytes], number: int, old: bytes, new: bytes) -> byt
     return b"".join([*lines[: number - 1], lines[number - 1].replace(old, new), *lines[number:]])
 
 
+ALONE: dict[str, bytes | None] = {"train_queries__tsv": None, "train_qrels__txt": None}
+"""Without the tables of train queries, train.jsonl is what says which there are."""
 DAMAGE: list[tuple[dict[str, bytes | None], str]] = [
     ({"train__jsonl": None}, ": train.jsonl is missing; fetch"),
     ({"dev_qrels__txt": None}, ": dev_qrels.txt is missing; fetch"),
@@ -75,8 +105,18 @@ DAMAGE: list[tuple[dict[str, bytes | None], str]] = [
         {"train__jsonl": changed_line(TRAIN, 5, b'"score": [7.5]', b'"score": []')},
         'train.jsonl:5: "positives" has 1',
     ),
-    ({"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"1003"')}, 'train.jsonl:5: the query id "1003" comes twice'),
-    ({"train__jsonl": changed_line(TRAIN, 5, b'["4"]', b'["99"]')}, "train.jsonl:5: a qrel of query"),
+    ({"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"1003"')}, "train.jsonl:5: the query id '1003' comes twice"),
+    (
+        ALONE | {"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"1003"')},
+        'train.jsonl:5: the query id "1003" comes twice',
+    ),
+    (ALONE | {"train__jsonl": changed_line(TRAIN, 5, b'["4"]', b'["99"]')}, "train.jsonl:5: a qrel of query"),
+    ({"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"9"')}, 'a negative names the unknown query "9"'),
+    ({"train_qrels__txt": None}, ": train_qrels.txt is missing; fetch"),
+    ({"train_qrels__txt": b"1000\t0\t77\t1\n"}, 'train_qrels.txt:1: a qrel of query "1000" names the unknown passage'),
+    (trec_dl() | {"trec_dl2020_qrels__txt": None}, ": trec_dl2020_qrels.txt is missing; fetch"),
+    (trec_dl() | {"trec_dl2019_qrels__txt": b"2019000\tQ0\t3\t0\n"}, "trec-dl-2019: no query has a relevant passage"),
+    (trec_dl() | {"trec_dl2019_queries__tsv": b"7\ta\tb\n"}, "trec_dl2019_queries.tsv:1: 3 columns where 2"),
     ({"dev_queries__tsv": b"0 dev query\n"}, "dev_queries.tsv:1: 1 columns where 2"),
     ({"dev_queries__tsv": b"0\tx\n0\ty\n"}, 'dev_queries.tsv:2: the query id "0" comes twice'),
     ({"dev_qrels__txt": b"0\t0\t0\t1\n1\t1\t1\n"}, "dev_qrels.txt:2: 3 columns where 4"),

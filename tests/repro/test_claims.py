@@ -42,7 +42,7 @@ def test_every_claim_names_two_rows_of_its_table_once() -> None:
 def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
     table = TABLES[claim.table]()
     published = {row.key: row.published or {} for row in table.rows}
-    published |= {key: figures for key, _, _, figures in table.paper_only}
+    published |= {row.key: row.published for row in table.paper_only}
     groups = {group.key: group.columns for group in table.groups}
     of_row = {row.key: groups.get(row.group, table.columns) for row in table.rows}
     columns = of_row.get(claim.higher) or table.columns
