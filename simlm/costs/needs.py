@@ -30,7 +30,7 @@ class Needs:
             sum(sum(one.flop.values()) for one in all_of),
             sum(one.kept_bytes for one in all_of),
             max((one.passing_bytes for one in all_of), default=0.0),
-            sum(one.download_bytes for one in all_of),
+            sum({name: size for one in all_of for name, size in one.downloads.items()}.values()),
             sum(not one.known for one in all_of),
         )
 
@@ -76,17 +76,11 @@ def misfits(works: Mapping[str, Work], results: Path, gpu_bytes: float) -> list[
         check_disk(Needs.of(works.values()), results)
     except UserError as error:
         found.append(f"does not fit: {error}")
+    parted: dict[int | None, list[str]] = {}
     for name, work in works.items():
-        if work.memory is None or work.memory.total <= gpu_bytes:
-            continue
-        parts = work.memory.parts(gpu_bytes)
-        mend = (
-            f"in {parts} parts of {-(-work.memory.texts // parts)} passages it fits: on as many GPUs, or one after the "
-            "other"
-            if parts
-            else "it takes a larger GPU"
-        )
-        found.append(
-            f"does not fit in {size(gpu_bytes)} of GPU memory at once: {name}, {size(work.memory.total)}; {mend}"
-        )
+        if work.memory is not None and work.memory.total > gpu_bytes:
+            parted.setdefault(work.memory.parts(gpu_bytes), []).append(f"{name} ({size(work.memory.total)})")
+    for parts, names in parted.items():
+        mend = f"in {parts} parts they fit, one after the other or on as many GPUs" if parts else "take a larger GPU"
+        found.append(f"not the whole batch at once in {size(gpu_bytes)} of GPU memory: {', '.join(names)}; {mend}")
     return found

@@ -33,6 +33,10 @@ class Sizes:
     download_bytes: float = 0.0
     """Of its files, where it is downloaded."""
 
+    def count(self, splits: Iterable[str]) -> int:
+        """The queries of some splits together; none of those of which nothing is known."""
+        return sum(self.queries.get(split, 0) for split in splits)
+
     def passage(self, longest: int) -> Lengths:
         """Of passages cut at so many tokens."""
         return _cut(self.passage_shares, longest)
@@ -59,7 +63,7 @@ def log_normal(middle: float, spread: float) -> Shares:
 QUERIES = log_normal(8.5, 0.35)
 MS_MARCO = Sizes(
     8_841_823,
-    {"train": 497_909, "valid": 5_030, "test": 6_980},
+    {"train": 497_909, "valid": 5_030, "test": 6_980, "trec-dl-2019": 43, "trec-dl-2020": 54},
     log_normal(69.5, 0.4),
     QUERIES,
     counted=False,
@@ -76,6 +80,7 @@ NQ = Sizes(
 INSURANCE = log_normal(92.0, 0.5)
 STATED: Mapping[str, Sizes] = {
     "msmarco": MS_MARCO,
+    "msmarco-titleless": MS_MARCO,
     "msmarco-passage": MS_MARCO,
     "nq": NQ,
     "dpr-w100": NQ,

@@ -41,7 +41,8 @@ class Work:
     passing_bytes: float = 0.0
     """What it needs on disk beside, while it runs."""
     memory: Memory | None = None
-    download_bytes: float = 0.0
+    downloads: Mapping[str, float] = field(default_factory=dict)
+    """Bytes to download, by what they are of."""
     known: bool = True
     """False where it stands on a collection or a model that nothing is known of yet."""
 
@@ -61,7 +62,7 @@ def _prepare(stage: Prepare) -> Work:
         return UNKNOWN
     tokens = sizes.passage(512).mean * sizes.passages
     kept = TOKEN_BYTES * tokens + PASSAGE_BYTES * sizes.passages
-    return Work(kept_bytes=kept, download_bytes=sizes.download_bytes)
+    return Work(kept_bytes=kept, downloads={stage.collection: sizes.download_bytes})
 
 
 @work_of.register
@@ -74,7 +75,7 @@ def _model(stage: EncoderStage) -> Work:
 def _public(stage: PublicModel) -> Work:
     model = model_of(stage)
     size = WEIGHT_BYTES * model.parameters if model else 0.0
-    return Work(kept_bytes=size, download_bytes=0.0 if stage.digest else size, known=model is not None)
+    return Work(kept_bytes=size, downloads={} if stage.digest else {stage.name: size}, known=model is not None)
 
 
 @work_of.register
@@ -157,7 +158,7 @@ def _teacher(stage: TeacherScoresOf) -> Work:
     sizes, model = sizes_of(stage.negatives.data), model_of(stage.reranker)
     if sizes is None or model is None:
         return UNKNOWN
-    queries = sizes.queries[MINED_SPLIT]
+    queries = sizes.count([MINED_SPLIT])
     epochs = -(-stage.steps // max(1, queries // stage.batch_size))
     pairs = queries * (1 + min(stage.lists.total, epochs * (stage.passages_per_query - 1)))
     flop = layers_flop(model.shape, pairs, sizes.pair(stage.max_length))
@@ -175,7 +176,7 @@ def _rerank(stage: Rerank) -> Work:
     sizes, model = sizes_of(stage.data), model_of(stage.reranker)
     if sizes is None or model is None:
         return UNKNOWN
-    pairs = stage.depth * sum(sizes.queries[split] for split in stage.splits)
+    pairs = stage.depth * sizes.count(stage.splits)
     flop = layers_flop(model.shape, pairs, sizes.pair(stage.max_length))
     return Work({"rerank": flop}, run_bytes(stage.candidates, sizes, stage.splits), memory=Memory.read_only(model))
 
@@ -185,7 +186,7 @@ def _retrieve(stage: Retrieve) -> Work:
     sizes, model = sizes_of(stage.data), model_of(stage)
     if sizes is None or model is None:
         return UNKNOWN
-    queries = sum(sizes.queries[split] for split in stage.splits)
+    queries = sizes.count(stage.splits)
     flop = {
         "encode": layers_flop(model.shape, sizes.passages, sizes.passage(stage.passage_length))
         + layers_flop(model.shape, queries, sizes.query(stage.query_length)),
@@ -202,6 +203,6 @@ def run_bytes(stage: RunStage, sizes: Sizes, splits: Sequence[str] = ()) -> floa
     total = 0.0
     for split in splits or getattr(stage, "splits", ("test",)):
         mined = split == MINED_SPLIT
-        places = sizes.queries.get(split, 0) * min(mining if mined else depth, sizes.passages)
+        places = sizes.count([split]) * min(mining if mined else depth, sizes.passages)
         total += places * (PLACE_BYTES + (0 if mined else LINE_BYTES))
     return total

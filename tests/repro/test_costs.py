@@ -18,15 +18,17 @@ def paper() -> Costs:
     return Costs.of("paper", EVEN, EVEN)
 
 
+def title(name: str) -> str:
+    return name.replace("table", "Table ").replace("figure", "Figure ")
+
+
 def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_shared_stages_count_once_and_no_chain_is_shorter_than_its_parts(paper: Costs) -> None:
     lines = [cells(line) for line in table_costs(paper, 8)[2:]]
-    assert [line[0] for line in lines[:-1]] == [
-        name.replace("table", "Table ").replace("figure", "Figure ") for name in TABLES
-    ]
+    assert [line[0] for line in lines[:-1]] == [title(name) for name in TABLES if name != "table10"]
     flop = [float(line[2].replace(",", "")) for line in lines]
     assert max(flop[:-1]) < flop[-1] < sum(flop[:-1])
     for line, own in zip(lines, flop, strict=True):
@@ -72,6 +74,7 @@ def test_the_document_shows_what_the_command_says() -> None:
         (CostOptions(gpus=2, publish=True), "--publish is for the paper on H100s"),
     ],
 )
-def test_mistakes(options: CostOptions, said: str) -> None:
+def test_mistakes(options: CostOptions, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMLM_SCALE", "mini")  # what a command leaves there goes with the test
     with pytest.raises(UserError, match=said):
         costs.run(options)
