@@ -11,7 +11,7 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed
+from simlm.commands.checks import check_collection, check_known, check_machine, check_scale, check_seed, check_tflops
 from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
@@ -60,7 +60,9 @@ class Options:
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
     """Run each stage as a Slurm job with these options of sbatch, e.g. partition=gpu gpus=1 time=2:00:00."""
     dry_run: bool = False
-    """List cells, shared stages and an estimate of the time, and stop."""
+    """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
+    tflops: float = 0.0
+    """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
 
 def check(options: Options) -> None:
@@ -70,6 +72,7 @@ def check(options: Options) -> None:
     for grid in options.grids:
         check_known("grid", grid, GRIDS)
     check_seed("--seeds", options.seeds, 1)
+    check_tflops(options.tflops, options.dry_run)
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
@@ -90,7 +93,7 @@ def run(options: Options) -> None:
     if options.dry_run:
         if launcher is None:
             choose_gpus()  # an estimate is for the slots that there are
-        print_grid_plan(*_planned(build, results), options.scale, results)
+        print_grid_plan(*_planned(build, results), options.scale, results, options.tflops or None)
         for line in found.refused:
             print(line)
         if others:

@@ -12,11 +12,13 @@ from simlm.commands.listing import seconds_of, state_of
 from simlm.stages.plan import Planned, ancestors
 
 
-def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str, results: Path) -> None:
+def print_grid_plan(
+    cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str, results: Path, tflops: float | None = None
+) -> None:
     """Print the cells with their state, the stages that several cells share, an estimate, and what sharing saves."""
     console = Console()
     console.print(_cells(cells), markup=False)
-    estimates = estimated(stages, scale)
+    estimates = estimated(stages, scale, tflops)
     uses = {stage.job: 0 for stage in stages}
     for run in cells.values():
         for stage in ancestors(run):

@@ -18,8 +18,8 @@ from simlm.errors import UserError
 DESCRIPTION = """Measure the memory and the time of tokenising, encoding and searching synthetic collections of growing
 size, each step in a process of its own. Writes growth.json and growth.md."""
 EXAMPLES = """examples:
-  python -m repro.growth --quick        2,000 and 10,000 passages, about a minute
-  python -m repro.growth                10,000, 100,000 and 1,000,000, about half an hour on two cores, 2 GB of disk
+  python -m repro.growth --quick        2,000 and 10,000 passages, half a minute
+  python -m repro.growth                10,000, 100,000 and 1,000,000, some minutes on two cores, 1 GB of disk
   python -m repro.growth --publish      also copy both files to reports/
 """
 SIZES = (10_000, 100_000, 1_000_000)
