@@ -41,7 +41,7 @@ def make_out(folder: Path) -> None:
 
 
 def write(name: str, report: dict[str, Any], page: str, folder: Path, publish: bool) -> None:
-    """Write NAME.json and NAME.md into a folder and, to publish them, into reports/."""
+    """Write the files of that name into a folder and, to publish them, into reports/."""
     files = {f"{name}.json": json.dumps(report, indent=2) + "\n", f"{name}.md": page}
     for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
