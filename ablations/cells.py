@@ -17,8 +17,11 @@ from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 BM25_DEFAULT = [0.9, 0.4]
 """Anserini's k1 and b, with which the paper's BM25 was run."""
 
-NEGATIVES = ("bm25", "package")
-"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection."""
+NEGATIVES = ("bm25", "package", "official")
+"""Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection.
+
+Of MS MARCO's lists the last is the usual name: they are of its official BM25 run. Both names mean the same.
+"""
 
 STAGED = ("simlm", "cocondenser")
 """The starts that go through every stage (Tables 2 and 6): their Retriever1 is also searched with train queries."""

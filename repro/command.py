@@ -38,11 +38,11 @@ class Options:
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
+    """In place of the scale's own: a folder in BEIR's layout or of SimLM's data, irds:ID, or a name (README)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
-    """Where Retriever1's hard negatives come from: bm25 (our own run) or package (the collection's lists)."""
+    """Where Retriever1's hard negatives come from: bm25 (our own run), or package or official (the collection's)."""
     seed: int = 0
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
@@ -61,7 +61,7 @@ class Options:
         """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
         parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
         parts += [f"seed-{self.seed}"] if self.seed else []
-        parts += [f"negatives-{self.negatives}"] if self.negatives != "bm25" else []
+        parts += ["negatives-package"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return "_".join(parts)

@@ -11,7 +11,7 @@ from repro.cells import Cells
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.published import published
-from simlm.data.reference import EMBEDDED, QUESTIONS
+from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
@@ -108,11 +108,6 @@ def check_domains(table: Table, options: Options) -> None:
         raise UserError(
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
-        )
-    if table.by_domain and not scale.collection.startswith(EMBEDDED):
-        raise UserError(
-            f"--scale {options.scale}: {table.name} splits a collection by the domains of its questions, which "
-            f"{scale.collection} has not; choose another scale"
         )
     if scale.collection == QUESTIONS and not table.by_answers:
         raise UserError(

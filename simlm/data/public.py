@@ -91,7 +91,7 @@ def fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
     """The rows; UserError where ir_datasets cannot fetch or read the files behind them."""
     try:
         yield from rows()
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError, EOFError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{text}: ir_datasets cannot fetch or read its files ({reason}); see ir-datasets.com for what it needs"

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
-from simlm.data.reference import QUESTIONS
+from simlm.data.reference import EMBEDDED, QUESTIONS
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
@@ -66,7 +66,15 @@ class Pipeline:
         return stage
 
     def part(self, name: str) -> "Pipeline":
-        """The pipeline over a part of the collection, one object however often it is asked for."""
+        """The pipeline over a part of the collection, one object however often it is asked for.
+
+        UserError for a collection that has no parts.
+        """
+        if not self.scale.collection.startswith(EMBEDDED):
+            raise UserError(
+                f"the collection {self.scale.collection} has no part {name!r}: only InsuranceQA's questions have "
+                "domains by which it can be split; leave this table or grid out"
+            )
         if name not in self._parts:
             self._parts[name] = Part(self, name)
         return self._parts[name]

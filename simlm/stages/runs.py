@@ -92,18 +92,25 @@ class PackageLists(RunStage):
         figures: dict[str, Any] = {}
         for split in (MINED_SPLIT, "valid"):
             store = collection.queries(split)
-            lists = [
-                (store.ids.index(query), collection.passages.ids.indices(row)) for query, row in source.negatives(split)
-            ]
-            depth = max((len(row) for _, row in lists), default=0)
-            indices = np.full((len(store), depth), PADDING, dtype=np.int64)
-            for query, row in lists:
-                indices[query, : len(row)] = row
-            scores = np.where(indices == PADDING, -np.inf, -np.arange(depth, dtype=np.float32)).astype(np.float32)
-            np.save(self.folder / f"{split}.indices.npy", indices)
-            np.save(self.folder / f"{split}.scores.npy", scores)
+            depth = max((len(row) for _, row in source.negatives(split)), default=0)
+            indices = self._array(split, "indices", len(store), depth, PADDING, np.int64)
+            scores = self._array(split, "scores", len(store), depth, -np.inf, np.float32)
+            for query, row in source.negatives(split):
+                place = store.ids.index(query)
+                indices[place, : len(row)] = collection.passages.ids.indices(row)
+                scores[place, : len(row)] = -np.arange(len(row))
             figures[f"{split} negatives"] = int((indices != PADDING).sum())
         return figures
+
+    def _array(self, split: str, name: str, queries: int, depth: int, empty: float, kind: type) -> np.ndarray:
+        """A run's array (queries, depth) on disk, memory-mapped: MS MARCO's lists are a gigabyte."""
+        path = self.folder / f"{split}.{name}.npy"
+        if not queries * depth:  # nothing that could be mapped
+            np.save(path, np.empty((queries, depth), kind))
+            return np.empty((queries, depth), kind)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(queries, depth))
+        array[:] = empty
+        return array
 
 
 class Retrieve(RunStage):

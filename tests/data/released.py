@@ -17,10 +17,9 @@ TRAINED = 300
 
 def replica() -> dict[str, bytes]:
     """The archive's files by name. Ids are strings; a positive that BM25 did not find has the score -1."""
-    passages = [{"id": str(n), "contents": f"text {n}", "title": f"title {n}" if n % 3 else ""} for n in range(COUNT)]
     train = [_line(f"{1000 + n}", n) for n in range(TRAINED)]
     return {
-        "passages.jsonl.gz": gzip.compress(_jsonl(passages), mtime=0),
+        "passages.jsonl.gz": passages(COUNT),
         "train.jsonl": _jsonl(train),
         "dev.jsonl": _jsonl([_line(str(n), n) for n in range(5)]),
         "train_queries.tsv": "".join(f"{row['query_id']}\t{row['query']}\n" for row in train).encode(),
@@ -34,12 +33,20 @@ def replica() -> dict[str, bytes]:
     }
 
 
+def passages(count: int) -> bytes:
+    """passages.jsonl.gz, every third passage without a title."""
+    rows = [{"id": str(n), "contents": f"text {n}", "title": f"title {n}" if n % 3 else ""} for n in range(count)]
+    return gzip.compress(_jsonl(rows), mtime=0)
+
+
 def trec_dl() -> dict[str, bytes | None]:
     """The files of TREC DL 2019 and 2020: graded judgements, several a query, grade 0 among them."""
     files: dict[str, bytes | None] = {}
     for year, count in ((2019, 3), (2020, 4)):
         queries = [str(1000 * year + n) for n in range(count)]
-        files[f"trec_dl{year}_queries__tsv"] = "".join(f"{one}\tdl {one}\n" for one in queries).encode()
+        files[f"trec_dl{year}_queries__tsv"] = "".join(
+            f"{one}\ttext {n + 2}\n" for n, one in enumerate(queries)
+        ).encode()
         files[f"trec_dl{year}_qrels__txt"] = "".join(
             f"{one}\tQ0\t{n + grade}\t{grade}\n" for n, one in enumerate(queries) for grade in (3, 2, 1, 0)
         ).encode()

@@ -44,7 +44,7 @@ def test_trec_dl_is_two_further_test_splits_with_grades(tmp_path: Path) -> None:
     collection = open_collection(str(tmp_path))
     validate(collection)
     assert collection.splits == ("train", "valid", "test", *found.further)
-    assert [query.text for query in collection.queries("trec-dl-2020")] == [f"dl {2020000 + n}" for n in range(4)]
+    assert [query.text for query in collection.queries("trec-dl-2020")] == [f"text {n + 2}" for n in range(4)]
     assert collection.qrels("trec-dl-2019")["2019001"] == {"4": 3, "3": 2, "2": 1, "1": 0}
     assert not list(collection.negatives("trec-dl-2019"))
 

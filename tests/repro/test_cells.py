@@ -70,6 +70,8 @@ def test_the_packages_negatives_are_another_source_by_name(tmp_path: Path) -> No
     assert theirs["Retriever1 (simlm)"].inputs["negatives"].name not in ours
     assert theirs["BM25"].job == ours["BM25"].job and theirs["SimLM pre-training"].job == ours["SimLM pre-training"].job
     assert theirs["Retriever2"].job != ours["Retriever2"].job
+    same, _ = planned(tmp_path, negatives="official")
+    assert same["Retriever1 (simlm)"].job == theirs["Retriever1 (simlm)"].job, "two names of one source"
     with pytest.raises(UserError, match="unknown source of negatives 'mine': choose one of " + ", ".join(NEGATIVES)):
         planned(tmp_path, "bm25", negatives="mine")
 

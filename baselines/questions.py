@@ -1,0 +1,64 @@
+"""Natural Questions' test questions with their answers, from Pyserini's topics, as a plain file.
+
+`python -m baselines.questions nq-test.qa.csv` writes what `--collection nq:nq-test.qa.csv` reads
+(`simlm.data.questions`). Anserini fetches the topics when they are first asked for.
+"""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from baselines.java import java_class, start_jvm
+from simlm.commands.checks import check_writable
+from simlm.commands.exits import leave_by
+from simlm.errors import UserError
+
+READERS = "io.anserini.search.topicreader."
+
+
+def topics(file: Path | None = None) -> list[tuple[str, str]]:
+    """(question, list of answers as text) in the order of their numbers: Anserini's dpr-nq-test, or those of a file.
+
+    UserError where Anserini cannot fetch them.
+    """
+    start_jvm()
+    reader = java_class(f"{READERS}TopicReader")
+    try:
+        if file is None:
+            found = reader.getTopicsWithStringIds(java_class(f"{READERS}Topics").DPR_NQ_TEST)
+        else:
+            name = f"{READERS}DprNqTopicReader"
+            found = reader.getTopicsWithStringIdsFromFileWithTopicReaderClass(name, str(file))
+    except Exception as error:  # jnius raises a class that exists only beside a running JVM
+        reason = str(error).splitlines()[0]
+        raise UserError(f"Pyserini's topics dpr-nq-test cannot be fetched ({reason}); check the network") from None
+    return [_fields(found.get(id)) for id in sorted(found.keySet().toArray(), key=int)]
+
+
+def _fields(topic: Any) -> tuple[str, str]:
+    return topic.get("title"), topic.get("answers")
+
+
+def write(target: Path, rows: list[tuple[str, str]]) -> None:
+    """The questions as DPR's file has them: tabs between, quotation marks where csv needs them."""
+    text = io.StringIO()
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
+    target.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+
+
+def main(arguments: list[str]) -> None:
+    """The command: one argument, the file to write."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise UserError("python -m baselines.questions FILE writes Natural Questions' test questions to FILE")
+    target = Path(arguments[0])
+    if target.exists():
+        raise UserError(f"{target} exists; move it away or choose another name")
+    check_writable("FILE", target.absolute().parent)
+    write(target, topics())
+    print(f"questions: {target}")
+
+
+if __name__ == "__main__":
+    leave_by(lambda: main(sys.argv[1:]))

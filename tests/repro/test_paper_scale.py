@@ -1,0 +1,137 @@
+"""The paper scale planned on a replica of its data: every stage of every table, without a network or a file written."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.grids import GRIDS, build_cells, cells_of
+from ablations.starts import BYTE_LEVEL, STARTS
+from repro.cells import Cells
+from repro.command import Options
+from repro.table import Table, check_domains
+from simlm.errors import UserError
+from simlm.scales import open_scale
+from simlm.stages.models import Pretrained, PublicModel, RandomGenerator, RandomModel, Reinitialised
+from simlm.stages.plan import Planned, plan
+from simlm.stages.reranker import Rerank
+from simlm.stages.retriever import TrainRetriever
+from simlm.stages.runs import Retrieve
+from tests.data import released
+from tests.repro.commands import ROOT
+
+TABLES = ("table1", "table2", "table4", "table5", "table6", "table7", "table8", "table12", "figure3")
+
+
+def table_of(name: str) -> Table:
+    made: Table = getattr(importlib.import_module(f"repro.{name}"), name)()
+    return made
+
+
+def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[str, Planned]:
+    def build(submit: Any) -> None:
+        cells = Cells(open_scale("paper", collection), 0, submit)
+        for row in (row for name in names for row in table_of(name).rows):
+            row.run(cells)
+
+    stages, _ = plan(build, folder)
+    return {stage.name: stage for stage in stages}
+
+
+def test_every_table_can_be_planned_and_nothing_is_made_that_is_public(tmp_path: Path) -> None:
+    stages = planned(TABLES, tmp_path)
+    assert not [name for name, stage in stages.items() if isinstance(stage.config, RandomModel | RandomGenerator)]
+    fresh = {name for name, stage in stages.items() if isinstance(stage.config, Reinitialised)}
+    assert fresh == {"random init", "random generator"}
+    public = {stage.config.name for stage in stages.values() if isinstance(stage.config, PublicModel)}
+    assert public == {
+        "bert-base-uncased",
+        "google/electra-base-generator",
+        "google/electra-base-discriminator",
+        "roberta-base",
+    }
+    pretrained = [stage for stage in stages.values() if isinstance(stage.config, Pretrained)]
+    assert {stage.inputs["start"].name for stage in pretrained} == {"base"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_are_made_on_trec_dl_too(tmp_path: Path) -> None:
+    further = ["trec-dl-2019", "trec-dl-2020"]
+    for stage in planned(("table2",), tmp_path).values():
+        if isinstance(stage.config, Retrieve):
+            assert stage.config.splits[-4:] == ["valid", "test", *further]
+        if isinstance(stage.config, Rerank):
+            assert stage.config.splits == ["test", *further]
+
+
+def test_roberta_reads_its_own_pieces_and_electra_trains_as_table_1_says(tmp_path: Path) -> None:
+    stages = planned(("table1",), tmp_path)
+    data = {
+        name: stage.inputs["data"].config for name, stage in stages.items() if "runs" in name and "data" in stage.inputs
+    }
+    roberta: Any = data["Retriever1 (roberta): runs"]
+    assert (roberta.tokenizer, roberta.vocabulary, roberta.segments) == ("roberta-base", 0, False)
+    bert: Any = data["Retriever1 (base): runs"]
+    assert (bert.tokenizer, bert.vocabulary, bert.segments) == ("bert-base-uncased", 0, True)
+    rates = {
+        name: stage.config.settings.optimisation.learning_rate
+        for name, stage in stages.items()
+        if isinstance(stage.config, TrainRetriever)
+    }
+    assert rates == {"Retriever1 (base)": 2e-5, "Retriever1 (roberta)": 2e-5, "Retriever1 (electra)": 4e-5}
+
+
+@pytest.mark.parametrize("start", list(STARTS))
+def test_every_start_can_be_planned_or_says_in_one_line_why_not(start: str, tmp_path: Path) -> None:
+    def build(submit: Any) -> None:
+        Cells(open_scale("paper"), 0, submit).retriever1(start)
+
+    if start.startswith("simlm-on-"):
+        with pytest.raises(UserError, match="^the collection msmarco has no part 'life'|'auto'"):
+            plan(build, tmp_path)
+    else:
+        stages, _ = plan(build, tmp_path)
+        (data,) = {stage.inputs["data"].name for stage in stages if stage.name == f"Retriever1 ({start})"}
+        assert data == ("collection (byte-level BPE)" if start in BYTE_LEVEL else "collection")
+
+
+@pytest.mark.parametrize("grid", list(GRIDS))
+def test_every_grid_but_that_of_domains_can_be_planned(grid: str, tmp_path: Path) -> None:
+    build = build_cells(cells_of([grid], 1), "paper")
+    if grid == "corpora":
+        with pytest.raises(UserError, match="leave this table or grid out"):
+            plan(build, tmp_path)
+    else:
+        assert plan(build, tmp_path)[0]
+
+
+def test_a_dry_run_on_the_archive_lists_every_stage_and_writes_nothing(tmp_path: Path) -> None:
+    folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "repro.table2", "--scale", "paper", "--collection", str(folder)]
+    ran = subprocess.run([*command, "--results", str(results), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for name in planned(("table2",), results, str(folder)):
+        assert f" {name} " in ran.stdout
+    assert "25 of 25 stages to do" in ran.stdout and not results.exists()
+
+
+def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "repro.table2", "--scale", "paper", "--results", str(tmp_path / "results")]
+    ran = subprocess.run([*command, "--rows", "bm25", "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0 and "3 of 3 stages to do" in ran.stdout, ran.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nq_is_measured_by_answers_and_by_no_other_table(tmp_path: Path) -> None:
+    questions = tmp_path / "nq-test.qa.csv"
+    questions.write_text("who?\t['me']\n", encoding="utf-8")
+    options = Options(scale="paper", collection=f"nq:{questions}")
+    check_domains(table_of("table4"), options)
+    with pytest.raises(UserError, match="table2 measures by qrels, and the test questions of nq have answers instead"):
+        check_domains(table_of("table2"), options)
+    stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
+    assert "answers" in stages and "derived answers" not in stages
