@@ -11,12 +11,21 @@ from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
-from simlm.commands.checks import check_collection, check_known, check_machine, check_processes, check_scale, check_seed
+from simlm.commands.checks import (
+    check_collection,
+    check_known,
+    check_machine,
+    check_processes,
+    check_scale,
+    check_seed,
+    check_tflops,
+)
 from simlm.commands.collections import check_collections
 from simlm.commands.exits import leave_by
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
+from simlm.commands.preflight import check_ready
 from simlm.data.reference import resolve
 from simlm.errors import UserError
 from simlm.stages.driver import StageFailed, only_run
@@ -61,7 +70,9 @@ class Options:
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
     """Run each stage as a Slurm job with these options of sbatch, e.g. partition=gpu gpus=1 time=2:00:00."""
     dry_run: bool = False
-    """List cells, shared stages and an estimate of the time, and stop."""
+    """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
+    tflops: float = 0.0
+    """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
 
 def check(options: Options) -> None:
@@ -71,6 +82,7 @@ def check(options: Options) -> None:
     for grid in options.grids:
         check_known("grid", grid, GRIDS)
     check_seed("--seeds", options.seeds, 1)
+    check_tflops(options.tflops, options.dry_run)
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
@@ -86,18 +98,21 @@ def run(options: Options) -> None:
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
     build = build_cells(cells_of(options.grids, options.seeds), options.scale, options.collection)
-    check_collections(build, results)
+    check_collections(build, results, fetch=not options.dry_run)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
         if launcher is None:
             choose_gpus()  # an estimate is for the slots that there are
-        print_grid_plan(*_planned(build, results), options.scale)
+        print_grid_plan(*_planned(build, results), options.scale, results, options.tflops or None)
         for line in found.refused:
             print(line)
         if others:
             print(f"{len(found.stages)} of the stages to do can be joined")
         return
+    if launcher is None:
+        choose_gpus()
+    check_ready(build, options.scale, results, elsewhere=launcher is not None)
     display = GridDisplay(_planned(build, results)[0])
     for line in found.refused:
         display.say(line)

@@ -7,15 +7,18 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations.grids import Cell
-from simlm.commands.estimate import estimated_seconds, summary
+from simlm.commands.estimate import Estimates, estimated, summary
+from simlm.commands.listing import seconds_of, state_of
 from simlm.stages.plan import Planned, ancestors
 
 
-def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str) -> None:
+def print_grid_plan(
+    cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str, results: Path, tflops: float | None = None
+) -> None:
     """Print the cells with their state, the stages that several cells share, an estimate, and what sharing saves."""
     console = Console()
     console.print(_cells(cells), markup=False)
-    estimates = estimated_seconds(stages, scale)
+    estimates = estimated(stages, scale, tflops)
     uses = {stage.job: 0 for stage in stages}
     for run in cells.values():
         for stage in ancestors(run):
@@ -28,7 +31,7 @@ def print_grid_plan(cells: Mapping[Cell, Planned], stages: Sequence[Planned], sc
         markup=False,
         soft_wrap=True,
     )
-    console.print(summary(stages, estimates, scale), markup=False, soft_wrap=True)
+    console.print(summary(stages, estimates, scale, results), markup=False, soft_wrap=True)
 
 
 def _cells(cells: Mapping[Cell, Planned]) -> Table:
@@ -40,11 +43,8 @@ def _cells(cells: Mapping[Cell, Planned]) -> Table:
     return table
 
 
-def _shared(stages: Sequence[Planned], uses: Mapping[Path, int], estimates: Mapping[Path, float]) -> Table:
+def _shared(stages: Sequence[Planned], uses: Mapping[Path, int], estimates: Estimates) -> Table:
     table = Table("shared stage", "cells", "state", "seconds", box=None)
     for stage in (one for one in stages if uses[one.job] > 1):
-        seconds = estimates.get(stage.job)
-        shown = "unknown" if seconds is None else f"{'took' if stage.valid else 'about'} {seconds:.0f}"
-        state = "valid" if stage.valid else f"to do: {stage.reason}"
-        table.add_row(stage.name, str(uses[stage.job]), state, shown)
+        table.add_row(stage.name, str(uses[stage.job]), state_of(stage), seconds_of(stage, estimates))
     return table

@@ -2,15 +2,13 @@
 
 # argparse, and imports of torch, transformers and numpy alone: machines with a GPU often have nothing else.
 import argparse
-import datetime
-import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from repro.benching.outcome import make_out, origin, write
 from simlm.errors import UserError
 
 DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
@@ -22,8 +20,6 @@ EXAMPLES = """examples:
   python -m repro.bench --publish            also copy both files to reports/
 """
 TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
-FILES = ("performance.json", "performance.md")
-ROOT = Path(__file__).parent.parent
 # Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -68,26 +64,13 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"unknown device {options.device!r}: choose one of auto, cpu, cuda")
     if options.publish and (options.quick or options.tasks):
         raise UserError("--publish is for everything: leave out --quick and the tasks")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {options.out}: {error.strerror}; choose another folder") from None
-    for report in measure(options.tasks or TASKS, options.device, options.quick, options.commit):
-        write(report, options.out)
-    if options.publish:
-        for name in FILES:
-            shutil.copyfile(options.out / name, ROOT / "reports" / name)
-    print(f"wrote {' and '.join(str(options.out / name) for name in FILES)}")
-
-
-def write(report: dict[str, Any], folder: Path) -> None:
-    """The report's two files, whole or not at all."""
+    make_out(options.out)
     from repro.benching.report import markdown
 
-    for name, text in zip(FILES, (json.dumps(report, indent=2) + "\n", markdown(report)), strict=True):
-        partial = folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / name)
+    for report in measure(options.tasks or TASKS, options.device, options.quick, options.commit):
+        write("performance", report, markdown(report), options.out, publish=False)
+    if options.publish:
+        write("performance", report, markdown(report), options.out, publish=True)
 
 
 def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> Iterator[dict[str, Any]]:
@@ -95,22 +78,15 @@ def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None =
     import torch
 
     from repro.benching.machine import Machine, description, matrix_peak
-    from simlm.commands.origin import source_state
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU here; choose cpu or auto")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     machine = Machine(torch.device(chosen), quick)
-    source = source_state(ROOT)
-    if source["commit"] is None and commit is not None:
-        source = {"commit": commit, "dirty": None}
-    report: dict[str, Any] = {
-        "command": " ".join(["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else [])])
-        + (" --quick" if quick else ""),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    command = ["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else []), *(["--quick"] if quick else [])]
+    report: dict[str, Any] = origin(" ".join(command), commit) | {
         "gpu": machine.gpu,
         "machine": description(machine),
-        "provenance": {"implementation": {"source": source}},
         "peak_flop_per_second": matrix_peak(machine),
         "results": [],
     }

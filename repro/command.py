@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.cells import NEGATIVES
-from simlm.commands.checks import check_collection, check_known, check_machine, check_processes, check_scale, check_seed
+from simlm.commands.checks import (
+    check_collection,
+    check_known,
+    check_machine,
+    check_processes,
+    check_scale,
+    check_seed,
+    check_tflops,
+)
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
 from simlm.data.reference import resolve
@@ -54,7 +62,9 @@ class Options:
     publish: bool = False
     """Also copy the outcome into the repository, a table's report to reports/<scale>/."""
     dry_run: bool = False
-    """List every stage as valid or to do, with an estimate of its time, and stop."""
+    """List every stage as valid or to do, with an estimate of its time, disk and GPU memory, and stop."""
+    tflops: float = 0.0
+    """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     @property
     def trains(self) -> bool:
@@ -93,6 +103,7 @@ def check(options: Options) -> None:
             "and --negatives"
         )
     check_seed("--seed", options.seed, 0)
+    check_tflops(options.tflops, options.dry_run)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
     check_processes(options.processes, options.device)
     if options.collection:

@@ -15,6 +15,7 @@ from simlm.commands.checks import check_collection, check_machine, check_scale
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make
+from simlm.commands.preflight import check_ready
 from simlm.data.downloads import on_disk
 from simlm.data.reference import OFFICIAL
 from simlm.errors import UserError
@@ -152,8 +153,9 @@ def prepare(options: PrepareOptions) -> None:
     check_machine("auto", options.results, Path(options.scale))
     build = _build(options.name, options.scale)
     if options.dry_run:
-        print_plan(plan(build, options.results.absolute())[0], options.scale)
+        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results)
         return
+    check_ready(build, options.scale, options.results)
     (stage,), _ = make(build, options.results, TerminalDisplay())
     _describe(stage)
 

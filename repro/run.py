@@ -23,6 +23,7 @@ from simlm.commands.display import TerminalDisplay
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
+from simlm.commands.preflight import check_ready
 from simlm.scales import open_scale
 from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.stage import Stage
@@ -89,12 +90,13 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
-    check_collections(build, options.results.absolute())
+    check_collections(build, options.results.absolute(), fetch=not options.dry_run)
+    choose_gpus()
     if options.dry_run:
-        choose_gpus()  # an estimate is for the slots that there are
         stages, _ = plan(build, options.results.absolute())
-        print_plan(stages, options.scale)
+        print_plan(stages, options.scale, options.results, options.tflops or None)
         if options.collection:
             print(ELSEWHERE)
         return None
+    check_ready(build, options.scale, options.results)
     return make_stages(build, options.results, TerminalDisplay())

@@ -14,11 +14,11 @@ from torch.nn import functional
 from transformers import BertModel
 
 from repro.benching import passages as synthetic
-from repro.benching.arithmetic import layers_flop
 from repro.benching.loops import PACK, in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, shapes_for
+from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.biencoder import PackedBiEncoder
@@ -32,7 +32,7 @@ def encode(machine: Machine) -> list[Result]:
     count = (20_000 if machine.quick else 40_000) if machine.gpu else (512 if machine.quick else 2_000)
     rows = synthetic.passages(count, shapes.vocabulary)
     counts = [len(ids) for ids, _ in rows]
-    flop = layers_flop(shapes.encoder, counts)
+    flop = layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
     body: BertModel = new_bert(shapes, machine).bert.eval()
     results = []
     ways: list[tuple[str, str, Callable[[], None]]] = [

@@ -9,10 +9,10 @@ from torch.nn import functional
 from transformers import BertModel
 
 from repro.benching import passages as synthetic
-from repro.benching.arithmetic import TRAINING, layers_flop
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, shapes_for
+from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.biencoder import PackedBiEncoder
@@ -27,7 +27,7 @@ def finetune(machine: Machine) -> list[Result]:
     queries = synthetic.queries(number, shapes.vocabulary)
     rows = synthetic.passages(number * group, shapes.vocabulary)
     counts = [len(ids) for ids, _ in [*queries, *rows]]
-    flop = TRAINING * layers_flop(shapes.encoder, counts)
+    flop = TRAINING * layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
     size = f"{number} queries with {group} passages"
     results = []
     for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):

@@ -7,20 +7,9 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM
 
 from repro.benching.machine import Machine
+from simlm.costs.arithmetic import BERT_BASE, ELECTRA_GENERATOR, WORDPIECES, Shape
 
 Model = TypeVar("Model", bound=torch.nn.Module)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a forward pass's arithmetic depends on."""
-
-    layers: int
-    hidden: int
-    heads: int
-    intermediate: int
-    embedding: int
-    dropout: float
 
 
 @dataclass(frozen=True)
@@ -32,8 +21,7 @@ class Shapes:
     vocabulary: int
 
 
-PAPER = Shapes(Shape(12, 768, 12, 3_072, 768, 0.1), Shape(12, 256, 4, 1_024, 768, 0.1), 30_522)
-"""BERT-base uncased and google/electra-base-generator, as their configurations say."""
+PAPER = Shapes(BERT_BASE, ELECTRA_GENERATOR, WORDPIECES)
 MINI = Shapes(Shape(3, 128, 2, 512, 128, 0.0), Shape(2, 64, 2, 256, 64, 0.0), 2_048)
 """The scale mini's; a test holds them together."""
 

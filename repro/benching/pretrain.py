@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from repro.benching import passages as synthetic
-from repro.benching.arithmetic import pretraining_flop
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured, release
 from repro.benching.models import new_bert, new_generator, shapes_for
 from repro.benching.profile import profiled
+from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.replaced_lm import GROUP, PackedReplacedLM, PackingCollator
 from simlm.pretraining.objective import Setting
@@ -38,15 +38,17 @@ def pretrain(machine: Machine) -> list[Result]:
     masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), SETTING)
     draws = [masks.draw(example) for example in synthetic.examples(rows)]
     masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
-    flop = pretraining_flop(shapes, counts, sum(counts) - 2 * len(counts), masked)
-    size = f"{len(rows)} passages an update"
+    counted, size = sum(counts) - 2 * len(counts), (len(counts), Lengths.of(counts))
+    flop = bottleneck_flop(shapes.encoder, shapes.vocabulary, *size, counted, decoder=2)
+    flop += generator_flop(shapes.generator, shapes.vocabulary, *size, masked)
+    batch = f"{len(rows)} passages an update"
     results = []
     for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):
         work, what, more = make(machine, rows)
         more |= {"updates": 1} if machine.gpu else {}
         results.append(
             measured(
-                machine, "pretrain", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, calls=3, more=more
+                machine, "pretrain", way, f"{batch}; {what}", work, sum(counts), flop, warm_up=2, calls=3, more=more
             )
         )
         del work

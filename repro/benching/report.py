@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from repro.benching.outcome import made_by
+
 TARGETS: Mapping[str, str] = {
     "pretrain": "half of the peak, 80,000 updates in 8 h; 4x straightforward",
     "finetune": "40 % of the peak",
@@ -15,15 +17,13 @@ CPU_TARGETS: Mapping[str, str] = {"pretrain": "3x straightforward", "encode": "1
 MS_MARCO, RERANKED = 8_841_823, 6_980 * 200
 
 
-def markdown(report: Mapping[str, Any]) -> str:
+def markdown(report: dict[str, Any]) -> str:
     """The whole page."""
-    machine, source = report["machine"], report["provenance"]["implementation"]["source"]
-    commit = f"`{source['commit']}`" if source["commit"] else "unknown"
+    machine = report["machine"]
     lines = [
         "# Performance",
         "",
-        f"Measured by `{report['command']}` on {report['date']}, commit {commit}"
-        + (", with uncommitted changes." if source["dirty"] else "."),
+        made_by(report),
         "",
         *_machine(machine, report["peak_flop_per_second"]),
         "",

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from transformers import ElectraForSequenceClassification
 
 from repro.benching import passages as synthetic
-from repro.benching.arithmetic import layers_flop
 from repro.benching.loops import PACK, in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, on_device, shapes_for
+from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.packed.forwards import prepare
@@ -22,7 +22,7 @@ def rerank(machine: Machine) -> list[Result]:
     count = (8_000 if machine.quick else 16_000) if machine.gpu else 256
     rows = synthetic.pairs(count, shapes.vocabulary)
     counts = [len(ids) for ids, _ in rows]
-    flop = layers_flop(shapes.encoder, counts)
+    flop = layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
     results = []
     ways: list[tuple[str, str, Callable[[], None]]] = [
         ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, rows))

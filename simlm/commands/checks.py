@@ -37,6 +37,14 @@ def check_seed(option: str, value: int, least: int) -> None:
         raise UserError(f"{option} {value}: choose {least} or more, {MOST_SEED} at most")
 
 
+def check_tflops(value: float, dry_run: bool) -> None:
+    """A throughput is a positive number, and for an estimate only."""
+    if value and not dry_run:
+        raise UserError("--tflops changes nothing but the estimate of --dry-run: leave it out, or add --dry-run")
+    if not 0 <= value < float("inf"):
+        raise UserError(f"--tflops {value:g}: give TFLOP/s, for one H100 about 800")
+
+
 def check_collection(collection: str, scale: str, negatives: str = "bm25", trains: bool = True) -> None:
     """A collection of the reader's own must be there whole and, where a scale trains on it, be large enough."""
     from simlm.data.reference import resolve

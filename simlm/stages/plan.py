@@ -60,6 +60,15 @@ def plan(build: Build, results: Path, kind: type[Stage] = Stage) -> tuple[list[P
 
     With a ``kind`` the stages of that kind only, which stand on no others.
     """
+    order, result = laid_out(build, results)
+    chosen = [stage for stage in order if isinstance(stage.config, kind)]
+    for stage in chosen:
+        stage.reason = _reason(stage)
+    return chosen, result
+
+
+def laid_out(build: Build, results: Path) -> tuple[list[Planned], Any]:
+    """What `plan` gives before it looks at what lies in the folders, which takes time: no stage has a reason yet."""
     order: list[Planned] = []
     by_stage: dict[int, Planned] = {}
     by_job: dict[Path, Planned] = {}
@@ -77,11 +86,7 @@ def plan(build: Build, results: Path, kind: type[Stage] = Stage) -> tuple[list[P
 
     # Experimaestro prints what it would do in its own terms.
     with contextlib.redirect_stderr(io.StringIO()):
-        result = build(note)
-    chosen = [stage for stage in order if isinstance(stage.config, kind)]
-    for stage in chosen:
-        stage.reason = _reason(stage)
-    return chosen, result
+        return order, build(note)
 
 
 def ancestors(stage: Planned) -> list[Planned]:

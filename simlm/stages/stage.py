@@ -33,6 +33,8 @@ class Stage(ResumableTask):
     shared: ClassVar[bool] = False
     """Whether several processes (`simlm.group`) can do the work of ``run`` together. All of them run it then, each
     computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that must be installed beside what every stage needs."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))

@@ -9,7 +9,7 @@ from ablations.display import GridDisplay
 from ablations.grids import Cell, cells_of
 from ablations.outcome import print_outcomes, summary
 from simlm.commands import estimate
-from simlm.commands.estimate import estimated_seconds
+from simlm.commands.estimate import estimated
 from simlm.commands.seeds import with_seed, without_seed
 from simlm.stages.driver import Moment
 from simlm.stages.manifest import MANIFEST, write_json
@@ -51,7 +51,7 @@ def test_a_stage_is_estimated_from_itself_then_another_seed_then_the_published_t
         planned(tmp_path, "pretrained", "condenser", None),
         planned(tmp_path, "retrieve", "runs", None),
     ]
-    found = {job.name: seconds for job, seconds in estimated_seconds(stages, "mini").items()}
+    found = {job.name: seconds for job, seconds in estimated(stages, "mini").seconds.items()}
     assert found == {"base": 10, "base, seed 1": 10, "mlm": 50, "condenser": (10 + 10 + 50) / 3}
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from repro.bench import TASKS, main
 from repro.benching import passages
-from repro.benching.arithmetic import layers_flop, pretraining_flop
 from repro.benching.models import MINI, PAPER
 from repro.benching.profile import GROUPS
 from repro.benching.report import against, markdown
+from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
 from simlm.scales import open_scale
 
 
@@ -89,9 +89,11 @@ def test_mini_is_the_scale_mini() -> None:
 
 def test_arithmetic_of_a_pretraining_token() -> None:
     """About 0.92 GFLOP a real token; BERT-base's layers have 85 million weights."""
-    flop = pretraining_flop(PAPER, [75] * 100, 73 * 100, 60 * 100)
+    size = (100, Lengths.of([75] * 100))
+    flop = bottleneck_flop(PAPER.encoder, PAPER.vocabulary, *size, counted=73 * 100, decoder=2)
+    flop += generator_flop(PAPER.generator, PAPER.vocabulary, *size, masked=60 * 100)
     assert 0.85e9 < flop / 7_500 < 1.0e9
-    assert layers_flop(PAPER.encoder, [1]) == pytest.approx(2 * 85e6, rel=0.01)
+    assert layers_flop(PAPER.encoder, 1, Lengths.of([1])) == pytest.approx(2 * 85e6, rel=0.01)
 
 
 def test_every_group_of_the_profile_has_a_name() -> None:

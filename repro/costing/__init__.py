@@ -1,0 +1,1 @@
+"""What `python -m repro.costs` computes: tables of costs, from the same arithmetic as a dry run."""

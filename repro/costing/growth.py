@@ -1,0 +1,46 @@
+"""How encoding, searching and what they leave grow with a collection."""
+
+from dataclasses import replace
+
+from simlm.costs.arithmetic import BERT_BASE, layers_flop
+from simlm.costs.needs import size
+from simlm.costs.sizes import MS_MARCO
+from simlm.costs.throughput import Throughput
+from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES
+
+PASSAGES = (1_000_000, 8_841_823, 21_015_324, 100_000_000, 1_000_000_000)
+"""A million, MS MARCO, DPR's Wikipedia, and two that the paper has not."""
+QUERIES = 6_980
+ID_BYTES = 16
+"""A passage takes of memory while the collection is tokenised, for the table that finds ids that come twice."""
+
+
+def growth_costs(throughput: Throughput, gpus: int) -> list[str]:
+    """A row a number of passages as long as MS MARCO's, in BERT-base's 768 dimensions."""
+    lines = [
+        "| passages | tokens on disk | memory to tokenise | vectors, float32 | float16 | encode, 1 GPU | "
+        f"{gpus} GPUs | search {QUERIES:,} queries, 1 GPU | {gpus} GPUs |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    width = BERT_BASE.hidden
+    for passages in PASSAGES:
+        sizes = replace(MS_MARCO, passages=passages)
+        stored = (TOKEN_BYTES * sizes.passage(512).mean + PASSAGE_BYTES) * passages
+        encode = throughput.seconds({"encode": layers_flop(BERT_BASE, passages, sizes.passage(144))}) / 60
+        search = throughput.seconds({"search": 2.0 * QUERIES * passages * width})
+        cells = [size(one * passages) for one in (ID_BYTES, 4 * width, 2 * width)]
+        cells += [f"{one:,.1f} min" for one in (encode, encode / gpus)]
+        cells += [f"{one:,.2f} s" for one in (search, search / gpus)]
+        lines.append(f"| {passages:,} | {size(stored)} | {' | '.join(cells)} |")
+    return lines
+
+
+def query_costs(throughput: Throughput) -> list[str]:
+    """A row a number of queries over MS MARCO: search, the run's file, re-ranking 200 passages of each."""
+    lines = ["| queries | search, 1 GPU | run to depth 1,000 | re-rank 200 each, 1 GPU |", "|---:|---:|---:|---:|"]
+    pair = MS_MARCO.pair(192)
+    for queries in (QUERIES, 100_000, 502_939):
+        search = throughput.seconds({"search": 2.0 * queries * MS_MARCO.passages * BERT_BASE.hidden})
+        rerank = throughput.seconds({"rerank": layers_flop(BERT_BASE, 200.0 * queries, pair)}) / 60
+        lines.append(f"| {queries:,} | {search:,.1f} s | {size(12.0 * 1_000 * queries)} | {rerank:,.1f} min |")
+    return lines
