@@ -4,8 +4,9 @@ import torch
 from transformers import PretrainedConfig
 
 LAYER_STATES = 40
-"""Vectors of ``hidden_size`` a token that a layer keeps for its backward pass in two bytes a number, with dropout's
-masks and what autocast copies; attention itself keeps none."""
+"""Vectors of ``hidden_size`` numbers, two bytes each, that a layer is taken to hold for each token. BERT's keeps 22
+for its backward pass (counted under autocast to bfloat16 with dropout, attention fused); norms in float32, as on a GPU,
+and what the backward pass itself holds for a while come on top."""
 SHARE = 0.6
 """Of the memory that is free once the weights are there; their gradients and Adam's two moments take from the rest."""
 

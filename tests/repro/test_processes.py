@@ -1,0 +1,76 @@
+"""The whole pipeline in two processes: what one process learns, finds and scores.
+
+Sums in another order change the last digits, and dropout, which only the re-ranker has at this scale, draws from other
+random states. All else is the same: data, batches, masks.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.repro.commands import Results, table2
+
+SHARED = ("generator (MLM)", "base (MLM)", "SimLM pre-training", "Retriever1 (simlm)", "Retriever2", "re-ranker")
+RUNS = ("Retriever1 (simlm): runs", "Retriever2: runs")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """SimLM's row from an empty folder, each stage by two processes."""
+    folder = tmp_path_factory.mktemp("two") / "results"
+    ran = table2("--results", str(folder), "--rows", "simlm", "--device", "cpu", "--processes", "2")
+    assert ran.returncode == 0, ran.stderr
+    (folder / "smoke" / "rows-simlm").rename(folder / "rows")
+    (folder / "rows" / "table2.json").rename(folder / "smoke" / "table2.json")
+    return Results(folder)
+
+
+def losses(results: Results, name: str) -> list[float]:
+    """What a training's losses were, the losses' parts and gradients' norms left out."""
+    log = json.loads((results.job(name) / "output" / "losses.json").read_text())
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def test_the_stages_are_those_of_one_process(smoke: Results, two: Results) -> None:
+    for stage in two.report["stages"]:
+        assert two.job(stage["name"]).name == smoke.job(stage["name"]).name
+
+
+@pytest.mark.parametrize("name", [name for name in SHARED if name != "re-ranker"])
+def test_training_has_the_losses_of_one_process(name: str, smoke: Results, two: Results) -> None:
+    assert losses(two, name) == pytest.approx(losses(smoke, name), rel=1e-4)
+
+
+def test_dropout_alone_sets_the_re_ranker_apart(smoke: Results, two: Results) -> None:
+    assert losses(two, "re-ranker") == pytest.approx(losses(smoke, "re-ranker"), rel=0.1)
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_runs_are_those_of_one_process(name: str, split: str, smoke: Results, two: Results) -> None:
+    """Equal scores up to rounding; passages can change places only where their scores are that near."""
+    found = [
+        [np.load(results.job(name) / "output" / f"{split}.{part}.npy") for part in ("scores", "indices")]
+        for results in (smoke, two)
+    ]
+    (scores, indices), (other_scores, other_indices) = found
+    np.testing.assert_allclose(other_scores, scores, atol=1e-5)
+    for one, theirs, value in zip(indices, other_indices, scores, strict=True):
+        score_of = dict(zip(one.tolist(), value.tolist(), strict=True))
+        moved = [score_of.get(passage, value[-1]) for passage in theirs.tolist()]
+        np.testing.assert_allclose(moved, value, atol=2e-5)
+
+
+def test_figures_are_those_of_one_process(smoke: Results, two: Results) -> None:
+    (row,) = [row["measured"] for row in two.report["rows"] if row["measured"] is not None]
+    (expected,) = [row["measured"] for row in smoke.report["rows"] if row["key"] == "simlm"]
+    for name, estimate in row.items():
+        # 32 queries: a relevant passage that dropout lets a query find, or lose, is worth a thirty-second.
+        assert estimate["mean"] == pytest.approx(expected[name]["mean"], abs=0.05), name
+
+
+def test_nothing_is_left_of_the_workers(two: Results) -> None:
+    assert not list(two.folder.glob("jobs/*/*/work"))
+    assert Path(two.job("teacher scores") / "output" / "scores" / "score.npy").is_file()
