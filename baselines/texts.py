@@ -1,5 +1,7 @@
 """A collection's pieces as a published system reads them: its prompt, and how title and text are joined."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +27,9 @@ class Texts(TokenStore):
             lengths = np.diff(self._bounds)[1::2].astype(np.int32)
         added = len(prompt) + (store.has_titles and title == "separated")
         self.lengths = lengths + np.int32(added) if added else lengths
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Texts, (self._store, self._form, self._prompt, self._specials)
 
     def title(self, index: int) -> Ids | None:
         """The pieces of a title, of a pair; None where title and text are one part."""

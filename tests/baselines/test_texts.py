@@ -1,5 +1,6 @@
 """How published systems join titles, texts and prompts: the tokens are those of a plain tokenizer's call."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,13 @@ def test_tokens_are_those_of_the_tokenizer(form: Title, prompt: str, tokenizer: 
         parts = (prompt + title, text) if form == "pair" else (whole.get(form, prompt + text),)
         expected = plain(*parts, truncation=True, max_length=LENGTH)
         assert ids.tolist() == expected["input_ids"] and types.tolist() == expected["token_type_ids"]
+
+
+def test_a_view_is_the_same_in_another_process(tokenizer: Any, tmp_path: Path) -> None:
+    texts = view(tokenizer, tmp_path, "separated", "query: ")
+    copied = pickle.loads(pickle.dumps(texts))
+    assert all((copied.text(index) == texts.text(index)).all() for index in range(len(texts)))
+    assert copied.has_titles is texts.has_titles and copied.lengths.tolist() == texts.lengths.tolist()
 
 
 def test_queries_have_no_title_and_lengths_are_exact(tokenizer: Any, tmp_path: Path) -> None:
