@@ -16,6 +16,8 @@ from simlm.commands.display import TerminalDisplay
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make
 from simlm.commands.preflight import check_ready
+from simlm.data.downloads import on_disk
+from simlm.data.reference import OFFICIAL
 from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
@@ -29,6 +31,7 @@ Examples:
   python -m repro.data list                      what can be given to --collection, and what is prepared
   python -m repro.data prepare insuranceqa       check and tokenise a collection, as any table would
   python -m repro.data prepare notes             the same with a folder of yours, which lies in ./notes
+  python -m repro.data prepare msmarco --scale paper    fetch and tokenise MS MARCO
   python -m repro.data verify notes              compare what was prepared with its checksums and with the folder
 """
 
@@ -46,6 +49,7 @@ class Known:
     licence: str
 
 
+MS_MARCO = "MS MARCO's: non-commercial research"
 KNOWN = (
     Known(
         "insuranceqa",
@@ -55,10 +59,30 @@ KNOWN = (
     ),
     Known("insuranceqa-smoke", "the first of these; the scale smoke, for tests", "600 passages", "research use"),
     Known(
+        "msmarco",
+        "MS MARCO with titles as released with SimLM (Hub: intfloat/simlm-msmarco), TREC DL 2019 and 2020; the scale "
+        "paper",
+        "8,841,823 passages; an archive of some GB, fetched at first use",
+        MS_MARCO,
+    ),
+    Known(
         "FOLDER with msmarco_bm25_official.zip",
-        "MS MARCO as released with SimLM (Hub: intfloat/simlm-msmarco), packed or not",
+        "the same from your own copy of that archive, packed or not",
         "8,841,823 passages",
-        "MS MARCO's: non-commercial research",
+        MS_MARCO,
+    ),
+    Known(
+        "msmarco-titleless",
+        "MS MARCO as ir_datasets has it, without titles, with TREC DL: a variant",
+        "8,841,823 passages; 1.1 GB and queries, fetched at first use",
+        MS_MARCO,
+    ),
+    Known(
+        "nq:FILE",
+        "Natural Questions over DPR's Wikipedia through ir_datasets; FILE has the test questions with their answers: "
+        "DPR's nq-test.qa.csv, or what python -m baselines.questions FILE writes",
+        "21,015,324 passages; 4.7 GB and questions, fetched at first use",
+        "Wikipedia and Natural Questions: CC BY-SA 3.0; DPR's files: CC BY-NC 4.0",
     ),
     Known("FOLDER with corpus.jsonl", "a collection of your own in BEIR's layout", "any", "yours"),
     Known("irds:ID", "a data set of ir_datasets, which downloads it", "see ir-datasets.com", "see ir-datasets.com"),
@@ -75,7 +99,10 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """Check a collection and tokenise it, unless that is done; a command that was stopped starts the stage again."""
+    """Fetch a collection where need be, check and tokenise it, unless that is done.
+
+    A command that was stopped goes on with its download and starts the rest again.
+    """
 
     name: Name
     """A collection as `list` names it."""
@@ -103,6 +130,9 @@ def list_collections(options: ListOptions) -> None:
     """Print the kinds of collections, then those that are prepared below the results folder."""
     for one in KNOWN:
         print(f"{one.name}\n    {one.what}\n    size: {one.size}; licence: {one.licence}")
+        if (name := one.name.split(":")[0]) in OFFICIAL:
+            files = on_disk(name)
+            print(f"    on disk: {len(files)} files, {sum(files.values()):,} bytes" if files else "    not fetched yet")
     console, table = Console(), Table("prepared", "passages", "bytes", "fingerprint", "stage", box=None)
     for job in sorted(options.results.glob(f"jobs/{Prepare.__module__}.prepare/*")):
         store = read_json(job / "output" / "store" / "collection.json")

@@ -12,6 +12,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import learnt
 from repro.command import Options
+from simlm.data.reference import QUESTIONS
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from simlm.data.collections import Collection
 
 SPLIT = "test"
+PAPERS = ("msmarco", "released archives")
+"""What a scale's configuration calls SimLM's corpus."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,19 @@ def warnings(options: Options) -> list[str]:
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
-    if options.collection:
+    scale = open_scale(options.scale, options.collection)
+    if scale.collection == QUESTIONS:
+        found.append(
+            "Natural Questions are trained on as MS MARCO is, with the scale's settings: the paper's own procedure for "
+            "them (200k updates of pre-training, longer passages, both sets of negatives in one, a rising multiplier "
+            "of the similarities) is not in force."
+        )
+    elif options.collection and isinstance(scale.encoder, str):
+        if scale.collection not in PAPERS:
+            found.append(
+                "This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."
+            )
+    elif options.collection:
         found.append(
             "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
             "InsuranceQA, with its valid questions, and not on this collection."

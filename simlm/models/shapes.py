@@ -96,9 +96,9 @@ def save_model(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what:
 
 
 def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:
-    """An encoder without any head, in float32; BERT's pooler, which nothing here uses, is left out."""
+    """An encoder without any head, in float32; the pooler of BERT and RoBERTa, which nothing uses, is left out."""
     config = _config(folder)
-    extra = {"add_pooling_layer": False} if config.model_type == "bert" else {}
+    extra = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta") else {}
     model: PreTrainedModel = load_checkpoint(AutoModel, folder, **extra)
     check_tokenizer_matches(tokenizer, model.config, folder)
     return model

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from simlm.data import official
 from simlm.data.collections import open_collection, validate
+from simlm.data.downloads import REVISION, on_disk
 from simlm.data.reference import resolve
 from simlm.data.released import ARCHIVE, set_aside
 from simlm.errors import UserError
@@ -56,7 +56,7 @@ def test_ms_marco_is_the_archive_on_the_hub(tmp_path: Path, monkeypatch: pytest.
     collection = open_collection("msmarco")
     validate(collection)
     (one,) = asked
-    assert one == ("intfloat/simlm-msmarco", f"{ARCHIVE}.zip", {"repo_type": "dataset", "revision": official.REVISION})
+    assert one == ("intfloat/simlm-msmarco", f"{ARCHIVE}.zip", {"repo_type": "dataset", "revision": REVISION})
     assert (collection.name, collection.has_titles) == ("msmarco", True)
     assert collection.splits == ("train", "valid", "test", *resolve("msmarco").further)
     assert resolve("msmarco").has_negatives and dict(collection.negatives("train"))["1000"] == ["3", "1", "2"]
@@ -127,3 +127,21 @@ def test_a_damaged_file_of_ir_datasets_is_one_line(tmp_path: Path) -> None:
     assert ran.returncode == 1
     last = ran.stderr.strip().splitlines()[-1]
     assert last.startswith("simlm.errors.UserError: nq: ir_datasets cannot fetch or read its files"), last
+
+
+def test_what_is_on_disk_is_told_without_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path))
+    assert on_disk("nq") == {} and not list(tmp_path.iterdir())
+    dpr(tmp_path)
+    assert {path.name for path in on_disk("nq")} == {"docs.tsv.gz", "nq-train.json.gz", "nq-dev.json.gz"}
+    assert all(size == path.stat().st_size > 0 for path, size in on_disk("nq").items())
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    assert on_disk("msmarco") == {}
+    half = tmp_path / "hub" / "datasets--intfloat--simlm-msmarco" / "blobs" / "abc.incomplete"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"123")
+    assert on_disk("msmarco") == {half: 3}
+    whole = packed(tmp_path) / f"{ARCHIVE}.zip"
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(whole))
+    assert on_disk("msmarco") == {whole: whole.stat().st_size}

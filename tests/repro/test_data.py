@@ -12,6 +12,7 @@ from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.stages.manifest import outputs_of, read_manifest, write_json
 from tests.data.beir import smoke_as_beir
+from tests.data.irds_home import dpr
 from tests.repro.commands import ROOT
 
 
@@ -79,6 +80,10 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
         (("prepare", "nowhere"), "error: --collection nowhere: there is no such folder"),
         (("verify", "insuranceqa", "--scale", "huge"), "error: unknown scale 'huge'"),
         (("verify", "insuranceqa"), "error: insuranceqa as it is now is not prepared"),
+        (("verify", "msmarco", "--scale", "paper"), "error: msmarco as it is now is not prepared"),
+        (("prepare", "msmarco"), "error: msmarco is not the collection of the scale mini: add --scale paper"),
+        (("prepare", "nq", "--scale", "paper"), "error: nq: its test questions are in a file"),
+        (("prepare", "nq:none.csv", "--scale", "paper"), "error: --collection nq:none.csv: there is no such file"),
     ],
 )
 def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
@@ -93,3 +98,24 @@ def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None
 def test_help_has_examples() -> None:
     ran = subprocess.run([sys.executable, "-m", "repro.data", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0 and "Examples" in ran.stdout and "python -m repro.data verify notes" in ran.stdout
+
+
+def test_the_papers_collections_are_listed_with_what_is_here_of_them(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IR_DATASETS_HOME", str(folder.parent / "home"))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder.parent / "hub"))
+    list_collections(ListOptions())
+    assert capsys.readouterr().out.count("not fetched yet") == 3
+    dpr(folder.parent / "home")
+    list_collections(ListOptions())
+    said = capsys.readouterr().out
+    assert said.count("not fetched yet") == 2 and "    on disk: 3 files, " in said
+
+
+def test_the_paper_scales_collection_is_prepared_by_the_stage_of_its_tables(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(PrepareOptions("msmarco", "paper", dry_run=True))
+    assert "1 of 1 stages to do" in capsys.readouterr().out and not Path("results").exists()
