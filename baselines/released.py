@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from experimaestro import Meta, Param, field
 
+from simlm.costs.work import Work, search_work, work_of
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -124,6 +125,11 @@ class SearchReleased(RunStage):
         return np.array(pieces, dtype=np.int32)
 
 
+@work_of.register
+def _searched(stage: SearchReleased) -> Work:
+    return search_work(stage, stage.passages, stage.splits, stage.query_length, stage.passage_length)
+
+
 class SearchTokens(RunStage):
     """Runs of a published multi-vector encoder by exact MaxSim, and its index, which is not compressed (Table 3).
 
@@ -136,6 +142,7 @@ class SearchTokens(RunStage):
     depth: Param[int]
 
     tag = "released"
+    libraries = ("sentence_transformers",)
 
     def run(self) -> dict[str, Any]:
         from baselines.late import open_encoder, search_tokens, write_index

@@ -21,20 +21,20 @@ ELSEWHERE = {"table4": "nq"}
 
 @dataclass(frozen=True)
 class Costs:
-    """The stages of a scale's tables, each with its work, and the throughput without padding and with it."""
+    """The stages of a scale's tables, each with its work; the throughput as stages compute, and without any padding."""
 
     tables: Mapping[str, Sequence[Planned]]
     works: Mapping[Path, Work]
+    now: Throughput
     packed: Throughput
-    padded: Throughput
 
     @classmethod
-    def of(cls, scale: str, packed: Throughput, padded: Throughput) -> "Costs":
+    def of(cls, scale: str, now: Throughput, packed: Throughput) -> "Costs":
         """Those of every table at a scale; nothing is looked for in a results folder."""
         tables = {name: _stages(name, scale) for name in TABLES if _has(name, scale)}
         stages = [stage for one in tables.values() for stage in one]
         works = {stage.job: work_of(stage.config) for stage in stages if stage.config is not None}
-        return cls(tables, works, packed, padded)
+        return cls(tables, works, now, packed)
 
     def hours(self, stages: Iterable[Planned], throughput: Throughput) -> float:
         """GPU hours of stages, each once."""
@@ -72,7 +72,7 @@ def _stages(name: str, scale: str) -> list[Planned]:
 def table_costs(costs: Costs, gpus: int) -> list[str]:
     """A row a table, and one for all with what they share counted once."""
     lines = [
-        f"| table | stages | PFLOP | 1 GPU, padded | 1 GPU, packed | {gpus} GPUs, a stage on each | "
+        f"| table | stages | PFLOP | 1 GPU | 1 GPU, packed throughout | {gpus} GPUs, a stage on each | "
         f"{gpus} GPUs, each stage on all | disk |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
@@ -80,9 +80,9 @@ def table_costs(costs: Costs, gpus: int) -> list[str]:
     for name, stages in (*costs.tables.items(), ("all, what they share once", every)):
         jobs = {stage.job for stage in stages}
         needs = Needs.of(costs.works[job] for job in jobs)
-        padded, packed = costs.hours(stages, costs.padded), costs.hours(stages, costs.packed)
-        apart = max(packed / gpus, costs.longest(stages, costs.packed))
-        cells = [f"{needs.flop / 1e15:,.0f}", *(f"{one:,.1f} h" for one in (padded, packed, apart, packed / gpus))]
+        now, packed = costs.hours(stages, costs.now), costs.hours(stages, costs.packed)
+        apart = max(now / gpus, costs.longest(stages, costs.now))
+        cells = [f"{needs.flop / 1e15:,.0f}", *(f"{one:,.1f} h" for one in (now, packed, apart, now / gpus))]
         lines.append(f"| {_title(name)} | {len(jobs)} | {' | '.join(cells)} | {size(needs.disk_bytes)} |")
     return lines
 
@@ -94,12 +94,12 @@ def _title(name: str) -> str:
 def stage_costs(costs: Costs, name: str) -> list[str]:
     """A row a stage of one table that a GPU has a part in."""
     lines = [
-        "| stage | PFLOP | 1 GPU, padded | 1 GPU, packed | disk | GPU memory, whole batch | fits 80 GB in |",
+        "| stage | PFLOP | 1 GPU | 1 GPU, packed throughout | disk | GPU memory, whole batch | fits 80 GB in |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for stage in costs.tables[name]:
         work = costs.works[stage.job]
-        hours = [costs.hours([stage], way) for way in (costs.padded, costs.packed)]
+        hours = [costs.hours([stage], way) for way in (costs.now, costs.packed)]
         flop = sum(work.flop.values()) / 1e15
         cells = [f"{flop:,.0f}", *(f"{one:,.2f} h" for one in hours)] if flop else ["–"] * 3
         lines.append(f"| {stage.name} | {' | '.join(cells)} | {size(work.kept_bytes)} | {_memory(work.memory)} |")

@@ -28,6 +28,8 @@ TOKEN_BYTES, PASSAGE_BYTES = 2, 60
 PLACE_BYTES, LINE_BYTES = 12, 56
 """Of a run: an index and a score in arrays, and a line of the TREC file, which evaluated splits have."""
 PAIR_BYTES = 20
+PACK_TOKENS = 40_000
+"""That SimLM's pre-training reads at once on a GPU: `simlm.packed.training.MAX_TOKENS`, which would import torch."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Work:
     """What a stage needs, as far as that is known before."""
 
     flop: Mapping[str, float] = field(default_factory=dict)
-    """By task (pretrain, finetune, encode, search, rerank), on real tokens; {} for what a GPU has no part in."""
+    """By task (a key of `simlm.costs.throughput.PACKED`), on real tokens; {} for what a GPU has no part in."""
     kept_bytes: float = 0.0
     """What it leaves on disk."""
     passing_bytes: float = 0.0
@@ -87,7 +89,7 @@ def _generator(stage: Generator) -> Work:
     masked = stage.settings.encoder_rate * texts * lengths.mean
     flop = bottleneck_flop(model.shape, model.vocabulary, texts, lengths, masked, decoder=0)
     memory = Memory.of(model, stage.settings.optimisation.batch_size, stage.settings.max_length)
-    return Work({"pretrain": flop}, *_training(model, 1), memory)
+    return Work({"other pretrain": flop}, *_training(model, 1), memory)
 
 
 @work_of.register
@@ -109,8 +111,12 @@ def _pretrained(stage: Pretrained) -> Work:
         masked = (settings.encoder_rate + settings.decoder_rate) * texts * lengths.mean
         flop += generator_flop(generator.shape, generator.vocabulary, texts, lengths, masked)
     decoder = 0 if alone else 2
-    memory = Memory.of(model, settings.optimisation.batch_size, settings.max_length, decoder, generator)
-    return Work({"pretrain": flop}, *_training(model, 1 + len(SHARES)), memory)
+    packed = stage.objective == "replaced_lm"
+    texts_at_once = settings.optimisation.batch_size
+    if packed:
+        texts_at_once = min(texts_at_once, -(-PACK_TOKENS // settings.max_length))
+    memory = Memory.of(model, texts_at_once, settings.max_length, decoder, generator)
+    return Work({"pretrain" if packed else "other pretrain": flop}, *_training(model, 1 + len(SHARES)), memory)
 
 
 def _drawn(settings: PretrainingSettings, sizes: Sizes) -> tuple[float, Lengths]:
@@ -183,13 +189,20 @@ def _rerank(stage: Rerank) -> Work:
 
 @work_of.register
 def _retrieve(stage: Retrieve) -> Work:
-    sizes, model = sizes_of(stage.data), model_of(stage)
+    return search_work(stage, stage.retriever, stage.splits, stage.query_length, stage.passage_length)
+
+
+def search_work(
+    stage: RunStage, encoder: EncoderStage, splits: Sequence[str], query_length: int, passage_length: int
+) -> Work:
+    """Encoding a collection and the queries of some splits, searching it exactly, and what that leaves."""
+    sizes, model = sizes_of(stage.data), model_of(encoder)
     if sizes is None or model is None:
         return UNKNOWN
-    queries = sizes.count(stage.splits)
+    queries = sizes.count(splits)
     flop = {
-        "encode": layers_flop(model.shape, sizes.passages, sizes.passage(stage.passage_length))
-        + layers_flop(model.shape, queries, sizes.query(stage.query_length)),
+        "encode": layers_flop(model.shape, sizes.passages, sizes.passage(passage_length))
+        + layers_flop(model.shape, queries, sizes.query(query_length)),
         "search": 2.0 * queries * sizes.passages * model.shape.hidden,
     }
     kept = VECTOR_BYTES * sizes.passages * model.shape.hidden + run_bytes(stage, sizes)

@@ -7,10 +7,10 @@ from repro.costing.growth import growth_costs
 from repro.costing.tables import Costs, table_costs
 from repro.costs import DOCUMENT, QUOTE, CostOptions, markdown
 from repro.tables import TABLES
-from simlm.costs.throughput import Throughput, published_shares, throughput
+from simlm.costs.throughput import PACKED, WAYS, Throughput, published_shares, throughput
 from simlm.errors import UserError
 
-EVEN = Throughput(1e15, dict.fromkeys(("pretrain", "finetune", "encode", "search", "rerank"), 0.5), "made up", True)
+EVEN = Throughput(1e15, dict.fromkeys(PACKED, 0.5), "made up", True)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_growth_is_linear() -> None:
 
 
 def test_shares_are_those_of_the_published_report() -> None:
-    for way in ("padded", "packed"):
+    for way in WAYS:
         shares, _ = published_shares(way)
         reached = throughput(800.0, way)
         assert reached.seconds({"encode": 8e14}) == pytest.approx(1 / shares["encode"])
