@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION
-from simlm.data.handlers import GenericScoredDoc, ScoredDocs, StreamedDocs, TitledDoc
+from simlm.data.handlers import (
+    GenericQuery,
+    GenericScoredDoc,
+    Qrels,
+    ScoredDocs,
+    StreamedDocs,
+    StreamedQueries,
+    TitledDoc,
+)
 from simlm.data.irds import ir_datasets
 from simlm.data.own import in_layout
 from simlm.data.public import docs_of, fetched, split_of
-from simlm.data.questions import nq_test
+from simlm.data.questions import checked, read_questions
 from simlm.data.released import ARCHIVE, SET_ASIDE, TREC_DL, Released, set_aside
 from simlm.data.source import Collection
 from simlm.errors import UserError
@@ -94,20 +102,23 @@ def _nq(location: str, digest: str) -> Collection:
 
     docs = StreamedDocs(rows, TitledDoc, "en")
     ids = {"train": f"{NQ}/natural-questions/train", "valid": f"{NQ}/natural-questions/dev"}
-    questions = nq_test(location, digest)
+    questions = checked(location, digest)
+    asked = StreamedQueries(
+        lambda: (GenericQuery(row.id, row.text) for row in read_questions(questions)), GenericQuery, "en"
+    )
     splits = {split: _judged(name, docs, ir_datasets.load(id)) for split, id in ids.items()}
     return Collection(
         name,
         ir_datasets.Dataset(docs),
-        splits | {"test": questions.dataset(docs)},
+        splits | {"test": ir_datasets.Dataset(docs, asked, Qrels(lambda: iter(())))},
         has_titles=lambda: True,
         description=(
             "Natural Questions over DPR's Wikipedia in passages of 100 words. Valid is DPR's dev; test has answers and "
             "no judgements."
         ),
-        origin=f"ir_datasets {ir_datasets.__version__}; test questions: {questions.source}",
-        registered=ids | {"test": questions.source},
-        answers={"test": questions.answers},
+        origin=f"ir_datasets {ir_datasets.__version__}; test questions: {questions.name}",
+        registered=ids | {"test": questions.name},
+        answers={"test": lambda: ((row.id, row.answers) for row in read_questions(questions))},
     )
 
 

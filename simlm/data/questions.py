@@ -13,12 +13,10 @@ import ast
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from simlm.data.handlers import GenericQuery, Qrels, StreamedQueries
-from simlm.data.irds import ir_datasets
 from simlm.data.lines import read_bytes, read_lines
 from simlm.errors import UserError
 
@@ -36,31 +34,14 @@ class Question(NamedTuple):
     answers: list[str]
 
 
-class Questions:
-    """Questions that ``rows`` gives, read anew at every use."""
-
-    def __init__(self, source: str, rows: Callable[[], Iterator[Question]]) -> None:
-        self.source = source
-        self._rows = rows
-
-    def dataset(self, docs: Any) -> Any:
-        """An ir_datasets object with these queries, and no qrels in it."""
-        queries = StreamedQueries(lambda: (GenericQuery(row.id, row.text) for row in self._rows()), GenericQuery, "en")
-        return ir_datasets.Dataset(docs, queries, Qrels(lambda: iter(())))
-
-    def answers(self) -> Iterator[tuple[str, list[str]]]:
-        """(query id, answers) of every question."""
-        return ((row.id, row.answers) for row in self._rows())
-
-
-def nq_test(location: str, digest: str = "") -> Questions:
-    """The questions in a file; UserError for none, and where the file has not that digest any more."""
+def checked(location: str, digest: str = "") -> Path:
+    """The file with the questions; UserError for none, and where it has not that digest any more."""
     if not location:
         raise UserError(NO_FILE)
     path = Path(location)
     if digest and digest_of(path) != digest:
         raise UserError(f"{path}: the file changed since this command began; run it again")
-    return Questions(path.name, lambda: read_questions(path))
+    return path
 
 
 def digest_of(path: Path) -> str:
