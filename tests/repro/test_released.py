@@ -286,6 +286,13 @@ def test_another_table_has_no_such_option(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_a_re_ranker_needs_the_run_that_it_re_ranks(models: Path, tmp_path: Path) -> None:
+    name = "intfloat--simlm-msmarco-reranker"
+    shutil.copytree(models / name, tmp_path / "models" / name)
+    said = "SimLM, re-ranker: Not measured: intfloat/simlm-base-msmarco-finetuned is not in the folder of models"
+    refused(said, tmp_path / "results", models=tmp_path / "models", rows=("simlm-reranker",))
+
+
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
