@@ -112,9 +112,9 @@ def _pretrained(stage: Pretrained) -> Work:
         flop += generator_flop(generator.shape, generator.vocabulary, texts, lengths, masked)
     decoder = 0 if alone else 2
     packed = stage.objective == "replaced_lm"
-    texts_at_once = settings.optimisation.batch_size
+    texts_at_once = settings.micro_batch or settings.optimisation.batch_size
     if packed:
-        texts_at_once = min(texts_at_once, -(-PACK_TOKENS // settings.max_length))
+        texts_at_once = min(settings.optimisation.batch_size, -(-PACK_TOKENS // settings.max_length))
     memory = Memory.of(model, texts_at_once, settings.max_length, decoder, generator)
     return Work({"pretrain" if packed else "other pretrain": flop}, *_training(model, 1 + len(SHARES)), memory)
 

@@ -32,7 +32,10 @@ def cores() -> int:
 
 def chosen_processes() -> int:
     """How many processes share a stage's work, from the command line by way of the environment."""
-    return int(os.environ.get(PROCESSES, "1"))
+    asked = os.environ.get(PROCESSES, "1")
+    if not asked.isdecimal() or int(asked) < 1:
+        raise UserError(f"{PROCESSES}={asked}: choose 1 or more")
+    return int(asked)
 
 
 def chosen_device() -> str:

@@ -10,7 +10,14 @@ from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, Scale, open_scale
-from simlm.scales.settings import EncoderShape, GeneratorShape, Optimisation, RerankerSettings, RetrieverSettings
+from simlm.scales.settings import (
+    EncoderShape,
+    GeneratorShape,
+    Optimisation,
+    RerankerSettings,
+    RetrieverSettings,
+    varied,
+)
 from simlm.stages.pipeline import Pipeline
 from simlm.stages.plan import plan
 from simlm.training.schedule import schedule
@@ -145,3 +152,10 @@ def test_paper_has_the_values_of_the_released_runs() -> None:
     electra = scale.retrievers["electra"].optimisation
     assert (electra.learning_rate, electra.steps) == (4e-5, 47_154)
     assert scale.starts == {"electra": "google/electra-base-discriminator", "roberta": "roberta-base"}
+
+
+def test_micro_batches_count_in_a_stages_identity_where_they_are_not_the_whole_batch() -> None:
+    settings = open_scale("smoke").pretraining
+    identity = settings.__xpm__.identifier.all.hex()
+    assert varied(settings, micro_batch=0).__xpm__.identifier.all.hex() == identity
+    assert varied(settings, micro_batch=8).__xpm__.identifier.all.hex() != identity

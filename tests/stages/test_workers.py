@@ -101,5 +101,12 @@ def test_a_slot_has_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> N
         assert [gpus_of_slot(number) for number in (0, 1)] == slots
 
 
+def test_the_environment_may_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in ("two", "0", "-1", ""):
+        monkeypatch.setenv(PROCESSES, asked)
+        with pytest.raises(UserError, match=f"SIMLM_PROCESSES={asked}: choose 1 or more"):
+            chosen_processes()
+
+
 def test_a_stage_is_not_shared_unless_it_says_so() -> None:
     assert not Stage.shared
