@@ -8,6 +8,8 @@ Where paper and released implementation differ, or the paper is silent:
 - epochs are counted over the 502,939 train queries that have a relevant passage, in whole batches rounded up, as the
   released trainer counts them. Its own lists hold fewer: those without an official negative are dropped, and here one
   in a hundred is set aside as valid (`simlm.data.released`);
+- the loss of pre-training is averaged over micro-batches of 64 passages, as released (the paper's Equation 2 averages
+  within each passage);
 - 4,096 passages are held out from pre-training, 16 of 64 passages kept for R-Drop, and the seeds are the released
   code's; the paper names none;
 - checkpoints are chosen on valid, where the released code chose them on dev, which the paper reports;
@@ -57,6 +59,7 @@ def paper() -> Scale:
             decoder_rate=0.5,
             generator_dropout=True,
             held_out=4096,
+            micro_batch=64,
         ),
         pretraining_rates={},
         retriever=_retriever(_optimisation(epochs(3), 2e-5, seed=1234), passages=16, evaluations=0),
