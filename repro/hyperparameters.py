@@ -40,6 +40,12 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         *_models(scale),
         _start(scale, eleven["initialisation"]),
         _kept("pre-training: batch", optimisation.batch_size, eleven["batch size"]),
+        _row(
+            "pre-training: passages averaged over",
+            pre.micro_batch or optimisation.batch_size,
+            "64 (released code)",
+            RELEASED if pre.micro_batch == 64 else "the whole batch",
+        ),
         _kept("pre-training: tokens a passage", pre.max_length, eleven["text length"]),
         _tuned("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
         _kept("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),

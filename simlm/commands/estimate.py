@@ -14,7 +14,7 @@ from simlm.costs.throughput import Throughput, throughput
 from simlm.costs.work import Work, work_of
 from simlm.stages.manifest import read_manifest, seconds_of
 from simlm.stages.plan import Planned
-from simlm.stages.slots import CPU_SLOTS, gpus_of_slots
+from simlm.stages.slots import CPU_SLOTS, chosen_processes, gpus_of_slots
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 
@@ -110,7 +110,8 @@ def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results
     gpus = gpus_of_slots()
     slots = len(gpus) or CPU_SLOTS
     if known:
-        on = f"{slots} GPU{'s' if slots > 1 else ''}, one stage on each" if gpus else f"{slots} slots on a CPU"
+        each = "one stage on each" if chosen_processes() == 1 else f"{chosen_processes()} for each stage"
+        on = f"{slots} GPU{'s' if slots > 1 else ''}, {each}" if gpus else f"{slots} slots on a CPU"
         if estimates.throughput is not None and not gpus and estimates.throughput.stated:
             slots, on = 1, "one such GPU"
         line += f", about {span(sum(known))} of work: at least {span(sum(known) / slots)} with {on}"
