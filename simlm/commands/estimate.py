@@ -65,13 +65,14 @@ def estimated(stages: Sequence[Planned], scale: str, tflops: float | None = None
 
     One like it is the same stage with another seed, in the results folder before the published reports, or else the
     mean over the stages of its kind, for as much arithmetic. With ``tflops``, what a GPU reaches in matrix products,
-    all arithmetic to do is estimated from that. A stage without arithmetic whose kind was never measured, or of which
-    nothing is known, has no estimate.
+    all arithmetic to do is estimated from that. A stage whose kind was never measured has no estimate where nothing is
+    known of it, where it has no arithmetic, or on a CPU, of which the shares that a GPU reaches say nothing.
     """
     works = {stage.job: Work() if stage.config is None else work_of(stage.config) for stage in stages}
     todo = {stage.job for stage in stages if not stage.valid}
     seconds = _measured(stages, scale, works)
-    by_arithmetic = {job for job in todo if works[job].flop and (tflops is not None or job not in seconds)}
+    without = {job for job in todo if gpus_of_slots() and job not in seconds} if tflops is None else todo
+    by_arithmetic = {job for job in without if works[job].flop}
     if not by_arithmetic:
         return Estimates(works, seconds, None)
     reached = throughput(tflops)

@@ -1,7 +1,6 @@
 """How fast a GPU does each task: its matrix products, and the share of them that a task reaches on real tokens."""
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -32,7 +31,6 @@ and fine-tune with it. Padded pre-training was measured with logits at every pos
 are faster.
 """
 SIZE, REPEATS = 8_192, 10
-CPU_SIZE = 1_024
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Throughput:
 
 
 def throughput(tflops: float | None, way: str = "as stages compute") -> Throughput:
-    """With a stated number of TFLOP/s, or what a matrix product reaches here, which takes a few seconds."""
+    """With a stated number of TFLOP/s, or what a matrix product reaches on the GPU here, which takes a few seconds."""
     shares, measured_on = published_shares(way)
     if tflops is None:
         peak, source = _matrix_product()
@@ -75,21 +73,18 @@ def published_shares(way: str) -> tuple[dict[str, float], str]:
 
 
 def _matrix_product() -> tuple[float, str]:
-    """FLOP/s of a bfloat16 product on a GPU, where stages use one, of a float32 product on the CPU otherwise."""
+    """FLOP/s of a bfloat16 product on this machine's GPU."""
     import torch
 
-    gpu = torch.cuda.is_available() and os.environ.get("SIMLM_DEVICE") != "cpu"
-    device, size, dtype = ("cuda", SIZE, torch.bfloat16) if gpu else ("cpu", CPU_SIZE, torch.float32)
-    one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    one, other = (torch.randn(SIZE, SIZE, device="cuda").bfloat16() for _ in range(2))
 
     def seconds() -> float:
         start = time.perf_counter()
         product = one @ other
-        if gpu:
-            torch.cuda.synchronize()
+        torch.cuda.synchronize()
         del product
         return time.perf_counter() - start
 
     seconds()
-    peak = 2 * size**3 / statistics.median(seconds() for _ in range(REPEATS))
-    return peak, f"{peak / 1e12:.3g} TFLOP/s, measured here on {'a GPU' if gpu else 'the CPU'}"
+    peak = 2 * SIZE**3 / statistics.median(seconds() for _ in range(REPEATS))
+    return peak, f"{peak / 1e12:.3g} TFLOP/s, measured here"
