@@ -74,7 +74,7 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
 def test_a_dry_run_plans_every_seed_and_names_it(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: dict[str, list[str]] = {}
 
-    def note(stages: Any, scale: str) -> None:
+    def note(stages: Any, *_: Any) -> None:
         planned["now"] = [stage.name for stage in stages]
 
     monkeypatch.setattr("repro.run.print_plan", note)
