@@ -95,7 +95,7 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
         print_plan(stages, options.scale, options.results, options.tflops or None)
-        if options.collection:
+        if options.collection and options.scale != "paper":
             print(ELSEWHERE)
         return None
     check_ready(build, options.scale, options.results)

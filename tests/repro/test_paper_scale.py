@@ -1,6 +1,7 @@
 """The paper scale planned on a replica of its data: every stage of every table, without a network or a file written."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,7 +113,8 @@ def test_a_dry_run_on_the_archive_lists_every_stage_and_writes_nothing(tmp_path:
     folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
     results = tmp_path / "results"
     command = [sys.executable, "-m", "repro.table2", "--scale", "paper", "--collection", str(folder)]
-    ran = subprocess.run([*command, "--results", str(results), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    command += ["--results", str(results), "--dry-run"]
+    ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     for name in planned(("table2",), results, str(folder)):
         assert f" {name} " in ran.stdout
