@@ -9,7 +9,7 @@ import tyro
 
 from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
-from ablations.grids import GRIDS, Cell, build_cells, cells_of
+from ablations.grids import BY_DOMAIN, GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import (
     check_collection,
@@ -26,8 +26,9 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
 from simlm.commands.preflight import check_ready
-from simlm.data.reference import resolve
+from simlm.data.reference import EMBEDDED, resolve
 from simlm.errors import UserError
+from simlm.scales import open_scale
 from simlm.stages.driver import StageFailed, only_run
 from simlm.stages.join import Joinable, joinable, take
 from simlm.stages.plan import Build, Planned, plan
@@ -56,7 +57,7 @@ class Options:
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
-    """smoke (for tests), mini (InsuranceQA on two cores) or small (InsuranceQA on a GPU)."""
+    """smoke (for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
     device: str = "auto"
@@ -92,12 +93,18 @@ def check(options: Options) -> None:
         check_collection(options.collection, options.scale)
 
 
+def _grids(options: Options) -> Sequence[str]:
+    """Those that were named; of all, those that the collection has parts for."""
+    own = open_scale(options.scale, options.collection).collection.startswith(EMBEDDED)
+    return options.grids if own or options.grids != tuple(GRIDS) else [one for one in GRIDS if one != BY_DOMAIN]
+
+
 def run(options: Options) -> None:
     """Run the grid, or show what that would do; StageFailed when there are cells that failed."""
     check(options)
     launcher = slurm_launcher(options.slurm) if options.slurm else None
     results = options.results.absolute()
-    build = build_cells(cells_of(options.grids, options.seeds), options.scale, options.collection)
+    build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
     check_collections(build, results, fetch=not options.dry_run)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])

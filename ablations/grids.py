@@ -13,13 +13,16 @@ from simlm.stages.pipeline import Submit
 from simlm.stages.plan import Build
 from simlm.stages.runs import RunStage
 
+BY_DOMAIN = "corpora"
+"""The grid that needs a collection whose questions have domains."""
+
 GRIDS: dict[str, tuple[str, ...]] = {
     "objectives": ("simlm", *OBJECTIVES, "base", "random"),
     "replace_rates": tuple("simlm" if rates == OWN_RATES else rates_name(*rates) for rates in RATES),
     "generators": ("simlm", *GENERATORS),
     "plms": tuple(PLMS),
     "steps": ("base", *STEPS, *CURVES),
-    "corpora": tuple(CORPORA),
+    BY_DOMAIN: tuple(CORPORA),
 }
 """The starts that an ablation compares: Tables 7, 8, 12 and 1, Figure 3, and Table 10, whose starts are `CORPORA`'s."""
 

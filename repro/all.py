@@ -37,7 +37,7 @@ def run(options: claims.ClaimOptions) -> None:
         make(lambda submit: _everything(options, submit), options)
         return
     table = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
-    for name in (*tables_on(options.collection), *PAGES):
+    for name in (*tables_on(open_scale(options.scale, options.collection).collection), *PAGES):
         importlib.import_module(f"repro.{name}").run(table)
     if not options.variant:
         for name in SETTINGS:
@@ -48,8 +48,9 @@ def run(options: claims.ClaimOptions) -> None:
 
 def _everything(options: claims.ClaimOptions, submit: Submit) -> None:
     """The run of every row of every table, with one seed; what the claims compare, with each of them."""
-    cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
-    for table in tables_on(options.collection).values():
+    scale = open_scale(options.scale, options.collection)
+    cells = Cells(scale, options.seed, submit, options.negatives)
+    for table in tables_on(scale.collection).values():
         for row in table().rows:
             row.run(cells)
     claims.building(options)(submit)

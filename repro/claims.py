@@ -60,12 +60,10 @@ class Asked:
         return {key: [run for pair in pairs for both in pair for run in both] for key, pairs in self.sides.items()}
 
 
-def ask(cells: Cells, collection: str = "") -> dict[str, list[tuple[RunStage, RunStage]]]:
-    """The runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key.
-
-    ``collection`` is the reader's own, as in the options, "" for the scale's.
-    """
-    rows = {name: {row.key: row for row in table().rows} for name, table in tables_on(collection).items()}
+def ask(cells: Cells) -> dict[str, list[tuple[RunStage, RunStage]]]:
+    """The runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key."""
+    tables = tables_on(cells.scale.collection)
+    rows = {name: {row.key: row for row in table().rows} for name, table in tables.items()}
     return {
         claim.key: [
             (rows[claim.table][higher].run(cells), rows[claim.table][lower].run(cells)) for higher, lower in claim.pairs
@@ -84,7 +82,7 @@ def building(options: ClaimOptions) -> Callable[[Submit], Asked]:
         for seed in range(options.seed, options.seed + options.seeds):
             scale = open_scale(options.scale, options.collection)
             cells = Cells(scale, seed, naming_seed(submit, seed), options.negatives)
-            for key, pairs in ask(cells, options.collection).items():
+            for key, pairs in ask(cells).items():
                 for pair, found in zip(pairs, sides.setdefault(key, [[] for _ in pairs]), strict=True):
                     found.append(pair)
             index = index or table3.ask(cells)

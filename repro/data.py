@@ -1,6 +1,7 @@
 """Collections listed, prepared and verified: `python -m repro.data --help` shows the commands."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from repro.dryrun import print_plan
 from simlm.commands.checks import check_collection, check_machine, check_scale
+from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make
@@ -152,6 +154,7 @@ def prepare(options: PrepareOptions) -> None:
     """Run the stage that every other one stands on."""
     check_machine("auto", options.results, Path(options.scale))
     build = _build(options.name, options.scale)
+    check_collections(build, options.results.absolute(), fetch=not options.dry_run)
     if options.dry_run:
         print_plan(plan(build, options.results.absolute())[0], options.scale, options.results)
         return
@@ -163,7 +166,8 @@ def prepare(options: PrepareOptions) -> None:
 def verify(options: VerifyOptions) -> None:
     """UserError when the collection is not prepared, or what was prepared is damaged or of other content."""
     (stage,), data = plan(_build(options.name, options.scale), options.results.absolute())
-    mend = f"python -m repro.data prepare {options.name} makes it"
+    words = ["python", "-m", "repro.data", "prepare", options.name, "--scale", options.scale]
+    mend = f"{shlex.join([*words, '--results', str(options.results)])} makes it"
     if not stage.was_finished and read_json(stage.job / MANIFEST) is None:
         raise UserError(f"{options.name} as it is now is not prepared in {options.results}; {mend}")
     if stage.reason is not None:

@@ -75,7 +75,7 @@ def run(options: ExportOptions) -> None:
     rows = TABLES[options.table]().chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:
-        cells = Cells(open_scale(options.scale), options.seed, submit, options.negatives)
+        cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
         return {row.key: row.run(cells).origin for row in rows}
 
     stages, runs = plan(build, options.results.absolute())
@@ -95,6 +95,7 @@ def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
     if not lacking:
         return
     words = ["python", "-m", f"repro.{options.table}", "--scale", options.scale, "--results", str(options.results)]
+    words += ["--collection", options.collection] if options.collection else []
     words += ["--rows", *options.rows] if options.rows else []
     words += ["--negatives", options.negatives] if options.negatives != "bm25" else []
     words += ["--seed", str(options.seed)] if options.seed else []

@@ -20,6 +20,7 @@ from repro.table import Table, check_domains
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.estimate import published
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
@@ -95,7 +96,7 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
         print_plan(stages, options.scale, options.results, options.tflops or None)
-        if options.collection and options.scale != "paper":
+        if options.collection and published(options.scale):
             print(ELSEWHERE)
         return None
     check_ready(build, options.scale, options.results)

@@ -3,6 +3,7 @@
 A process that works alone is a group of one. `simlm.stages.workers` starts the others.
 """
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -35,6 +36,15 @@ def summed(tensor: Tensor) -> Tensor:
     if processes() > 1:
         dist.all_reduce(tensor)
     return tensor
+
+
+def smallest(number: int, device: torch.device) -> int:
+    """The smallest of every process's numbers, in all of them alike."""
+    if processes() == 1:
+        return number
+    tensor = torch.tensor(number, device=device)
+    dist.all_reduce(tensor, dist.ReduceOp.MIN)
+    return int(tensor)
 
 
 def even_share(count: int, what: str) -> int:

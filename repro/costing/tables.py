@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from repro.cells import Cells
-from repro.tables import TABLES
+from repro.tables import TABLES, tables_on
 from simlm.costs.memory import Memory
 from simlm.costs.needs import GPU_BYTES, Needs, size
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import Work, work_of
-from simlm.data.reference import EMBEDDED
 from simlm.scales import open_scale
 from simlm.stages.plan import Planned, laid_out
 
@@ -31,7 +30,7 @@ class Costs:
     @classmethod
     def of(cls, scale: str, now: Throughput, packed: Throughput) -> "Costs":
         """Those of every table at a scale; nothing is looked for in a results folder."""
-        tables = {name: _stages(name, scale) for name in TABLES if _has(name, scale)}
+        tables = {name: _stages(name, scale) for name in tables_on(open_scale(scale).collection)}
         stages = [stage for one in tables.values() for stage in one]
         works = {stage.job: work_of(stage.config) for stage in stages if stage.config is not None}
         return cls(tables, works, now, packed)
@@ -48,11 +47,6 @@ class Costs:
             below = max((ends[one.job] for one in stage.inputs.values()), default=0.0)
             ends[stage.job] = below + self.hours([stage], throughput)
         return max(ends.values(), default=0.0)
-
-
-def _has(name: str, scale: str) -> bool:
-    """Whether a table can be made of a scale's own collection (`repro.table.check_domains`)."""
-    return not TABLES[name]().by_domain or open_scale(scale).collection.startswith(EMBEDDED)
 
 
 def _stages(name: str, scale: str) -> list[Planned]:

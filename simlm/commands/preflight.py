@@ -61,8 +61,9 @@ def check_gpu(stages: Sequence[Planned], scale: str) -> None:
 def check_models(stages: Sequence[Planned]) -> None:
     """Public models must lie in a folder or in the Hub's cache, or the Hub must be willing to give them."""
     for stage in stages:
-        if isinstance(stage.config, PublicModel) and not Path(stage.config.name).is_dir():
-            check_model(stage.config.name, stage.config.revision)
+        model = stage.config
+        if isinstance(model, PublicModel) and not Path(model.location or model.name).is_dir():
+            check_model(model.name, model.revision)
 
 
 def check_model(name: str, revision: str) -> None:

@@ -1,7 +1,7 @@
 """The shape of a stage's model, known before there is one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simlm.costs.arithmetic import BERT_BASE, BYTE_LEVEL_PIECES, ELECTRA_GENERATOR, WORDPIECES, Shape, parameters
@@ -34,8 +34,15 @@ PUBLIC: Mapping[str, Model] = {
     "intfloat/simlm-base-msmarco-finetuned": Model(BERT_BASE, WORDPIECES),
     "intfloat/simlm-msmarco-reranker": Model(BERT_BASE, WORDPIECES),
     "intfloat/simlm-base-wiki100w": Model(BERT_BASE, WORDPIECES),
+    "castorini/ance-msmarco-passage": Model(BERT_BASE, BYTE_LEVEL_PIECES),
+    "sentence-transformers/msmarco-distilbert-base-tas-b": Model(replace(BERT_BASE, layers=6), WORDPIECES),
+    "Shitao/RetroMAE_MSMARCO_finetune": Model(BERT_BASE, WORDPIECES),
+    "Luyu/co-condenser-marco-retriever": Model(BERT_BASE, WORDPIECES),
+    "colbert-ir/colbertv2.0": Model(BERT_BASE, WORDPIECES),
+    "facebook/dpr-ctx_encoder-single-nq-base": Model(BERT_BASE, WORDPIECES),
+    "facebook/dpr-question_encoder-single-nq-base": Model(BERT_BASE, WORDPIECES),
 }
-"""Models of the Hub, as their configurations say."""
+"""Models of the Hub, as their configurations say: BERT-base all of them, TAS-B's with half of its layers."""
 MODELS = ("start", "shape_of", "retriever", "reranker")
 """The parameters of stages that name the model which theirs has the shape of."""
 
@@ -43,7 +50,7 @@ MODELS = ("start", "shape_of", "retriever", "reranker")
 def model_of(stage: Stage) -> Model | None:
     """The model that a stage makes, or computes with; None where nothing says what it is like."""
     if isinstance(stage, PublicModel):
-        return PUBLIC.get(stage.name) or _configured(Path(stage.name))
+        return _configured(Path(stage.location or stage.name)) or PUBLIC.get(stage.name)
     shape = getattr(stage, "shape", None)
     if isinstance(shape, EncoderShape | GeneratorShape):
         dropout = shape.dropout if isinstance(shape, EncoderShape) else 0.0

@@ -44,7 +44,7 @@ class Needs:
         if self.download_bytes:
             said += f", and {size(self.download_bytes)} to download into caches below HOME"
         if self.unknown:
-            said += f"; without {self.unknown} stages of which nothing is known until the collection is prepared"
+            said += f"; without {self.unknown} stages of which nothing is known until collections and models are there"
         return said
 
 

@@ -1,7 +1,7 @@
 """How much there is of a collection: counted where it is tokenised, stated for the paper's before."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -94,6 +94,10 @@ ir_datasets says of MS MARCO's and DPR's files; SimLM's released archive of MS M
 """
 
 
+ARCHIVES, ARCHIVE_BYTES = "released archives", 1e8
+"""A folder of SimLM's released archives (`simlm.data.reference.LAYOUTS`): MS MARCO's, unless it is far too small."""
+
+
 def sizes_of(data: Prepare) -> Sizes | None:
     """What a finished stage counted, or else what is stated for the collection of that name; None for any other."""
     job = job_of(data)
@@ -108,6 +112,9 @@ def sizes_of(data: Prepare) -> Sizes | None:
             whole.query_shares,
             False,
         )
+    if data.collection == ARCHIVES:
+        whole_archive = sum(path.stat().st_size for path in Path(data.location).rglob("*")) > ARCHIVE_BYTES
+        return replace(MS_MARCO, download_bytes=0.0) if whole_archive else None
     return STATED.get(data.collection.removeprefix(IRDS).partition(",")[0])
 
 

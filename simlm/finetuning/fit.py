@@ -3,6 +3,8 @@
 import torch
 from transformers import PretrainedConfig
 
+from simlm.group import smallest
+
 LAYER_STATES = 40
 """Vectors of ``hidden_size`` numbers, two bytes each, that a layer is taken to hold for each token. BERT's keeps 22
 for its backward pass (counted under autocast to bfloat16 with dropout, attention fused); norms in float32, as on a GPU,
@@ -14,12 +16,13 @@ SHARE = 0.6
 def texts_that_fit(config: PretrainedConfig, length: int, device: torch.device) -> int:
     """How many texts of so many tokens can be trained on at once; 0, which stands for all, where it is not limited.
 
-    On a GPU by its free memory. On a CPU it is not: batches there are small ones.
+    On a GPU by its free memory; several processes are all told what fits the fullest, so that they cut batches alike.
+    On a CPU it is not: batches there are small ones.
     """
     if device.type != "cuda":
         return 0
     free, _ = torch.cuda.mem_get_info(device)
-    return texts_in(int(SHARE * free), config, length)
+    return smallest(texts_in(int(SHARE * free), config, length), device)
 
 
 def texts_in(memory: int, config: PretrainedConfig, length: int) -> int:

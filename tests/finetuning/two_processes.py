@@ -20,7 +20,7 @@ from simlm.finetuning.losses import contrastive_loss
 from simlm.finetuning.ranking import reciprocal_ranks
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.finetuning.scoring import PairScorer
-from simlm.group import even_share, processes, rank, summed
+from simlm.group import even_share, processes, rank, smallest, summed
 from tests.pairs import meet, part
 
 BATCH, GROUP, WIDTH, VOCABULARY = 4, 3, 16, 40
@@ -133,6 +133,7 @@ def results() -> dict[str, Tensor]:
         "ranks": gather_embeddings(ranks),
         "scaled": released(True),
         "unscaled": released(False),
+        "smallest": torch.tensor(smallest(7 + rank(), torch.device("cpu"))),
     }
 
 

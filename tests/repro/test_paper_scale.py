@@ -109,6 +109,14 @@ def test_every_grid_but_that_of_domains_can_be_planned(grid: str, tmp_path: Path
         assert plan(build, tmp_path)[0]
 
 
+@pytest.mark.parametrize("module", ["repro.all", "repro.claims", "ablations"])
+def test_what_is_made_of_all_tables_leaves_out_those_by_domain(module: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", module, "--scale", "paper", "--results", str(tmp_path / "results"), "--dry-run"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0 and "stages to do" in ran.stdout, ran.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_on_the_archive_lists_every_stage_and_writes_nothing(tmp_path: Path) -> None:
     folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
     results = tmp_path / "results"
