@@ -6,6 +6,7 @@
 
 import csv
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from simlm.commands.exits import leave_by
 from simlm.errors import UserError
 
 READERS = "io.anserini.search.topicreader."
+LOGGING = "org.apache.logging.log4j."
+USAGE = "python -m baselines.questions FILE writes Natural Questions' test questions to FILE"
 
 
 def topics(file: Path | None = None) -> list[tuple[str, str]]:
@@ -24,6 +27,8 @@ def topics(file: Path | None = None) -> list[tuple[str, str]]:
     UserError where Anserini cannot fetch them.
     """
     start_jvm()
+    # Anserini notes on stdout what it fetches; where that fails, the one line of the error says it.
+    java_class(f"{LOGGING}core.config.Configurator").setRootLevel(java_class(f"{LOGGING}Level").WARN)
     reader = java_class(f"{READERS}TopicReader")
     try:
         if file is None:
@@ -42,18 +47,22 @@ def _fields(topic: Any) -> tuple[str, str]:
 
 
 def write(target: Path, rows: list[tuple[str, str]]) -> None:
-    """The questions as DPR's file has them: tabs between, quotation marks where csv needs them."""
+    """The questions as DPR's file has them: tabs between, quotation marks where csv needs them; makes its folder."""
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text.getvalue(), encoding="utf-8", newline="\n")
 
 
 def main(arguments: list[str]) -> None:
-    """The command: one argument, the file to write."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise UserError("python -m baselines.questions FILE writes Natural Questions' test questions to FILE")
+    """The command: one argument, the file to write; with --help, what it does."""
+    if {"-h", "--help"} & {*arguments}:
+        print(USAGE)
+        return
+    if len(arguments) != 1 or not arguments[0] or arguments[0].startswith("-"):
+        raise UserError(USAGE)
     target = Path(arguments[0])
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(f"{target} exists; move it away or choose another name")
     check_writable("FILE", target.absolute().parent)
     write(target, topics())

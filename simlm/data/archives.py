@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, cast
@@ -63,22 +64,24 @@ class _Closing(io.RawIOBase):
         super().close()
 
 
-def members(archive: Path) -> dict[str, Member]:
-    """The files of an archive by their last name, wherever in it they lie.
+def members(archive: Path, wanted: Collection[str]) -> dict[str, Member]:
+    """The files of an archive that are wanted, by their last name, wherever in it they lie.
 
-    UserError for what is no archive or a damaged one, a name that leads out of it, two files of one name, a file that
-    is encrypted, larger than ``LARGEST`` or more than ``RATIO`` times its packed size.
+    UserError for what is no archive or a damaged one, a name that leads out of it or is none, two files of one name
+    that is wanted, a file that is encrypted, larger than ``LARGEST`` or more than ``RATIO`` times its packed size.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            infos = [info for info in opened.infolist() if not info.is_dir()]
+            infos = [info for info in opened.infolist() if not info.filename.endswith("/")]
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
         raise UserError(f"{archive}: no zip archive, or a damaged one ({error}); fetch it again") from None
     found: dict[str, Member] = {}
     for info in infos:
         path = PurePosixPath(info.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            raise UserError(f"{archive}: {info.filename!r} leads out of the archive: it is not what was released")
+        if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise UserError(
+                f"{archive}: {info.filename!r} leads out of the archive or names no file: it is not what was released"
+            )
         if info.flag_bits & 1:
             raise UserError(f"{archive}: {info.filename!r} is encrypted: it is not what was released")
         if info.file_size > LARGEST or info.file_size > RATIO * max(info.compress_size, 1024):
@@ -86,6 +89,8 @@ def members(archive: Path) -> dict[str, Member]:
                 f"{archive}: {info.filename!r} would unpack from {info.compress_size:,} to {info.file_size:,} bytes, "
                 "more than any released file: it is not what was released"
             )
+        if path.name not in wanted:
+            continue
         if path.name in found:
             raise UserError(f"{archive}: there are two files {path.name!r} in it: it is not what was released")
         found[path.name] = Member(archive, info.filename)

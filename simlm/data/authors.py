@@ -14,4 +14,4 @@ def authors_run(folder: Path, split: str) -> File | None:
         if (place / name).is_file():
             return place / name
     archive = folder / f"{ARCHIVE}.zip"
-    return members(archive).get(name) if archive.is_file() else None
+    return members(archive, (name,)).get(name) if archive.is_file() else None

@@ -16,6 +16,8 @@ from simlm.data.source import Collection, Passage, Query
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
+GRADES = np.iinfo(np.int64)
+"""What `simlm.data.qrels` can hold."""
 Place = Callable[[int], str]
 """What a line begins with that is about the row in a place: the file and line where that is known."""
 
@@ -25,8 +27,8 @@ def validate(collection: Collection) -> None:
 
     Refused are: an empty id, one with white space (a run file could not hold it) or one that comes twice; an id or a
     text that is none, but a number or nothing; a query without text; a qrel or a negative for an unknown query or
-    passage; a split without a relevant passage; text that is not UTF-8; a file that is truncated. The line names the
-    collection, or the file and line where that is known, the id, and the way out.
+    passage; a grade that is no integer of 64 bits; a split without a relevant passage; text that is not UTF-8; a file
+    that is truncated. The line names the collection, or the file and line where that is known, the id, and the way out.
 
     Memory: 8 bytes a passage (ids are compared by a 64-bit digest; what looks like a duplicate is then
     compared as text, and an unknown passage passes for a known one with a probability of n / 2^64).
@@ -35,7 +37,7 @@ def validate(collection: Collection) -> None:
     of_passage = (lambda number: collection.name) if places is None else places.place_of_passage
     keys = _checked_ids(collection.name, "passage", collection.passages, of_passage)
     if not keys:
-        raise UserError(f"{collection.name}: there is no passage; add some")
+        raise UserError(f"{of_passage(0)}: there is no passage; add some")
     known = np.sort(np.frombuffer(keys, dtype=np.uint64))
     for split in collection.splits:
         _check_split(collection, split, known)
@@ -59,6 +61,11 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                 raise UserError(
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
                     f"the grade {_shown(grade)}; make it a whole number"
+                )
+            if not GRADES.min <= grade <= GRADES.max:
+                raise UserError(
+                    f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
+                    f"the grade {str(grade)[:40]}, which 64 bits do not hold; give a smaller one"
                 )
         relevant = relevant or any(grade > 0 for grade in judged.values())
     if not relevant and split not in collection.answers:

@@ -56,7 +56,10 @@ def read_questions(path: Path) -> Iterator[Question]:
     """The questions of a file in DPR's format; UserError, with file and line, for a line that is none."""
     number = 0
     for number, line in read_lines(path):
-        fields = next(csv.reader([line], delimiter="\t"), [])
+        try:
+            fields = next(csv.reader([line], delimiter="\t"), [])
+        except csv.Error as error:
+            raise UserError(f"{path}:{number}: this line is no row of a csv file ({error}); mend it") from None
         if len(fields) != 2:
             raise UserError(
                 f"{path}:{number}: {len(fields)} columns where a question and the list of its answers, separated by a "
@@ -75,7 +78,7 @@ def _list(text: str) -> list[str]:
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, list) and all(isinstance(one, str) for one in found):
             return found

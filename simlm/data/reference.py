@@ -1,4 +1,7 @@
-"""What a reader writes for a collection, made into what a stage's configuration holds. Reads no rows."""
+"""What a reader writes for a collection, made into what a stage's configuration holds.
+
+Of rows, nq's questions alone are read.
+"""
 
 import hashlib
 import re
@@ -10,7 +13,7 @@ from typing import NamedTuple
 
 from simlm.data.beir import BeirFolder, is_beir
 from simlm.data.layout import SPLITS, Layout
-from simlm.data.questions import NO_FILE, digest_of
+from simlm.data.questions import NO_FILE, digest_of, read_questions
 from simlm.data.released import TREC_DL, Released, is_released
 from simlm.errors import UserError
 
@@ -91,13 +94,15 @@ def resolve(text: str) -> Reference:
 
 
 def _official(name: str, file: str = "") -> Reference:
-    """One of ``OFFICIAL``; of ``QUESTIONS`` the file counts by its digest."""
+    """One of ``OFFICIAL``; of ``QUESTIONS`` the file counts by its digest, and all its lines must be questions."""
     known = OFFICIAL[name]
     if name != QUESTIONS:
         return Reference(name, name, has_negatives=known.has_negatives, further=known.further)
     path = Path(file).expanduser().absolute()
     if not file or not path.is_file():
         raise UserError(NO_FILE if not file else f"--collection {name}:{file}: there is no such file; give one")
+    for _ in read_questions(path):
+        pass
     return Reference(name, name, str(path), digest_of(path), has_negatives=known.has_negatives)
 
 

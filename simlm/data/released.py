@@ -133,13 +133,23 @@ class Released:
                 yield from ((line.number, line.query_id, passage, 1) for passage in line.positives.ids)
             return
         path = self._files[_qrels(split)]
+        grades: dict[int, int] = {}
+        number = 0
         for number, (query, _, passage, label) in _columns(path, ("query id", "iteration", "passage id", "label")):
             if not _belongs(query, split):
                 continue
             try:
-                yield number, query, passage, int(label)
+                grade = int(label)
             except ValueError:
                 raise UserError(f"{path}:{number}: the label {label[:40]!r} is no whole number; mend it") from None
+            if grades.setdefault(digest(f"{query}\t{passage}"), grade) != grade:
+                raise UserError(
+                    f"{path}:{number}: query {query!r} and passage {passage!r} have another label further up; "
+                    "keep one of them"
+                )
+            yield number, query, passage, grade
+        if not number:
+            raise UserError(f"{path}: there is no judgement in it; fetch the archive again")
 
     def place_of_passage(self, number: int) -> str:
         """File and line of the passage in place ``number`` (from 0)."""
@@ -183,7 +193,9 @@ def _find(folder: Path) -> dict[str, File]:
             found: dict[str, File] = {name: place / name for name in WANTED if (place / name).is_file()}
             return _whole(place, found)
     archive = folder / f"{ARCHIVE}.zip"
-    inside: dict[str, Member] = members(archive)
+    if not archive.is_file():
+        return _whole(folder / ARCHIVE, {})
+    inside: dict[str, Member] = members(archive, WANTED)
     return _whole(archive, {name: inside[name] for name in WANTED if name in inside})
 
 

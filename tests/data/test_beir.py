@@ -152,7 +152,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
             'corpus.jsonl:2: passage "p2" has a text',
         ),
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
-        ({"corpus_jsonl": ""}, "notes: there is no passage"),
+        ({"corpus_jsonl": ""}, "corpus.jsonl:1: there is no passage"),
         ({"corpus_jsonl": P1}, 'qrels/train.tsv:3: a qrel of query "q1" names the unknown passage "4"'),
         ({"queries_jsonl": Q + "nonsense\n"}, "queries.jsonl:4: this line is no JSON"),
         ({"queries_jsonl": '{"_id": "q0", "text": "x"}\n' + Q + Q}, 'queries.jsonl:5: the query id "q1" comes twice'),
@@ -167,6 +167,10 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
         ({"train": HEAD + "q1\t0\tp1\t1\n"}, "qrels/train.tsv:2: 4 columns where 3"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
+        (
+            {"train": HEAD + f"q1\tp1\t{2**63}\n"},
+            'qrels/train.tsv:2: the qrel of query "q1" and passage "p1" has the grade 9223372036854775808, which 64',
+        ),
         (
             {"train": HEAD + "q1\tp1\t1\nq1\tp1\t0\n"},
             "qrels/train.tsv:3: query 'q1' and passage 'p1' have",

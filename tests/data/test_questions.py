@@ -40,6 +40,9 @@ def test_lists_as_json_and_fields_without_quotation_marks(tmp_path: Path) -> Non
         ("one\ta\n", ":1: 'a' is no list of answers"),
         ("one\t[]\n", ":1: '[]' is no list of answers"),
         ("one\t[1]\n", ":1: '[1]' is no list of answers"),
+        ("who?\t['a'\n", ":1: \"['a'\" is no list of answers"),
+        ("one\t{[]: 1}\n", ":1: '{[]: 1}' is no list of answers"),
+        ("one\rtwo\t['a']\n", ":1: this line is no row of a csv file"),
         ("one\t__import__('os').getcwd()\n", ":1: "),
     ],
 )

@@ -121,6 +121,11 @@ DAMAGE: list[tuple[dict[str, bytes | None], str]] = [
     ({"dev_queries__tsv": b"0\tx\n0\ty\n"}, 'dev_queries.tsv:2: the query id "0" comes twice'),
     ({"dev_qrels__txt": b"0\t0\t0\t1\n1\t1\t1\n"}, "dev_qrels.txt:2: 3 columns where 4"),
     ({"dev_qrels__txt": b"0\t0\t0\tyes\n"}, "dev_qrels.txt:1: the label 'yes' is no whole number"),
+    ({"dev_qrels__txt": b"0\t0\t0\t1\n1\t0\t1\t%d\n" % (10**22)}, "dev_qrels.txt:2: the qrel of query"),
+    ({"dev_qrels__txt": b"0\t0\t0\t1\n0\t1\t0\t0\n"}, "dev_qrels.txt:2: query '0' and passage '0' have another label"),
+    ({"dev_qrels__txt": b""}, "dev_qrels.txt: there is no judgement in it"),
+    ({"passages__jsonl__gz": b""}, "passages.jsonl.gz:1: there is no passage"),
+    ({"passages__jsonl__gz": gzip.compress(b"")}, "passages.jsonl.gz:1: there is no passage"),
     ({"dev_qrels__txt": b"9\t0\t0\t1\n"}, 'dev_qrels.txt:1: a qrel names the unknown query "9"'),
 ]
 
@@ -141,7 +146,9 @@ def archive(folder: Path, name: str, content: bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["../train.jsonl", "/etc/train.jsonl", "a/../../x", "..\\x", "C:/train.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["../train.jsonl", "/etc/train.jsonl", "a/../../x", "..\\x", "C:/train.jsonl", ".", "./."]
+)
 def test_no_name_leads_out_of_the_archive(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leads out of the archive"):
         resolve(str(archive(tmp_path, name, b"x")))
@@ -174,10 +181,17 @@ def test_too_large_a_file_and_two_of_one_name(tmp_path: Path, monkeypatch: pytes
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("elsewhere/train.jsonl", b"x")
     with pytest.raises(UserError, match=r"there are two files 'train\.jsonl' in it"):
-        archives.members(path)
+        archives.members(path, ["train.jsonl"])
+    assert list(archives.members(path, ["dev_qrels.txt"])) == ["dev_qrels.txt"]  # what is not read may come twice
     monkeypatch.setattr(archives, "LARGEST", 100)
     with pytest.raises(UserError, match="more than any released file"):
-        archives.members(path)
+        archives.members(path, ["train.jsonl"])
+
+
+def test_an_empty_folder_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / ARCHIVE).mkdir()
+    with pytest.raises(UserError, match=rf"/{ARCHIVE}: passages\.jsonl\.gz is missing"):
+        resolve(str(tmp_path))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 2000])

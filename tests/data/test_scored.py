@@ -53,7 +53,7 @@ def test_damaged_training_lines(change: dict[str, Any], said: str, tmp_path: Pat
 def test_runs_with_and_without_scores_also_in_the_archive(tmp_path: Path) -> None:
     path = written(tmp_path / "dev.msmarco.txt", "0\t5\t1\n0\t6\t2\n1\t5\t1\t9.5\n")
     assert list(read_msmarco_run(path)) == [("0", (["5", "6"], [1.0, 0.5])), ("1", (["5"], [9.5]))]
-    inside = members(packed(tmp_path) / f"{ARCHIVE}.zip")
+    inside = members(packed(tmp_path) / f"{ARCHIVE}.zip", ["train.msmarco.txt"])
     assert list(read_msmarco_run(inside["train.msmarco.txt"])) == [("1000", (["5"], [9.5]))]
     assert list(read_msmarco_run(written(tmp_path / "empty.txt", ""))) == []
 

@@ -136,6 +136,17 @@ def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    questions = tmp_path / "nq-test.qa.csv"
+    questions.write_text("what?\t['b']\nwho?\t['a'\n", encoding="utf-8")
+    command = [sys.executable, "-m", "repro.table4", "--scale", "paper", "--results", str(tmp_path / "results")]
+    ran = subprocess.run(
+        [*command, "--collection", f"nq:{questions}", "--dry-run"], cwd=ROOT, capture_output=True, text=True
+    )
+    (line,) = ran.stderr.splitlines()
+    assert ran.returncode == 2 and f"{questions}:2: " in line and list(tmp_path.iterdir()) == [questions]
+
+
 def test_nq_is_measured_by_answers_and_by_no_other_table(tmp_path: Path) -> None:
     questions = tmp_path / "nq-test.qa.csv"
     questions.write_text("who?\t['me']\n", encoding="utf-8")
