@@ -75,18 +75,6 @@ def test_what_stands_on_other_outputs_is_made_again(tmp_path: Path) -> None:
     assert made(again)["top"] == made(first)["top"]
 
 
-def test_nothing_is_run_on_a_finished_stage_that_may_have_to_be_made_again(tmp_path: Path) -> None:
-    """`left` can be judged only when `leaf` is there: `top`, which is gone too, has to wait for that."""
-    first = drive(tmp_path, "restless")
-    for name in ("leaf", "top"):
-        shutil.rmtree(first.jobs[name])
-    again = drive(tmp_path, "restless")
-    assert again.status == 0, again.lines
-    assert again.made[0] == "leaf" and again.made[-1] == "top" and set(again.made) == set(first.jobs)
-    assert again.said("done").count("top") == 1
-    assert all("other outputs" in line for line in again.said("said"))
-
-
 def test_another_version_is_another_stage_and_so_is_what_stands_on_it(finished: Ran, tmp_path: Path) -> None:
     results = copied(finished, tmp_path)
     changed = drive(results, SIMLM_TOY_VERSION="2")
