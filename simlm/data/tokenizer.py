@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_LENGTH = 512
 PADDED_TO = 128
+HOW_IT_WAS_LOADED = ("is_local", "local_files_only")
+"""What transformers notes in a tokenizer of its loading, and would save with it: equal tokenizers have equal files."""
 _USE_ITS_OWN = "use the tokenizer that the model was trained with"
 
 
@@ -140,6 +142,8 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
         # What transformers makes of a folder with a model's config.json and no vocabulary.
         raise UserError(f"{name!r} holds no vocabulary: save the model's tokenizer there, tokenizer.json too")
     Specials.of(tokenizer)
+    for name in HOW_IT_WAS_LOADED:
+        tokenizer.init_kwargs.pop(name, None)
     return tokenizer
 
 

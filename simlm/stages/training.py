@@ -55,10 +55,11 @@ def plan(optimisation: Optimisation, evaluations: int = 0, best_by: str | None =
 
 def numbers_of(stage: "Stage", outcome: Outcome) -> dict[str, Any]:
     """Figures of a training for the manifest; the log is left beside the model as losses.json."""
-    # The Trainer's summary times this attempt: without it the same training leaves the same bytes.
+    # The Trainer's summary times this attempt, and a state read back from a checkpoint has its names in another order:
+    # without these the same training leaves the same bytes.
     log = [entry for entry in outcome.log if "train_runtime" not in entry]
     if is_first():
-        (stage.folder / "losses.json").write_text(json.dumps(log, indent=0), encoding="utf-8")
+        (stage.folder / "losses.json").write_text(json.dumps(log, indent=0, sort_keys=True), encoding="utf-8")
     losses = [entry["loss"] for entry in outcome.log if "loss" in entry]
     return {
         "tokens": outcome.tokens,

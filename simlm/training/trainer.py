@@ -79,6 +79,13 @@ class _Follow(TrainerCallback):
             self.bar.close()
 
 
+class _LogAtCheckpoints(TrainerCallback):
+    """Logs before every checkpoint: losses since the last entry, which are in no checkpoint, are lost to nobody."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        control.should_log = control.should_log or control.should_save
+
+
 class StageTrainer(Trainer):
     """Trainer over a module that returns {"loss": ..., further scalars to log}; ``evaluation`` measures it on valid.
 
@@ -282,7 +289,7 @@ def train(
             module if packed is None else packed.model,
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
-            callbacks=[_Follow(description), *([] if snapshots is None else [snapshots])],
+            callbacks=[_Follow(description), _LogAtCheckpoints(), *([] if snapshots is None else [snapshots])],
         )
         if rank():
             # Processes draw their dropout from different streams; the first draws what it would alone.

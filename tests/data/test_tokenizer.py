@@ -47,6 +47,16 @@ def test_loads_offline_as_a_fast_bert_tokenizer(trained: PreTrainedTokenizerFast
     assert tokenizer_digest(loaded) == tokenizer_digest(load_tokenizer(Path(trained.name_or_path)))
 
 
+def test_files_do_not_tell_how_it_was_loaded(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """With and without a network, from a folder or from the Hub's cache, the same tokenizer leaves the same bytes."""
+    first, again = tmp_path / "first", tmp_path / "again"
+    load_tokenizer(Path(trained.name_or_path)).save_pretrained(first)
+    load_tokenizer(first).save_pretrained(again)
+    assert "local" not in (again / "tokenizer_config.json").read_text()
+    for path in first.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes()
+
+
 def test_the_same_in_another_process(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from simlm.data.tokenizer import *;"

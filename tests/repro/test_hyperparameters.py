@@ -105,6 +105,7 @@ def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_publ
     how = {row.name: row.chosen for row in hyperparameters(open_scale("paper"), {})}
     assert set(how.values()) == {PAPER, RELEASED, PUBLIC, EPOCHS}
     assert {name for name, chosen in how.items() if chosen == RELEASED} == {
+        "pre-training: passages averaged over",
         "pre-training: schedule",
         "Retriever1/2: schedule",
         "distillation: schedule",
