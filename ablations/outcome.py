@@ -21,7 +21,7 @@ def outcomes(cells: Mapping[Cell, Planned]) -> list[dict[str, Any]]:
     found = []
     for cell, run in cells.items():
         one: dict[str, Any] = {"grid": cell.grid, "start": cell.start, "seed": cell.seed, "stage": run.job.name}
-        if run.valid:
+        if run.failure is None:
             numbers = (read_manifest(run.job) or {})["numbers"]
             measures = {name.removeprefix(SPLIT): mean for name, mean in numbers.items() if name.startswith(SPLIT)}
             found.append(one | {"state": "done", "measures": measures})

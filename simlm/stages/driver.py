@@ -15,7 +15,7 @@ from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.stages.plan import Build, Planned, mark_failures, plan
+from simlm.stages.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan
 from simlm.stages.processes import environment, prepare, stop
 from simlm.stages.stage import MISTAKE, PROGRESS, Stage
 
@@ -102,13 +102,16 @@ def _run_once(
     """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
     submitted: dict[Path, Any] = {}
-    todo = [stage for stage in stages if not stage.valid and stage.failure is None]
-    left_out = {stage.job.name for stage in stages if stage.failure is not None}
+    left_out = {stage.job.name for stage in stages if stage.failure is not None or unsettled(stage)}
+    todo = [stage for stage in stages if not stage.valid and stage.job.name not in left_out]
+    name_only = naming(results)
 
     def submit(stage: Stage, name: str) -> None:
-        if stage.__xpm__.identifier.all.hex() not in left_out:
-            stage.submit()
-            submitted[Path(stage.__xpm__.job.path)] = stage.__xpm__.job
+        if stage.__xpm__.identifier.all.hex() in left_out:
+            name_only(stage)  # what else is left out is built on it
+            return
+        stage.submit()
+        submitted[job_of(stage)] = stage.__xpm__.job
 
     with (
         environment(launcher),
@@ -133,6 +136,12 @@ def _run_once(
             raise
     asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
     return {stage.job: _failure(stage) for stage in failed}
+
+
+def unsettled(stage: Planned) -> bool:
+    """Whether a stage to run stands on a finished one that is judged in the next round, and may then be made again."""
+    below = ancestors(stage)[1:]
+    return not stage.was_finished and any(one.waits and one.was_finished for one in below)
 
 
 async def _let_go(cancel: bool) -> None:

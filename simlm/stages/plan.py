@@ -72,11 +72,10 @@ def laid_out(build: Build, results: Path) -> tuple[list[Planned], Any]:
     order: list[Planned] = []
     by_stage: dict[int, Planned] = {}
     by_job: dict[Path, Planned] = {}
-    # Simulated, and outside an experiment, a submission names the stage's folder and writes nothing.
-    workspace = Workspace(get_settings(), WorkspaceSettings(id=None, path=results), run_mode=RunMode.DRY_RUN)
+    name_only = naming(results)
 
     def note(stage: Stage, name: str) -> None:
-        stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
+        name_only(stage)
         job = job_of(stage)
         inputs = {name: by_stage[id(one)] for name, one in inputs_of(stage).items()}
         if job not in by_job:
@@ -84,9 +83,24 @@ def laid_out(build: Build, results: Path) -> tuple[list[Planned], Any]:
             order.append(by_job[job])
         by_stage[id(stage)] = by_job[job]
 
-    # Experimaestro prints what it would do in its own terms.
-    with contextlib.redirect_stderr(io.StringIO()):
+    with _quiet():
         return order, build(note)
+
+
+def naming(results: Path) -> Callable[[Stage], None]:
+    """What gives a stage its folder, so that others can be built on it, and neither writes nor runs anything."""
+    workspace = Workspace(get_settings(), WorkspaceSettings(id=None, path=results), run_mode=RunMode.DRY_RUN)
+
+    def name_only(stage: Stage) -> None:
+        with _quiet():
+            stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
+
+    return name_only
+
+
+def _quiet() -> contextlib.redirect_stderr[io.StringIO]:
+    # Experimaestro prints what it would do, and what it thinks of our types, in its own terms.
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def ancestors(stage: Planned) -> list[Planned]:
@@ -98,8 +112,8 @@ def ancestors(stage: Planned) -> list[Planned]:
 
 
 def mark_failures(stages: list[Planned], failures: Mapping[Path, Exception]) -> None:
-    """Give a plan's stages the failures of a run, and each to what stands on the failed stage."""
-    for stage in (one for one in stages if not one.valid):
+    """Give a plan's stages the failures of a run, and each to what stands on the failed stage, finished or not."""
+    for stage in stages:
         inherited = (one.failure for one in stage.inputs.values() if one.failure is not None)
         stage.failure = failures.get(stage.job) or next(inherited, None)
 

@@ -75,6 +75,18 @@ def test_what_stands_on_other_outputs_is_made_again(tmp_path: Path) -> None:
     assert made(again)["top"] == made(first)["top"]
 
 
+def test_nothing_is_run_on_a_finished_stage_that_may_have_to_be_made_again(tmp_path: Path) -> None:
+    """`left` can be judged only when `leaf` is there: `top`, which is gone too, has to wait for that."""
+    first = drive(tmp_path, "restless")
+    for name in ("leaf", "top"):
+        shutil.rmtree(first.jobs[name])
+    again = drive(tmp_path, "restless")
+    assert again.status == 0, again.lines
+    assert again.made[0] == "leaf" and again.made[-1] == "top" and set(again.made) == set(first.jobs)
+    assert len(manifest(again.jobs["top"])["attempts"]) == 1
+    assert all("other outputs" in line for line in again.said("said"))
+
+
 def test_another_version_is_another_stage_and_so_is_what_stands_on_it(finished: Ran, tmp_path: Path) -> None:
     results = copied(finished, tmp_path)
     changed = drive(results, SIMLM_TOY_VERSION="2")
@@ -154,3 +166,19 @@ def test_a_run_that_keeps_going_leaves_out_what_stands_on_a_failed_stage_and_not
     mended = drive(tmp_path, "two trees", "keep-going")
     assert mended.said("lacks") == [] and mended.said("failed") == []
     assert mended.made == ["wrong", "above wrong", "top of wrong"]
+
+
+def test_what_is_made_again_in_a_later_round_goes_on_beside_a_failed_stage(tmp_path: Path) -> None:
+    """`right` can be judged only when `leaf` is there again; `wrong` has failed by then, and all on it is left out.
+
+    What stands on `right` and on `above wrong` stays: these write the same as before.
+    """
+    first = drive(tmp_path, "two restless trees")
+    for name in ("leaf", "wrong"):
+        shutil.rmtree(first.jobs[name])
+    again = drive(tmp_path, "two restless trees", "keep-going", SIMLM_TOY_WRONG="1")
+    assert again.status == 0, again.errors
+    assert again.made == ["leaf", "right"]
+    assert [line.split(": ")[0] for line in again.said("lacks")] == ["wrong", "above wrong", "top of wrong"]
+    mended = drive(tmp_path, "two restless trees", "keep-going")
+    assert mended.said("lacks") == [] and mended.made == ["wrong", "above wrong"]

@@ -122,9 +122,9 @@ def tree(submit: Submit, leaf: type[Number] = Number) -> Number:
     return _add(submit, Sum.C(value=1000, parts=[left, right]), "top")
 
 
-def two_trees(submit: Submit) -> list[Number]:
+def two_trees(submit: Submit, leaf: type[Number] = Number) -> list[Number]:
     """A leaf that two sums stand on, one of them by way of a stage that fails."""
-    low = _add(submit, Number.C(value=1), "leaf")
+    low = _add(submit, leaf.C(value=1), "leaf")
     wrong = _add(submit, Broken.C(value=2), "wrong")
     above = _add(submit, Sum.C(value=20, parts=[low, wrong]), "above wrong")
     top = _add(submit, Sum.C(value=200, parts=[above]), "top of wrong")
@@ -138,6 +138,7 @@ SHAPES: dict[str, Callable[[Submit], Any]] = {
     "mistaken": lambda submit: tree(submit, Mistaken),
     "broken": lambda submit: tree(submit, Broken),
     "two trees": two_trees,
+    "two restless trees": lambda submit: two_trees(submit, Restless),
     "shared": lambda submit: _add(submit, Shared.C(value=1), "shared"),
     "leaf": lambda submit: _add(submit, Number.C(value=1), "leaf"),
     "twice": lambda submit: [_add(submit, Number.C(value=1), name) for name in ("leaf", "the same leaf")][-1],
