@@ -6,6 +6,7 @@ Several processes (`simlm.group`) share the encoding and the search; the first a
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ class Tower:
         """The vectors of what ``view`` gave, in ``folder``, where an interrupted attempt goes on."""
         if self.packs is None:
             return encode_texts(self._padded, texts, self.specials, folder, self.length, device=self.device)
-        packs = self.packs
-        return encode_texts(packs, texts, self.specials, folder, self.length, packs.tokens, collate=packs.collate)
+        collate = partial(self.packs.collate, max_length=self.length)
+        return encode_texts(self.packs, texts, self.specials, folder, self.length, self.packs.tokens, collate=collate)
 
     @torch.inference_mode()
     def vector(self, text: np.ndarray) -> np.ndarray:

@@ -139,13 +139,11 @@ class Retrieve(RunStage):
         tokenizer = self.data.open().tokenizer
         specials = Specials.of(tokenizer)
         retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()
-
-        def tower(length: int) -> Tower:
-            packs = packed_encoder(retriever, specials.pad, length) if device.type in PACKED_ON else None
-            return Tower(retriever.encode, length, specials, device, packs=packs)
-
+        packs = packed_encoder(retriever, specials.pad) if device.type in PACKED_ON else None
+        passages = Tower(retriever.encode, self.passage_length, specials, device, packs=packs)
+        queries = Tower(retriever.encode, self.query_length, specials, device, packs=packs)
         depths = {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits}
-        return leave_runs(self, tower(self.passage_length), tower(self.query_length), depths)
+        return leave_runs(self, passages, queries, depths)
 
 
 def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run:
