@@ -136,14 +136,14 @@ class SearchTokens(RunStage):
         encoder = open_encoder(self.model.model, device)
         start = time.perf_counter()
         texts = (passage.text for passage in source.passages())
-        index = write_index(encoder, texts, len(collection.passages), self.folder / "index")
+        index = write_index(encoder, texts, len(collection.passages), self.work / "index")
         seconds = time.perf_counter() - start
         figures: dict[str, Any] = {
             "encode_seconds": seconds,
             "passages_per_second": len(index.lengths) / seconds,
             "tokens": len(index.vectors),
             "vectors": len(index.vectors),
-            "index_bytes": sum(path.stat().st_size for path in (self.folder / "index").iterdir()),
+            "index_bytes": sum(path.stat().st_size for path in (self.work / "index").iterdir()),
         }
         for split in self.splits:
             asked = [query.text for query in source.queries(split)]
@@ -152,6 +152,8 @@ class SearchTokens(RunStage):
             store = collection.queries(split)
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
+        # Encoded where an interrupted attempt can go on.
+        (self.work / "index").rename(self.folder / "index")
         return figures
 
 
