@@ -5,10 +5,11 @@ a passage is the sum, over the query's vectors, of the largest inner product wit
 scored: what candidates an approximate search would have found has no part in the figures.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from simlm.errors import UserError
 from simlm.progress import Bar
+from simlm.stages.manifest import read_json, write_json
 
 TEXTS = 4_096
 """Passages encoded in one go."""
@@ -65,24 +67,31 @@ class TokenIndex:
 
 
 def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) -> TokenIndex:
-    """Encode all texts into ``folder``; memory holds a block of them. UserError for vectors with NaN or infinity."""
+    """Encode all texts into ``folder``; memory holds a block of them. UserError for vectors with NaN or infinity.
+
+    A second call goes on behind the last block that was written whole, which a file beside ``folder`` tells: it belongs
+    to one encoder and to the same texts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    dimensions = 0
+    note = folder.with_suffix(".json")
+    done = _written(note, folder)
     with (
-        (folder / "vectors.bin").open("wb") as vectors,
-        (folder / "lengths.bin").open("wb") as lengths,
-        Bar(total=total, unit=" texts", desc="encode tokens", disable=None) as bar,
+        _from(folder / "vectors.bin", done["tokens"] * done["dimensions"] * 2) as vectors,
+        _from(folder / "lengths.bin", done["texts"] * 4) as lengths,
+        Bar(total=total, initial=done["texts"], unit=" texts", desc="encode tokens", disable=None) as bar,
     ):
-        for some in _blocks(texts):
+        for some in _blocks(islice(texts, done["texts"], None)):
             found = encoder.encode_document(some, convert_to_numpy=True, show_progress_bar=False)
-            dimensions = found[0].shape[1]
             block = np.concatenate(found).astype(np.float16)
             if not np.isfinite(block).all():
                 raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
-            vectors.write(block.tobytes())
-            lengths.write(np.array([len(one) for one in found], dtype=np.int32).tobytes())
+            _append(vectors, block)
+            _append(lengths, np.array([len(one) for one in found], dtype=np.int32))
+            texts_done, tokens_done = done["texts"] + len(some), done["tokens"] + len(block)
+            done = {"texts": texts_done, "tokens": tokens_done, "dimensions": block.shape[1]}
+            write_json(note, done)
             bar.update(len(some))
-    return TokenIndex(folder, dimensions)
+    return TokenIndex(folder, done["dimensions"])
 
 
 def search_tokens(
@@ -144,3 +153,30 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
     iterator = iter(texts)
     while some := list(islice(iterator, TEXTS)):
         yield some
+
+
+def _written(note: Path, folder: Path) -> dict[str, int]:
+    """What a note says of the files in ``folder``, or that there is nothing where they are not there or shorter."""
+    done = read_json(note)
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    if (
+        done is None
+        or sizes.get("vectors.bin", -1) < done["tokens"] * done["dimensions"] * 2
+        or sizes.get("lengths.bin", -1) < done["texts"] * 4
+    ):
+        return {"texts": 0, "tokens": 0, "dimensions": 0}
+    return done
+
+
+def _from(path: Path, size: int) -> BinaryIO:
+    """A file to write on behind its first ``size`` bytes, the rest cut off."""
+    file = path.open("ab")
+    file.truncate(size)
+    return file
+
+
+def _append(file: BinaryIO, values: np.ndarray) -> None:
+    """Write an array's bytes through to the disk."""
+    file.write(values.tobytes())
+    file.flush()
+    os.fsync(file.fileno())

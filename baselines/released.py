@@ -35,6 +35,8 @@ class SearchReleased(RunStage):
     ``data`` is the collection in the pieces of the passages' encoder, which have to be the queries' too.
     """
 
+    shared = True
+
     passages: Param[PublicModel]
     queries: Param[PublicModel]
     pooling: Param[str]
@@ -52,52 +54,32 @@ class SearchReleased(RunStage):
     tag = "released"
 
     def run(self) -> dict[str, Any]:
-        import torch
-
         from baselines.texts import Texts
         from simlm.data.inputs import Specials
-        from simlm.retrieval.encode import encode_texts
-        from simlm.retrieval.runs import Run
-        from simlm.retrieval.search import search
+        from simlm.data.tokens import TokenStore
+        from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import prepare_torch
 
         device = prepare_torch()
-        collection = self.data.open()
-        specials = Specials.of(collection.tokenizer)
+        specials = Specials.of(self.data.open().tokenizer)
         encoder = self._encoder(self.passages).to(device)
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
         self._check_lengths(encoder, asker)
+        title: Any = self.title
+        told, asked = self._pieces(self.passage_prompt), self._pieces(self.query_prompt)
 
-        def in_precision(model: Any) -> Any:
-            def encode(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                    vectors: torch.Tensor = model(inputs)
-                return vectors
+        def passages(store: TokenStore) -> Texts:
+            return Texts(store, title, told, specials)
 
-            return encode
+        def queries(store: TokenStore) -> Texts:
+            return Texts(store, "none", asked, specials)
 
-        texts = Texts(collection.passages, self.title, self._pieces(self.passage_prompt), specials)
-        start = time.perf_counter()
-        vectors = encode_texts(
-            in_precision(encoder), texts, specials, self.work / "passages", self.passage_length, device=device
+        return leave_runs(
+            self,
+            Tower(encoder, self.passage_length, specials, device, passages),
+            Tower(asker, self.query_length, specials, device, queries),
+            dict.fromkeys(self.splits, self.depth),
         )
-        seconds = time.perf_counter() - start
-        figures: dict[str, Any] = {
-            "encode_seconds": seconds,
-            "passages_per_second": len(vectors) / seconds,
-            "tokens": int(np.minimum(texts.lengths, self.passage_length).sum()),
-            "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
-        }
-        for split in self.splits:
-            store = collection.queries(split)
-            asked = Texts(store, "none", self._pieces(self.query_prompt), specials)
-            folder = self.work / f"queries-{split}"
-            found = encode_texts(in_precision(asker), asked, specials, folder, self.query_length, device=device).read()
-            scores, indices = search(found, vectors, min(self.depth, len(vectors)), device=device)
-            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-            figures |= self.leave(split, run, collection)
-        vectors.folder.rename(self.folder / "passages")
-        return figures
 
     def _encoder(self, stage: PublicModel) -> Any:
         from baselines.encoder import load_encoder
@@ -154,14 +136,14 @@ class SearchTokens(RunStage):
         encoder = open_encoder(self.model.model, device)
         start = time.perf_counter()
         texts = (passage.text for passage in source.passages())
-        index = write_index(encoder, texts, len(collection.passages), self.folder / "index")
+        index = write_index(encoder, texts, len(collection.passages), self.work / "index")
         seconds = time.perf_counter() - start
         figures: dict[str, Any] = {
             "encode_seconds": seconds,
             "passages_per_second": len(index.lengths) / seconds,
             "tokens": len(index.vectors),
             "vectors": len(index.vectors),
-            "index_bytes": sum(path.stat().st_size for path in (self.folder / "index").iterdir()),
+            "index_bytes": sum(path.stat().st_size for path in (self.work / "index").iterdir()),
         }
         for split in self.splits:
             asked = [query.text for query in source.queries(split)]
@@ -170,6 +152,8 @@ class SearchTokens(RunStage):
             store = collection.queries(split)
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
+        # Encoded where an interrupted attempt can go on.
+        (self.work / "index").rename(self.folder / "index")
         return figures
 
 

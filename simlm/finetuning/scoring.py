@@ -61,6 +61,6 @@ class PairScorer:
 
     def _logits(self, batch: list[Encoded], device: torch.device) -> torch.Tensor:
         if self.packed is not None:
-            return self.packed(self.packed.collate(batch))
+            return self.packed(self.packed.collate(batch, self.pairs.max_length))
         inputs = batch_inputs(batch, self.pairs.specials)
         return self.reranker.score({name: tensor.to(device) for name, tensor in inputs.items()})

@@ -28,7 +28,7 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 
 @dataclass(frozen=True)
 class OverPacks:
-    """``output`` of texts in one pack, at most ``tokens`` in all and ``max_length`` each; without gradient.
+    """``output`` of texts in one pack, at most ``tokens`` in all; without gradient.
 
     ``collate`` makes the pack on the device, calling it gives its output. In bfloat16 on a GPU, where packs have one
     shape; exact ones in float32 elsewhere.
@@ -36,17 +36,16 @@ class OverPacks:
 
     output: Callable[[Pack], Tensor]
     filler: int
-    max_length: int
     device: torch.device
     tokens: int = PACK
 
     # Code that was compiled in inference mode cannot be used outside of it, and the other way round.
     @torch.inference_mode(False)
-    def collate(self, rows: Sequence[Encoded]) -> Pack:
-        """Texts, in their order."""
+    def collate(self, rows: Sequence[Encoded], max_length: int) -> Pack:
+        """Texts of at most ``max_length`` tokens each, in their order; each such length is compiled for once."""
         if self.device.type != "cuda":
             return pack(rows, self.filler).to(self.device)
-        return pack(rows, self.filler, self.tokens, MULTIPLE, self.max_length).pin_memory().to(self.device)
+        return pack(rows, self.filler, self.tokens, MULTIPLE, max_length).pin_memory().to(self.device)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -55,17 +54,17 @@ class OverPacks:
             return self.output(one)
 
 
-def packed_encoder(retriever: BiEncoder, filler: int, max_length: int) -> OverPacks:
-    """What gives texts their vectors (N, d) as ``retriever`` does, which stays as it is."""
+def packed_encoder(retriever: BiEncoder, filler: int) -> OverPacks:
+    """What gives texts of any lengths their vectors (N, d) as ``retriever`` does, which stays as it is."""
     body = _prepared(retriever.encoder)
     model = PackedBiEncoder(BiEncoder(body, retriever.temperature)).eval()
-    return OverPacks(model.encode, filler, max_length, body.device)
+    return OverPacks(model.encode, filler, body.device)
 
 
-def packed_scorer(reranker: Reranker, filler: int, max_length: int) -> OverPacks:
+def packed_scorer(reranker: Reranker, filler: int) -> OverPacks:
     """What gives pairs their logits (N,) as ``reranker`` does, which stays as it is."""
     model = _prepared(reranker.model)
-    return OverPacks(PackedReranker(model).eval().score, filler, max_length, model.device)
+    return OverPacks(PackedReranker(model).eval().score, filler, model.device)
 
 
 def _prepared(model: Model) -> Model:

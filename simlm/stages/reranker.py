@@ -172,5 +172,5 @@ def scorer(reranker: EncoderStage, run: RunStage, split: str, max_length: int, t
     pairs = Pairs(collection, split, max_length)
     if device.type not in PACKED_ON:
         return PairScorer(model, pairs, BATCH_TOKENS, together)
-    packs = packed_scorer(model, pairs.specials.pad, max_length)
+    packs = packed_scorer(model, pairs.specials.pad)
     return PairScorer(model, pairs, packs.tokens, together, packs)

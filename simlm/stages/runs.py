@@ -1,8 +1,6 @@
 """Stages that rank passages for queries, and what all of them leave behind."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +15,9 @@ from simlm.stages.stage import Stage
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simlm.data.store import TokenisedCollection, TokenStore
-    from simlm.retrieval.encode import Embeddings
+    from simlm.data.store import TokenisedCollection
 
 MINED_SPLIT = "train"
-LATENCY_QUERIES = 64
 
 
 class RunStage(Stage):
@@ -132,63 +128,22 @@ class Retrieve(RunStage):
     tag = "dense"
 
     def run(self) -> dict[str, Any]:
-        import torch
-
-        from simlm.data.inputs import Specials, batch_inputs, query_input
+        from simlm.data.inputs import Specials
         from simlm.finetuning.biencoder import BiEncoder
-        from simlm.group import is_first
         from simlm.models.shapes import load_body
         from simlm.packed.inference import packed_encoder
-        from simlm.retrieval.encode import encode_texts
-        from simlm.retrieval.search import search, search_together
+        from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import PACKED_ON, prepare_torch
 
         device = prepare_torch()
-        collection = self.data.open()
-        specials = Specials.of(collection.tokenizer)
-        retriever = BiEncoder(load_body(self.retriever.model, collection.tokenizer), temperature=1.0).to(device).eval()
-
-        def in_precision(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                return retriever.encode(inputs)
-
-        def encoded(store: "TokenStore", name: str, length: int) -> "Embeddings":
-            if device.type not in PACKED_ON:
-                return encode_texts(in_precision, store, specials, self.work / name, length, device=device)
-            packs = packed_encoder(retriever, specials.pad, length)
-            return encode_texts(packs, store, specials, self.work / name, length, packs.tokens, collate=packs.collate)
-
-        start = time.perf_counter()
-        passages = encoded(collection.passages, "passages", self.passage_length)
-        seconds = time.perf_counter() - start
-        figures: dict[str, Any] = {
-            "encode_seconds": seconds,
-            "passages_per_second": len(passages) / seconds,
-            "tokens": int(np.minimum(collection.passages.lengths, self.passage_length).sum()),
-            "index_bytes": sum(path.stat().st_size for path in passages.folder.rglob("*") if path.is_file()),
-        }
-        for split in self.splits:
-            store = collection.queries(split)
-            queries = encoded(store, f"queries-{split}", self.query_length).read()
-            k = min(self.mining_depth if split == MINED_SPLIT else self.depth, len(passages))
-            scores, indices = search_together(queries, passages, k, device=device)
-            if not is_first():
-                continue
-            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-            figures |= self.leave(split, run, collection)
-            if split != MINED_SPLIT:
-
-                def answer(number: int, store: "TokenStore" = store, k: int = k) -> None:
-                    one = batch_inputs([query_input(store.text(number), self.query_length, specials)], specials)
-                    with torch.inference_mode():
-                        vector = in_precision({name: tensor.to(device) for name, tensor in one.items()})
-                    search(vector.float().cpu().numpy(), passages, k, device=device)
-
-                figures["latency_ms"] = 1000 * _latency(answer, len(store))
-        # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
-        if is_first():
-            passages.folder.rename(self.folder / "passages")
-        return figures
+        tokenizer = self.data.open().tokenizer
+        specials = Specials.of(tokenizer)
+        retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()
+        packs = packed_encoder(retriever, specials.pad) if device.type in PACKED_ON else None
+        passages = Tower(retriever.encode, self.passage_length, specials, device, packs=packs)
+        queries = Tower(retriever.encode, self.query_length, specials, device, packs=packs)
+        depths = {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits}
+        return leave_runs(self, passages, queries, depths)
 
 
 def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run:
@@ -199,16 +154,6 @@ def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run
         np.load(folder / f"{split}.indices.npy", mmap_mode="r", allow_pickle=False),
         np.load(folder / f"{split}.scores.npy", mmap_mode="r", allow_pickle=False),
     )
-
-
-def _latency(answer: Callable[[int], None], queries: int) -> float:
-    """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
-    count = min(LATENCY_QUERIES, queries)
-    answer(0)
-    start = time.perf_counter()
-    for number in range(count):
-        answer(number)
-    return (time.perf_counter() - start) / count
 
 
 def read_log(stage_folder: Path) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 import string
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,69 @@ def test_vectors_are_those_of_the_paper(tmp_path: Path) -> None:
     np.testing.assert_allclose(query, plain(tmp_path / "model", "query 1", "[unused0]", expanded=True), atol=1e-5)
     bytes_ = sum(path.stat().st_size for path in (tmp_path / "index").iterdir())
     assert bytes_ == index.lengths.sum() * 8 * 2 + 4 * len(TEXTS)
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a process."""
+
+
+class Ending:
+    """An encoder that ends instead of encoding its block of number ``ends``; remembers the texts that it encoded."""
+
+    def __init__(self, encoder: Any, ends: int | None = None) -> None:
+        self.encoder, self.ends, self.blocks = encoder, ends, list[list[str]]()
+
+    def encode_document(self, texts: list[str], **options: Any) -> list[np.ndarray]:
+        if len(self.blocks) == self.ends:
+            raise Interrupted
+        self.blocks.append(texts)
+        found: list[np.ndarray] = self.encoder.encode_document(texts, **options)
+        return found
+
+
+@pytest.mark.parametrize("ends", [0, 1, 2, 3])
+def test_an_interrupted_index_goes_on_with_the_first_missing_block(
+    ends: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late, "TEXTS", 2)
+    colbert(tmp_path / "model")
+    encoder = open_encoder(tmp_path / "model", CPU)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    index = write_index(encoder, TEXTS, len(TEXTS), whole)
+    blocks = [TEXTS[:2], TEXTS[2:4], TEXTS[4:]]
+    first = Ending(encoder, ends)
+    if ends < len(blocks):
+        with pytest.raises(Interrupted):
+            write_index(first, TEXTS, len(TEXTS), cut)
+        for path in cut.iterdir():  # what a process left that was killed while it wrote
+            path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
+    else:  # killed when all was encoded
+        write_index(first, TEXTS, len(TEXTS), cut)
+    second = Ending(encoder)
+    resumed = write_index(second, iter(TEXTS), len(TEXTS), cut)
+    assert (first.blocks, second.blocks) == (blocks[:ends], blocks[ends:])
+    assert {path.name: path.read_bytes() for path in cut.iterdir()} == {
+        path.name: path.read_bytes() for path in whole.iterdir()
+    }
+    assert np.array_equal(resumed.vectors, index.vectors) and np.array_equal(resumed.ends, index.ends)
+
+
+@pytest.mark.parametrize("lost", ["vectors.bin", "lengths.bin"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_index_that_lost_its_files_is_written_anew(lost: str, whole: bool, tmp_path: Path) -> None:
+    """As when a stage is killed after it has moved its index and before it is done."""
+    colbert(tmp_path / "model")
+    encoder = open_encoder(tmp_path / "model", CPU)
+    write_index(encoder, TEXTS, len(TEXTS), tmp_path / "index")
+    path = tmp_path / "index" / lost
+    expected = path.read_bytes()
+    if whole:
+        path.unlink()
+    else:
+        path.write_bytes(expected[:-2])
+    again = Ending(encoder)
+    write_index(again, TEXTS, len(TEXTS), tmp_path / "index")
+    assert again.blocks == [TEXTS] and path.read_bytes() == expected
 
 
 def random_index(folder: Path, lengths: list[int]) -> TokenIndex:

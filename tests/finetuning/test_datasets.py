@@ -132,7 +132,7 @@ def test_one_pair_at_a_time_scores_the_same(collection: TokenisedCollection, enc
     alone = PairScorer(reranker, pairs, batch_tokens=1)(query, passage)
     assert together.dtype == np.float32
     np.testing.assert_allclose(alone, together, atol=1e-6)
-    packs = packed_scorer(reranker, pairs.specials.pad, 30)
+    packs = packed_scorer(reranker, pairs.specials.pad)
     packed = PairScorer(reranker, pairs, batch_tokens=100, packed=packs)(query, passage)
     np.testing.assert_allclose(packed, together, atol=1e-6)
 

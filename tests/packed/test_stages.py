@@ -1,6 +1,7 @@
 """What stages do where there is no padding, against what they do where there is: training, encoding, scoring."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.inference import packed_encoder
+from simlm.packed.inputs import pack
 from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
 from simlm.packed.training import packed_objective
 from simlm.pretraining.replaced_lm import ReplacedLM
@@ -105,10 +107,18 @@ def test_only_what_has_a_packed_form_is_packed() -> None:
 
 
 @pytest.mark.parametrize("titles", [False, True])
-def test_vectors(tmp_path: Path, titles: bool) -> None:
+@pytest.mark.parametrize("fixed", [False, True])
+def test_vectors_of_two_lengths_from_one_encoder(tmp_path: Path, titles: bool, fixed: bool) -> None:
+    """Passages, queries, and passages again: packs that hold their texts alone, and those of a GPU's one shape."""
     store = random_store(50, titles)
     retriever = BiEncoder(bert(vocabulary=100).bert, 0.02).eval()
-    packs = packed_encoder(retriever, SPECIALS.pad, 16)
-    expected = encode_texts(retriever.encode, store, SPECIALS, tmp_path / "padded", 16, 64, 17).read()
-    vectors = encode_texts(packs, store, SPECIALS, tmp_path / "packed", 16, 64, 17, collate=packs.collate).read()
-    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    packs = packed_encoder(retriever, SPECIALS.pad)
+    found = []
+    for number, length in enumerate((16, 9, 16)):
+        one = tmp_path / f"padded-{number}", tmp_path / f"packed-{number}"
+        expected = encode_texts(retriever.encode, store, SPECIALS, one[0], length, 64, 17).read()
+        shape = partial(pack, filler=SPECIALS.pad, tokens=128, sequences=16, max_length=length)
+        collate = shape if fixed else partial(packs.collate, max_length=length)
+        found.append(encode_texts(packs, store, SPECIALS, one[1], length, 64, 17, collate=collate).read())
+        np.testing.assert_allclose(found[-1], expected, atol=1e-5)
+    assert np.array_equal(found[0], found[2]) and not np.allclose(found[0], found[1], atol=1e-3)

@@ -1,0 +1,106 @@
+"""What stages of dual encoders have in common: a corpus encoded, searched exactly for queries, and the runs left.
+
+Several processes (`simlm.group`) share the encoding and the search; the first alone writes runs and has figures.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simlm.data.inputs import Specials, batch_inputs, query_input
+from simlm.data.tokens import TokenStore
+from simlm.group import is_first
+from simlm.packed.inference import OverPacks
+from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.runs import Run
+from simlm.retrieval.search import search, search_together
+from simlm.stages.runs import MINED_SPLIT, RunStage
+
+LATENCY_QUERIES = 64
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One side of a dual encoder: what gives queries, or passages, their vectors.
+
+    ``model`` takes padded inputs, int64 (B, L) each, to vectors (B, d), in bfloat16 on a GPU. A text is cut at
+    ``length`` tokens. ``view`` is a store as this side reads it. ``packs`` encodes whole stores instead of ``model``.
+    """
+
+    model: Callable[[dict[str, Tensor]], Tensor]
+    length: int
+    specials: Specials
+    device: torch.device
+    view: Callable[[TokenStore], TokenStore] = lambda store: store
+    packs: OverPacks | None = None
+
+    def encoded(self, texts: TokenStore, folder: Path) -> Embeddings:
+        """The vectors of what ``view`` gave, in ``folder``, where an interrupted attempt goes on."""
+        if self.packs is None:
+            return encode_texts(self._padded, texts, self.specials, folder, self.length, device=self.device)
+        collate = partial(self.packs.collate, max_length=self.length)
+        return encode_texts(self.packs, texts, self.specials, folder, self.length, self.packs.tokens, collate=collate)
+
+    @torch.inference_mode()
+    def vector(self, text: np.ndarray) -> np.ndarray:
+        """The vector float32 (1, d) of one untitled text's pieces (m,)."""
+        one = batch_inputs([query_input(text, self.length, self.specials)], self.specials)
+        return self._padded({name: tensor.to(self.device) for name, tensor in one.items()}).float().cpu().numpy()
+
+    def _padded(self, inputs: dict[str, Tensor]) -> Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self.model(inputs)
+
+
+def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping[str, int]) -> dict[str, Any]:
+    """Leave a stage's runs of the splits in ``depths``, with so many passages a query, and its vectors; the figures.
+
+    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated.
+    """
+    collection, device = stage.data.open(), passages.device
+    texts = passages.view(collection.passages)
+    start = time.perf_counter()
+    vectors = passages.encoded(texts, stage.work / "passages")
+    seconds = time.perf_counter() - start
+    figures: dict[str, Any] = {
+        "encode_seconds": seconds,
+        "passages_per_second": len(vectors) / seconds,
+        "tokens": int(np.minimum(texts.lengths, passages.length).sum()),
+        "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
+    }
+    for split, depth in depths.items():
+        asked = queries.view(collection.queries(split))
+        found = queries.encoded(asked, stage.work / f"queries-{split}").read()
+        k = min(depth, len(vectors))
+        scores, indices = search_together(found, vectors, k, device=device)
+        if not is_first():
+            continue
+        run = Run([asked.ids[i] for i in range(len(asked))], indices, scores)
+        figures |= stage.leave(split, run, collection)
+        if split != MINED_SPLIT:
+
+            def answer(number: int, asked: TokenStore = asked, k: int = k) -> None:
+                search(queries.vector(asked.text(number)), vectors, k, device=device)
+
+            figures["latency_ms"] = 1000 * _latency(answer, len(asked))
+    # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
+    if is_first():
+        vectors.folder.rename(stage.folder / "passages")
+    return figures
+
+
+def _latency(answer: Callable[[int], None], queries: int) -> float:
+    """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
+    count = min(LATENCY_QUERIES, queries)
+    answer(0)
+    start = time.perf_counter()
+    for number in range(count):
+        answer(number)
+    return (time.perf_counter() - start) / count

@@ -1,0 +1,71 @@
+"""One of two gloo processes of `test_shared_search`: python -m tests.baselines.two_processes FOLDER."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.encoder import load_encoder
+from baselines.texts import Texts
+from simlm.data.inputs import Specials
+from simlm.data.pieces import PieceMaker
+from simlm.data.tokenizer import load_tokenizer
+from simlm.data.tokens import TokenStore
+from simlm.retrieval.runs import Run
+from simlm.stages.dense import Tower, leave_runs
+from tests.pairs import meet, part
+
+PASSAGES, QUERIES, DEPTH = 2_100, 300, 7
+"""Three batches of passages, and two blocks of queries."""
+
+
+def searched(folder: Path, output: Path) -> dict[str, Any]:
+    """What a stage leaves in ``output`` for the models and stores in ``folder``: titles, prompts, two encoders."""
+    tokenizer = load_tokenizer(folder / "passages")
+    specials, maker = Specials.of(tokenizer), PieceMaker(tokenizer, 512)
+    told, asked = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
+    stores = {name: TokenStore.open(folder / "stores" / name) for name in ("passages", "test")}
+    collection = SimpleNamespace(passages=stores["passages"], queries=lambda split: stores[split])
+
+    def leave(split: str, run: Run, _: Any) -> dict[str, float]:
+        output.mkdir(parents=True)
+        np.savez(output / f"{split}.npz", ids=run.query_ids, scores=run.scores, indices=run.indices)
+        return {f"{split} queries": float(len(run.query_ids))}
+
+    data = SimpleNamespace(open=lambda: collection)
+    stage: Any = SimpleNamespace(data=data, work=output.with_suffix(".work"), folder=output, leave=leave)
+    cpu = torch.device("cpu")
+    return leave_runs(
+        stage,
+        Tower(
+            load_encoder(folder / "passages", "mean", normalised=True),
+            14,
+            specials,
+            cpu,
+            lambda store: Texts(store, "separated", told, specials),
+        ),
+        Tower(
+            load_encoder(folder / "queries", "cls"),
+            9,
+            specials,
+            cpu,
+            lambda store: Texts(store, "none", asked, specials),
+        ),
+        {"test": DEPTH},
+    )
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    place = meet()
+    figures = searched(folder, folder / "two")
+    (folder / f"figures-{place}.json").write_text(json.dumps(figures))
+    part()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
