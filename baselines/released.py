@@ -59,6 +59,7 @@ class SearchReleased(RunStage):
         from simlm.retrieval.encode import encode_texts
         from simlm.retrieval.runs import Run
         from simlm.retrieval.search import search
+        from simlm.stages.slots import faiss_chosen
         from simlm.stages.training import prepare_torch
 
         device = prepare_torch()
@@ -93,7 +94,7 @@ class SearchReleased(RunStage):
             asked = Texts(store, "none", self._pieces(self.query_prompt), specials)
             folder = self.work / f"queries-{split}"
             found = encode_texts(in_precision(asker), asked, specials, folder, self.query_length, device=device).read()
-            scores, indices = search(found, vectors, min(self.depth, len(vectors)), device=device)
+            scores, indices = search(found, vectors, min(self.depth, len(vectors)), device, faiss=faiss_chosen())
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)
         vectors.folder.rename(self.folder / "passages")

@@ -12,6 +12,7 @@ from experimaestro import Param
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
+from simlm.stages.slots import faiss_chosen
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Retrieve(RunStage):
             store = collection.queries(split)
             queries = encoded(store, f"queries-{split}", self.query_length).read()
             k = min(self.mining_depth if split == MINED_SPLIT else self.depth, len(passages))
-            scores, indices = search_together(queries, passages, k, device=device)
+            scores, indices = search_together(queries, passages, k, device=device, faiss=faiss_chosen())
             if not is_first():
                 continue
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
@@ -182,7 +183,7 @@ class Retrieve(RunStage):
                     one = batch_inputs([query_input(store.text(number), self.query_length, specials)], specials)
                     with torch.inference_mode():
                         vector = in_precision({name: tensor.to(device) for name, tensor in one.items()})
-                    search(vector.float().cpu().numpy(), passages, k, device=device)
+                    search(vector.float().cpu().numpy(), passages, k, device=device, faiss=faiss_chosen())
 
                 figures["latency_ms"] = 1000 * _latency(answer, len(store))
         # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
