@@ -59,7 +59,7 @@ class Options:
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     search: str = "torch"
-    """What finds the nearest passages: torch or faiss (the extra cpu, or gpu for GPUs). The runs are the same up to rounding."""
+    """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages, runs and reports. What is valid there is reused."""
     publish: bool = False
