@@ -17,6 +17,7 @@ from simlm.commands.checks import (
     check_machine,
     check_processes,
     check_scale,
+    check_search,
     check_seed,
     check_tflops,
 )
@@ -64,6 +65,8 @@ class Options:
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
+    search: str = "torch"
+    """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages and outcomes, the tables' as well. What is valid there is reused."""
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
@@ -89,6 +92,7 @@ def check(options: Options) -> None:
     reports = Path(options.scale, _variant(options), "grid")
     check_machine("auto" if options.slurm else options.device, options.results, reports)
     check_processes(options.processes, None if options.slurm else options.device)
+    check_search(options.search, None if options.slurm else options.device)
     if options.collection:
         check_collection(options.collection, options.scale)
 

@@ -39,11 +39,13 @@ def run(options: claims.ClaimOptions) -> None:
     table = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
     for name in (*tables_on(open_scale(options.scale, options.collection).collection), *PAGES):
         importlib.import_module(f"repro.{name}").run(table)
+    # What these refuse, since they run no stage.
+    page = replace(table, device=Options.device, processes=Options.processes, search=Options.search)
     if not options.variant:
         for name in SETTINGS:
-            importlib.import_module(f"repro.{name}").run(replace(table, device=Options.device))
+            importlib.import_module(f"repro.{name}").run(page)
     claims.run(options)
-    index.run(replace(table, device=Options.device))
+    index.run(page)
 
 
 def _everything(options: claims.ClaimOptions, submit: Submit) -> None:

@@ -14,6 +14,7 @@ from simlm.commands.checks import (
     check_machine,
     check_processes,
     check_scale,
+    check_search,
     check_seed,
     check_tflops,
 )
@@ -57,6 +58,8 @@ class Options:
     """auto, cpu or cuda; auto takes a GPU where there is one."""
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
+    search: str = "torch"
+    """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
     """Folder of stages, runs and reports. What is valid there is reused."""
     publish: bool = False
@@ -106,6 +109,7 @@ def check(options: Options) -> None:
     check_tflops(options.tflops, options.dry_run)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
     check_processes(options.processes, options.device)
+    check_search(options.search, options.device)
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
         check_collection(options.collection, options.scale, options.negatives, options.trains)

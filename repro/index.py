@@ -23,7 +23,7 @@ NAME = "index"
 
 def run(options: Options) -> None:
     """Read every report's twin and write the index."""
-    refuse(options, NAME, "rows", "device", "processes", "dry_run")
+    refuse(options, NAME, "rows", "device", "processes", "search", "dry_run")
     folder = options.results / options.scale / options.variant
     if options.publish:
         lacking = [path.stem for path in folder.glob("*.md") if not (ROOT / options.scale / path.name).exists()]

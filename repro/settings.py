@@ -16,7 +16,7 @@ from simlm.scales import Scale, open_scale
 
 def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Page], options: Options) -> None:
     """Write a page of settings, for which no stage has to run."""
-    refuse(options, name, "collection", "rows", "negatives", "seed", "device", "processes")
+    refuse(options, name, "collection", "rows", "negatives", "seed", "device", "processes", "search")
     if options.dry_run:
         print("no stage to run: the page is read from the scale's configuration")
         return

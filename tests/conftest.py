@@ -1,8 +1,12 @@
-"""Settings of every test: no network, two threads, no window, no collection written under the user's home."""
+"""Settings of every test: no network, two threads, no window, no collection written under the user's home.
+
+GPU-marked tests are skipped where there is no GPU.
+"""
 
 import os
 import tempfile
 
+import pytest
 from hypothesis import settings
 
 # Set before the libraries that read them are imported, and inherited by the processes that tests start.
@@ -19,3 +23,14 @@ os.environ.update(
 # Machines differ in speed, and a failure must come back on the next run.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simlm.errors import UserError
 from simlm.scales import CHOSEN, NAMES, open_scale
-from simlm.stages.slots import DEVICE, PROCESSES
+from simlm.stages.slots import DEVICE, PROCESSES, SEARCH, SEARCHES
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -94,6 +94,20 @@ def check_processes(processes: int, device: str | None) -> None:
 
         check_gpus(processes)
     os.environ[PROCESSES] = str(processes)
+
+
+def check_search(search: str, device: str | None) -> None:
+    """What finds the nearest passages must be installed, for the device that stages compute on.
+
+    ``device`` is as for `check_processes`.
+    """
+    check_known("search", search, SEARCHES)
+    if search == "faiss" and device is not None:
+        from simlm.retrieval.faiss_knn import check_faiss
+        from simlm.stages.slots import chosen_device
+
+        check_faiss(chosen_device())
+    os.environ[SEARCH] = search
 
 
 def _check_home() -> None:

@@ -22,6 +22,7 @@ from simlm.retrieval.encode import Embeddings, encode_texts
 from simlm.retrieval.runs import Run
 from simlm.retrieval.search import search, search_together
 from simlm.stages.runs import MINED_SPLIT, RunStage
+from simlm.stages.slots import faiss_chosen
 
 LATENCY_QUERIES = 64
 
@@ -79,7 +80,7 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
         asked = queries.view(collection.queries(split))
         found = queries.encoded(asked, stage.work / f"queries-{split}").read()
         k = min(depth, len(vectors))
-        scores, indices = search_together(found, vectors, k, device=device)
+        scores, indices = search_together(found, vectors, k, device=device, faiss=faiss_chosen())
         if not is_first():
             continue
         run = Run([asked.ids[i] for i in range(len(asked))], indices, scores)
@@ -87,7 +88,7 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
         if split != MINED_SPLIT:
 
             def answer(number: int, asked: TokenStore = asked, k: int = k) -> None:
-                search(queries.vector(asked.text(number)), vectors, k, device=device)
+                search(queries.vector(asked.text(number)), vectors, k, device=device, faiss=faiss_chosen())
 
             figures["latency_ms"] = 1000 * _latency(answer, len(asked))
     # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.

@@ -22,6 +22,9 @@ ALONE = "SIMLM_ALONE"
 """Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
 PROCESSES = "SIMLM_PROCESSES"
 """How many processes work together on a stage whose work can be shared."""
+SEARCH = "SIMLM_SEARCH"
+"""What finds the nearest passages, one of ``SEARCHES``: the runs are the same up to rounding."""
+SEARCHES = ("torch", "faiss")
 CPU_SLOTS = 2
 
 
@@ -36,6 +39,14 @@ def chosen_processes() -> int:
     if not asked.isdecimal() or int(asked) < 1:
         raise UserError(f"{PROCESSES}={asked}: choose 1 or more")
     return int(asked)
+
+
+def faiss_chosen() -> bool:
+    """Whether faiss searches, from the command line by way of the environment."""
+    asked = os.environ.get(SEARCH, SEARCHES[0])
+    if asked not in SEARCHES:
+        raise UserError(f"{SEARCH}={asked}: choose one of {', '.join(SEARCHES)}")
+    return asked == "faiss"
 
 
 def chosen_device() -> str:

@@ -168,6 +168,12 @@ def test_search(benchmark, vectors, embeddings):
 
 
 @pytest.mark.benchmark(group="search")
+def test_search_faiss(benchmark, vectors, embeddings):
+    """faiss for each tile, with the same ties."""
+    benchmark.pedantic(lambda: search(vectors[0], embeddings, 1_000, faiss=True), **ROUNDS)
+
+
+@pytest.mark.benchmark(group="search")
 def test_search_straightforward(benchmark, vectors):
     """All scores at once, sorted in full."""
     benchmark.pedantic(lambda: np.argsort(-(vectors[0] @ vectors[1].T), axis=1, kind="stable")[:, :1_000], **ROUNDS)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
 
@@ -71,6 +73,18 @@ class Results:
             shutil.rmtree(folder / job.relative_to(self.folder))
         shutil.rmtree(folder / "smoke")
         return Results(folder)
+
+
+def assert_same_run(one: Path, other: Path, split: str) -> None:
+    """Two stages' scores are equal up to rounding; passages change places only where their scores are that near."""
+    (scores, indices), (other_scores, other_indices) = [
+        [np.load(job / "output" / f"{split}.{part}.npy") for part in ("scores", "indices")] for job in (one, other)
+    ]
+    np.testing.assert_allclose(other_scores, scores, atol=1e-5)
+    for ours, theirs, value in zip(indices, other_indices, scores, strict=True):
+        score_of = dict(zip(ours.tolist(), value.tolist(), strict=True))
+        moved = [score_of.get(passage, value[-1]) for passage in theirs.tolist()]
+        np.testing.assert_allclose(moved, value, atol=2e-5)
 
 
 def listing(folder: Path) -> dict[str, int]:

@@ -96,7 +96,8 @@ def test_encoding_holds_a_few_bytes_a_passage(stores: dict[int, tuple[TokenStore
     assert (many - few) / (MANY - FEW) < 128
 
 
-def test_searching_holds_a_block(stores: dict[int, tuple[TokenStore, int]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("faiss", [False, True], ids=["torch", "faiss"])
+def test_searching_holds_a_block(stores: dict[int, tuple[TokenStore, int]], tmp_path: Path, faiss: bool) -> None:
     queries = np.random.default_rng(0).standard_normal((40, WIDTH)).astype(np.float32)
     peaks = {}
     for count in (FEW, MANY):
@@ -104,7 +105,7 @@ def test_searching_holds_a_block(stores: dict[int, tuple[TokenStore, int]], tmp_
         embeddings = Embeddings.open(tmp_path / str(count) / "vectors")
 
         def find(embeddings: Embeddings = embeddings) -> None:
-            search(queries, embeddings, k=10, query_block=16, passage_block=500)
+            search(queries, embeddings, k=10, query_block=16, passage_block=500, faiss=faiss)
 
         find()
         with Tensors() as tensors:

@@ -25,6 +25,7 @@ from tests.repro.commands import ROOT, Results, finished, listing, start, table2
         (("--scale", "huge"), "unknown scale 'huge': choose one of smoke, mini"),
         (("--device", "tpu"), "unknown device 'tpu': choose one of auto, cpu, cuda"),
         (("--processes", "0"), "--processes 0: choose 1 or more"),
+        (("--search", "lucene"), "unknown search 'lucene': choose one of torch, faiss"),
         (("--seed", "-1"), "--seed -1: choose 0 or more, 2147483647 at most"),
         (("--seed", "4294967295"), "--seed 4294967295: choose 0 or more, 2147483647 at most"),
         (("--seed", "x"), "Error parsing --seed: invalid literal for int() with base 10: 'x'; --help lists"),
@@ -45,6 +46,16 @@ def assert_refused(ran: "subprocess.CompletedProcess[str]", said: str) -> None:
     (line,) = ran.stderr.splitlines()
     assert line.startswith(f"error: {said}")
     assert ran.stdout == ""
+
+
+def test_a_search_by_what_is_not_installed(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "faiss.py").write_text("raise ModuleNotFoundError('there is none')")
+    paths = os.pathsep.join(filter(None, (str(absent), os.environ.get("PYTHONPATH"))))
+    ran = table2("--results", str(tmp_path / "results"), "--search", "faiss", "--device", "cpu", PYTHONPATH=paths)
+    assert_refused(ran, "--search faiss: faiss cannot be imported (there is none): pip install -c constraints.txt -e ")
+    assert not (tmp_path / "results").exists()
 
 
 def test_results_on_a_file(tmp_path: Path) -> None:
@@ -193,7 +204,7 @@ def test_exit_statuses(
 def test_help_shows_every_option_and_examples() -> None:
     ran = table2("--help")
     assert ran.returncode == 0
-    for option in ("--scale", "--rows", "--seed", "--device", "--results", "--publish", "--dry-run"):
+    for option in ("--scale", "--rows", "--seed", "--device", "--search", "--results", "--publish", "--dry-run"):
         assert option in ran.stdout
     assert "Examples" in ran.stdout and "python -m repro.table2 --rows bm25 simlm-1" in ran.stdout
 

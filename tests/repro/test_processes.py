@@ -7,10 +7,9 @@ random states. All else is the same: data, batches, masks.
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.repro.commands import Results, table2
+from tests.repro.commands import Results, assert_same_run, table2
 
 SHARED = ("generator (MLM)", "base (MLM)", "SimLM pre-training", "Retriever1 (simlm)", "Retriever2", "re-ranker")
 RUNS = ("Retriever1 (simlm): runs", "Retriever2: runs")
@@ -50,17 +49,7 @@ def test_dropout_alone_sets_the_re_ranker_apart(smoke: Results, two: Results) ->
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_runs_are_those_of_one_process(name: str, split: str, smoke: Results, two: Results) -> None:
-    """Equal scores up to rounding; passages can change places only where their scores are that near."""
-    found = [
-        [np.load(results.job(name) / "output" / f"{split}.{part}.npy") for part in ("scores", "indices")]
-        for results in (smoke, two)
-    ]
-    (scores, indices), (other_scores, other_indices) = found
-    np.testing.assert_allclose(other_scores, scores, atol=1e-5)
-    for one, theirs, value in zip(indices, other_indices, scores, strict=True):
-        score_of = dict(zip(one.tolist(), value.tolist(), strict=True))
-        moved = [score_of.get(passage, value[-1]) for passage in theirs.tolist()]
-        np.testing.assert_allclose(moved, value, atol=2e-5)
+    assert_same_run(smoke.job(name), two.job(name), split)
 
 
 def test_figures_are_those_of_one_process(smoke: Results, two: Results) -> None:

@@ -41,6 +41,7 @@ def test_both_find_what_one_finds(folder: Path, tmp_path: Path) -> None:
     for place in range(WORLD):
         with np.load(folder / f"{place}.npz") as theirs:
             assert np.array_equal(theirs["scores"], scores) and np.array_equal(theirs["indices"], indices)
+            assert np.array_equal(theirs["by_faiss"], [scores, indices])  # sums of small integers have no rounding
 
 
 def test_one_process_searches_as_ever(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def encoded(folder: Path, encode: Encode) -> Embeddings:
     )
 
 
-def found(embeddings: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+def found(embeddings: Embeddings, faiss: bool = False) -> tuple[np.ndarray, np.ndarray]:
     queries = np.random.default_rng(4).integers(-2, 3, (QUERIES, WIDTH)).astype(np.float32)
-    return search_together(queries, embeddings, K, query_block=3)
+    return search_together(queries, embeddings, K, query_block=3, faiss=faiss)
 
 
 def main(folder: Path) -> None:
@@ -58,7 +58,8 @@ def main(folder: Path) -> None:
     place = meet()
     encode = Encode()
     scores, indices = found(encoded(folder / "whole", encode))
-    np.savez(folder / f"{place}.npz", scores=scores, indices=indices)
+    by_faiss = found(Embeddings.open(folder / "whole"), faiss=True)
+    np.savez(folder / f"{place}.npz", scores=scores, indices=indices, by_faiss=np.stack(by_faiss))
     batches = encode.seen
     try:
         encoded(folder / "killed", Encode(KILLED_AFTER))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.stages.slots import DEVICE, chosen_device, cores, slot
+from simlm.stages.slots import DEVICE, SEARCH, chosen_device, cores, faiss_chosen, slot
 from tests.stages.driving import ROOT, until
 
 HOLDER = """
@@ -91,3 +91,14 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_device() == "cuda"
     monkeypatch.setenv(DEVICE, "auto")
     assert chosen_device() == "cuda"
+
+
+def test_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SEARCH, raising=False)
+    assert not faiss_chosen()
+    for asked in ("torch", "faiss"):
+        monkeypatch.setenv(SEARCH, asked)
+        assert faiss_chosen() == (asked == "faiss")
+    monkeypatch.setenv(SEARCH, "lucene")
+    with pytest.raises(UserError, match="SIMLM_SEARCH=lucene: choose one of torch, faiss"):
+        faiss_chosen()
