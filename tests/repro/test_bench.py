@@ -1,5 +1,6 @@
 """`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from repro.bench import TASKS, main
 from repro.benching import passages
 from repro.benching.loops import over_packs
 from repro.benching.models import MINI, PAPER
+from repro.benching.outcome import ended
 from repro.benching.profile import GROUPS
 from repro.benching.report import against, markdown
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
@@ -34,6 +36,14 @@ def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
+
+
+def test_stopping_is_status_130_and_says_what_is_left(capsys) -> None:
+    def stopped(options: argparse.Namespace) -> None:
+        raise KeyboardInterrupt
+
+    assert ended(stopped, argparse.Namespace(), "half of it is there") == 130
+    assert capsys.readouterr().err == "stopped; half of it is there\n"
 
 
 def test_help_has_examples() -> None:
