@@ -35,64 +35,15 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     """
     eleven = published("table11").set_index("hyperparameter")["ms_marco"].to_dict()
     thirteen = published("table13").set_index("hyperparameter")
-    pre, optimisation = scale.pretraining, scale.pretraining.optimisation
-    rows = [
-        *_models(scale),
-        _start(scale, eleven["initialisation"]),
-        _kept("pre-training: batch", optimisation.batch_size, eleven["batch size"]),
-        _row(
-            "pre-training: passages averaged over",
-            pre.micro_batch or optimisation.batch_size,
-            "64 (released code)",
-            RELEASED if pre.micro_batch == 64 else "the whole batch",
-        ),
-        _kept("pre-training: tokens a passage", pre.max_length, eleven["text length"]),
-        _tuned("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
-        _kept("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
-        _kept("pre-training: steps", optimisation.steps, eleven["train steps"]),
-        _schedule("pre-training", optimisation),
-        _row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", eleven["encoder replace rate"], PAPER),
-        _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
-        _row(
-            "generator dropout while frozen",
-            pre.generator_dropout,
-            "off (on in the released runs)",
-            RELEASED if pre.generator_dropout else PAPER,
-        ),
-    ]
-    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(tried, RATE))
-    rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    rows.append(_tuned("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)))
-    paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
-    rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
-    rows += [
-        _row(
-            "re-ranker: start",
-            scale.reranker_start,
-            paper["initialisation"],
-            PUBLIC
-            if scale.reranker_start in scale.starts
-            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
-        ),
-        _kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
-        _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
-        _row(
-            "re-ranker: passages kept",
-            ranker.kept_passages,
-            "16 (released code)",
-            RELEASED if ranker.kept_passages == 16 else SIZE,
-        ),
-        _row(
-            "re-ranker: tokens a pair",
-            ranker.max_length,
-            paper["passage length"],
-            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
-        ),
-        _kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
-        _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
+    return [
+        *_models(scale),
+        *_pretraining(scale, eleven, tried),
+        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(tried, RATE)),
+        *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
+        _tuned("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)),
+        *_reranker(scale, thirteen["reranker"].to_dict()),
     ]
-    return rows
 
 
 def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
@@ -165,6 +116,33 @@ def _models(scale: Scale) -> list[HyperParameter]:
     ]
 
 
+def _pretraining(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+    pre, optimisation = scale.pretraining, scale.pretraining.optimisation
+    return [
+        _start(scale, paper["initialisation"]),
+        _kept("pre-training: batch", optimisation.batch_size, paper["batch size"]),
+        _row(
+            "pre-training: passages averaged over",
+            pre.micro_batch or optimisation.batch_size,
+            "64 (released code)",
+            RELEASED if pre.micro_batch == 64 else "the whole batch",
+        ),
+        _kept("pre-training: tokens a passage", pre.max_length, paper["text length"]),
+        _tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], _pretrained(tried)),
+        _kept("pre-training: warm-up steps", optimisation.warmup_steps, paper["warmup steps"], SHARE),
+        _kept("pre-training: steps", optimisation.steps, paper["train steps"]),
+        _schedule("pre-training", optimisation),
+        _row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", paper["encoder replace rate"], PAPER),
+        _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", paper["decoder replace rate"], PAPER),
+        _row(
+            "generator dropout while frozen",
+            pre.generator_dropout,
+            "off (on in the released runs)",
+            RELEASED if pre.generator_dropout else PAPER,
+        ),
+    ]
+
+
 def _start(scale: Scale, paper: object) -> HyperParameter:
     """What pre-training starts from."""
     if isinstance(scale.encoder, str):
@@ -186,6 +164,37 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object],
         _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
         _kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
+    ]
+
+
+def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
+    ranker = scale.reranker
+    return [
+        *_optimisation("re-ranker", ranker.optimisation, paper, UNTUNED),
+        _row(
+            "re-ranker: start",
+            scale.reranker_start,
+            paper["initialisation"],
+            PUBLIC
+            if scale.reranker_start in scale.starts
+            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
+        ),
+        _kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
+        _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
+        _row(
+            "re-ranker: passages kept",
+            ranker.kept_passages,
+            "16 (released code)",
+            RELEASED if ranker.kept_passages == 16 else SIZE,
+        ),
+        _row(
+            "re-ranker: tokens a pair",
+            ranker.max_length,
+            paper["passage length"],
+            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
+        ),
+        _kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
+        _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
     ]
 
 
