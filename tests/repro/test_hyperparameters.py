@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from reports.model import HyperParameter
-from repro import hyperparameters as module
-from repro.hyperparameters import EPOCHS, PAPER, PUBLIC, RELEASED, UNTUNED, base_rate, hyperparameters
+from repro.chosen import EPOCHS, PAPER, PUBLIC, RELEASED, UNTUNED, base_rate
+from repro.hyperparameters import hyperparameters
 from repro.published import published
 from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, open_scale
@@ -134,7 +134,7 @@ def test_the_base_models_rate_tells_what_came_of_it_as_the_trials_have_it(monkey
     assert f"{scores['base']:.4f} against {scores['random']:.4f}" in said
     assert ("below it too" in said) == (scores["base"] < scores["random"])
     better = trials.assign(score=trials["score"].where(trials["row"] != "base", 0.9))
-    monkeypatch.setattr(module, "published_trials", lambda name: better)
+    monkeypatch.setattr("repro.chosen.published_trials", lambda name: better)
     assert "above it: RR@10 0.9000" in base_rate(mini)
-    monkeypatch.setattr(module, "published_trials", lambda name: pd.DataFrame(columns=trials.columns))
+    monkeypatch.setattr("repro.chosen.published_trials", lambda name: pd.DataFrame(columns=trials.columns))
     assert base_rate(mini) == UNTUNED
