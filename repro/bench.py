@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.benching.outcome import make_out, origin, write
+from repro.benching.outcome import ended, make_out, origin, write
 from simlm.errors import UserError
 
 DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
@@ -43,16 +43,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status is 0, 2 for a user's mistake (one line says which) or 130 for Ctrl-C."""
-    try:
-        run(parser().parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the files hold the tasks that were done", file=sys.stderr)
-        return 130
-    return 0
+    """Run the command on its arguments; the exit status (`ended`)."""
+    return ended(run, parser().parse_args(arguments), "the files hold the tasks that were done")
 
 
 def run(options: argparse.Namespace) -> None:

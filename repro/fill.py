@@ -15,6 +15,7 @@ from repro.cases import disagreeing, values_of
 from repro.command import Options
 from repro.groups import facts, groups
 from repro.hyperparameters import choices, elsewhere, hyperparameters
+from repro.notes import notes
 from repro.origin import Made, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
@@ -42,9 +43,7 @@ def build_report(
 
     ``seconds`` is this command's own wall time, ``trials`` are those published for the scale (`published_trials`).
     """
-    results = options.results.absolute()
     made = Made.of(stages)
-    by_job = {stage.job: stage for stage in stages}
     data = next(iter(runs.values())).data
     whole = data.whole or data
     collection = whole.source()
@@ -53,34 +52,14 @@ def build_report(
         title=table.title,
         scale=options.scale,
         collection=facts(collection, made.numbers(whole)),
-        rows=[
-            _row(spec, by_job[job_of(runs[spec.key])], by_job[job_of(origins[spec.key])], made.manifests, results)
-            for spec in rows
-        ]
-        + [
-            Row(
-                one.key,
-                one.label,
-                "sparse" if one.kind == "sparse" else "dense",
-                published=one.published,
-                note=one.note,
-                group=one.group,
-            )
-            for one in table.paper_only
-        ],
+        rows=_measured(rows, runs, stages, made, options.results.absolute()) + _of_paper_only(table),
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
         groups=groups(table, rows, runs, made),
         ordered=bool(table.orders),
     )
-    splits = {spec.key: spec.split for spec in rows}
-    values = {
-        row.key: values_of(runs[row.key], group.measures, splits[row.key])
-        for group in report.by_group()
-        for row in group.rows
-        if row.key in runs
-    }
+    values = _values(report, rows, runs)
     assess(report, values, table.orders)
     report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
     report.marks = marks(report) if table.released else []
@@ -88,18 +67,13 @@ def build_report(
     scale = open_scale(options.scale, options.collection)
     report.comparable = table.released is not None and table.released.matches(scale.collection, report.collection)
     report.curves = None if table.curves is None else table.curves(scale)
-    report.losses = {
-        stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
-        for stage in stages
-        if (log := read_log(stage.job / "output"))
-    }
-    dense = trials_in_force(origins, trials)
-    report.tuning = _tunings(rows, origins, made) + dense
+    report.losses = _losses(stages)
+    report.tuning = _tunings(rows, origins, made) + trials_in_force(origins, trials)
     if not table.released:
         settings = hyperparameters(scale, tried_values(options.scale))
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = [cost(report.stages, seconds)] if table.released else _notes(report, seconds)
+    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds)
     report.notes += beside_authors(runs["bm25"], scale) if "bm25" in runs and not table.by_answers else []
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
@@ -114,6 +88,49 @@ def build_report(
     return report
 
 
+def _measured(
+    rows: Sequence[RowSpec], runs: Mapping[str, RunStage], stages: Sequence[Planned], made: Made, results: Path
+) -> list[Row]:
+    """The rows that were measured here."""
+    by_job = {stage.job: stage for stage in stages}
+    return [_row(spec, runs[spec.key], by_job, made.manifests, results) for spec in rows]
+
+
+def _of_paper_only(table: Table) -> list[Row]:
+    """The rows of which there are the paper's figures alone."""
+    return [
+        Row(
+            one.key,
+            one.label,
+            "sparse" if one.kind == "sparse" else "dense",
+            published=one.published,
+            note=one.note,
+            group=one.group,
+        )
+        for one in table.paper_only
+    ]
+
+
+def _values(report: Report, rows: Sequence[RowSpec], runs: Mapping[str, RunStage]) -> dict[str, pd.DataFrame]:
+    """The measured rows' values by query, each by its group's measures."""
+    splits = {spec.key: spec.split for spec in rows}
+    return {
+        row.key: values_of(runs[row.key], group.measures, splits[row.key])
+        for group in report.by_group()
+        for row in group.rows
+        if row.key in runs
+    }
+
+
+def _losses(stages: Sequence[Planned]) -> dict[str, list[tuple[int, float]]]:
+    """(step, loss) of every stage that trained."""
+    return {
+        stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
+        for stage in stages
+        if (log := read_log(stage.job / "output"))
+    }
+
+
 def _method(report: Report) -> dict[str, Any]:
     rows = report.measured_rows()
     return {
@@ -123,9 +140,14 @@ def _method(report: Report) -> dict[str, Any]:
 
 
 def _row(
-    spec: RowSpec, stage: Planned, origin: Planned, manifests: Mapping[Path, dict[str, Any]], results: Path
+    spec: RowSpec,
+    run: RunStage,
+    by_job: Mapping[Path, Planned],
+    manifests: Mapping[Path, dict[str, Any]],
+    results: Path,
 ) -> Row:
-    """A row's files, and its cost; ``origin`` is the stage that ranked the passages of ``stage``'s run."""
+    """A row's files, and its cost: that of its run, with the index of the stage that ranked its passages."""
+    stage, origin = by_job[job_of(run)], by_job[job_of(run.origin)]
     numbers = manifests[origin.job]["numbers"]
     outputs = manifests[stage.job]["outputs"]
     index = numbers.get("index_bytes") or next(
@@ -174,40 +196,3 @@ def _cases(
     shown = {key: runs[key] for key in values if key in SHOWN_ROWS}
     one, other = (values[key] for key in CASE_ROWS)
     return disagreeing(one, other, shown, collection, measure, CASES)
-
-
-def _notes(report: Report, seconds: float) -> list[str]:
-    same_budget = report.comparison("simlm", "base-distilled", report.measures[0])
-    core = (
-        [
-            "Pre-training at equal fine-tuning budget, negatives and teacher: SimLM distilled minus base distilled is "
-            f"{same_budget.difference:+.4f} {report.measures[0]} [{same_budget.low:+.4f}, {same_budget.high:+.4f}], "
-            f"Holm-corrected p {same_budget.p_holm:.2g}."
-        ]
-        if same_budget is not None
-        else []
-    )
-    return [
-        *core,
-        cost(report.stages, seconds),
-        *_how_tuned(report),
-    ]
-
-
-def _how_tuned(report: Report) -> list[str]:
-    kinds = {row.key: row.kind for row in report.rows}
-    tuned = {one.row for one in report.tuning}
-    own = [report.row(row).label for row in tuned if kinds[row] != "dense"]
-    dense = [row.label for row in report.rows if row.key in tuned and row.kind == "dense"]
-    lines = [f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}."] if own else []
-    shared = (
-        "Dense rows of the same stage share every hyper-parameter but what the table varies and the pre-training's "
-        "learning rate."
-    )
-    if dense:
-        return [
-            *lines,
-            f"{shared} The same values of a setting were tried on valid with each row that has trials: "
-            f"{', '.join(dense)}.",
-        ]
-    return [*lines, f"{shared} None of this table's rows has published trials of its own."]

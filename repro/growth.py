@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.benching.outcome import ROOT, make_out, origin, write
+from repro.benching.outcome import ROOT, ended, make_out, origin, write
 from repro.growing.report import markdown
 from simlm.commands.machine import this_machine
 from simlm.errors import UserError
@@ -46,16 +46,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status is 0, 2 for a user's mistake (one line says which) or 130 for Ctrl-C."""
-    try:
-        run(parser().parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    """Run the command on its arguments; the exit status (`ended`)."""
+    return ended(run, parser().parse_args(arguments), "nothing was written")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,31 +1,35 @@
 """The hyper-parameters in force beside the paper's (Tables 11 and 13), read from the scale and never typed twice."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reports.model import HyperParameter
+from repro.chosen import (
+    EPOCHS,
+    PAPER,
+    PUBLIC,
+    RELEASED,
+    SHARE,
+    SIZE,
+    TEMPERATURE,
+    UNDROPPED,
+    UNTUNED,
+    WIDTH,
+    base_rate,
+    by_trials,
+    kept,
+    rates_by_trials,
+    row,
+    tuned,
+)
 from repro.published import published
-from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
+from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
-from simlm.scales.paper import TRAIN_QUERIES, epochs
+from simlm.scales.paper import epochs
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 FINE_TUNING = ("Retriever1/2: ", "distillation: ", "re-ranker: ", "retriever: ")
 """What the names of the settings of Table 13 begin with; the others are of Table 11."""
-SIZE = "the scale's: made to fit its time"
-SHARE = "a tenth of the steps"
-PAPER = "the paper's"
-UNTUNED = "set beforehand, not tuned; the same for every row"
-WIDTH = (
-    "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input; 0.02, 0.05 and 0.1 "
-    "compared on valid at mini scale, with random init's Retriever1"
-)
-UNDROPPED = "off: training is short, and faster without"
-RELEASED = "as in the released implementation"
-PUBLIC = "the paper's model, from the Hub"
-EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
-TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
 def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
@@ -35,105 +39,20 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     """
     eleven = published("table11").set_index("hyperparameter")["ms_marco"].to_dict()
     thirteen = published("table13").set_index("hyperparameter")
-    pre, optimisation = scale.pretraining, scale.pretraining.optimisation
-    rows = [
-        *_models(scale),
-        _start(scale, eleven["initialisation"]),
-        _kept("pre-training: batch", optimisation.batch_size, eleven["batch size"]),
-        _row(
-            "pre-training: passages averaged over",
-            pre.micro_batch or optimisation.batch_size,
-            "64 (released code)",
-            RELEASED if pre.micro_batch == 64 else "the whole batch",
-        ),
-        _kept("pre-training: tokens a passage", pre.max_length, eleven["text length"]),
-        _tuned("pre-training: learning rate", _rates(scale), eleven["learning rate"], _pretrained(tried)),
-        _kept("pre-training: warm-up steps", optimisation.warmup_steps, eleven["warmup steps"], SHARE),
-        _kept("pre-training: steps", optimisation.steps, eleven["train steps"]),
-        _schedule("pre-training", optimisation),
-        _row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", eleven["encoder replace rate"], PAPER),
-        _row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", eleven["decoder replace rate"], PAPER),
-        _row(
-            "generator dropout while frozen",
-            pre.generator_dropout,
-            "off (on in the released runs)",
-            RELEASED if pre.generator_dropout else PAPER,
-        ),
-    ]
-    rows += _retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), _chosen(tried, RATE))
-    rows += _retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    rows.append(_tuned("distillation: alpha", scale.alpha, alpha, _chosen(tried, ALPHA)))
-    paper, ranker = thirteen["reranker"].to_dict(), scale.reranker
-    rows += _optimisation("re-ranker", ranker.optimisation, paper, UNTUNED)
-    rows += [
-        _row(
-            "re-ranker: start",
-            scale.reranker_start,
-            paper["initialisation"],
-            PUBLIC
-            if scale.reranker_start in scale.starts
-            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
-        ),
-        _kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
-        _kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
-        _row(
-            "re-ranker: passages kept",
-            ranker.kept_passages,
-            "16 (released code)",
-            RELEASED if ranker.kept_passages == 16 else SIZE,
-        ),
-        _row(
-            "re-ranker: tokens a pair",
-            ranker.max_length,
-            paper["passage length"],
-            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
-        ),
-        _kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
-        _row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
+    return [
+        *_models(scale),
+        *_pretraining(scale, eleven, tried),
+        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), by_trials(tried, RATE)),
+        *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
+        tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
+        *_reranker(scale, thirteen["reranker"].to_dict()),
     ]
-    return rows
 
 
 def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
     """The same where the report is of another collection than the one on whose valid they were compared."""
     return [replace(one, chosen=one.chosen.replace(" on valid", " on InsuranceQA's valid")) for one in settings]
-
-
-def _chosen(tried: Mapping[str, Sequence[float]], setting: str) -> str:
-    """How a setting that has trials was chosen."""
-    if setting not in tried:
-        return UNTUNED
-    values = ", ".join(f"{value:g}" for value in tried[setting])
-    rows = {RATE: "Retriever1 of random init, base and SimLM", ALPHA: "both distilled rows of Table 2"}[setting]
-    return f"{values} tried on valid with {rows}; the best mean, one value for all"
-
-
-def _pretrained(tried: Mapping[str, Sequence[float]]) -> str:
-    """How the pre-training learning rates were chosen."""
-    if PRETRAINING_RATE not in tried:
-        return UNTUNED
-    values = ", ".join(f"{value:g}" for value in tried[PRETRAINING_RATE])
-    return f"{values} tried on valid with Retriever1 of every objective; the best of each"
-
-
-def base_rate(scale: Scale) -> str:
-    """How the base model's learning rate was chosen, with what came of it on valid as far as trials were kept.
-
-    No trial of it is among the published ones, which have its Retriever1 beside random init's at the rate in force.
-    """
-    trials = published_trials(scale.name)
-    at = trials[(trials["setting"] == RATE) & (trials["value"] == scale.retriever.optimisation.learning_rate)]
-    scores = at.set_index("row")["score"]
-    if not {"base", "random"} <= set(scores.index):
-        return UNTUNED
-    base, random = float(scores["base"]), float(scores["random"])
-    rate = scale.base.optimisation.learning_rate if scale.base is not None else math.nan
-    side = "below it too" if base < random else "above it" if base > random else "level with it"
-    return (
-        f"set beforehand; 1e-3, tried once, left base below random init on valid. With {rate:g} it is "
-        f"{side}: {MEASURE} {base:.4f} against {random:.4f} on valid with Retriever1"
-    )
 
 
 def _rates(scale: Scale) -> str:
@@ -150,76 +69,112 @@ def _models(scale: Scale) -> list[HyperParameter]:
     trained = scale.generator_training
     small = f"{generator.layers} layers, {generator.hidden} wide"
     return [
-        _row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
-        _row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
-        _row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
-        _row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
-        _row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
-        _row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", base_rate(scale)),
-        _row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
-        _row("generator", small, "ELECTRA-base generator", SIZE),
-        _row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
-        _row("generator: learning rate", trained.optimisation.learning_rate, "5e-4 (ELECTRA's)", UNTUNED),
-        _row("generator: mask rate", f"{trained.encoder_rate:.0%}", "15% (ELECTRA's)", "that of the encoder's input"),
-        _row("generator: MLM steps", trained.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+        row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
+        row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
+        row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
+        row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
+        row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
+        row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", base_rate(scale)),
+        row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
+        row("generator", small, "ELECTRA-base generator", SIZE),
+        row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
+        row("generator: learning rate", trained.optimisation.learning_rate, "5e-4 (ELECTRA's)", UNTUNED),
+        row("generator: mask rate", f"{trained.encoder_rate:.0%}", "15% (ELECTRA's)", "that of the encoder's input"),
+        row("generator: MLM steps", trained.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+    ]
+
+
+def _pretraining(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+    pre, optimisation = scale.pretraining, scale.pretraining.optimisation
+    return [
+        _start(scale, paper["initialisation"]),
+        kept("pre-training: batch", optimisation.batch_size, paper["batch size"]),
+        row(
+            "pre-training: passages averaged over",
+            pre.micro_batch or optimisation.batch_size,
+            "64 (released code)",
+            RELEASED if pre.micro_batch == 64 else "the whole batch",
+        ),
+        kept("pre-training: tokens a passage", pre.max_length, paper["text length"]),
+        tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], rates_by_trials(tried)),
+        kept("pre-training: warm-up steps", optimisation.warmup_steps, paper["warmup steps"], SHARE),
+        kept("pre-training: steps", optimisation.steps, paper["train steps"]),
+        _schedule("pre-training", optimisation),
+        row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", paper["encoder replace rate"], PAPER),
+        row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", paper["decoder replace rate"], PAPER),
+        row(
+            "generator dropout while frozen",
+            pre.generator_dropout,
+            "off (on in the released runs)",
+            RELEASED if pre.generator_dropout else PAPER,
+        ),
     ]
 
 
 def _start(scale: Scale, paper: object) -> HyperParameter:
     """What pre-training starts from."""
     if isinstance(scale.encoder, str):
-        return _row("pre-training: start", scale.encoder, paper, PUBLIC)
-    return _row("pre-training: start", "base stand-in (MLM on the corpus)", paper, SIZE)
+        return row("pre-training: start", scale.encoder, paper, PUBLIC)
+    return row("pre-training: start", "base stand-in (MLM on the corpus)", paper, SIZE)
 
 
 def _schedule(name: str, settings: Optimisation) -> HyperParameter:
     """How the learning rate warms up and falls."""
     chosen = RELEASED if settings.schedule == "log" else UNTUNED
-    return _row(f"{name}: schedule", settings.schedule, "not said (log in the released runs)", chosen)
+    return row(f"{name}: schedule", settings.schedule, "not said (log in the released runs)", chosen)
 
 
 def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, rate),
-        _kept(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
-        _kept(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"]),
-        _kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
-        _kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
-        _kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
+        kept(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
+        kept(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"]),
+        kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
+        kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
+        kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
+    ]
+
+
+def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
+    ranker = scale.reranker
+    return [
+        *_optimisation("re-ranker", ranker.optimisation, paper, UNTUNED),
+        row(
+            "re-ranker: start",
+            scale.reranker_start,
+            paper["initialisation"],
+            PUBLIC
+            if scale.reranker_start in scale.starts
+            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
+        ),
+        kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
+        kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
+        row(
+            "re-ranker: passages kept",
+            ranker.kept_passages,
+            "16 (released code)",
+            RELEASED if ranker.kept_passages == 16 else SIZE,
+        ),
+        row(
+            "re-ranker: tokens a pair",
+            ranker.max_length,
+            paper["passage length"],
+            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
+        ),
+        kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
+        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
     ]
 
 
 def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     whole = settings.steps == epochs(int(str(paper["epochs"])))
     return [
-        _tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
-        _kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
-        _row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", EPOCHS if whole else SIZE),
-        _kept(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
+        tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
+        kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
+        row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", EPOCHS if whole else SIZE),
+        kept(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
         _schedule(name, settings),
     ]
-
-
-def _row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
-    return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
-
-
-def _kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
-    """A setting that is the paper's wherever the scale allows."""
-    return _row(name, value, paper, PAPER if same(value, paper) else otherwise)
-
-
-def _tuned(name: str, value: object, paper: object, how: str) -> HyperParameter:
-    """A setting that trials choose, and where there are none it can still be the paper's."""
-    return _row(name, value, paper, PAPER if how == UNTUNED and same(value, paper) else how)
-
-
-def same(value: object, paper: object) -> bool:
-    """Whether a value of ours is the one that the paper prints, however either writes a number."""
-    try:
-        return float(str(value)) == float(str(paper))
-    except ValueError:
-        return str(value) == str(paper)
 
 
 def choices() -> list[HyperParameter]:

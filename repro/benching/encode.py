@@ -1,6 +1,5 @@
 """Encoding passages to vectors in memory: ours, padded batches by length, and sentence-transformers' encode."""
 
-import copy
 import importlib
 import importlib.util
 import tempfile
@@ -14,15 +13,14 @@ from torch.nn import functional
 from transformers import BertModel
 
 from repro.benching import passages as synthetic
-from repro.benching.loops import PACK, in_order, over_batches, over_packs
+from repro.benching.loops import in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, shapes_for
 from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.packed.biencoder import PackedBiEncoder
-from simlm.packed.forwards import prepare
+from simlm.packed.inference import PACK, packed_encoder
 from simlm.retrieval.encode import length_batches
 
 
@@ -48,9 +46,7 @@ def encode(machine: Machine) -> list[Result]:
             )
         )
     if machine.gpu:
-        ways.append(
-            ("packed", f"packs of {PACK:,} tokens, packed in the loop, compiled layers", packs(machine, body, rows))
-        )
+        ways.append(("packed", f"packs of {PACK:,} tokens, packed in the loop, compiled layers", packs(body, rows)))
     for way, what, work in ways:
         what = f"{count:,} passages; {what}"
         more = {"passages": count} if machine.gpu else {}
@@ -58,11 +54,9 @@ def encode(machine: Machine) -> list[Result]:
     return results
 
 
-def packs(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
-    """The packed bi-encoder."""
-    own = copy.deepcopy(body)  # the other ways run the model as it is
-    prepare(own, compiled=True)
-    return over_packs(machine, rows, synthetic.LONGEST, PackedBiEncoder(BiEncoder(own, 0.02)).eval().encode)
+def packs(body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+    """What stages do on a GPU; the other ways run the model as it is."""
+    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad, synthetic.LONGEST))
 
 
 def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Forward passes over tokenised texts: in packs of one shape, or in padded batches."""
+"""Forward passes over tokenised texts: in packs, or in padded batches."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,24 +10,16 @@ from torch import Tensor
 from repro.benching import passages as synthetic
 from repro.benching.machine import Machine
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.packed.inputs import Pack, full_parts, pack
-
-PACK = 65_536
-"""Tokens of a pack on a GPU."""
-MULTIPLE = 1_024
-"""A pack's texts, with empty ones, are a multiple of it: compiled code is compiled once."""
+from simlm.packed.inference import OverPacks
+from simlm.packed.inputs import full_parts
 
 
-def over_packs(
-    machine: Machine, rows: list[Encoded], longest: int, output: Callable[[Pack], Tensor]
-) -> Callable[[], None]:
-    """Packs of one shape, made in the loop; ``longest`` is the length of the longest text that can come."""
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), PACK))
+def over_packs(rows: list[Encoded], packs: OverPacks) -> Callable[[], None]:
+    """Packs as stages encode and score with, filled in the order of ``rows`` and made in the loop."""
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), packs.tokens))
 
     def work() -> None:
-        with torch.no_grad(), machine.autocast():
-            packs = (pack(rows[part], synthetic.SPECIALS.pad, PACK, MULTIPLE, longest) for part in parts)
-            torch.cat([output(one.pin_memory().to(machine.device)) for one in packs]).cpu()
+        torch.cat([packs(packs.collate(rows[part])) for part in parts]).cpu()
 
     return work
 

@@ -1,8 +1,11 @@
-"""The two files of a measurement: JSON, and a page made of it; and what both say of their origin."""
+"""How a measurement ends: its exit status, its two files, JSON and a page, and what both say of their origin."""
 
+import argparse
 import datetime
 import json
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,22 @@ def made_by(report: dict[str, Any]) -> str:
     commit = f"`{source['commit']}`" if source["commit"] else "unknown"
     ending = ", with uncommitted changes." if source["dirty"] else "."
     return f"Measured by `{report['command']}` on {report['date']}, commit {commit}{ending}"
+
+
+def ended(run: Callable[[argparse.Namespace], None], options: argparse.Namespace, left: str) -> int:
+    """Run a command; its exit status is 0, 2 for a user's mistake (one line says which) or 130 for Ctrl-C.
+
+    ``left`` says what there is after Ctrl-C.
+    """
+    try:
+        run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"stopped; {left}", file=sys.stderr)
+        return 130
+    return 0
 
 
 def make_out(folder: Path) -> None:

@@ -16,12 +16,11 @@ from repro.benching.models import new_bert, new_generator, shapes_for
 from repro.benching.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
+from simlm.packed.limits import MAX_TOKENS, ROUND_TO
 from simlm.packed.replaced_lm import GROUP, PackedReplacedLM, PackingCollator
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 
-MAX_TOKENS = 40_000
-"""Of a pack on a GPU: with twice as many an H200 took longer for the same tokens."""
 SETTING = Setting(0.3, 0.5, False, 0)
 
 
@@ -91,7 +90,7 @@ def ours(machine: Machine, rows: list[Encoded]) -> Made:
                 objective(**objective.collator(order[start : start + 32]))["loss"].backward()
 
         return _updating(objective, padded, fused=False), "masks drawn in the step, logits in chunks", {}
-    collator = PackingCollator(masks, MAX_TOKENS, round_to=1_024, max_length=synthetic.LONGEST)
+    collator = PackingCollator(masks, MAX_TOKENS, round_to=ROUND_TO, max_length=synthetic.LONGEST)
     start = time.perf_counter()
     parts = [part.pin_memory() for part in collator(examples)]
     collated = len(rows) / (time.perf_counter() - start)

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from transformers import ElectraForSequenceClassification
 
 from repro.benching import passages as synthetic
-from repro.benching.loops import PACK, in_order, over_batches, over_packs
+from repro.benching.loops import in_order, over_batches, over_packs
 from repro.benching.machine import Machine
 from repro.benching.measure import Result, measured
 from repro.benching.models import new_bert, on_device, shapes_for
 from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
-from simlm.packed.forwards import prepare
-from simlm.packed.reranker import PackedReranker
+from simlm.packed.inference import PACK, packed_scorer
 
 
 def rerank(machine: Machine) -> list[Result]:
@@ -44,10 +43,9 @@ def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
 
 
 def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
-    """The packed re-ranker."""
-    model = PackedReranker(new_reranker(machine)).eval()
-    prepare(model, compiled=True)
-    return over_packs(machine, rows, synthetic.LONGEST_PAIR, model.score)
+    """What stages do on a GPU."""
+    model = Reranker(new_reranker(machine))
+    return over_packs(rows, packed_scorer(model, synthetic.SPECIALS.pad, synthetic.LONGEST_PAIR))
 
 
 def by_length(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:

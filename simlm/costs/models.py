@@ -50,7 +50,7 @@ MODELS = ("start", "shape_of", "retriever", "reranker")
 def model_of(stage: Stage) -> Model | None:
     """The model that a stage makes, or computes with; None where nothing says what it is like."""
     if isinstance(stage, PublicModel):
-        return _configured(Path(stage.location or stage.name)) or PUBLIC.get(stage.name)
+        return _configured(Path(stage.copied_from)) or PUBLIC.get(stage.name)
     shape = getattr(stage, "shape", None)
     if isinstance(shape, EncoderShape | GeneratorShape):
         dropout = shape.dropout if isinstance(shape, EncoderShape) else 0.0

@@ -11,6 +11,7 @@ from simlm.costs.arithmetic import TRAINING, Lengths, bottleneck_flop, generator
 from simlm.costs.memory import Memory
 from simlm.costs.models import Model, model_of
 from simlm.costs.sizes import Sizes, sizes_of
+from simlm.packed.limits import MAX_TOKENS
 from simlm.scales.settings import PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import SHARES, EncoderStage, Generator, Pretrained, PublicModel
@@ -28,8 +29,6 @@ TOKEN_BYTES, PASSAGE_BYTES = 2, 60
 PLACE_BYTES, LINE_BYTES = 12, 56
 """Of a run: an index and a score in arrays, and a line of the TREC file, which evaluated splits have."""
 PAIR_BYTES = 20
-PACK_TOKENS = 40_000
-"""That SimLM's pre-training reads at once on a GPU: `simlm.packed.training.MAX_TOKENS`, which would import torch."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _pretrained(stage: Pretrained) -> Work:
     packed = stage.objective == "replaced_lm"
     texts_at_once = settings.micro_batch or settings.optimisation.batch_size
     if packed:
-        texts_at_once = min(settings.optimisation.batch_size, -(-PACK_TOKENS // settings.max_length))
+        texts_at_once = min(settings.optimisation.batch_size, -(-MAX_TOKENS // settings.max_length))
     memory = Memory.of(model, texts_at_once, settings.max_length, decoder, generator)
     return Work({"pretrain" if packed else "other pretrain": flop}, *_training(model, 1 + len(SHARES)), memory)
 

@@ -3,21 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from simlm.export.card import UNTITLED, write_card
 from simlm.export.settings import change_settings
-from simlm.models.card import lasting
 from simlm.models.public import copy_model
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 
-README = """---
-library_name: sentence-transformers
-license: mit
-tags: [sentence-transformers, cross-encoder, text-ranking, simlm]
----
-# {what}
-
-Made by a reproduction of SimLM (Wang et al., "SimLM: Pre-training with Representation Bottleneck for Dense Passage
-Retrieval", ACL 2023): ELECTRA under a head with one logit.
+TAGS = "cross-encoder, text-ranking"
+USE = """: ELECTRA under a head with one logit.
 
 - Its input is the pair (query, passage), cut at {max_length} tokens with the special ones, the longer part first.
 - {titles}
@@ -32,15 +25,8 @@ scores = model.predict([("a query", "{example}")])
 ```
 
 `AutoModelForSequenceClassification.from_pretrained("this folder")` gives the same logit.
-
-Below paper scale this is a small stand-in, trained for minutes on one collection: not for production.
-
-## Training
-
-```json
-{numbers}
-```
 """
+"""How the card goes on after its first words."""
 
 
 def write_reranker(
@@ -54,15 +40,9 @@ def write_reranker(
     copy_model(str(source), "", folder)
     change_settings(folder / "tokenizer_config.json", model_max_length=max_length)
     change_settings(folder / "config.json", sentence_transformers={"activation_fn": IDENTITY})
-    card = README.format(
-        what=what,
+    use = USE.format(
         max_length=max_length,
-        titles=(
-            'A passage is "title: text", and its text alone where its title is empty.'
-            if titled
-            else "The collection has no titles: a passage is its text."
-        ),
+        titles=('A passage is "title: text", and its text alone where its title is empty.' if titled else UNTITLED),
         example="its title: a passage" if titled else "a passage",
-        numbers=lasting(numbers),
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_card(folder, what, TAGS, use, numbers)

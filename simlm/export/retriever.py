@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from simlm.export.card import UNTITLED, write_card
 from simlm.export.settings import change_settings, read_settings, write_settings
-from simlm.models.card import lasting
 from simlm.models.public import copy_model
 
 Titles = Literal["none", "pair", "joined"]
 """How a passage's title was given in training: there was none, as a text of its own, or before the passage's text."""
 
 PASSAGES: dict[Titles, str] = {
-    "none": "The collection has no titles: a passage is its text.",
+    "none": UNTITLED,
     "pair": (
         "Passages were trained as (title, text) pairs with token types 0 and 1. Give each as the pair `[title, text]`, "
         'also where its title is empty (`["", text]`); a list of such pairs is a list of passages.'
@@ -26,15 +26,8 @@ EXAMPLES: dict[Titles, str] = {
 
 MODULES = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
 
-README = """---
-library_name: sentence-transformers
-license: mit
-tags: [sentence-transformers, sentence-similarity, dense-retrieval, simlm]
----
-# {what}
-
-Made by a reproduction of SimLM (Wang et al., "SimLM: Pre-training with Representation Bottleneck for Dense Passage
-Retrieval", ACL 2023). The embedding of a text is the last layer's state at [CLS], L2-normalised, {dimensions} wide;
+TAGS = "sentence-similarity, dense-retrieval"
+USE = """. The embedding of a text is the last layer's state at [CLS], L2-normalised, {dimensions} wide;
 similarity is the inner product, which equals the cosine. Queries and passages share the encoder; there are no prompts.
 
 - A query is cut at {query_length} tokens, a passage at {passage_length}, [CLS] and [SEP] counted. The folder's own
@@ -66,15 +59,9 @@ with torch.inference_mode():
     queries = torch.nn.functional.normalize(model(**inputs).last_hidden_state[:, 0], dim=-1)
 ```
 
-{pair_call}Below paper scale this is a small stand-in, trained for minutes on one collection: not for production.
-
-## Training
-
-```json
-{numbers}
-```
-"""
-PAIR_CALL = "For passages, give `tokenizer(titles, texts, ...)` with `max_length={passage_length}`.\n\n"
+{pair_call}"""
+"""How the card goes on after its first words."""
+PAIR_CALL = "For passages, give `tokenizer(titles, texts, ...)` with `max_length={passage_length}`."
 
 
 def write_retriever(
@@ -121,8 +108,7 @@ def write_retriever(
         folder / "config_sentence_transformers.json",
         {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "dot"},
     )
-    card = README.format(
-        what=what,
+    use = USE.format(
         dimensions=config["hidden_size"],
         query_length=query_length,
         passage_length=passage_length,
@@ -130,6 +116,5 @@ def write_retriever(
         example=EXAMPLES[titles],
         without_pooler=", add_pooling_layer=False" if arguments else "",
         pair_call=PAIR_CALL.format(passage_length=passage_length) if titles == "pair" else "",
-        numbers=lasting(numbers),
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_card(folder, what, TAGS, use, numbers)

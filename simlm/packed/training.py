@@ -3,14 +3,11 @@
 import torch
 
 from simlm.finetuning.fit import texts_that_fit
+from simlm.packed.limits import MAX_TOKENS, ROUND_TO
 from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
 from simlm.pretraining.objective import Objective
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 from simlm.training.trainer import Packed
-
-MAX_TOKENS = 40_000
-"""Of a pack: with twice as many an H200 took longer for the same tokens."""
-ROUND_TO = 1_024
 
 
 def packed_objective(objective: Objective, micro_batch: int, max_length: int, device: torch.device) -> Packed | None:

@@ -5,17 +5,20 @@ was chosen. With 300 updates a fine-tuning stage and 500 of pre-training the dis
 Retriever1: hence more. Of the re-ranker's updates, whose loss hardly falls within these minutes, there are few.
 """
 
+from functools import partial
+
+from simlm.scales.alike import lists, retriever
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
     EncoderShape,
     GeneratorShape,
-    NegativesSettings,
     Optimisation,
     PretrainingSettings,
     RerankerSettings,
-    RetrieverSettings,
     SearchSettings,
 )
+
+_retriever = partial(retriever, temperature=0.05, passage_length=64, evaluation_queries=256)
 
 
 def mini() -> Scale:
@@ -42,7 +45,7 @@ def mini() -> Scale:
             kept_passages=4,
             max_length=64,
             dropout=0.1,
-            negatives=_lists(),
+            negatives=lists(),
             evaluations=2,
             evaluation_queries=128,
             rerank_depth=10,
@@ -76,20 +79,3 @@ def _pretraining(optimisation: Optimisation, encoder_rate: float, decoder_rate: 
         generator_dropout=False,
         held_out=256,
     )
-
-
-def _retriever(optimisation: Optimisation, passages: int, evaluations: int) -> RetrieverSettings:
-    return RetrieverSettings.C(
-        optimisation=optimisation,
-        passages_per_query=passages,
-        temperature=0.05,
-        query_length=32,
-        passage_length=64,
-        negatives=_lists(),
-        evaluations=evaluations,
-        evaluation_queries=256,
-    )
-
-
-def _lists() -> NegativesSettings:
-    return NegativesSettings.C(depth=200, total=210)

@@ -19,15 +19,15 @@ BM25 and the fusion have grids of their own, tuned on valid; nothing else is tun
 """
 
 import math
+from functools import partial
 
+from simlm.scales.alike import lists, retriever
 from simlm.scales.mini import mini
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
-    NegativesSettings,
     Optimisation,
     PretrainingSettings,
     RerankerSettings,
-    RetrieverSettings,
     SearchSettings,
 )
 
@@ -39,6 +39,7 @@ DISCRIMINATOR = "google/electra-base-discriminator"
 ROBERTA = "roberta-base"
 BATCH = 64
 """Queries an update, in every stage of fine-tuning."""
+_retriever = partial(retriever, temperature=0.02, passage_length=144, evaluation_queries=6980)
 
 
 def paper() -> Scale:
@@ -72,7 +73,7 @@ def paper() -> Scale:
             kept_passages=16,
             max_length=192,
             dropout=0.1,
-            negatives=_lists(),
+            negatives=lists(),
             evaluations=3,
             evaluation_queries=6980,
             rerank_depth=200,
@@ -103,20 +104,3 @@ def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = BATC
         schedule="log",
         seed=seed,
     )
-
-
-def _retriever(optimisation: Optimisation, passages: int, evaluations: int) -> RetrieverSettings:
-    return RetrieverSettings.C(
-        optimisation=optimisation,
-        passages_per_query=passages,
-        temperature=0.02,
-        query_length=32,
-        passage_length=144,
-        negatives=_lists(),
-        evaluations=evaluations,
-        evaluation_queries=6980,
-    )
-
-
-def _lists() -> NegativesSettings:
-    return NegativesSettings.C(depth=200, total=210)

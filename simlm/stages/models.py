@@ -44,10 +44,15 @@ class PublicModel(EncoderStage):
     digest: Param[str]
     location: Meta[str] = field(default="")
 
+    @property
+    def copied_from(self) -> str:
+        """A folder, or a name on the Hub."""
+        return self.location or self.name
+
     def run(self) -> dict[str, Any]:
         from simlm.models.public import copy_model
 
-        return copy_model(self.location or self.name, self.revision, self.model)
+        return copy_model(self.copied_from, self.revision, self.model)
 
 
 class RandomModel(EncoderStage):

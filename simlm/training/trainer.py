@@ -291,16 +291,7 @@ def train(
             eval_dataset=dataset if evaluation is not None else None,
             callbacks=[_Follow(description), _LogAtCheckpoints(), *([] if snapshots is None else [snapshots])],
         )
-        if rank():
-            # Processes draw their dropout from different streams; the first draws what it would alone.
-            torch.manual_seed(plan.seed + 1_000_003 * rank())
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-        trainer.check_losses()
-        trainer.check_weights()
-        # From here on the module computes in its own precision, also where the Trainer put autocast around it.
-        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-        state = trainer.state
-        tokens = int(summed(torch.tensor(trainer.tokens, device=trainer.args.device)))
+        state, tokens = _trained(trainer, resume)
     best = state.best_global_step if plan.best_by else None
     if best is not None:
         safetensors.torch.load_model(module, checkpoint_of(folder, best) / WEIGHTS)
@@ -311,3 +302,16 @@ def train(
         resumed_from=resumed_from,
         best_step=best,
     )
+
+
+def _trained(trainer: StageTrainer, resume: Path | None) -> tuple[TrainerState, int]:
+    """Train to the end, from a checkpoint where there is one; the state then, and the tokens of all processes."""
+    if rank():
+        # Processes draw their dropout from different streams; the first draws what it would alone.
+        torch.manual_seed(trainer.plan.seed + 1_000_003 * rank())
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.check_losses()
+    trainer.check_weights()
+    # From here on the module computes in its own precision, also where the Trainer put autocast around it.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    return trainer.state, int(summed(torch.tensor(trainer.tokens, device=trainer.args.device)))

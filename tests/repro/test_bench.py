@@ -1,17 +1,23 @@
 """`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
 
+import argparse
 import json
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from repro.bench import TASKS, main
 from repro.benching import passages
+from repro.benching.loops import over_packs
 from repro.benching.models import MINI, PAPER
+from repro.benching.outcome import ended
 from repro.benching.profile import GROUPS
 from repro.benching.report import against, markdown
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
+from simlm.packed.inference import OverPacks
+from simlm.packed.inputs import Pack
 from simlm.scales import open_scale
 
 
@@ -30,6 +36,14 @@ def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
+
+
+def test_stopping_is_status_130_and_says_what_is_left(capsys) -> None:
+    def stopped(options: argparse.Namespace) -> None:
+        raise KeyboardInterrupt
+
+    assert ended(stopped, argparse.Namespace(), "half of it is there") == 130
+    assert capsys.readouterr().err == "stopped; half of it is there\n"
 
 
 def test_help_has_examples() -> None:
@@ -94,6 +108,20 @@ def test_arithmetic_of_a_pretraining_token() -> None:
     flop += generator_flop(PAPER.generator, PAPER.vocabulary, *size, masked=60 * 100)
     assert 0.85e9 < flop / 7_500 < 1.0e9
     assert layers_flop(PAPER.encoder, 1, Lengths.of([1])) == pytest.approx(2 * 85e6, rel=0.01)
+
+
+def test_packs_read_every_text_once() -> None:
+    rows, read = passages.passages(200, 1_000), []
+
+    def output(one: Pack) -> torch.Tensor:
+        assert one.tokens <= 1_000
+        read.append(one.input_ids[0])
+        return one.input_ids[0]
+
+    cpu = torch.device("cpu")
+    over_packs(rows, OverPacks(output, passages.SPECIALS.pad, passages.LONGEST, cpu, tokens=1_000))()
+    assert len(read) > 10
+    assert torch.cat(read).tolist() == [token for ids, _ in rows for token in ids.tolist()]
 
 
 def test_every_group_of_the_profile_has_a_name() -> None:

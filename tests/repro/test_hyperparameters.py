@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 
 from reports.model import HyperParameter
-from repro import hyperparameters as module
-from repro.hyperparameters import EPOCHS, PAPER, PUBLIC, RELEASED, UNTUNED, base_rate, hyperparameters
+from repro.chosen import EPOCHS, PAPER, PUBLIC, RELEASED, UNTUNED, base_rate
+from repro.hyperparameters import hyperparameters
 from repro.published import published
 from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, open_scale
+from tests.repro.in_force import of_table_11, of_table_13
 
 
 @pytest.fixture(params=NAMES)
@@ -22,27 +23,23 @@ def by_name(scale: Scale) -> dict[str, HyperParameter]:
     return {row.name: row for row in rows}
 
 
-def start_of(scale: Scale) -> str:
-    return "bert-base-uncased" if scale.name == "paper" else "base stand-in (MLM on the corpus)"
-
-
 def test_table_11(scale: Scale) -> None:
-    rows, pre = by_name(scale), scale.pretraining
-    rates = [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()]
-    ours = {
-        "batch size": ("pre-training: batch", str(pre.optimisation.batch_size)),
-        "text length": ("pre-training: tokens a passage", str(pre.max_length)),
-        "learning rate": ("pre-training: learning rate", "; ".join([f"{pre.optimisation.learning_rate:g}", *rates])),
-        "warmup steps": ("pre-training: warm-up steps", str(pre.optimisation.warmup_steps)),
-        "train steps": ("pre-training: steps", str(pre.optimisation.steps)),
-        "encoder replace rate": ("pre-training: encoder replace rate", "30%"),
-        "decoder replace rate": ("pre-training: decoder replace rate", "50%"),
-        "initialisation": ("pre-training: start", start_of(scale)),
+    rows, ours = by_name(scale), of_table_11(scale)
+    named = {
+        "batch size": "batch",
+        "text length": "tokens a passage",
+        "learning rate": "learning rate",
+        "warmup steps": "warm-up steps",
+        "train steps": "steps",
+        "encoder replace rate": "encoder replace rate",
+        "decoder replace rate": "decoder replace rate",
+        "initialisation": "start",
     }
     table = published("table11").set_index("hyperparameter")["ms_marco"]
     assert set(table.index) - set(ours) == {"passages", "hardware and time"}, "not ours to choose"
-    for name, (row, value) in ours.items():
-        assert (rows[row].value, rows[row].paper) == (value, table[name]), name
+    for name, value in ours.items():
+        row = rows[f"pre-training: {named[name]}"]
+        assert (row.value, row.paper) == (value, table[name]), name
 
 
 @pytest.mark.parametrize(
@@ -50,38 +47,25 @@ def test_table_11(scale: Scale) -> None:
     [("retriever_1_2", "Retriever1/2"), ("retriever_distill", "distillation"), ("reranker", "re-ranker")],
 )
 def test_table_13(column: str, prefix: str, scale: Scale) -> None:
-    rows = by_name(scale)
-    settings = {"Retriever1/2": scale.retriever, "distillation": scale.distillation, "re-ranker": scale.reranker}[
-        prefix
-    ]
-    optimisation = settings.optimisation
-    ours = {
-        "learning rate": ("learning rate", f"{optimisation.learning_rate:g}"),
-        "warmup steps": ("warm-up steps", str(optimisation.warmup_steps)),
-        "batch size": ("queries a batch", str(optimisation.batch_size)),
-        "epochs": ("steps", str(optimisation.steps)),
-        "negatives depth": ("negatives' depth", str(settings.negatives.depth)),
-        "negatives per query": ("negatives a query", str(settings.passages_per_query - 1)),
+    rows, ours = by_name(scale), of_table_13(scale, column)
+    named = {
+        "learning rate": "learning rate",
+        "warmup steps": "warm-up steps",
+        "batch size": "queries a batch",
+        "epochs": "steps",
+        "negatives depth": "negatives' depth",
+        "negatives per query": "negatives a query",
+        "rerank depth": "depth",
+        "initialisation": "start",
+        "temperature": "temperature",
+        "query length": "query tokens",
+        "passage length": "tokens a pair" if column == "reranker" else "passage tokens",
+        "alpha": "alpha",
     }
-    if prefix == "re-ranker":
-        ours |= {
-            "rerank depth": ("depth", str(scale.reranker.rerank_depth)),
-            "passage length": ("tokens a pair", str(scale.reranker.max_length)),
-            "initialisation": ("start", scale.reranker_start),
-        }
-    else:
-        retriever = scale.retriever if prefix == "Retriever1/2" else scale.distillation
-        ours |= {
-            "temperature": ("temperature", f"{retriever.temperature:g}"),
-            "query length": ("query tokens", str(retriever.query_length)),
-            "passage length": ("passage tokens", str(retriever.passage_length)),
-        }
-    if prefix == "distillation":
-        ours["alpha"] = ("alpha", f"{scale.alpha:g}")
     table = published("table13").set_index("hyperparameter")[column].dropna()
     assert set(table.index) - set(ours) <= {"GPUs", "initialisation"}
-    for name, (row, value) in ours.items():
-        found = rows[f"{prefix}: {row}"]
+    for name, value in ours.items():
+        found = rows[f"{prefix}: {named[name]}"]
         paper = f"{table[name]} epochs" if name == "epochs" else str(table[name])
         assert (found.value, found.paper) == (value, paper), name
 
@@ -134,7 +118,7 @@ def test_the_base_models_rate_tells_what_came_of_it_as_the_trials_have_it(monkey
     assert f"{scores['base']:.4f} against {scores['random']:.4f}" in said
     assert ("below it too" in said) == (scores["base"] < scores["random"])
     better = trials.assign(score=trials["score"].where(trials["row"] != "base", 0.9))
-    monkeypatch.setattr(module, "published_trials", lambda name: better)
+    monkeypatch.setattr("repro.chosen.published_trials", lambda name: better)
     assert "above it: RR@10 0.9000" in base_rate(mini)
-    monkeypatch.setattr(module, "published_trials", lambda name: pd.DataFrame(columns=trials.columns))
+    monkeypatch.setattr("repro.chosen.published_trials", lambda name: pd.DataFrame(columns=trials.columns))
     assert base_rate(mini) == UNTUNED

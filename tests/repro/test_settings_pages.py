@@ -17,6 +17,7 @@ from repro.hyperparameters import choices, hyperparameters
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from tests.repro.commands import ROOT, finished, start
+from tests.repro.in_force import of_table_11, of_table_13
 
 
 @pytest.fixture(params=NAMES)
@@ -37,20 +38,7 @@ def pages(scale: Scale) -> tuple[Page, Page]:
 
 def test_table_11_is_the_scales_beside_the_papers(scale: Scale) -> None:
     page, _ = pages(scale)
-    pre = scale.pretraining
-    own = [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()]
-    here = {
-        "passages": None,
-        "initialisation": "bert-base-uncased" if scale.name == "paper" else "base stand-in (MLM on the corpus)",
-        "batch size": str(pre.optimisation.batch_size),
-        "text length": str(pre.max_length),
-        "learning rate": "; ".join([f"{pre.optimisation.learning_rate:g}", *own]),
-        "warmup steps": str(pre.optimisation.warmup_steps),
-        "train steps": str(pre.optimisation.steps),
-        "encoder replace rate": f"{100 * pre.encoder_rate:.0f}%",
-        "decoder replace rate": f"{100 * pre.decoder_rate:.0f}%",
-        "hardware and time": None,
-    }
+    here = {"passages": None, "hardware and time": None} | of_table_11(scale)
     paper = printed("table11")
     assert [
         (row["the paper's row"], row["here"], row["paper, MS MARCO"], row["paper, Wikipedia"])
@@ -61,23 +49,7 @@ def test_table_11_is_the_scales_beside_the_papers(scale: Scale) -> None:
 @pytest.mark.parametrize(("number", "column"), list(enumerate(["retriever_1_2", "reranker", "retriever_distill"])))
 def test_table_13_is_the_scales_beside_the_papers(number: int, column: str, scale: Scale) -> None:
     _, page = pages(scale)
-    settings: Any = [scale.retriever, scale.reranker, scale.distillation][number]
-    reranker = column == "reranker"
-    here = {
-        "learning rate": f"{settings.optimisation.learning_rate:g}",
-        "initialisation": scale.reranker_start if reranker else None,
-        "GPUs": None,
-        "warmup steps": str(settings.optimisation.warmup_steps),
-        "batch size": str(settings.optimisation.batch_size),
-        "epochs": str(settings.optimisation.steps),
-        "temperature": None if reranker else f"{settings.temperature:g}",
-        "alpha": f"{scale.alpha:g}",
-        "negatives depth": str(settings.negatives.depth),
-        "rerank depth": str(scale.reranker.rerank_depth),
-        "query length": None if reranker else str(settings.query_length),
-        "passage length": str(settings.max_length if reranker else settings.passage_length),
-        "negatives per query": str(settings.passages_per_query - 1),
-    }
+    here = {"initialisation": None, "GPUs": None} | of_table_13(scale, column)
     assert [(row["the paper's row"], row["here"], row["paper, MS MARCO"]) for row in page.sections[number].rows] == [
         (name, here[name], cells[column]) for name, cells in printed("table13").items() if cells[column]
     ]

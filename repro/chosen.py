@@ -1,0 +1,82 @@
+"""A hyper-parameter of the report, and how its value was chosen, in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from reports.model import HyperParameter
+from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
+from simlm.scales import Scale
+from simlm.scales.paper import TRAIN_QUERIES
+
+SIZE = "the scale's: made to fit its time"
+SHARE = "a tenth of the steps"
+PAPER = "the paper's"
+UNTUNED = "set beforehand, not tuned; the same for every row"
+WIDTH = (
+    "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input; 0.02, 0.05 and 0.1 "
+    "compared on valid at mini scale, with random init's Retriever1"
+)
+UNDROPPED = "off: training is short, and faster without"
+RELEASED = "as in the released implementation"
+PUBLIC = "the paper's model, from the Hub"
+EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
+TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
+
+
+def row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
+    """A setting's value and the paper's, and how ours was chosen."""
+    return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
+
+
+def kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
+    """A setting that is the paper's wherever the scale allows."""
+    return row(name, value, paper, PAPER if same(value, paper) else otherwise)
+
+
+def tuned(name: str, value: object, paper: object, how: str) -> HyperParameter:
+    """A setting that trials choose, and where there are none it can still be the paper's."""
+    return row(name, value, paper, PAPER if how == UNTUNED and same(value, paper) else how)
+
+
+def same(value: object, paper: object) -> bool:
+    """Whether a value of ours is the one that the paper prints, however either writes a number."""
+    try:
+        return float(str(value)) == float(str(paper))
+    except ValueError:
+        return str(value) == str(paper)
+
+
+def by_trials(tried: Mapping[str, Sequence[float]], setting: str) -> str:
+    """How a setting that has trials was chosen."""
+    if setting not in tried:
+        return UNTUNED
+    values = ", ".join(f"{value:g}" for value in tried[setting])
+    rows = {RATE: "Retriever1 of random init, base and SimLM", ALPHA: "both distilled rows of Table 2"}[setting]
+    return f"{values} tried on valid with {rows}; the best mean, one value for all"
+
+
+def rates_by_trials(tried: Mapping[str, Sequence[float]]) -> str:
+    """How the pre-training learning rates were chosen."""
+    if PRETRAINING_RATE not in tried:
+        return UNTUNED
+    values = ", ".join(f"{value:g}" for value in tried[PRETRAINING_RATE])
+    return f"{values} tried on valid with Retriever1 of every objective; the best of each"
+
+
+def base_rate(scale: Scale) -> str:
+    """How the base model's learning rate was chosen, with what came of it on valid as far as trials were kept.
+
+    No trial of it is among the published ones, which have its Retriever1 beside random init's at the rate in force.
+    """
+    trials = published_trials(scale.name)
+    at = trials[(trials["setting"] == RATE) & (trials["value"] == scale.retriever.optimisation.learning_rate)]
+    scores = at.set_index("row")["score"]
+    if not {"base", "random"} <= set(scores.index):
+        return UNTUNED
+    base, random = float(scores["base"]), float(scores["random"])
+    rate = scale.base.optimisation.learning_rate if scale.base is not None else math.nan
+    side = "below it too" if base < random else "above it" if base > random else "level with it"
+    return (
+        f"set beforehand; 1e-3, tried once, left base below random init on valid. With {rate:g} it is "
+        f"{side}: {MEASURE} {base:.4f} against {random:.4f} on valid with Retriever1"
+    )
