@@ -1,12 +1,53 @@
 """Where published checkpoints are found, and what lacks where they are not."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from baselines.prebuilt import check_index
 from baselines.system import System
+from baselines.systems import SYSTEMS
+from simlm.commands.preflight import check_model
 from simlm.errors import UserError
 from simlm.models.public import check_folder
+from simlm.stages.manifest import read_manifest
+from simlm.stages.models import PublicModel
+from simlm.stages.plan import laid_out
+
+NOT_MEASURED = "Not measured: "
+Refusal = Callable[[str, str], str]
+"""From a repository of the Hub and a revision to why the Hub does not give it, "" where it does."""
+
+
+def not_asked(repository: str, revision: str) -> str:
+    """No refusal: the Hub is not asked."""
+    return ""
+
+
+def hub_refusals(results: Path) -> Refusal:
+    """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it."""
+
+    def build(submit: Callable[[Any, str], object]) -> None:
+        for one in (one for one in SYSTEMS if one.link):
+            for repository in one.repositories:
+                submit(PublicModel.C(name=repository, revision=one.revision, digest=""), repository)
+
+    models = [one for one in laid_out(build, results.absolute())[0] if read_manifest(one.job) is not None]
+    copied = {(one.config.name, one.config.revision) for one in models if isinstance(one.config, PublicModel)}
+
+    @cache
+    def refusal(repository: str, revision: str) -> str:
+        if (repository, revision) in copied:
+            return ""
+        try:
+            check_model(repository, revision)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    return refusal
 
 
 @dataclass(frozen=True)
@@ -14,6 +55,7 @@ class Checkpoints:
     """Repositories of the Hub, or of a folder that looks like it: ``<org>--<name>`` or ``<org>/<name>`` below it."""
 
     folder: Path | None = None
+    refusal: Refusal = not_asked
 
     def name(self, repository: str) -> str:
         """What a stage reads a repository by: its Hub name, or its folder; UserError where the folder lacks it."""
@@ -33,7 +75,28 @@ class Checkpoints:
             try:
                 name = self.name(repository)
             except UserError:
-                return f"Not measured: {repository} is not in the folder of models."
+                return f"{NOT_MEASURED}{repository} is not in the folder of models."
             if self.folder is not None:
                 (check_index if system.kind == "sparse" else check_folder)(Path(name))
+            elif system.link and (reason := self.refusal(repository, system.revision)):
+                return f"{NOT_MEASURED}{reason}."
         return ""
+
+    def unasked(self) -> "Checkpoints":
+        """The same without asking the Hub, for rows that nobody wants measured."""
+        return replace(self, refusal=not_asked)
+
+    def check_any(self, systems: Sequence[System], lacking: Mapping[str, str]) -> None:
+        """UserError where the folder has nothing of the systems, or the Hub refuses all that it should give.
+
+        ``lacking`` is by a system's key what it lacks.
+        """
+        public = [one for one in systems if one.link and not one.lacking]
+        if not all(lacking[one.key] for one in (public if self.folder is None else systems)):
+            return
+        if self.folder is not None:
+            raise UserError(
+                f"none of the published checkpoints is in {self.folder}: fetch one, {public[-1].checkpoint} say"
+            )
+        reason = lacking[public[-1].key].removeprefix(NOT_MEASURED).removesuffix(".")
+        raise UserError(f"none of the published checkpoints is to be had (--models DIR reads a folder): {reason}")

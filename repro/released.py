@@ -14,7 +14,7 @@ from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
 from reports.assess import Order
 from repro.cells import Cells
-from repro.checkpoints import Checkpoints
+from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
 from repro.learnt import below
 from repro.published import published
@@ -69,7 +69,9 @@ def chosen(options: Options) -> Checkpoints | None:
         raise UserError(f"--models {options.models}: there is no such folder; give one with the Hub's repositories")
     if options.negatives != "bm25" or options.seed:
         raise UserError("--released trains nothing: leave out --negatives and --seed")
-    return Checkpoints(options.models)
+    if options.models is not None or options.dry_run:  # which shows what would run if everything were to be had
+        return Checkpoints(options.models)
+    return Checkpoints(refusal=hub_refusals(options.results))
 
 
 def released(
@@ -86,18 +88,17 @@ def released(
 
     ``run`` gives a row's run where it is not that of the search itself.
 
-    UserError where none can be measured, or where one of ``rows``, those asked for, cannot.
+    UserError where none can be measured, or where one of ``rows``, those asked for, cannot. The others go on.
     """
     systems = [one for one in systems if one.kind != "start" or one.key in rows]
-    lacking = {one.key: _lacking(one, checkpoints) for one in systems}
+    wanted = rows or [one.key for one in systems]
+    lacking = {one.key: _lacking(one, checkpoints if one.key in wanted else checkpoints.unasked()) for one in systems}
     asked = [one for one in systems if one.key in rows and lacking[one.key]]
     if asked:
         raise UserError(f"--rows {asked[0].key}: {asked[0].label}: {lacking[asked[0].key]}")
+    checkpoints.check_any(systems, lacking)
     measured = [one for one in systems if not lacking[one.key]]
     title = table.title.partition(":")[0]
-    if not measured:
-        where = checkpoints.folder or "the Hub"
-        raise UserError(f"none of the published checkpoints is in {where}: fetch one, {systems[-1].checkpoint} say")
     return Table(
         name=table.name,
         title=f"{table.title}, published checkpoints",

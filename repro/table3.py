@@ -19,7 +19,6 @@ from repro.origin import output_of
 from repro.published import published
 from repro.released import ReleasedOptions, chosen, ranked
 from repro.run import run_page
-from simlm.errors import UserError
 from simlm.stages.data import stored
 from simlm.stages.manifest import read_manifest
 from simlm.stages.plan import job_of
@@ -178,9 +177,8 @@ def run(options: Options) -> None:
         run_page("table3", ask, table3, options)
         return
     lacking = {one.key: checkpoints.missing(one) for one in systems_in("table3")}
+    checkpoints.check_any(systems_in("table3"), lacking)
     found = [one for one in systems_in("table3") if not lacking[one.key]]
-    if not found:
-        raise UserError(f"none of the published checkpoints of Table 3 is in {checkpoints.folder}: fetch one")
     said = [f"{system(key).label}: {reason}" for key, reason in lacking.items() if reason]
     run_page(
         "table3",

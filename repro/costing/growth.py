@@ -1,7 +1,10 @@
 """How encoding, searching and what they leave grow with a collection."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
+from repro.growing.report import bytes_each
 from simlm.costs.arithmetic import BERT_BASE, layers_flop
 from simlm.costs.needs import size
 from simlm.costs.sizes import MS_MARCO
@@ -11,8 +14,8 @@ from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES
 PASSAGES = (1_000_000, 8_841_823, 21_015_324, 100_000_000, 1_000_000_000)
 """A million, MS MARCO, DPR's Wikipedia, and two that the paper has not."""
 QUERIES = 6_980
-ID_BYTES = 16
-"""A passage takes of memory while the collection is tokenised, for the table that finds ids that come twice."""
+MEASURED = Path(__file__).parents[2] / "reports" / "growth.json"
+"""What `python -m repro.growth` published."""
 
 
 def growth_costs(throughput: Throughput, gpus: int) -> list[str]:
@@ -23,16 +26,29 @@ def growth_costs(throughput: Throughput, gpus: int) -> list[str]:
         "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     width = BERT_BASE.hidden
+    first, last, tokenising = _memory("tokenise")
     for passages in PASSAGES:
         sizes = replace(MS_MARCO, passages=passages)
         stored = (TOKEN_BYTES * sizes.passage(512).mean + PASSAGE_BYTES) * passages
         encode = throughput.seconds({"encode": layers_flop(BERT_BASE, passages, sizes.passage(144))}) / 60
         search = throughput.seconds({"search": 2.0 * QUERIES * passages * width})
-        cells = [size(one * passages) for one in (ID_BYTES, 4 * width, 2 * width)]
+        cells = [size(one * passages) for one in (tokenising, 4 * width, 2 * width)]
         cells += [f"{one:,.1f} min" for one in (encode, encode / gpus)]
         cells += [f"{one:,.2f} s" for one in (search, search / gpus)]
         lines.append(f"| {passages:,} | {size(stored)} | {' | '.join(cells)} |")
-    return lines
+    return [
+        *lines,
+        "",
+        f"Beside a batch, tokenising takes {tokenising:.1f} bytes of memory a passage and encoding "
+        f"{_memory('encode')[2]:.1f} a passage of its shard, as measured from {first:,} to {last:,} passages "
+        "([growth](../reports/growth.md)).",
+    ]
+
+
+def _memory(step: str) -> tuple[int, int, float]:
+    """What a step's memory grew by, as `bytes_each` has it, in the published measurement."""
+    report = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return bytes_each([one for one in report["results"] if one["task"] == step])
 
 
 def query_costs(throughput: Throughput) -> list[str]:

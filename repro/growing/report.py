@@ -1,5 +1,6 @@
 """growth.md from growth.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from repro.benching.outcome import made_by
@@ -48,9 +49,18 @@ def _rows(results: list[dict[str, Any]]) -> list[str]:
 def _growth(results: list[dict[str, Any]]) -> list[str]:
     if len(results) < 2:
         return []
+    first, last, each = bytes_each(results)
+    return [f"From {first:,} to {last:,} passages: {each:,.1f} bytes for each one more."]
+
+
+def bytes_each(results: Sequence[dict[str, Any]]) -> tuple[int, int, float]:
+    """The passages of the two largest collections of a step, and the bytes that one passage more took between them.
+
+    ``results`` are at least two, by size.
+    """
     first, last = results[-2:]
-    each = max(0.0, (added(last) - added(first)) / (last["passages"] - first["passages"]))
-    return [f"From {first['passages']:,} to {last['passages']:,} passages: {each:,.1f} bytes for each one more."]
+    sizes = first["passages"], last["passages"]
+    return *sizes, max(0.0, (added(last) - added(first)) / (sizes[1] - sizes[0]))
 
 
 def added(result: dict[str, Any]) -> int:

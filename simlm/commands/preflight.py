@@ -4,10 +4,16 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from simlm.commands.hub import SECONDS, check_file
 from simlm.costs.needs import Needs, check_disk
 from simlm.costs.work import work_of
+from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION, irds_home, on_disk, passages_url
+from simlm.data.reference import OFFICIAL
+from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
+from simlm.stages.data import Prepare
 from simlm.stages.manifest import read_manifest
 from simlm.stages.models import PublicModel
 from simlm.stages.plan import Build, Planned, laid_out
@@ -17,12 +23,12 @@ NEEDS_GPU = ("paper",)
 """Scales whose trainings would take years on a processor."""
 MUCH_FLOP = 1e17
 """Arithmetic that a processor of this kind does in a day: what is less runs without a GPU."""
-SECONDS = 10.0
-"""How long the Hub may take to answer."""
 
 
 def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False) -> None:
-    """Refuse what the stages to do would stumble over: libraries, the GPU, disk, models of the Hub. Writes nothing.
+    """Refuse what the stages to do would stumble over: libraries, the GPU, disk, models, collections.
+
+    Writes nothing.
 
     A stage with a manifest counts as done. The machine's GPUs are those of `choose_gpus`; ``elsewhere`` is for stages
     that run on others than this one.
@@ -33,6 +39,7 @@ def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False
         check_gpu(todo, scale)
     check_disk(Needs.of(work_of(stage.config) for stage in todo if stage.config is not None), results)
     check_models(todo)
+    check_downloads(todo)
 
 
 def check_libraries(stages: Sequence[Planned]) -> None:
@@ -68,37 +75,30 @@ def check_models(stages: Sequence[Planned]) -> None:
 
 def check_model(name: str, revision: str) -> None:
     """UserError for a model that is neither in the Hub's cache nor to be had from the Hub."""
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    check_file("model", name, "config.json", revision)
 
-    chosen = revision or "main"
+
+def check_downloads(stages: Sequence[Planned]) -> None:
+    """The paper's own collections, of which nothing is here yet, must be to be had from where they are fetched."""
+    prepared = (stage.config for stage in stages if isinstance(stage.config, Prepare))
+    for name in dict.fromkeys(one.collection for one in prepared if one.collection in OFFICIAL):
+        if on_disk(name):
+            continue
+        if name in FOLDERS:
+            check_server(name, passages_url(name))
+        else:
+            check_file("dataset", ARCHIVES, f"{ARCHIVE}.zip", REVISION)
+
+
+def check_server(name: str, url: str) -> None:
+    """UserError where nothing answers there; whether it gives the file is seen when it is fetched."""
+    import requests
+
     try:
-        if isinstance(try_to_load_from_cache(name, "config.json", revision=chosen), str):
-            return
-        HfApi().model_info(name, revision=chosen, timeout=SECONDS)
-    except GatedRepoError:
+        requests.head(url, timeout=SECONDS)
+    except requests.RequestException as error:
         raise UserError(
-            f"model {name} is gated: accept its terms on its page of the Hub, log in there with `hf auth login`, and "
-            "run again"
-        ) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
-        raise UserError(
-            f"model {name} (revision {chosen}): the Hub has no such public model; check the name, log in with "
-            "`hf auth login` if it is private, or give a folder that holds it"
-        ) from None
-    except OfflineModeIsEnabled:
-        raise UserError(
-            f"model {name} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset that, or fetch it "
-            f"where there is a network with `hf download {name}` and give its folder"
-        ) from None
-    except Exception as error:  # whatever the HTTP library below raises for a network that is not there
-        raise UserError(
-            f"model {name}: the Hub cannot be reached ({type(error).__name__}); check the network or its proxy, or "
-            f"fetch the model elsewhere with `hf download {name}` and give its folder"
+            f"collection {name} has to be downloaded, and {urlsplit(url).netloc} cannot be reached "
+            f"({type(error).__name__}); check the network or its proxy, or copy {irds_home() / FOLDERS[name]}, "
+            "ir_datasets' own folder, from where it was fetched"
         ) from None

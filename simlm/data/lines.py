@@ -39,7 +39,7 @@ def read_lines(path: File) -> Iterator[tuple[int, str]]:
     """The lines (number from 1, text without its end) of a UTF-8 file, gzipped where its name ends in .gz.
 
     Streams. UserError, with the number, for a missing or truncated file, invalid UTF-8, and a line without an end in
-    sight.
+    sight; of a truncated one every whole line comes first.
     """
     number = size = 0
     try:
@@ -66,7 +66,20 @@ def read_lines(path: File) -> Iterator[tuple[int, str]]:
 def _plain(raw: BinaryIO, path: File) -> BinaryIO:
     if path.suffix != ".gz":
         return raw
-    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw), buffer_size=1 << 20))
+    return cast(BinaryIO, io.BufferedReader(_Unpacked(raw), buffer_size=1 << 20))
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzipped file's bytes as far as they go: asked for many at once, gzip gives none of them where some lack."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._file = gzip.GzipFile(fileobj=raw)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        return self._file.readinto1(buffer)
 
 
 def read_objects(path: File) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,5 +1,8 @@
 """What a run would stumble over is refused before it starts, each in one line."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,15 +11,27 @@ from typing import Any
 import httpx
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+import requests
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from simlm.commands import preflight
 from simlm.commands.preflight import check_gpu, check_libraries, check_model, check_ready
 from simlm.costs import needs
 from simlm.costs.work import Work
+from simlm.data.downloads import FOLDERS, on_disk, passages_url
+from simlm.data.reference import OFFICIAL
+from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
+from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.plan import Planned
+from tests.data import irds_home
 from tests.stages.toy import Number
 
 
@@ -51,7 +66,7 @@ def test_large_trainings_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(kind: type[Exception]) -> Exception:
-    if issubclass(kind, GatedRepoError | RepositoryNotFoundError):
+    if issubclass(kind, HfHubHTTPError):
         answer = httpx.Response(403, request=httpx.Request("GET", "https://hub.invalid/model"))
         return kind("no", response=answer)  # type: ignore[call-arg]
     return kind("no")
@@ -62,6 +77,7 @@ def refusal(kind: type[Exception]) -> Exception:
     [
         (GatedRepoError, "model some/model is gated: accept its terms"),
         (RepositoryNotFoundError, "the Hub has no such public model"),
+        (RemoteEntryNotFoundError, "there is no config.json in it"),
         (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to fetch it"),
         (httpx.ConnectError, r"the Hub cannot be reached \(ConnectError\)"),
         (TimeoutError, r"the Hub cannot be reached \(TimeoutError\)"),
@@ -70,11 +86,12 @@ def refusal(kind: type[Exception]) -> Exception:
 def test_models_that_the_hub_does_not_give(
     kind: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def model_info(*arguments: Any, **named: Any) -> None:
+    def asked(url: str, **named: Any) -> None:
+        assert url.endswith("/some/model/resolve/main/config.json")
         raise refusal(kind)
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", asked)
     with pytest.raises(UserError, match=said) as caught:
         check_model("some/model", "main")
     assert "\n" not in str(caught.value)
@@ -91,7 +108,7 @@ def test_a_model_in_the_cache_is_not_asked_for(tmp_path: Path, monkeypatch: pyte
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", cached(tmp_path))
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *arguments, **named: pytest.fail("was asked"))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, **named: pytest.fail("was asked"))
     check_model("some/model", revision)
 
 
@@ -117,3 +134,85 @@ def test_only_what_is_to_do_counts_and_nothing_is_written(tmp_path: Path, monkey
     with pytest.raises(UserError, match="the stages to do need 13.0 GB, 0.0 MB are free; free some space"):
         check_ready(build, "mini", results)
     assert not results.exists()
+
+
+def prepared(name: str) -> Callable[[Callable[[Any, str], object]], None]:
+    return lambda submit: submit(Prepare.C(collection=name, vocabulary=100, tokenizer=""), "collection") and None
+
+
+@pytest.fixture
+def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No collection was fetched, and no server answers; the results folder of a command."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "irds"))
+
+    def unreachable(url: str, **named: Any) -> None:
+        raise requests.ConnectionError(f"no route to {url}") if "huggingface" not in url else refusal(TimeoutError)
+
+    monkeypatch.setattr(requests, "head", unreachable)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("msmarco", r"data set intfloat/simlm-msmarco: the Hub cannot be reached \(TimeoutError\); check the network"),
+        ("msmarco-titleless", r"msmarco-titleless has to be downloaded, and msmarco\..*\(ConnectionError\); check the"),
+        ("nq", r"collection nq has to be downloaded, and dl\.fbaipublicfiles\.com cannot be reached"),
+    ],
+)
+def test_a_collection_that_cannot_be_downloaded(name: str, said: str, nothing_here: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "irds" / FOLDERS.get(name, "x") / "irds_version.txt"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    with pytest.raises(UserError, match=said) as caught:
+        check_ready(prepared(name), "mini", nothing_here)
+    assert "\n" not in str(caught.value) and not nothing_here.exists() and not (tmp_path / "hub").exists()
+
+
+def test_what_is_fetched_or_begun_or_embedded_needs_no_network(nothing_here: Path, tmp_path: Path) -> None:
+    check_ready(prepared("insuranceqa"), "mini", nothing_here)
+    irds_home.msmarco(tmp_path / "irds")
+    check_ready(prepared("msmarco-titleless"), "mini", nothing_here)
+    half = tmp_path / "hub" / "datasets--intfloat--simlm-msmarco" / "blobs" / "abc.incomplete"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"123")
+    check_ready(prepared("msmarco"), "mini", nothing_here)
+
+
+def test_a_prepared_collection_is_not_asked_for(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "read_manifest", lambda job: {})
+    check_ready(prepared("nq"), "mini", nothing_here)
+
+
+def test_a_server_that_answers_anything_is_there(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(requests, "head", lambda url, **named: asked.append(url))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, **named: asked.append(url))
+    for name in OFFICIAL:
+        check_ready(prepared(name), "mini", nothing_here)
+    assert [url.rpartition("/")[2] for url in asked] == [
+        f"{ARCHIVE}.zip",
+        "collectionandqueries.tar.gz",
+        "psgs_w100.tsv.gz",
+    ]
+
+
+def test_ir_datasets_fetches_from_the_address_that_is_asked_and_takes_a_local_copy(tmp_path: Path) -> None:
+    script = (
+        "from ir_datasets.util import DownloadConfig as D\n"
+        "for name, key in (('msmarco-passage', 'collectionandqueries'), ('dpr-w100', 'docs')):\n"
+        "    found = D.context(name)\n"
+        "    print(found.get_download_path() / found.contents()[key]['expected_md5'], found.contents()[key]['url'])"
+    )
+    environment = os.environ | {"IR_DATASETS_HOME": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    for line, name in zip(ran.stdout.splitlines(), FOLDERS, strict=True):
+        path, url = line.split()
+        assert url == passages_url(name)
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(b"12")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IR_DATASETS_HOME", str(tmp_path))
+        assert [list(on_disk(name).values()) for name in FOLDERS] == [[2], [2]]

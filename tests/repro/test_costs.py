@@ -1,5 +1,8 @@
 """`python -m repro.costs`: sums by table, and the document that shows them."""
 
+import json
+from typing import Any
+
 import pytest
 
 from repro import costs
@@ -45,9 +48,26 @@ def test_table_2_is_known_whole(paper: Costs) -> None:
 
 
 def test_growth_is_linear() -> None:
-    million, *_, billion = [cells(line) for line in growth_costs(EVEN, 8)[2:]]
+    million, *_, billion = [cells(line) for line in growth_costs(EVEN, 8)[2:] if line.startswith("|")]
     for one, other in zip(million[3:5], billion[3:5], strict=True):
         assert float(other.split()[0].replace(",", "")) == pytest.approx(1_000 * float(one.split()[0]), rel=0.03)
+
+
+def test_memory_is_that_of_the_published_measurement() -> None:
+    report = json.loads((DOCUMENT.parents[1] / "reports" / "growth.json").read_text())
+    said = growth_costs(EVEN, 8)[-1]
+    for words, step in (("tokenising takes", "tokenise"), ("and encoding", "encode")):
+        small, large = sorted((one for one in report["results"] if one["task"] == step), key=passages)[-2:]
+        taken = [one["own_bytes"] - one["own_bytes_before"] for one in (small, large)]
+        each = (taken[1] - taken[0]) / (passages(large) - passages(small))
+        assert f"{words} {each:.1f} " in said and f"from {passages(small):,} to {passages(large):,} passages" in said
+        if step == "tokenise":
+            assert cells(growth_costs(EVEN, 8)[2])[2] == f"{each:.1f} MB", "of a million passages"
+
+
+def passages(result: dict[str, Any]) -> int:
+    found: int = result["passages"]
+    return found
 
 
 def test_shares_are_those_of_the_published_report() -> None:

@@ -1,0 +1,56 @@
+"""Whether the Hub would give a file: asked as a download asks, and nothing is fetched."""
+
+from typing import Literal
+
+from simlm.errors import UserError
+
+SECONDS = 10.0
+"""How long a server may take to answer."""
+SAID = {"model": "model", "dataset": "data set"}
+
+
+def check_file(kind: Literal["model", "dataset"], repository: str, file: str, revision: str) -> None:
+    """UserError for a file that is neither in the Hub's cache nor to be had from the Hub, with its terms accepted.
+
+    A repository's description is open to everyone where its files are not: one of them is asked for.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    what, chosen = f"{SAID[kind]} {repository}", revision or "main"
+    model = kind == "model"
+    fetch = f"`hf download {repository}{'' if model else f' {file} --repo-type {kind}'}`"
+    give = f"give its folder{'' if model else ' as --collection'}"
+    try:
+        if isinstance(try_to_load_from_cache(repository, file, repo_type=kind, revision=chosen), str):
+            return
+        get_hf_file_metadata(hf_hub_url(repository, file, repo_type=kind, revision=chosen), timeout=SECONDS)
+    except GatedRepoError:
+        raise UserError(
+            f"{what} is gated: accept its terms on its page of the Hub, log in there with `hf auth login`, and "
+            "run again"
+        ) from None
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+        raise UserError(
+            f"{what} (revision {chosen}): the Hub has no such public {SAID[kind]}; check the name, log in with "
+            "`hf auth login` if it is private, or give a folder that holds it"
+        ) from None
+    except EntryNotFoundError:
+        raise UserError(f"{what} (revision {chosen}): there is no {file} in it; check the name") from None
+    except OfflineModeIsEnabled:
+        raise UserError(
+            f"{what} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset that, or fetch it "
+            f"where there is a network with {fetch} and {give}"
+        ) from None
+    except Exception as error:  # whatever the HTTP library below raises for a network that is not there
+        raise UserError(
+            f"{what}: the Hub cannot be reached ({type(error).__name__}); check the network or its proxy, or "
+            f"fetch the {SAID[kind]} elsewhere with {fetch} and {give}"
+        ) from None

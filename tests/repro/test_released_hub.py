@@ -1,0 +1,150 @@
+"""`--released` from the Hub: a checkpoint that it refuses leaves its row out, and the others go on."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+from baselines.systems import systems_in
+from repro import table2
+from repro.released import MSMARCO, ReleasedOptions, chosen, released
+from repro.table import Table
+from simlm.errors import UserError
+from tests.baselines.repositories import repositories
+from tests.data.released import unpacked
+from tests.repro.commands import ROOT, finished
+
+COMMIT = "1" * 40
+SIMLM = "intfloat/simlm-base-msmarco-finetuned"
+
+
+def command(table: str, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A table's command that has the Hub's cache only."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"repro.{table}", "--scale", "paper", "--released", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200", "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return finished(process)
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """A Hub that refuses what it is told to, as "org/name" to an error, and what it was asked for."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def hub(refused: dict[str, Exception], every: Exception | None = None) -> list[str]:
+        asked: list[str] = []
+
+        def metadata(url: str, **named: Any) -> None:
+            name = "/".join(url.split("/")[3:5])
+            asked.append(name)
+            if (error := refused.get(name, every)) is not None:
+                raise error
+
+        monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+        return asked
+
+    return hub
+
+
+def refusal(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
+    return kind("no", response=httpx.Response(status, request=httpx.Request("GET", "https://hub.invalid/")))  # type: ignore[arg-type]
+
+
+def table(results: Path, *rows: str, **options: Any) -> Table:
+    checkpoints = chosen(ReleasedOptions(scale="paper", released=True, results=results, rows=rows, **options))
+    assert checkpoints is not None
+    return released(table2.table2(), systems_in("table2"), checkpoints, rows, MSMARCO)
+
+
+def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., list[str]], tmp_path: Path) -> None:
+    errors = {
+        "castorini/ance-msmarco-passage": refusal(GatedRepoError, 403),
+        "Shitao/RetroMAE_MSMARCO_finetune": refusal(RepositoryNotFoundError, 404),
+        "colbert-ir/colbertv2.0": httpx.ConnectError("no route"),
+    }
+    asked = refusing(errors)
+    made = table(tmp_path / "results")
+    assert [row.key for row in made.rows] == ["bm25", "doct5query", "tas-b", "cocondenser", "simlm"]
+    notes = {row.key: row.note for row in made.paper_only}
+    assert "Not measured: model castorini/ance-msmarco-passage is gated: accept its terms" in notes["ance"]
+    assert "Not measured: model Shitao/RetroMAE_MSMARCO_finetune (revision main): the Hub has no" in notes["retromae"]
+    assert "Not measured: model colbert-ir/colbertv2.0: the Hub cannot be reached" in notes["colbertv2"]
+    assert not [note for note in notes.values() if "\n" in note]
+    assert all(row.published for row in made.paper_only), "the printed figures stay"
+    assert len(asked) == len(set(asked)), "once each"
+    refusing({})
+    again = table(tmp_path / "results")
+    assert {"ance", "retromae", "colbertv2"} <= {row.key for row in again.rows}
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_row_that_is_asked_for_and_refused_ends_it(refusing: Callable[..., list[str]], tmp_path: Path) -> None:
+    asked = refusing({"castorini/ance-msmarco-passage": refusal(GatedRepoError, 403)})
+    with pytest.raises(UserError, match="^--rows ance: ANCE: Not measured: model .* is gated"):
+        table(tmp_path / "results", "ance", "tas-b")
+    assert asked == ["castorini/ance-msmarco-passage", "sentence-transformers/msmarco-distilbert-base-tas-b"]
+    refusing({}, every=httpx.ConnectError("no route"))
+    assert "bm25" in {row.key for row in table(tmp_path / "results", "bm25").rows}, "Pyserini's, which is not the Hub's"
+
+
+def test_a_dry_run_asks_nobody(refusing: Callable[..., list[str]], tmp_path: Path) -> None:
+    asked = refusing({}, every=httpx.ConnectError("no route"))
+    assert {"bm25", "ance", "simlm"} <= {row.key for row in table(tmp_path / "results", dry_run=True).rows}
+    assert not asked
+
+
+@pytest.mark.parametrize("name", ["table2", "table3"])
+def test_without_any_checkpoint_one_line_says_so(name: str, tmp_path: Path) -> None:
+    archives = unpacked(tmp_path / "archives")
+    options = ("--collection", str(archives), "--results", str(tmp_path / "results"))
+    ran = command(name, tmp_path / "hub", *options)
+    assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1, ran.stderr
+    assert ran.stderr.startswith(
+        "error: none of the published checkpoints is to be had (--models DIR reads a folder): "
+    )
+    assert "is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it" in ran.stderr
+    assert not (tmp_path / "results").exists() and not (tmp_path / "hub").exists()
+
+
+def test_what_was_measured_needs_no_hub_and_what_comes_later_is_measured_then(tmp_path: Path) -> None:
+    models = repositories(tmp_path / "models")
+    options = ("--collection", str(unpacked(tmp_path / "archives")), "--results", str(tmp_path / "results"))
+    ran = command("table3", cached(models, tmp_path / "first", SIMLM), *options)
+    assert ran.returncode == 0, ran.stderr
+    first = sections(tmp_path / "results")
+    assert [row["index"] for row in first["rows"]] == ["SimLM"]
+    assert "ColBERTv2: Not measured: model colbert-ir/colbertv2.0 is not in the Hub's cache" in first["text"]
+    ran = command("table3", cached(models, tmp_path / "second", "colbert-ir/colbertv2.0"), *options)
+    assert ran.returncode == 0, ran.stderr
+    second = sections(tmp_path / "results")
+    assert [row["index"] for row in second["rows"]] == ["ColBERTv2", "SimLM"] and second["rows"][1] == first["rows"][0]
+    assert "Not measured" not in (second["text"] or "")
+
+
+def cached(models: Path, cache: Path, repository: str) -> Path:
+    """A cache of the Hub's that has one repository."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / COMMIT)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    return cache
+
+
+def sections(results: Path) -> dict[str, Any]:
+    (path,) = results.glob("paper/released_collection-*/table3.json")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["sections"][0]
+    return found
