@@ -56,7 +56,7 @@ def encode(machine: Machine) -> list[Result]:
 
 def packs(body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
     """What stages do on a GPU; the other ways run the model as it is."""
-    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad, synthetic.LONGEST))
+    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad), synthetic.LONGEST)
 
 
 def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:

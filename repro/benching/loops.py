@@ -14,12 +14,12 @@ from simlm.packed.inference import OverPacks
 from simlm.packed.inputs import full_parts
 
 
-def over_packs(rows: list[Encoded], packs: OverPacks) -> Callable[[], None]:
-    """Packs as stages encode and score with, filled in the order of ``rows`` and made in the loop."""
+def over_packs(rows: list[Encoded], packs: OverPacks, max_length: int) -> Callable[[], None]:
+    """Packs as stages encode and score with, filled in the order of ``rows``, of ``max_length`` tokens at most."""
     parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), packs.tokens))
 
     def work() -> None:
-        torch.cat([packs(packs.collate(rows[part])) for part in parts]).cpu()
+        torch.cat([packs(packs.collate(rows[part], max_length)) for part in parts]).cpu()
 
     return work
 

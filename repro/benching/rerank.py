@@ -45,7 +45,7 @@ def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
 def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
     """What stages do on a GPU."""
     model = Reranker(new_reranker(machine))
-    return over_packs(rows, packed_scorer(model, synthetic.SPECIALS.pad, synthetic.LONGEST_PAIR))
+    return over_packs(rows, packed_scorer(model, synthetic.SPECIALS.pad), synthetic.LONGEST_PAIR)
 
 
 def by_length(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:

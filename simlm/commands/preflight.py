@@ -69,7 +69,7 @@ def check_models(stages: Sequence[Planned]) -> None:
     """Public models must lie in a folder or in the Hub's cache, or the Hub must be willing to give them."""
     for stage in stages:
         model = stage.config
-        if isinstance(model, PublicModel) and not Path(model.location or model.name).is_dir():
+        if isinstance(model, PublicModel) and not Path(model.copied_from).is_dir():
             check_model(model.name, model.revision)
 
 

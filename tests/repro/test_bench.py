@@ -119,7 +119,7 @@ def test_packs_read_every_text_once() -> None:
         return one.input_ids[0]
 
     cpu = torch.device("cpu")
-    over_packs(rows, OverPacks(output, passages.SPECIALS.pad, passages.LONGEST, cpu, tokens=1_000))()
+    over_packs(rows, OverPacks(output, passages.SPECIALS.pad, cpu, tokens=1_000), passages.LONGEST)()
     assert len(read) > 10
     assert torch.cat(read).tolist() == [token for ids, _ in rows for token in ids.tolist()]
 
