@@ -7,7 +7,7 @@ from repro.benching.outcome import made_by
 
 SAID = {
     "tokenise": "Passages generated one after the other, tokenised into the store that every stage reads. Beside a "
-    "batch, memory holds 16 bytes a passage, by which ids that come twice are found.",
+    "batch, memory holds 8 bytes a passage, by which ids that come twice are found, and 32 while these are sorted.",
     "encode": "The store to vectors, by a BERT of one layer and 64 dimensions with random weights. Beside a batch, "
     "memory holds the lengths and the order of a shard, of a million passages at most.",
     "search": "The 100 best of all vectors for 64 queries. Memory holds a block of at most 32,768 passages.",

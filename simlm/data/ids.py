@@ -98,7 +98,7 @@ class IdTable:
 
 
 class IdTableWriter:
-    """Writes an IdTable's files id by id; holds 16 bytes an id until `close`."""
+    """Writes an IdTable's files id by id; holds 8 bytes an id until `close`, which sorts them in 32."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
