@@ -9,6 +9,7 @@ from typing import Any
 from baselines.prebuilt import check_index
 from baselines.system import System
 from baselines.systems import SYSTEMS
+from simlm.commands.hub import NoAnswer
 from simlm.commands.preflight import check_model
 from simlm.errors import UserError
 from simlm.models.public import check_folder
@@ -27,7 +28,10 @@ def not_asked(repository: str, revision: str) -> str:
 
 
 def hub_refusals(results: Path) -> Refusal:
-    """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it."""
+    """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it.
+
+    What comes back raises UserError where the Hub does not answer.
+    """
 
     def build(submit: Callable[[Any, str], object]) -> None:
         for one in (one for one in SYSTEMS if one.link):
@@ -43,6 +47,8 @@ def hub_refusals(results: Path) -> Refusal:
             return ""
         try:
             check_model(repository, revision)
+        except NoAnswer:  # a table of what happened to be answered would be another one the next time
+            raise
         except UserError as error:
             return str(error)
         return ""
@@ -92,7 +98,7 @@ class Checkpoints:
         ``lacking`` is by a system's key what it lacks.
         """
         public = [one for one in systems if one.link and not one.lacking]
-        if not all(lacking[one.key] for one in (public if self.folder is None else systems)):
+        if not public or not all(lacking[one.key] for one in (public if self.folder is None else systems)):
             return
         if self.folder is not None:
             raise UserError(

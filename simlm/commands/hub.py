@@ -6,18 +6,26 @@ from simlm.errors import UserError
 
 SECONDS = 10.0
 """How long a server may take to answer."""
+
+
+class NoAnswer(UserError):
+    """The Hub was asked and did not say whether it gives a file: what it says the next time may be something else."""
+
+
 SAID = {"model": "model", "dataset": "data set"}
 
 
 def check_file(kind: Literal["model", "dataset"], repository: str, file: str, revision: str) -> None:
     """UserError for a file that is neither in the Hub's cache nor to be had from the Hub, with its terms accepted.
 
+    NoAnswer, which is one, where the Hub does not say.
     A repository's description is open to everyone where its files are not: one of them is asked for.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -49,8 +57,13 @@ def check_file(kind: Literal["model", "dataset"], repository: str, file: str, re
             f"{what} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset that, or fetch it "
             f"where there is a network with {fetch} and {give}"
         ) from None
+    except HfHubHTTPError as error:
+        raise NoAnswer(
+            f"{what}: the Hub answered with status {error.response.status_code}; run again later, or log in there with "
+            "`hf auth login` if that may have expired"
+        ) from None
     except Exception as error:  # whatever the HTTP library below raises for a network that is not there
-        raise UserError(
+        raise NoAnswer(
             f"{what}: the Hub cannot be reached ({type(error).__name__}); check the network or its proxy, or "
             f"fetch the {SAID[kind]} elsewhere with {fetch} and {give}"
         ) from None

@@ -80,13 +80,13 @@ def encode_texts(
 ) -> Embeddings:
     """Encodes every text of a store into `folder`, in the store's order; without gradient.
 
-    Inputs are (title, text) pairs where the store has titles, cut at `max_length` tokens (144 for passages
-    and 32 for queries at paper scale, Section 4.1). Inside a shard texts go by length, longest first, in
-    batches of at most `batch_tokens` tokens with padding. Memory holds a batch and the shard's page-cached
-    file, 8 bytes a text beside. A shard appears when it is whole, so a second call continues with the first
-    missing one. `folder` belongs to one model and store: shards that are there are taken as theirs.
-    Autocast is the caller's, inside `encode_batch`, and so is what it reads where `collate` makes that of a batch's
-    tokenised texts; otherwise these are padded to the longest, on `device`.
+    Inputs are (title, text) pairs where the store has titles, cut at `max_length` tokens (144 for passages and 32 for
+    queries at paper scale, Section 4.1). Inside a shard texts go by length, longest first, in batches of at most
+    `batch_tokens` tokens with padding. Memory holds a batch and the shard's page-cached file, and beside them some 36
+    bytes a text of the shard. A shard appears when it is whole, so a second call continues with the first missing
+    one. `folder` belongs to one model and store: shards that are there are taken as theirs. Autocast is the caller's,
+    inside `encode_batch`, and so is what it reads where `collate` makes that of a batch's tokenised texts; otherwise
+    these are padded to the longest, on `device`.
 
     Several processes (`simlm.group`) that call this together take a shard's batches in turn, each writing its vectors
     into the one file: the batches, and so the vectors, are those of one process.

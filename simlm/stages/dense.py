@@ -63,19 +63,23 @@ class Tower:
 def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping[str, int]) -> dict[str, Any]:
     """Leave a stage's runs of the splits in ``depths``, with so many passages a query, and its vectors; the figures.
 
-    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated.
+    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated. How fast it
+    encoded is among the figures only where it did not go on with what an interrupted attempt had encoded.
     """
     collection, device = stage.data.open(), passages.device
     texts = passages.view(collection.passages)
+    folder = stage.work / "passages"
+    goes_on = any(folder.glob("shard-*"))
     start = time.perf_counter()
-    vectors = passages.encoded(texts, stage.work / "passages")
+    vectors = passages.encoded(texts, folder)
     seconds = time.perf_counter() - start
     figures: dict[str, Any] = {
-        "encode_seconds": seconds,
-        "passages_per_second": len(vectors) / seconds,
         "tokens": int(np.minimum(texts.lengths, passages.length).sum()),
         "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
     }
+    if not goes_on:
+        figures |= {"encode_seconds": seconds, "passages_per_second": len(vectors) / seconds}
+    evaluated: tuple[TokenStore, int] | None = None
     for split, depth in depths.items():
         asked = queries.view(collection.queries(split))
         found = queries.encoded(asked, stage.work / f"queries-{split}").read()
@@ -86,20 +90,22 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
         run = Run([asked.ids[i] for i in range(len(asked))], indices, scores)
         figures |= stage.leave(split, run, collection)
         if split != MINED_SPLIT:
-
-            def answer(number: int, asked: TokenStore = asked, k: int = k) -> None:
-                search(queries.vector(asked.text(number)), vectors, k, device=device, faiss=faiss_chosen())
-
-            figures["latency_ms"] = 1000 * _latency(answer, len(asked))
+            evaluated = asked, k
+    if evaluated is not None:
+        figures["latency_ms"] = 1000 * _latency(queries, vectors, *evaluated)
     # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
     if is_first():
         vectors.folder.rename(stage.folder / "passages")
     return figures
 
 
-def _latency(answer: Callable[[int], None], queries: int) -> float:
+def _latency(queries: Tower, vectors: Embeddings, asked: TokenStore, k: int) -> float:
     """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
-    count = min(LATENCY_QUERIES, queries)
+
+    def answer(number: int) -> None:
+        search(queries.vector(asked.text(number)), vectors, k, device=queries.device, faiss=faiss_chosen())
+
+    count = min(LATENCY_QUERIES, len(asked))
     answer(0)
     start = time.perf_counter()
     for number in range(count):

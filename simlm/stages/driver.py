@@ -132,7 +132,7 @@ def _run_once(
                 time.sleep(POLL_SECONDS)
         except BaseException:
             asyncio.run_coroutine_threadsafe(_let_go(cancel=True), scheduler.loop).result()
-            stop(todo)
+            stop([stage for stage in stages if not stage.valid])
             raise
     asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
     return {stage.job: _failure(stage) for stage in failed}

@@ -20,6 +20,7 @@ from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
 from simlm.retrieval.encode import Embeddings, encode_texts
 from simlm.retrieval.search import search
+from tests.repro.commands import ROOT
 
 FEW, MANY = 3_000, 9_000
 WIDTH = 256
@@ -137,6 +138,11 @@ def test_a_measurement_becomes_json_and_a_page(tmp_path: Path, monkeypatch: pyte
     assert page == markdown(report)
     assert "From 2,000 to 10,000 passages: 3.0 bytes for each one more." in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["growth.json", "growth.md"]
+
+
+def test_the_published_page_is_its_json() -> None:
+    report = json.loads((ROOT / "reports" / "growth.json").read_text(encoding="utf-8"))
+    assert (ROOT / "reports" / "growth.md").read_text(encoding="utf-8") == markdown(report)
 
 
 def measure(step: str, passages: int, folder: Path) -> dict[str, Any]:

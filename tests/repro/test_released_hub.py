@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from baselines.systems import systems_in
 from repro import table2
@@ -74,7 +74,7 @@ def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., l
     errors = {
         "castorini/ance-msmarco-passage": refusal(GatedRepoError, 403),
         "Shitao/RetroMAE_MSMARCO_finetune": refusal(RepositoryNotFoundError, 404),
-        "colbert-ir/colbertv2.0": httpx.ConnectError("no route"),
+        "colbert-ir/colbertv2.0": refusal(RemoteEntryNotFoundError, 404),
     }
     asked = refusing(errors)
     made = table(tmp_path / "results")
@@ -82,7 +82,7 @@ def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., l
     notes = {row.key: row.note for row in made.paper_only}
     assert "Not measured: model castorini/ance-msmarco-passage is gated: accept its terms" in notes["ance"]
     assert "Not measured: model Shitao/RetroMAE_MSMARCO_finetune (revision main): the Hub has no" in notes["retromae"]
-    assert "Not measured: model colbert-ir/colbertv2.0: the Hub cannot be reached" in notes["colbertv2"]
+    assert "Not measured: model colbert-ir/colbertv2.0 (revision main): there is no config.json" in notes["colbertv2"]
     assert not [note for note in notes.values() if "\n" in note]
     assert all(row.published for row in made.paper_only), "the printed figures stay"
     assert len(asked) == len(set(asked)), "once each"
@@ -99,6 +99,20 @@ def test_a_row_that_is_asked_for_and_refused_ends_it(refusing: Callable[..., lis
     assert asked == ["castorini/ance-msmarco-passage", "sentence-transformers/msmarco-distilbert-base-tas-b"]
     refusing({}, every=httpx.ConnectError("no route"))
     assert "bm25" in {row.key for row in table(tmp_path / "results", "bm25").rows}, "Pyserini's, which is not the Hub's"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(httpx.ConnectError("no route"), "cannot be reached"), (HfHubHTTPError, "answered with status 503")],
+)
+def test_without_an_answer_it_ends_at_once(
+    error: Any, said: str, refusing: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    """Rows of what happened to be answered would change with the next run, and what stands on them too."""
+    asked = refusing({}, every=error if isinstance(error, Exception) else refusal(error, 503))
+    with pytest.raises(UserError, match=f"the Hub {said}"):
+        table(tmp_path / "results")
+    assert len(asked) == 1
 
 
 def test_a_dry_run_asks_nobody(refusing: Callable[..., list[str]], tmp_path: Path) -> None:
