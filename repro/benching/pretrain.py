@@ -17,7 +17,8 @@ from repro.benching.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO
-from simlm.packed.replaced_lm import GROUP, PackedReplacedLM, PackingCollator
+from simlm.packed.parts import GROUP, PackingCollator
+from simlm.packed.training import PackedObjective
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 
@@ -94,7 +95,7 @@ def ours(machine: Machine, rows: list[Encoded]) -> Made:
     start = time.perf_counter()
     parts = [part.pin_memory() for part in collator(examples)]
     collated = len(rows) / (time.perf_counter() - start)
-    model = PackedReplacedLM(objective, compiled=True, gumbel=True)
+    model = PackedObjective(objective, compiled=True, gumbel=True)
 
     def packed() -> None:
         for part in parts:

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+from ablations.objectives.retromae import RetroMAE
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.inference import packed_encoder
 from simlm.packed.inputs import pack
-from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
-from simlm.packed.training import packed_objective
+from simlm.packed.parts import PackingCollator
+from simlm.packed.training import PackedObjective, packed_objective
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.retrieval.encode import encode_texts
 from simlm.stages.training import held_out_loss
@@ -22,7 +24,7 @@ from simlm.training.batches import PacksCollator
 from simlm.training.split import Split
 from simlm.training.trainer import Outcome, Packed, train
 from tests.packed.toys import SPECIALS
-from tests.pretraining.toys import bert, examples
+from tests.pretraining.toys import PIECES, SETTING, bert, examples
 from tests.retrieval.test_encode import random_store
 from tests.training.toys import PLAN, Collator, Killed, assert_near, dataset_in, masked_lm, replaced_lm, run
 
@@ -33,7 +35,7 @@ OBJECTIVE = replaced_lm(dropout=0).eval()
 def packed_form(objective: ReplacedLM, micro_batch: int) -> Packed:
     """A few packs a batch."""
     packs = PackingCollator(objective.collator, 60, group=micro_batch)
-    return Packed(PackedReplacedLM(objective), packs)
+    return Packed(PackedObjective(objective), packs)
 
 
 @pytest.mark.parametrize("micro_batch", [0, 3])
@@ -98,12 +100,14 @@ def test_held_out_loss(tmp_path: Path) -> None:
 
 def test_only_what_has_a_packed_form_is_packed() -> None:
     class Variant(ReplacedLM):
-        pass
+        def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+            return {"loss": super().forward(**batch)["encoder_loss"]}
 
     plain = replaced_lm()
     variant = Variant(plain.model, plain.replacer, plain.collator)
-    assert packed_objective(plain, 64, 24, CPU) is not None
-    assert packed_objective(variant, 64, 24, CPU) is None and packed_objective(masked_lm(), 64, 24, CPU) is None
+    retromae = RetroMAE.build(bert(), None, PIECES, SETTING)
+    assert packed_objective(plain, 64, 24, CPU) is not None and packed_objective(masked_lm(), 64, 24, CPU) is not None
+    assert packed_objective(variant, 64, 24, CPU) is None and packed_objective(retromae, 64, 24, CPU) is None
 
 
 @pytest.mark.parametrize("titles", [False, True])
