@@ -1,9 +1,9 @@
 """A collator's padded batches as packs: the same passages, masks and numbers, and how much each masked token counts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,10 +14,9 @@ from simlm.data.inputs import Encoded
 from simlm.packed.inputs import OnDevice, Pack, even_parts, pack, rounded_up
 from simlm.pretraining.objective import Example
 
-GROUP = 64
-"""Passages of the released micro-batch."""
+SEQUENCES = 64
+"""Sequences are rounded up to a multiple of it, and a mask's places to one of the other, where shapes are few."""
 PLACES = 1_024
-"""A mask's places are rounded up to a multiple of it where shapes are few."""
 FILLER = 0
 """A token that nothing reads the states of: any will do."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -58,59 +57,8 @@ class _Piece(NamedTuple):
     flat: dict[str, NDArray[Any]]
     others: dict[str, Tensor]
 
-    def masks(self) -> dict[str, NDArray[np.bool_]]:
-        return {name: values for name, values in self.flat.items() if values.dtype == bool}
-
-
-@dataclass(frozen=True)
-class PackingCollator:
-    """Cuts a whole batch into packs of about equal token counts, of what ``collate`` makes of its passages.
-
-    collate: of a ``PackableObjective``. max_tokens: of a pack; memory on the device sets it. round_to: tokens are
-    rounded up to a multiple of it, and masks' places and sequences to fixed multiples, so that compiled code meets few
-    shapes; 0 rounds nothing. max_length: as ``pack``'s. group: passages whose masked tokens are averaged together, the
-    micro-batch; with ``whole_groups`` none is cut, even if a pack has more than ``max_tokens`` then.
-    """
-
-    collate: Callable[[Sequence[Example]], dict[str, Tensor]]
-    max_tokens: int
-    round_to: int = 0
-    max_length: int | None = None
-    group: int = GROUP
-    whole_groups: bool = False
-
-    def __call__(self, examples: Sequence[Example]) -> list[Part]:
-        parts = [[self._piece(examples, piece) for piece in self._pieces(part)] for part in self._parts(examples)]
-        shares = [min(self.group, len(examples) - start) / len(examples) for start in self._starts(examples)]
-        counts: list[dict[str, int]] = [{} for _ in shares]
-        for piece in (piece for pieces in parts for piece in pieces):
-            for name, mask in piece.masks().items():
-                counts[piece.group][name] = counts[piece.group].get(name, 0) + int(mask.sum())
-        longest = max((sum(len(ids) for piece in pieces for ids, _ in piece.rows) for pieces in parts), default=1)
-        tokens = rounded_up(longest, self.round_to) if self.round_to else None
-        return [self._part(pieces, shares, counts, tokens) for pieces in parts]
-
-    def _starts(self, examples: Sequence[Example]) -> range:
-        return range(0, len(examples), self.group)
-
-    def _parts(self, examples: Sequence[Example]) -> Iterator[slice]:
-        """Slices of passages."""
-        lengths = np.array([len(example.ids) for example in examples])
-        if not self.whole_groups:
-            return even_parts(lengths, self.max_tokens)
-        groups = np.add.reduceat(lengths, self._starts(examples))
-        return (
-            slice(part.start * self.group, min(part.stop * self.group, len(examples)))
-            for part in even_parts(groups, self.max_tokens)
-        )
-
-    def _pieces(self, part: slice) -> Iterator[slice]:
-        """A part cut where groups begin."""
-        for start in range(part.start - part.start % self.group, part.stop, self.group):
-            yield slice(max(start, part.start), min(start + self.group, part.stop))
-
-    def _piece(self, examples: Sequence[Example], passages: slice) -> _Piece:
-        batch = self.collate(examples[passages])
+    @classmethod
+    def of(cls, group: int, batch: Mapping[str, Tensor]) -> Self:
         real = batch["attention_mask"].bool()
         ends = list(accumulate(real.sum(dim=1).tolist()))[:-1]
         ids, types = (np.split(batch[name][real].numpy(), ends) for name in ("input_ids", "token_type_ids"))
@@ -121,7 +69,58 @@ class PackingCollator:
                     flat[name] = tensor[real].numpy()
                 else:
                     others[name] = tensor
-        return _Piece(passages.start // self.group, list(zip(ids, types, strict=True)), flat, others)
+        return cls(group, list(zip(ids, types, strict=True)), flat, others)
+
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        return {name: values for name, values in self.flat.items() if values.dtype == bool}
+
+
+def _pieces(part: slice, group: int) -> Iterator[tuple[int, int]]:
+    """A part of a batch, cut where groups begin."""
+    for start in range(part.start - part.start % group, part.stop, group):
+        yield max(start, part.start), min(start + group, part.stop)
+
+
+@dataclass(frozen=True)
+class PackingCollator:
+    """Cuts a whole batch into packs of about equal token counts, of what ``collate`` makes of its passages.
+
+    collate: of a ``PackableObjective``. max_tokens: of a pack; memory on the device sets it. round_to: tokens are
+    rounded up to a multiple of it, and masks' places and sequences to fixed multiples, so that compiled code meets few
+    shapes; 0 rounds nothing. max_length: as ``pack``'s. whole_groups: no micro-batch is cut, even if a pack has more
+    than ``max_tokens`` then.
+    """
+
+    collate: Callable[[Sequence[Example]], dict[str, Tensor]]
+    max_tokens: int
+    round_to: int = 0
+    max_length: int | None = None
+    whole_groups: bool = False
+
+    def __call__(self, examples: Sequence[Example], group: int) -> list[Part]:
+        """``group``: passages whose masked tokens are averaged together, the micro-batch; the last may be smaller."""
+        lengths = np.array([len(example.ids) for example in examples])
+        starts = range(0, len(examples), group)
+        parts = [
+            [_Piece.of(start // group, self.collate(examples[start:stop])) for start, stop in _pieces(part, group)]
+            for part in self._parts(lengths, starts)
+        ]
+        shares = [min(group, len(examples) - start) / len(examples) for start in starts]
+        counts: list[dict[str, int]] = [{} for _ in shares]
+        for piece in (piece for pieces in parts for piece in pieces):
+            for name, mask in piece.masks().items():
+                counts[piece.group][name] = counts[piece.group].get(name, 0) + int(mask.sum())
+        longest = max((sum(len(ids) for piece in pieces for ids, _ in piece.rows) for pieces in parts), default=1)
+        tokens = rounded_up(longest, self.round_to) if self.round_to else None
+        return [self._part(pieces, shares, counts, tokens) for pieces in parts]
+
+    def _parts(self, lengths: NDArray[np.integer[Any]], starts: range) -> Iterator[slice]:
+        """Passages of each part, by their lengths (n,); ``starts`` are where groups begin."""
+        if not self.whole_groups:
+            return even_parts(lengths, self.max_tokens)
+        bounds = [*starts, starts.stop]
+        groups = even_parts(np.add.reduceat(lengths, list(starts)), self.max_tokens)
+        return (slice(bounds[part.start], bounds[part.stop]) for part in groups)
 
     def _part(
         self,
@@ -131,7 +130,7 @@ class PackingCollator:
         tokens: int | None,
     ) -> Part:
         rows = [row for piece in pieces for row in piece.rows]
-        packed = pack(rows, FILLER, tokens, GROUP if self.round_to else 1, self.max_length)
+        packed = pack(rows, FILLER, tokens, SEQUENCES if self.round_to else 1, self.max_length)
         total = packed.input_ids.shape[1]
         flat = {name: np.concatenate([piece.flat[name] for piece in pieces]) for name in pieces[0].flat}
         tensors = {

@@ -32,11 +32,11 @@ class PackedObjective(nn.Module):
         return self.objective.losses(PackedBatch(part, self.gumbel))
 
 
-def packed_objective(objective: Objective, micro_batch: int, max_length: int, device: torch.device) -> Packed | None:
+def packed_objective(objective: Objective, max_length: int, device: torch.device) -> Packed | None:
     """How ``objective`` is trained without padding; None for one that has no packed form.
 
-    micro_batch: passages whose counted tokens are averaged together. max_length: the longest passage's tokens, by which
-    compiled code is made once. On a CPU nothing is compiled or rounded, and tokens are drawn as the padded form does.
+    max_length: the longest passage's tokens, by which compiled code is made once. On a CPU nothing is compiled or
+    rounded, and tokens are drawn as the padded form does.
     """
     # Whoever computes its losses in a forward of its own computes them from padded batches.
     if not isinstance(objective, PackableObjective) or type(objective).forward is not PackableObjective.forward:
@@ -48,7 +48,6 @@ def packed_objective(objective: Objective, micro_batch: int, max_length: int, de
         min(MAX_TOKENS, fit) if fit else MAX_TOKENS,
         round_to=ROUND_TO if on_gpu else 0,
         max_length=max_length if on_gpu else None,
-        group=micro_batch,
         whole_groups=objective.whole_groups,
     )
     return Packed(PackedObjective(objective, compiled=on_gpu, gumbel=on_gpu), collate)

@@ -84,7 +84,7 @@ def test_the_whole_step_in_bfloat16(name: str, compiled: bool, monkeypatch: pyte
     collator = PackingCollator(
         objective.collator, 10_000, round_to=64, max_length=48, whole_groups=objective.whole_groups
     )
-    (part,) = collator(examples(LENGTHS, titled=True))
+    (part,) = collator(examples(LENGTHS, titled=True), 64)
     part = part.to("cuda")
     with half():
         assert torch.isfinite(packed(part)["loss"])

@@ -19,13 +19,12 @@ GROUPED = [4 + 7 * number % 23 for number in range(22)]
 pytestmark = pytest.mark.parametrize("name", PACKABLE)
 
 
-def packs(objective: PackableObjective, max_tokens: int, rounded: bool, group: int) -> PackingCollator:
+def packs(objective: PackableObjective, max_tokens: int, rounded: bool) -> PackingCollator:
     return PackingCollator(
         objective.collator,
         max_tokens,
         round_to=64 if rounded else 0,
         max_length=48 if rounded else None,
-        group=group,
         whole_groups=objective.whole_groups,
     )
 
@@ -38,7 +37,7 @@ def assert_same(name: str, rows: Sequence[Example], max_tokens: int, rounded: bo
     outputs = [padded(**padded.collator(one)) for one in groups]
     weights = torch.tensor([len(one) / len(rows) for one in groups])
     expected = {key: (torch.stack([output[key] for output in outputs]) * weights).sum() for key in outputs[0]}
-    parts = packs(padded, max_tokens, rounded, group)(rows)
+    parts = packs(padded, max_tokens, rounded)(rows, group)
     found = summed(packed, parts)
     assert found.keys() == expected.keys()
     for key, value in expected.items():
@@ -65,9 +64,9 @@ def test_what_a_passage_costs_does_not_depend_on_its_neighbours(name: str) -> No
     """Groups of one: the batch's loss is the mean of its passages', each alone in a pack."""
     objective = PACKABLE[name]().eval()
     packed = PackedObjective(objective)
-    collate = packs(objective, 10_000, rounded=False, group=1)
+    collate = packs(objective, 10_000, rounded=False)
     rows = examples(LENGTHS, titled=True)
-    together, alone = summed(packed, collate(rows)), [summed(packed, collate([row])) for row in rows]
+    together, alone = summed(packed, collate(rows, 1)), [summed(packed, collate([row], 1)) for row in rows]
     for key, value in together.items():
         assert value.item() == pytest.approx(sum(one[key].item() for one in alone) / len(rows), rel=1e-5, abs=1e-7)
 
@@ -79,7 +78,7 @@ def test_a_batch_without_any_word(name: str, rounded: bool) -> None:
         row.ids[1:-1] = UNK
     objective = PACKABLE[name]()
     expected = objective(**objective.collator(rows))
-    found = summed(PackedObjective(objective), packs(objective, 10_000, rounded, 64)(rows))
+    found = summed(PackedObjective(objective), packs(objective, 10_000, rounded)(rows, 64))
     for key, value in expected.items():
         assert found[key].item() == pytest.approx(value.item(), rel=1e-5), key
     found["loss"].backward()

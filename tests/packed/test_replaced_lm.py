@@ -29,7 +29,7 @@ def models() -> tuple[ReplacedLM, PackedObjective]:
 def test_the_decoder_with_its_bridge(collator: PackingCollator) -> None:
     padded, packed = models()
     rows = examples(LENGTHS, titled=True)
-    batch, (part,) = MASKS(rows), collator(rows)
+    batch, (part,) = MASKS(rows), collator(rows, 64)
     inputs = (batch["input_ids"], batch["attention_mask"])
     hidden = padded.model.encode(*inputs, batch["token_type_ids"])
     expected = padded.model.decode(hidden[:, 0], *inputs)[batch["attention_mask"].bool()]
@@ -45,7 +45,7 @@ def test_the_decoder_with_its_bridge(collator: PackingCollator) -> None:
 def test_samples_are_the_padded_ones(collator: PackingCollator) -> None:
     padded, packed = models()
     rows = examples(LENGTHS)
-    batch, (part,) = MASKS(rows), collator(rows)
+    batch, (part,) = MASKS(rows), collator(rows, 64)
     inputs = [batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")]
     for side in ("encoder", "decoder"):
         expected = padded.replacer(*inputs, batch[f"{side}_mask"], batch[f"{side}_uniforms"])
@@ -55,7 +55,7 @@ def test_samples_are_the_padded_ones(collator: PackingCollator) -> None:
 
 def test_the_generator_gets_no_gradient() -> None:
     _, packed = models()
-    (part,) = PLAIN(examples(LENGTHS))
+    (part,) = PLAIN(examples(LENGTHS), 64)
     packed(part)["loss"].backward()
     assert all(weight.grad is None for weight in packed.objective.replacer.parameters())
 
@@ -68,7 +68,7 @@ def test_the_loss_does_not_depend_on_how_passages_are_packed(max_tokens: int) ->
     groups = [padded(**MASKS(rows[start : start + 64])) for start in range(0, 150, 64)]
     losses = torch.stack([group["loss"] for group in groups])
     expected = (losses * torch.tensor([64, 64, 22]) / 150).sum()
-    parts = PackingCollator(MASKS, max_tokens)(rows)
+    parts = PackingCollator(MASKS, max_tokens)(rows, 64)
     assert len(parts) > 3
     loss = summed(packed, parts)["loss"]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -80,12 +80,12 @@ def test_gumbel_samples_do_not_depend_on_how_passages_are_packed() -> None:
     rows = examples([20] * 30)
 
     def replaced(collator: PackingCollator) -> torch.Tensor:
-        parts = collator(rows)
+        parts = collator(rows, 64)
         read = [PackedBatch(part, gumbel=True).replaced(objective.replacer, "decoder") for part in parts]
         return torch.cat([ids[0, : part.pack.tokens] for ids, part in zip(read, parts, strict=True)])
 
     whole, small = replaced(PLAIN), PackingCollator(MASKS, 64)
-    assert len(small(rows)) > 1
+    assert len(small(rows, 64)) > 1
     assert torch.equal(replaced(small), whole) and torch.equal(replaced(ROUND), whole)
     other = NestedMaskCollator(PIECES, Setting(0.3, 0.5, False, 8))
     assert not torch.equal(replaced(PackingCollator(other, 10_000)), whole)
@@ -97,7 +97,7 @@ def test_a_batch_without_any_word_costs_nothing() -> None:
         row.ids[1:-1] = UNK
     _, packed = models()
     for collator in (PLAIN, ROUND):
-        loss = summed(packed, collator(rows))["loss"]
+        loss = summed(packed, collator(rows, 64))["loss"]
         loss.backward()
         assert loss.item() == 0
 
@@ -105,7 +105,7 @@ def test_a_batch_without_any_word_costs_nothing() -> None:
 def test_bfloat16_is_near_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss within 0.5 %, the whole gradient within 5 % of its norm: 8 bits of mantissa through two small models."""
     _, packed = models()
-    (part,) = PLAIN(examples(LENGTHS))
+    (part,) = PLAIN(examples(LENGTHS), 64)
     # Samples would differ.
     monkeypatch.setattr(PackedBatch, "sampled", lambda batch, rows, output, side: batch["input_ids"])
     exact = packed(part)["loss"]
