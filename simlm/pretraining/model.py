@@ -9,7 +9,6 @@ from transformers import BertForMaskedLM, PretrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 
 from simlm.errors import UserError
-from simlm.pretraining.head_loss import head_loss
 
 DECODER_LAYERS = 2
 
@@ -57,10 +56,3 @@ class BottleneckModel(nn.Module):
         """Last hidden states (B, L, H) of the decoder, from ``cls`` (B, H) and the decoder's tokens (B, L)."""
         embedded = self.encoder.bert.embeddings(input_ids=input_ids)  # token type 0 everywhere, a dropout of its own
         return bridged(self.decoder, self.encoder.config, cls.unsqueeze(1), embedded, attention_mask)
-
-    def loss(self, hidden: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
-        """Mean cross-entropy against ``targets`` (B, L) over the positions ``counted`` (B, L).
-
-        The head sees no other position.
-        """
-        return head_loss(self.encoder, hidden[counted], targets[counted])
