@@ -3,6 +3,8 @@
 from torch import Tensor
 
 from ablations.objectives.mask_bottleneck import MaskBottleneck
+from simlm.pretraining.batch import Batch
+from simlm.pretraining.replaced_lm import word_loss
 
 
 class AutoEncoder(MaskBottleneck):
@@ -20,9 +22,9 @@ class AutoEncoder(MaskBottleneck):
     name = "AutoEncoder"
     word_losses = ("loss",)
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss"}; of ``NestedMaskCollator``'s batch the masks and the uniform numbers go unused."""
-        original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
-        hidden = self.model.encode(original, attention, batch["token_type_ids"])
-        decoded = self.model.decode(hidden[:, 0], original.masked_fill(counted, self.mask_token), attention)
-        return {"loss": self.model.loss(decoded, original, counted)}
+        original = batch["input_ids"]
+        hidden = batch.encode(self.encoder.bert, original)
+        decoded = batch.decode(self.model, hidden, original.masked_fill(batch["counted"], self.mask_token))
+        return {"loss": word_loss(self.model, batch, decoded, "counted")}

@@ -12,8 +12,9 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from ablations.objectives.condenser import Condenser, corrupted_batch
 from simlm.data.inputs import Encoded, Ids, query_input
 from simlm.errors import UserError
+from simlm.pretraining.batch import Batch
 from simlm.pretraining.masking import WordPieces, stateless_rng
-from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.objective import Example, PackableObjective, Setting
 
 
 def text_of(example: Example) -> Ids:
@@ -72,7 +73,7 @@ def span_loss(vectors: Tensor) -> Tensor:
         return functional.cross_entropy(scores, partner, reduction="sum") / max(1, len(vectors))
 
 
-class CoCondenser(Objective):
+class CoCondenser(PackableObjective):
     """Gao and Callan, "Unsupervised Corpus Aware Language Model Pre-training for Dense Passage Retrieval" (ACL 2022).
 
     Inputs: two spans of each passage, masked like Condenser's. Loss: Condenser's two MLM losses over all 2 B spans plus
@@ -90,6 +91,7 @@ class CoCondenser(Objective):
 
     needs_generator = False
     word_losses = ("encoder_loss", "head_loss")
+    whole_groups = True
 
     def __init__(self, condenser: Condenser, collator: SpanCollator) -> None:
         super().__init__()
@@ -108,8 +110,8 @@ class CoCondenser(Objective):
     def encoder(self) -> BertForMaskedLM:
         return self.condenser.encoder
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "head_loss", "span_loss"}; the batch is ``SpanCollator``'s."""
-        losses, cls = self.condenser.losses(batch)
-        of_spans = span_loss(cls[batch["paired"]])
+        losses, cls = self.condenser.losses_and_vectors(batch)
+        of_spans = batch.by_group(lambda vectors, paired: span_loss(vectors[paired]), cls, batch["paired"])
         return losses | {"loss": losses["loss"] + of_spans, "span_loss": of_spans.detach()}

@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
-from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.bert.modeling_bert import BertLayer
 
 from simlm.data.inputs import Encoded, Ids, batch_inputs, pad
 from simlm.errors import UserError
-from simlm.pretraining.head_loss import head_loss
+from simlm.pretraining.batch import Batch
+from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
-from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.objective import Example, PackableObjective, Setting
 
 HEAD_LAYERS = 2
 # Of ten masked tokens eight become [MASK], one any token of the vocabulary, and one stays (Devlin et al., 2019).
@@ -72,7 +72,7 @@ class CorruptingCollator:
         return corrupted_batch(rows, self.pieces, self.setting.encoder_rate)
 
 
-class Condenser(Objective):
+class Condenser(PackableObjective):
     """Gao and Callan, "Condenser: a Pre-training Architecture for Dense Retrieval" (EMNLP 2021).
 
     Inputs: passages with whole words masked at ``encoder_rate`` (30 % here, 15 % in their paper), 80/10/10.
@@ -109,40 +109,31 @@ class Condenser(Objective):
     def encoder(self) -> BertForMaskedLM:
         return self.model
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The states (B, L, H) of the middle and of the last layer."""
-        output = self.model.bert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            output_hidden_states=True,
-        )
-        return output.hidden_states[self.middle], output.last_hidden_state  # number 0 is the embedding output
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The states (tokens, H) of the middle and of the last layer."""
+        return batch.encode_twice(self.model.bert, batch["input_ids"], self.middle)
 
-    def condense(self, middle: Tensor, late: Tensor, attention_mask: Tensor) -> Tensor:
-        """The head's states (B, L, H); of ``late`` (B, L, H) it reads [CLS], of ``middle`` (B, L, H) the rest."""
-        hidden = torch.cat([late[:, :1], middle[:, 1:]], dim=1)
-        mask = create_bidirectional_mask(config=self.model.config, inputs_embeds=hidden, attention_mask=attention_mask)
-        for layer in self.head:
-            output = layer(hidden, attention_mask=mask)
-            hidden = output[0] if isinstance(output, tuple) else output
-        return hidden
+    def condense(self, batch: Batch, middle: Tensor, late: Tensor) -> Tensor:
+        """The head's states (tokens, H); of ``late`` (tokens, H) it reads [CLS], of ``middle`` (tokens, H) the rest."""
+        return batch.bridge(self.head, self.model.config, late, middle)
 
-    def losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    def losses_and_vectors(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         """{"loss", "encoder_loss", "head_loss"} of ``corrupted_batch``'s batch, and the late [CLS] vectors (B, H)."""
-        masked, targets = batch["masked"], batch["targets"]
-        middle, late = self.encode(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-        condensed = self.condense(middle, late, batch["attention_mask"])
-        of_encoder = head_loss(self.model, late[masked], targets)
-        of_head = head_loss(self.model, condensed[masked], targets)
+        middle, late = self.encode(batch)
+        condensed = self.condense(batch, middle, late)
+        of_encoder, of_head = self._word_loss(batch, late), self._word_loss(batch, condensed)
         losses = {
             "loss": of_encoder + of_head,
             "encoder_loss": of_encoder.detach(),
             "head_loss": of_head.detach(),
         }
-        return losses, late[:, 0]
+        return losses, batch.firsts(late)
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def _word_loss(self, batch: Batch, states: Tensor) -> Tensor:
+        rows, output = word_rows(self.model, batch.at(states, "masked"))
+        return batch.word_loss(rows, output, batch["targets"], "masked")
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "head_loss"}; the batch is ``CorruptingCollator``'s."""
-        losses, _ = self.losses(batch)
+        losses, _ = self.losses_and_vectors(batch)
         return losses

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import BertForMaskedLM
 
+from simlm.pretraining.batch import Batch
+
 
 def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
     """(N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
@@ -22,12 +24,15 @@ def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
     return head
 
 
-def detection_loss(head: nn.Sequential, hidden: Tensor, replaced: Tensor, counted: Tensor) -> Tensor:
-    """Mean binary cross-entropy of ``hidden`` (B, L, H) against ``replaced`` (B, L) over ``counted`` (B, L)."""
-    logits = head(hidden[counted]).squeeze(1)  # (N,)
+def detection_loss(head: nn.Sequential, batch: Batch, hidden: Tensor, read: Tensor, mask: str) -> Tensor:
+    """Mean binary cross-entropy, at the places of a mask, of whether ``read`` (tokens) differs from the passages.
+
+    ``hidden`` (tokens, H) are the states that tell it.
+    """
+    logits = head(batch.at(hidden, mask)).squeeze(1)  # (M,)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves them in half precision
-    total = binary_cross_entropy_with_logits(logits, replaced[counted].to(logits), reduction="sum")
-    return total / counted.sum().clamp_min(1)
+    replaced = batch.at(read != batch["input_ids"], mask).to(logits)
+    return batch.mean(binary_cross_entropy_with_logits(logits, replaced, reduction="none"), mask)
 
 
 def freeze_vocabulary_head(encoder: BertForMaskedLM) -> None:

@@ -3,6 +3,8 @@
 from torch import Tensor
 
 from ablations.objectives.mask_bottleneck import MaskBottleneck
+from simlm.pretraining.batch import Batch
+from simlm.pretraining.replaced_lm import word_losses
 
 
 class EncDecMLM(MaskBottleneck):
@@ -20,19 +22,9 @@ class EncDecMLM(MaskBottleneck):
     name = "Enc-Dec MLM"
     word_losses = ("encoder_loss", "decoder_loss")
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; of ``NestedMaskCollator``'s batch the uniform numbers go unused."""
-        original, attention = batch["input_ids"], batch["attention_mask"]
+        encoder_ids = batch["input_ids"].masked_fill(batch["encoder_mask"], self.mask_token)
+        decoder_ids = batch["input_ids"].masked_fill(batch["decoder_mask"], self.mask_token)
         # The collator masks no special token, so every masked one counts.
-        encoder_mask, decoder_mask = batch["encoder_mask"], batch["decoder_mask"]
-        encoder_ids = original.masked_fill(encoder_mask, self.mask_token)
-        decoder_ids = original.masked_fill(decoder_mask, self.mask_token)
-        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
-        encoder_loss = self.model.loss(hidden, original, encoder_mask)
-        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
-        decoder_loss = self.model.loss(decoded, original, decoder_mask)
-        return {
-            "loss": encoder_loss + decoder_loss,
-            "encoder_loss": encoder_loss.detach(),
-            "decoder_loss": decoder_loss.detach(),
-        }
+        return word_losses(self.model, batch, encoder_ids, decoder_ids, "encoder_mask", "decoder_mask")

@@ -7,14 +7,15 @@ from torch import Tensor, nn
 from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from ablations.objectives.detection import detection_head, detection_loss, freeze_vocabulary_head
+from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Objective, Setting
+from simlm.pretraining.objective import PackableObjective, Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, replacing_bottleneck
 
 
-class EncDecRTD(Objective):
+class EncDecRTD(PackableObjective):
     """Enc-Dec RTD: encoder and decoder each tell of every token whether it is the original or a replacement.
 
     Inputs: SimLM's; each side reads the passage with its masked tokens (30 % and 50 %, nested) resampled by the frozen
@@ -51,16 +52,14 @@ class EncDecRTD(Objective):
     def encoder(self) -> BertForMaskedLM:
         return self.model.encoder
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
-        original, attention, types = batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-        counted = batch["counted"]
-        encoder_ids = self.replacer(original, attention, types, batch["encoder_mask"], batch["encoder_uniforms"])
-        decoder_ids = self.replacer(original, attention, types, batch["decoder_mask"], batch["decoder_uniforms"])
-        hidden = self.model.encode(encoder_ids, attention, types)
-        encoder_loss = detection_loss(self.head, hidden, encoder_ids != original, counted)
-        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
-        decoder_loss = detection_loss(self.head, decoded, decoder_ids != original, counted)
+        encoder_ids = batch.replaced(self.replacer, "encoder")
+        decoder_ids = batch.replaced(self.replacer, "decoder")
+        hidden = batch.encode(self.encoder.bert, encoder_ids)
+        encoder_loss = detection_loss(self.head, batch, hidden, encoder_ids, "counted")
+        decoded = batch.decode(self.model, hidden, decoder_ids)
+        decoder_loss = detection_loss(self.head, batch, decoded, decoder_ids, "counted")
         return {
             "loss": encoder_loss + decoder_loss,
             "encoder_loss": encoder_loss.detach(),

@@ -3,33 +3,28 @@
 from torch import Tensor
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
-from simlm.pretraining.generator import Replacer, masked_rows, sample_tokens
+from simlm.pretraining.batch import Batch
+from simlm.pretraining.generator import Replacer
+from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Setting
-from simlm.pretraining.replaced_lm import ReplacedLM
-from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss
+from simlm.pretraining.replaced_lm import ReplacedLM, word_losses
 
 GENERATOR_WEIGHT = 0.2
 
 
-def learn_and_sample(replacer: Replacer, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The loss of a learning generator, and the passages (B, L) with the encoder's masked positions resampled.
+def learn_and_sample(replacer: Replacer, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The loss of a learning generator, and the passages (tokens) with the encoder's masked positions resampled.
 
     One pass over ``NestedMaskCollator``'s batch gives both: the mean cross-entropy at the masked tokens, and samples
     through which no gradient flows.
     """
-    original, masked = batch["input_ids"], batch["encoder_mask"]
-    generator, head = replacer.generator, replacer.generator.generator_lm_head
-    inputs = {
-        "input_ids": original.masked_fill(masked, replacer.mask_token),
-        "attention_mask": batch["attention_mask"],
-        "token_type_ids": batch["token_type_ids"],
-    }
-    rows = masked_rows(generator, inputs, masked)
-    loss = mean_vocabulary_loss(rows, head, original[masked])
-    read = original.clone()
-    read[masked] = sample_tokens(head(rows).detach(), batch["encoder_uniforms"])
-    return loss, read
+    original, generator = batch["input_ids"], replacer.generator
+    masked_ids = original.masked_fill(batch["encoder_mask"], replacer.mask_token)
+    hidden = batch.encode(generator.electra, masked_ids)
+    rows, output = word_rows(generator, batch.at(hidden, "encoder_mask"))
+    loss = batch.word_loss(rows, output, batch.at(original, "encoder_mask"), "encoder_mask")
+    return loss, batch.sampled(rows, output, "encoder")
 
 
 def let_learn(replacer: Replacer) -> Replacer:
@@ -62,12 +57,11 @@ class JointReplacedLM(ReplacedLM):
         let_learn(made.replacer)
         return made
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss", "generator_loss"}; the batch is ``NestedMaskCollator``'s."""
         generator_loss, encoder_ids = learn_and_sample(self.replacer, batch)
-        passages = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-        decoder_ids = self.replacer(*passages, batch["decoder_mask"], batch["decoder_uniforms"])
-        losses = self.sides(encoder_ids, decoder_ids, batch)
+        decoder_ids = batch.replaced(self.replacer, "decoder")
+        losses = word_losses(self.model, batch, encoder_ids, decoder_ids, "counted", "counted")
         return losses | {
             "loss": losses["loss"] + GENERATOR_WEIGHT * generator_loss,
             "generator_loss": generator_loss.detach(),

@@ -7,11 +7,11 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from simlm.errors import UserError
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Objective, Setting
+from simlm.pretraining.objective import PackableObjective, Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator
 
 
-class MaskBottleneck(Objective):
+class MaskBottleneck(PackableObjective):
     """The bottleneck model over ``NestedMaskCollator``'s batches; a token that is hidden from a side is [MASK] to it.
 
     A subclass gives its ``name`` to users and its loss.

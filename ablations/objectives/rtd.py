@@ -8,15 +8,16 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from ablations.objectives.detection import detection_head, detection_loss, freeze_vocabulary_head
 from ablations.objectives.joint_generator import learn_and_sample, let_learn
+from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Objective, Setting
+from simlm.pretraining.objective import PackableObjective, Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, matching
 
 DETECTION_WEIGHT = 50.0
 
 
-class ReplacedTokenDetection(Objective):
+class ReplacedTokenDetection(PackableObjective):
     """Clark, Luong, Le, Manning, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators", 2020.
 
     Inputs: the passage with its masked tokens (the encoder's, 15 % as there) resampled by a generator that learns
@@ -55,14 +56,10 @@ class ReplacedTokenDetection(Objective):
     def encoder(self) -> BertForMaskedLM:
         return self.model
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "generator_loss", "detection_loss"}; the batch is ``NestedMaskCollator``'s."""
-        original, attention = batch["input_ids"], batch["attention_mask"]
         generator_loss, read = learn_and_sample(self.replacer, batch)
-        hidden = self.model.bert(
-            input_ids=read, attention_mask=attention, token_type_ids=batch["token_type_ids"]
-        ).last_hidden_state
-        detection = detection_loss(self.head, hidden, read != original, attention.bool())
+        detection = detection_loss(self.head, batch, batch.encode(self.model.bert, read), read, "attention_mask")
         return {
             "loss": generator_loss + DETECTION_WEIGHT * detection,
             "generator_loss": generator_loss.detach(),

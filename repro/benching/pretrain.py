@@ -17,11 +17,14 @@ from repro.benching.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO
-from simlm.packed.replaced_lm import GROUP, PackedReplacedLM, PackingCollator
+from simlm.packed.parts import PackingCollator
+from simlm.packed.training import PackedObjective
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 
 SETTING = Setting(0.3, 0.5, False, 0)
+GROUP = 64
+"""Passages of the released micro-batch."""
 
 
 def batch_size(machine: Machine) -> int:
@@ -92,9 +95,9 @@ def ours(machine: Machine, rows: list[Encoded]) -> Made:
         return _updating(objective, padded, fused=False), "masks drawn in the step, logits in chunks", {}
     collator = PackingCollator(masks, MAX_TOKENS, round_to=ROUND_TO, max_length=synthetic.LONGEST)
     start = time.perf_counter()
-    parts = [part.pin_memory() for part in collator(examples)]
+    parts = [part.pin_memory() for part in collator(examples, GROUP)]
     collated = len(rows) / (time.perf_counter() - start)
-    model = PackedReplacedLM(objective, compiled=True, gumbel=True)
+    model = PackedObjective(objective, compiled=True, gumbel=True)
 
     def packed() -> None:
         for part in parts:

@@ -26,9 +26,9 @@ WAYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 """Which measurement of `python -m repro.bench`, a task and a way, stands for what stages do.
 
-On a GPU stages pre-train with SimLM's objective, encode and score without padding; they pre-train with other objectives
-and fine-tune with it. Padded pre-training was measured with logits at every position, which stages do not compute: they
-are faster.
+On a GPU stages pre-train, encode and score without padding; they fine-tune with it, and pre-train with it where an
+objective has no packed form. Packed pre-training was measured with SimLM's objective, and others are taken to be alike.
+Padded pre-training was measured with logits at every position, which stages do not compute: they are faster.
 """
 SIZE, REPEATS = 8_192, 10
 

@@ -29,6 +29,8 @@ TOKEN_BYTES, PASSAGE_BYTES = 2, 60
 PLACE_BYTES, LINE_BYTES = 12, 56
 """Of a run: an index and a score in arrays, and a line of the TREC file, which evaluated splits have."""
 PAIR_BYTES = 20
+PACKED_OBJECTIVES = {"replaced_lm", "mlm"}
+"""Objectives that a GPU trains without padding (`PackableObjective`), by name; who brings one that is adds its own."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def _generator(stage: Generator) -> Work:
     texts, lengths = _drawn(stage.settings, sizes)
     masked = stage.settings.encoder_rate * texts * lengths.mean
     flop = bottleneck_flop(model.shape, model.vocabulary, texts, lengths, masked, decoder=0)
-    memory = Memory.of(model, stage.settings.optimisation.batch_size, stage.settings.max_length)
-    return Work({"other pretrain": flop}, *_training(model, 1), memory)
+    memory = Memory.of(model, _pack(stage.settings), stage.settings.max_length)
+    return Work({"pretrain": flop}, *_training(model, 1), memory)
 
 
 @work_of.register
@@ -110,12 +112,15 @@ def _pretrained(stage: Pretrained) -> Work:
         masked = (settings.encoder_rate + settings.decoder_rate) * texts * lengths.mean
         flop += generator_flop(generator.shape, generator.vocabulary, texts, lengths, masked)
     decoder = 0 if alone else 2
-    packed = stage.objective == "replaced_lm"
-    texts_at_once = settings.micro_batch or settings.optimisation.batch_size
-    if packed:
-        texts_at_once = min(settings.optimisation.batch_size, -(-MAX_TOKENS // settings.max_length))
+    packed = stage.objective in PACKED_OBJECTIVES
+    texts_at_once = _pack(settings) if packed else settings.micro_batch or settings.optimisation.batch_size
     memory = Memory.of(model, texts_at_once, settings.max_length, decoder, generator)
     return Work({"pretrain" if packed else "other pretrain": flop}, *_training(model, 1 + len(SHARES)), memory)
+
+
+def _pack(settings: PretrainingSettings) -> int:
+    """How many of the longest passages a pack holds."""
+    return min(settings.optimisation.batch_size, -(-MAX_TOKENS // settings.max_length))
 
 
 def _drawn(settings: PretrainingSettings, sizes: Sizes) -> tuple[float, Lengths]:

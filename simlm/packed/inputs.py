@@ -1,6 +1,6 @@
 """From passages to packs: one row of tokens without padding, with the boundaries of its sequences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ def rounded_up(number: int, multiple_of: int) -> int:
 
 
 class OnDevice:
-    """A frozen dataclass whose tensors, and those of its parts, move together."""
+    """A frozen dataclass whose tensors, and those of its parts and dictionaries, move together."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; copies from pinned memory do not wait."""
@@ -28,15 +28,19 @@ class OnDevice:
         """The same in page-locked memory; a DataLoader with ``pin_memory`` calls it."""
         return self._mapped(lambda tensor: tensor.pin_memory())
 
-    def _mapped(self, change: Any) -> Self:
-        moved: dict[str, Any] = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                moved[field.name] = change(value)
-            elif isinstance(value, OnDevice):
-                moved[field.name] = value._mapped(change)
-        return replace(self, **moved)  # type: ignore[type-var]
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {field.name: _changed(getattr(self, field.name), change) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **values)  # type: ignore[type-var]
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, OnDevice):
+        return value._mapped(change)
+    if isinstance(value, dict):
+        return {name: _changed(one, change) for name, one in value.items()}
+    return value
 
 
 @dataclass(frozen=True)
@@ -141,8 +145,3 @@ def full_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[s
         held += length
     if start < len(lengths):
         yield slice(start, len(lengths))
-
-
-def shared_size(lengths: NDArray[np.integer[Any]], parts: Sequence[slice], multiple_of: int) -> int:
-    """T that every one of these parts fits, so that all have one shape."""
-    return rounded_up(max((int(lengths[part].sum()) for part in parts), default=1), multiple_of)

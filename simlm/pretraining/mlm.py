@@ -10,11 +10,10 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
-from simlm.pretraining.generator import masked_rows
-from simlm.pretraining.head_loss import head_loss
+from simlm.pretraining.batch import Batch
+from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
-from simlm.pretraining.objective import Example, Objective, Setting
-from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss
+from simlm.pretraining.objective import Example, PackableObjective, Setting
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class MaskCollator:
         return batch | {"masked": masked, "targets": targets}
 
 
-class MaskedLM(Objective):
+class MaskedLM(PackableObjective):
     """BERT's masked language modelling (Devlin et al., NAACL 2019) without next-sentence prediction.
 
     Inputs: the passage, title and text as two segments, with [MASK] in place of every token under a whole-word mask of
@@ -71,11 +70,9 @@ class MaskedLM(Objective):
     def encoder(self) -> BertForMaskedLM | ElectraForMaskedLM:
         return self.model
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss"}; the batch is ``MaskCollator``'s."""
-        inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-        masked, targets = batch["masked"], batch["targets"]
-        if isinstance(self.model, BertForMaskedLM):
-            return {"loss": head_loss(self.model, self.model.bert(**inputs).last_hidden_state[masked], targets)}
-        rows = masked_rows(self.model, inputs, masked)
-        return {"loss": mean_vocabulary_loss(rows, self.model.generator_lm_head, targets)}
+        body = self.model.bert if isinstance(self.model, BertForMaskedLM) else self.model.electra
+        hidden = batch.encode(body, batch["input_ids"])
+        rows, output = word_rows(self.model, batch.at(hidden, "masked"))
+        return {"loss": batch.word_loss(rows, output, batch["targets"], "masked")}

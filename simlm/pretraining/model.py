@@ -1,16 +1,31 @@
 """The bottleneck model (Section 3.1, Figure 2): a deep encoder, a shallow decoder, [CLS] as the only bridge."""
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from transformers import BertForMaskedLM
+from transformers import BertForMaskedLM, PretrainedConfig
 from transformers.masking_utils import create_bidirectional_mask
 
 from simlm.errors import UserError
-from simlm.pretraining.head_loss import head_loss
 
 DECODER_LAYERS = 2
+
+
+def bridged(
+    layers: Iterable[nn.Module], config: PretrainedConfig, cls: Tensor, states: Tensor, attention_mask: Tensor
+) -> Tensor:
+    """States (B, L, H) after BERT's ``layers`` of a ``config``'s model.
+
+    They read ``cls`` (B, 1, H) at position 0 and ``states`` (B, L, H) from position 1 on.
+    """
+    hidden = torch.cat([cls, states[:, 1:]], dim=1)
+    mask = create_bidirectional_mask(config=config, inputs_embeds=hidden, attention_mask=attention_mask)
+    for layer in layers:
+        output = layer(hidden, attention_mask=mask)
+        hidden = output[0] if isinstance(output, tuple) else output
+    return hidden
 
 
 class BottleneckModel(nn.Module):
@@ -40,18 +55,4 @@ class BottleneckModel(nn.Module):
     def decode(self, cls: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Last hidden states (B, L, H) of the decoder, from ``cls`` (B, H) and the decoder's tokens (B, L)."""
         embedded = self.encoder.bert.embeddings(input_ids=input_ids)  # token type 0 everywhere, a dropout of its own
-        hidden = torch.cat([cls.unsqueeze(1), embedded[:, 1:]], dim=1)
-        mask = create_bidirectional_mask(
-            config=self.encoder.config, inputs_embeds=hidden, attention_mask=attention_mask
-        )
-        for layer in self.decoder:
-            output = layer(hidden, attention_mask=mask)
-            hidden = output[0] if isinstance(output, tuple) else output
-        return hidden
-
-    def loss(self, hidden: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
-        """Mean cross-entropy against ``targets`` (B, L) over the positions ``counted`` (B, L).
-
-        The head sees no other position.
-        """
-        return head_loss(self.encoder, hidden[counted], targets[counted])
+        return bridged(self.decoder, self.encoder.config, cls.unsqueeze(1), embedded, attention_mask)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.errors import UserError
+from simlm.pretraining.batch import Batch, PaddedBatch
 from simlm.pretraining.masking import WordPieces
 
 OBJECTIVES: dict[str, str] = {
@@ -77,6 +78,25 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         """The loss of a batch."""
+
+
+class PackableObjective(Objective):
+    """An objective that computes its losses from a ``Batch``, and so is trained without padding on a GPU.
+
+    Its collator makes tensors (B, L), ``attention_mask`` and masks of bool among them, and others whose first dimension
+    goes through passages or masked tokens in row-major order; a passage's share of them does not depend on the others.
+    """
+
+    whole_groups: ClassVar[bool] = False
+    """Whether a loss compares the passages of a micro-batch (``Batch.by_group``), which then stay together."""
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """{"loss": scalar, ...}, as ``forward`` returns; each is a mean over micro-batches."""
+
+    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+        """The losses of the collator's batch."""
+        return self.losses(PaddedBatch(batch))
 
 
 def find_objective(name: str) -> type[Objective]:

@@ -12,10 +12,12 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
+from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
+from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, counted_tokens, nested_masks, stateless_rng
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.objective import Example, PackableObjective, Setting
 
 
 class Draw(NamedTuple):
@@ -89,7 +91,30 @@ def replacing_bottleneck(
     return BottleneckModel(bert), Replacer(electra, pieces.specials.mask, setting.generator_dropout)
 
 
-class ReplacedLM(Objective):
+def word_losses(
+    model: BottleneckModel, batch: Batch, encoder_ids: Tensor, decoder_ids: Tensor, encoder_mask: str, decoder_mask: str
+) -> dict[str, Tensor]:
+    """{"loss", "encoder_loss", "decoder_loss"}: both sides predict the original tokens at the places of their masks.
+
+    ``encoder_ids`` and ``decoder_ids`` (tokens) are what they read.
+    """
+    hidden = batch.encode(model.encoder.bert, encoder_ids)
+    encoder_loss = word_loss(model, batch, hidden, encoder_mask)
+    decoder_loss = word_loss(model, batch, batch.decode(model, hidden, decoder_ids), decoder_mask)
+    return {
+        "loss": encoder_loss + decoder_loss,
+        "encoder_loss": encoder_loss.detach(),
+        "decoder_loss": decoder_loss.detach(),
+    }
+
+
+def word_loss(model: BottleneckModel, batch: Batch, states: Tensor, mask: str) -> Tensor:
+    """Mean cross-entropy of the head's predictions from ``states`` (tokens, H) against the original tokens."""
+    rows, output = word_rows(model.encoder, batch.at(states, mask))
+    return batch.word_loss(rows, output, batch.at(batch["input_ids"], mask), mask)
+
+
+class ReplacedLM(PackableObjective):
     """SimLM: encoder and decoder each predict the original token at every non-special position.
 
     Each side reads the passage with its masked positions resampled by the generator, in separate passes. The loss is
@@ -116,22 +141,8 @@ class ReplacedLM(Objective):
     def encoder(self) -> BertForMaskedLM:
         return self.model.encoder
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
-        passages = (batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
-        encoder_ids = self.replacer(*passages, batch["encoder_mask"], batch["encoder_uniforms"])
-        decoder_ids = self.replacer(*passages, batch["decoder_mask"], batch["decoder_uniforms"])
-        return self.sides(encoder_ids, decoder_ids, batch)
-
-    def sides(self, encoder_ids: Tensor, decoder_ids: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Both losses and their sum, from what the encoder and the decoder read, (B, L) each."""
-        original, attention, counted = batch["input_ids"], batch["attention_mask"], batch["counted"]
-        hidden = self.model.encode(encoder_ids, attention, batch["token_type_ids"])
-        encoder_loss = self.model.loss(hidden, original, counted)
-        decoded = self.model.decode(hidden[:, 0], decoder_ids, attention)
-        decoder_loss = self.model.loss(decoded, original, counted)
-        return {
-            "loss": encoder_loss + decoder_loss,
-            "encoder_loss": encoder_loss.detach(),
-            "decoder_loss": decoder_loss.detach(),
-        }
+        encoder_ids = batch.replaced(self.replacer, "encoder")
+        decoder_ids = batch.replaced(self.replacer, "decoder")
+        return word_losses(self.model, batch, encoder_ids, decoder_ids, "counted", "counted")

@@ -99,8 +99,7 @@ def run_pretraining(
     if device.type in PACKED_ON:
         from simlm.packed.training import packed_objective
 
-        micro_batch = settings.micro_batch or optimisation.batch_size
-        packed = packed_objective(objective, micro_batch, settings.max_length, device)
+        packed = packed_objective(objective, settings.max_length, device)
     outcome = train(
         objective,
         dataset,
@@ -137,5 +136,6 @@ def held_out_loss(
         else:
             # In the precision that its layers are compiled for.
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                losses.append(sum(float(packed.model(part.to(device))["loss"]) for part in packed.collate(rows)))
+                parts = packed.collate(rows, len(rows))
+                losses.append(sum(float(packed.model(part.to(device))["loss"]) for part in parts))
     return sum(losses) / len(losses) if losses else None

@@ -82,17 +82,18 @@ def _real_tokens(inputs: Any) -> int:
 class PacksCollator:
     """As ``PartsCollator``, for a module that reads packs: a process's examples without padding, in as few as fit.
 
-    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches.
+    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches of so many.
     """
 
-    collate: Callable[[Sequence[Any]], Sequence[Any]]
+    collate: Callable[[Sequence[Any], int], Sequence[Any]]
     split: Split
 
     def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
         weight = sum(part.weight for part in self.split.parts)
         # What is repeated with weight 0 comes last, and is read by a process only that has nothing else.
         own = [part for part in self.split.parts if part.weight or not weight]
-        packs = self.collate(examples[: sum(part.stop - part.start for part in own)])
+        split = self.split
+        packs = self.collate(examples[: sum(part.stop - part.start for part in own)], split.micro_batch or split.batch)
         return {
             "parts": [{"part": one} for one in packs],
             "weights": [weight] * len(packs),

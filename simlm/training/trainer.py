@@ -38,11 +38,11 @@ class Packed:
     """How a module's losses are computed without padding.
 
     ``model`` computes them with the module's own weights, of one pack ``part`` at a time. ``collate`` cuts examples
-    into packs whose losses, added up, are the mean over the micro-batches of those examples.
+    into packs whose losses, added up, are the mean over their micro-batches of so many examples.
     """
 
     model: nn.Module
-    collate: Callable[[Sequence[Any]], Sequence[Any]]
+    collate: Callable[[Sequence[Any], int], Sequence[Any]]
 
 
 @dataclass

@@ -78,7 +78,7 @@ def test_the_papers_pre_training(tmp_path: Path) -> None:
     assert found.flop["pretrain"] == pytest.approx(11_300e15, rel=0.05)
     assert found.kept_bytes == pytest.approx(4 * 4 * 109e6, rel=0.03)
     alone = work(lambda add: pretrained(add, "mlm"), tmp_path)
-    assert 0.5 < alone.flop["other pretrain"] / found.flop["pretrain"] < 0.7
+    assert 0.5 < alone.flop["pretrain"] / found.flop["pretrain"] < 0.7
 
 
 def test_encoding_and_searching_ms_marco(tmp_path: Path) -> None:

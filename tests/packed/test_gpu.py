@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from simlm.packed.attention import attend
+from simlm.packed.batch import PackedBatch
 from simlm.packed.forwards import cls_states, hidden_states, prepare
-from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
+from simlm.packed.parts import PackingCollator
 from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
 from simlm.packed.search import search_resident
+from simlm.packed.training import PackedObjective
 from simlm.packed.vocabulary import weighted_vocabulary_loss
-from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
+from tests.packed.objectives import PACKABLE
 from tests.packed.test_attention import loop
 from tests.packed.test_sampling import p_value
 from tests.packed.toys import PAD, filled, relative_error, rows_of
-from tests.pretraining.toys import PIECES, SETTING, bert, electra, examples
+from tests.pretraining.toys import bert, electra, examples
 
 pytestmark = pytest.mark.gpu
-COLLATOR = PackingCollator(NestedMaskCollator(PIECES, SETTING), 10_000, round_to=64, max_length=48)
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
 
 
@@ -75,15 +76,20 @@ def gradient(model: nn.Module, loss: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_whole_step_in_bfloat16(compiled: bool) -> None:
-    objective = ReplacedLM.build(bert(), electra(), PIECES, SETTING).cuda()
-    exact = PackedReplacedLM(copy.deepcopy(objective))
-    packed = PackedReplacedLM(objective, compiled=compiled, gumbel=True)
-    (part,) = COLLATOR(examples(LENGTHS, titled=True))
+@pytest.mark.parametrize("name", PACKABLE)
+def test_the_whole_step_in_bfloat16(name: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = PACKABLE[name]().cuda()
+    exact = PackedObjective(copy.deepcopy(objective))
+    packed = PackedObjective(objective, compiled=compiled, gumbel=True)
+    collator = PackingCollator(
+        objective.collator, 10_000, round_to=64, max_length=48, whole_groups=objective.whole_groups
+    )
+    (part,) = collator(examples(LENGTHS, titled=True), 64)
     part = part.to("cuda")
     with half():
         assert torch.isfinite(packed(part)["loss"])
-    exact.replaced = packed.replaced = lambda pack, masked: pack.input_ids  # type: ignore[method-assign]
+    # Samples would differ.
+    monkeypatch.setattr(PackedBatch, "sampled", lambda batch, rows, output, side: batch["input_ids"])
     with half():
         loss = packed(part)["loss"]
     wanted = exact(part)["loss"]

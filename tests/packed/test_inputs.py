@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlm.packed.inputs import even_parts, full_parts, pack, shared_size
+from simlm.packed.inputs import even_parts, full_parts, pack
 from tests.packed.toys import LENGTHS, PAD, filled, rows_of
 
 
@@ -40,8 +40,7 @@ def test_parts_are_even(lengths: list[int], max_tokens: int) -> None:
     parts = list(even_parts(counts, max_tokens))
     assert np.concatenate([np.arange(len(lengths))[part] for part in parts]).tolist() == list(range(len(lengths)))
     assert len(parts) <= -(-counts.sum() // max_tokens)
-    size = shared_size(counts, parts, 8)
-    assert all(counts[part].sum() <= size < max_tokens + 144 + 8 for part in parts)
+    assert all(counts[part].sum() < max_tokens + 144 for part in parts)
 
 
 @given(st.lists(st.integers(1, 144), min_size=1, max_size=200), st.integers(144, 4_000))

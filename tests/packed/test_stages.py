@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+from ablations.objectives.retromae import RetroMAE
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.inference import packed_encoder
 from simlm.packed.inputs import pack
-from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
-from simlm.packed.training import packed_objective
+from simlm.packed.parts import PackingCollator
+from simlm.packed.training import PackedObjective, packed_objective
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.retrieval.encode import encode_texts
 from simlm.stages.training import held_out_loss
@@ -22,7 +24,7 @@ from simlm.training.batches import PacksCollator
 from simlm.training.split import Split
 from simlm.training.trainer import Outcome, Packed, train
 from tests.packed.toys import SPECIALS
-from tests.pretraining.toys import bert, examples
+from tests.pretraining.toys import PIECES, SETTING, bert, examples
 from tests.retrieval.test_encode import random_store
 from tests.training.toys import PLAN, Collator, Killed, assert_near, dataset_in, masked_lm, replaced_lm, run
 
@@ -30,10 +32,9 @@ CPU = torch.device("cpu")
 OBJECTIVE = replaced_lm(dropout=0).eval()
 
 
-def packed_form(objective: ReplacedLM, micro_batch: int) -> Packed:
+def packed_form(objective: ReplacedLM) -> Packed:
     """A few packs a batch."""
-    packs = PackingCollator(objective.collator, 60, group=micro_batch)
-    return Packed(PackedReplacedLM(objective), packs)
+    return Packed(PackedObjective(objective), PackingCollator(objective.collator, 60))
 
 
 @pytest.mark.parametrize("micro_batch", [0, 3])
@@ -44,7 +45,7 @@ def test_training_without_padding_is_training_with_it(tmp_path: Path, micro_batc
 
     def without_padding(folder: str) -> tuple[ReplacedLM, Outcome]:
         objective = replaced_lm(dropout=0)
-        packed = packed_form(objective, micro_batch or plan.batch_size)
+        packed = packed_form(objective)
         work = tmp_path / folder / "work"
         return objective, train(
             objective, dataset, dataset.lengths, objective.collator, plan, work, "toy", packed=packed
@@ -80,7 +81,7 @@ def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, p
         total, tokens = 0.0, 0
         for rank in range(processes):
             split = Split(batch, micro_batch, processes, rank)
-            packed = packed_form(objective, size)
+            packed = packed_form(objective)
             made = PacksCollator(packed.collate, split)(split.rows(rows))
             assert made["parts"]  # a process without any would wait for the others' sums in vain
             for part, weight in zip(made["parts"], made["weights"], strict=True):
@@ -93,17 +94,19 @@ def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, p
 def test_held_out_loss(tmp_path: Path) -> None:
     dataset, objective = dataset_in(tmp_path), replaced_lm(dropout=0)
     expected = held_out_loss(objective, dataset, CPU)
-    assert held_out_loss(objective, dataset, CPU, packed_form(objective, 64)) == pytest.approx(expected, rel=1e-5)
+    assert held_out_loss(objective, dataset, CPU, packed_form(objective)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_what_has_a_packed_form_is_packed() -> None:
     class Variant(ReplacedLM):
-        pass
+        def forward(self, **batch: Tensor) -> dict[str, Tensor]:
+            return {"loss": super().forward(**batch)["encoder_loss"]}
 
     plain = replaced_lm()
     variant = Variant(plain.model, plain.replacer, plain.collator)
-    assert packed_objective(plain, 64, 24, CPU) is not None
-    assert packed_objective(variant, 64, 24, CPU) is None and packed_objective(masked_lm(), 64, 24, CPU) is None
+    retromae = RetroMAE.build(bert(), None, PIECES, SETTING)
+    assert packed_objective(plain, 24, CPU) is not None and packed_objective(masked_lm(), 24, CPU) is not None
+    assert packed_objective(variant, 24, CPU) is None and packed_objective(retromae, 24, CPU) is None
 
 
 @pytest.mark.parametrize("titles", [False, True])

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from simlm.data.inputs import batch_inputs
 from simlm.errors import UserError
+from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.model import BottleneckModel
 from tests.pretraining.toys import PIECES, VOCABULARY, bert, examples
 
@@ -19,6 +20,10 @@ def batch() -> dict[str, Tensor]:
 def exact_model() -> BottleneckModel:
     """In float64 and without dropout, so that equal means equal to the last digits."""
     return BottleneckModel(bert(layers=3)).double().eval()
+
+
+def loss_of(model: BottleneckModel, hidden: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    return head_loss(model.encoder, hidden[counted], targets[counted])
 
 
 def decoder_tokens(batch: dict[str, Tensor]) -> Tensor:
@@ -139,7 +144,7 @@ def test_decoder_layers_start_as_copies_and_are_trained_apart(batch: dict[str, T
     optimizer = torch.optim.SGD(model.decoder.parameters(), lr=0.1)
     before = model.encode(**batch)
     decoded = model.decode(before[:, 0].detach(), decoder_tokens(batch), mask)
-    model.loss(decoded, batch["input_ids"], mask.bool()).backward()
+    loss_of(model, decoded, batch["input_ids"], mask.bool()).backward()
     optimizer.step()
     assert torch.equal(before, model.encode(**batch))
     for ours, theirs in zip(model.decoder, encoder_layers, strict=True):
@@ -161,11 +166,13 @@ def test_shared_parts_get_gradients_from_both_sides(batch: dict[str, Tensor]) ->
     hidden = model.encode(**batch)
     decoded = model.decode(hidden[:, 0].detach(), decoder_tokens(batch), batch["attention_mask"])
     sides = [
-        torch.autograd.grad(model.loss(states, batch["input_ids"], counted), shared, retain_graph=True)
+        torch.autograd.grad(loss_of(model, states, batch["input_ids"], counted), shared, retain_graph=True)
         for states in (hidden, decoded)
     ]
     assert all(gradient.abs().max() > 1e-6 for side in sides for gradient in side)
-    (model.loss(hidden, batch["input_ids"], counted) + model.loss(decoded, batch["input_ids"], counted)).backward()
+    (
+        loss_of(model, hidden, batch["input_ids"], counted) + loss_of(model, decoded, batch["input_ids"], counted)
+    ).backward()
     for weight, first, second in zip(shared, *sides, strict=True):
         assert weight.grad is not None
         torch.testing.assert_close(weight.grad, first + second)
@@ -174,7 +181,7 @@ def test_shared_parts_get_gradients_from_both_sides(batch: dict[str, Tensor]) ->
 def test_decoder_loss_reaches_the_encoder_through_cls(batch: dict[str, Tensor]) -> None:
     model = BottleneckModel(bert())
     decoded = model.decode(model.encode(**batch)[:, 0], decoder_tokens(batch), batch["attention_mask"])
-    model.loss(decoded, batch["input_ids"], batch["attention_mask"].bool()).backward()
+    loss_of(model, decoded, batch["input_ids"], batch["attention_mask"].bool()).backward()
     gradient = model.encoder.bert.encoder.layer[0].intermediate.dense.weight.grad
     assert gradient is not None and gradient.abs().max() > 0
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ablations.objectives.cocondenser import CoCondenser, SpanCollator, halves, span_loss, text_of
 from simlm.data.inputs import passage_input
+from simlm.pretraining.batch import PaddedBatch
 from simlm.pretraining.objective import Example, Setting, find_objective
 from tests.ablations.objectives.checks import assert_another_model_is_refused, assert_it_learns
 from tests.pretraining.toys import (
@@ -79,7 +80,7 @@ def test_losses_against_loops() -> None:
     with torch.no_grad():
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
         states = model.encoder.bert(**inputs, output_hidden_states=True).hidden_states
-        condensed = model.condenser.condense(states[1], states[3], batch["attention_mask"])
+        condensed = model.condenser.condense(PaddedBatch(batch), states[1], states[3])
     assert outputs["span_loss"].item() == pytest.approx(contrastive_loop(exact(states[3][:, 0])), rel=1e-9)
     assert outputs["encoder_loss"].item() == pytest.approx(mlm_loop(model, states[3], batch), rel=1e-9)
     assert outputs["head_loss"].item() == pytest.approx(mlm_loop(model, condensed, batch), rel=1e-9)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ablations.objectives.condenser import Condenser, CorruptingCollator, corrupt
+from simlm.pretraining.batch import PaddedBatch
 from simlm.pretraining.masking import stateless_rng
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.objective import Setting, find_objective
@@ -113,18 +114,18 @@ def test_the_middle_cls_is_not_read() -> None:
     model = condenser().eval().double()
     torch.manual_seed(0)
     middle, late = torch.randn(2, 2, 8, 32, dtype=torch.float64)
-    mask = torch.ones(2, 8, dtype=torch.int64)
+    batch = PaddedBatch({"attention_mask": torch.ones(2, 8, dtype=torch.int64)})
     other_middle, other_late = middle.clone(), late.clone()
     other_middle[:, 0] += 1
     other_late[:, 1:] += 1
-    assert torch.equal(model.condense(middle, late, mask), model.condense(other_middle, other_late, mask))
+    assert torch.equal(model.condense(batch, middle, late), model.condense(batch, other_middle, other_late))
 
 
 def test_gradients_of_the_head_reach_the_upper_layers_through_cls_alone() -> None:
-    model, batch = condenser().double(), batch_of()
-    middle, late = model.encode(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+    model, batch = condenser().double(), PaddedBatch(batch_of())
+    middle, late = model.encode(batch)
     late.retain_grad()
-    condensed = model.condense(middle, late, batch["attention_mask"])
+    condensed = model.condense(batch, middle, late)
     condensed[batch["masked"]].pow(2).sum().backward()
     assert late.grad is not None
     assert (late.grad[:, 0].abs().amax(dim=1) > 0).all()
