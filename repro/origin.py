@@ -132,10 +132,12 @@ def _settings_elsewhere(options: Options) -> list[str]:
     """Says so where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
     if scale.collection == QUESTIONS:
+        if scale.by_answers:
+            return []
         return [
             "Natural Questions are trained on as MS MARCO is, with the scale's settings: the paper's own procedure for "
             "them (200k updates of pre-training, longer passages, both sets of negatives in one, a rising multiplier "
-            "of the similarities) is not in force."
+            "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
         if scale.collection in PAPERS:

@@ -1,0 +1,29 @@
+"""The settings of Natural Questions' procedure that no table of the paper has a row for (`simlm.scales.questions`)."""
+
+from reports.model import HyperParameter
+from repro.chosen import RELEASED, how, row
+from simlm.scales import Scale
+
+CHOSEN = "open in the paper; chosen here"
+
+
+def questions_rows(scale: Scale) -> list[HyperParameter]:
+    """What is in force where passages are told apart by answers when models train on them."""
+    retriever, search = scale.retriever, scale.search
+    top = 1 / retriever.temperature
+    return [
+        row("training: positives", "labelled, or with an answer and above all negatives", "the same", RELEASED),
+        row("training: negatives", "without an answer, in the run's order; none at random", "the same", RELEASED),
+        row("training: sets", "BM25's and the mined one", "the same", RELEASED),
+        row("training: Retriever1's set", "BM25's alone", "not said", CHOSEN),
+        row(
+            "retriever: similarities' multiplier",
+            f"1 to {top:g} over {retriever.rising} updates",
+            "1 to 50 over 1000 updates",
+            RELEASED if (top, retriever.rising) == (50, 1000) else CHOSEN,
+        ),
+        row("distillation: similarities' multiplier", "the retriever's", "not said", CHOSEN),
+        row("retriever: loss times the processes", retriever.scale_loss, "off", RELEASED),
+        row("retriever: seed", retriever.optimisation.seed, "5678", how(retriever.optimisation.seed, "5678", CHOSEN)),
+        row("search: passages a question", search.evaluation_depth, "100", how(search.evaluation_depth, "100", CHOSEN)),
+    ]
