@@ -39,7 +39,9 @@ def test_what_is_otherwise_than_on_ms_marco_at_paper_scale(tmp_path: Path) -> No
     questions = tmp_path / "nq-test.qa.csv"
     questions.write_text("who?\t['me']\n", encoding="utf-8")
     found = changes(open_scale("paper", f"nq:{questions}"))
-    assert found.pop("collection") == "nq" and found.pop("location") == str(questions) and len(found.pop("digest")) == 64
+    assert (
+        found.pop("collection") == "nq" and found.pop("location") == str(questions) and len(found.pop("digest")) == 64
+    )
     assert found == {
         "by_answers": True,
         "further": (),
