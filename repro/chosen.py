@@ -23,7 +23,7 @@ PUBLIC = "the paper's model, from the Hub"
 EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
 EPOCHS_OF_NQ = f"as many epochs, of two sets of {questions.TRAIN_QUESTIONS:,} questions"
 FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
-"""What a cell ends in where the collection is Natural Questions, by which its value is of."""
+"""What a cell ends in where the collection is Natural Questions: the one that its value is for."""
 OF_NQ = "the paper's or the released scripts', for NQ"
 BORROWED = "Table 13's for MS MARCO: nothing else is known for NQ"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
@@ -59,11 +59,12 @@ def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> Hyp
     if isinstance(paper.get("train steps"), str):
         return kept(f"{name}: steps", settings.steps, paper["train steps"])
     printed = str(paper["epochs"])
-    count = int(printed.removesuffix(FOR_NQ))
+    mark = FOR_NQ if printed.endswith(FOR_NQ) else ""
+    count = int(printed.removesuffix(mark))
     whole, chosen = epochs(count), EPOCHS
-    if printed.endswith(FOR_NQ):
+    if mark:
         whole, chosen = questions.epochs(count, settings.batch_size), EPOCHS_OF_NQ
-    return row(f"{name}: steps", settings.steps, f"{printed} epochs", chosen if settings.steps == whole else SIZE)
+    return row(f"{name}: steps", settings.steps, f"{count} epochs{mark}", chosen if settings.steps == whole else SIZE)
 
 
 def same(value: object, paper: object) -> bool:
