@@ -171,7 +171,7 @@ def origin(
     return provenance(
         tag=f"{name}-{options.scale}",
         command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
-        seeds=_seeds(open_scale(options.scale), seeds or [options.seed]),
+        seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
         data={
             "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
         },

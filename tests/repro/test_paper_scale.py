@@ -13,7 +13,7 @@ from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
 from repro.cells import Cells
 from repro.command import Options
-from repro.origin import warnings
+from repro.origin import Made, origin, warnings
 from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -192,7 +192,10 @@ def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(tmp_path: 
 def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(tmp_path: Path) -> None:
     questions = tmp_path / "nq-test.qa.csv"
     questions.write_text("who?\t['me']\n", encoding="utf-8")
-    assert warnings(Options(scale="paper", collection=f"nq:{questions}")) == []
+    options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
+    assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
+    seeds = origin("table4", options, Made.of([]))["method"]["seeds"]
+    assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
     (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
     assert "as MS MARCO is" in said and "at paper scale alone" in said
 
