@@ -1,9 +1,9 @@
 """Training lists where passages that contain an answer are no negatives: Natural Questions' procedure.
 
-As the released scripts make and read a set from a run: the labelled passages come first, with a score
-above that of any run; of the run, passages that contain an answer are positives too, and the rest negatives, in its
-order and without random ones; questions that lack either are dropped. Of the positives the first is trained on, those
-that score no less than it, and those that score above every negative.
+As the released scripts make and read a set from a run: the labelled passages come first, with a score above that of any
+run; of the run, passages that contain an answer are positives too, and the rest negatives, in its order and without
+random ones; questions that lack either are dropped. Of the positives the first is trained on, those that score no less
+than it, and those that score above every negative.
 
 Where the paper and what is known of the scripts leave it open: a question without a labelled passage keeps its best
 answering one as the first; negatives are not shuffled; a list that is shorter than a window shows its passages again.

@@ -43,7 +43,7 @@ def open_scale(name: str, collection: str = "") -> Scale:
 def on_collection(
     scale: Scale, collection: str, location: str = "", digest: str = "", further: tuple[str, ...] = ()
 ) -> Scale:
-    """A scale's settings on another collection (`simlm.data.reference`); of Natural Questions paper scale has own."""
+    """A scale's settings on another collection (`simlm.data.reference`); paper scale has own ones for NQ."""
     from simlm.data.reference import QUESTIONS
 
     found = replace(scale, collection=collection, location=location, digest=digest, further=further)

@@ -5,20 +5,21 @@ Table 11 has the pre-training on Wikipedia. Table 13 has no column for NQ; what 
 - passages of 192 tokens, pairs of 224; 16 passages a question, 32 for the re-ranker, of which 16 are kept;
 - 20,000 updates at 1e-5, the released scripts' rate (the paper's text says 5e-6), the re-ranker's at 3e-5;
 - distillation for 15 epochs at 3e-5, with a contrastive loss of weight 1 beside it;
-- the similarities' multiplier rises from 1 to 50 over 1,000 updates, and several processes do not multiply the
-  contrastive loss by their number;
+- the similarities' multiplier rises from 1 to 50 (temperature 0.02) over 1,000 updates, and several processes do not
+  multiply the contrastive loss by their number;
 - sets of positives and negatives told apart by answers (`simlm.finetuning.answered`), of runs 100 deep; the first
   negatives' set and the mined one are concatenated;
 - the retriever's seed is 5678.
 
 Neither says the following, which is chosen here:
 
-- batch, warm-up, query length, temperature, log schedule and the other seeds are MS MARCO's;
+- batch, warm-up, query length, re-ranking depth, log schedule and the other seeds are MS MARCO's;
 - the multiplier rises and the loss is not multiplied in distillation too, which also has 16 passages a question;
 - Retriever1, of which no mined run exists yet, trains on the first negatives' set alone, every later stage on both;
 - the first negatives' set is made of our own BM25's run, or of DPR's lists with `--negatives package`;
 - an epoch is counted as if no question were dropped from either set;
-- the re-ranker is judged ten times, about once an epoch; on all of valid, as DPR's dev is called here.
+- the re-ranker is judged ten times, about once an epoch; checkpoints are chosen on all of valid, DPR's dev, with the
+  mined run's lists alone.
 """
 
 import math
