@@ -79,6 +79,11 @@ class AblationCells:
         return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
 
     @once
+    def first_set(self) -> RunStage:
+        """What Retriever1 trains on."""
+        return self.pipeline.training_set([self.first_negatives()], "first training set")
+
+    @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
         """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
         settings = self.scale.retrievers.get(start, self.scale.retriever)
@@ -87,7 +92,7 @@ class AblationCells:
             settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
             name = f"{name}, rate {rate:g}"
         encoder, data = ENCODERS[start](self.pipeline), collection_of(start, self.pipeline)
-        trained = self.pipeline.retriever(encoder, self.first_negatives(), name, settings, data)
+        trained = self.pipeline.retriever(encoder, self.first_set(), name, settings, data)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)
 
     def bm25_of(self, grid: list[float], splits: list[str], name: str) -> BM25:

@@ -23,15 +23,25 @@ class Cells(AblationCells):
     def retriever2(self, start: str = "simlm") -> Retrieve:
         """Runs of one of ``STAGED`` fine-tuned on the negatives of its own Retriever1."""
         name = _named("Retriever2", start)
-        trained = self.pipeline.retriever(self._encoder(start), self.retriever1(start), name)
+        mined = self.mined_set(self.retriever1(start), _named("Retriever1", start))
+        trained = self.pipeline.retriever(self._encoder(start), mined, name)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=True)
+
+    @once
+    def mined_set(self, mined: Retrieve, miner: str) -> RunStage:
+        """What trains on the run of ``miner``, beside the first negatives where sets are concatenated."""
+        return self.pipeline.training_set([self.first_negatives(), mined], f"{miner}: training set")
+
+    def second_set(self, start: str) -> RunStage:
+        """What re-ranker and distillation train on, of a start's Retriever2."""
+        return self.mined_set(self.retriever2(start), _named("Retriever2", start))
 
     @once
     def reranker(self, start: str | None = None) -> TrainReranker:
         """The cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
         start = start or self.scale.reranker_start
         name = _named("re-ranker", start, self.scale.reranker_start)
-        return self.pipeline.reranker(self._encoder(start), self.retriever2(), name)
+        return self.pipeline.reranker(self._encoder(start), self.second_set("simlm"), name)
 
     @once
     def reranked(self, start: str | None = None) -> RunStage:
@@ -46,7 +56,7 @@ class Cells(AblationCells):
 
         There is one re-ranker whatever the miner, as Table 6 has one: it was trained on SimLM's candidates.
         """
-        return self.pipeline.teacher(self.reranker(), self.retriever2(miner), _named("teacher scores", miner))
+        return self.pipeline.teacher(self.reranker(), self.second_set(miner), _named("teacher scores", miner))
 
     @once
     def distilled(self, start: str, alpha: float | None = None, miner: str = "simlm") -> Retrieve:
@@ -61,7 +71,7 @@ class Cells(AblationCells):
             name = f"{name}, alpha {alpha:g}"
         chosen = self.scale.alpha if alpha is None else alpha
         encoder = self._encoder(start)
-        trained = self.pipeline.distilled(encoder, self.retriever2(miner), self.teacher(miner), name, chosen)
+        trained = self.pipeline.distilled(encoder, self.second_set(miner), self.teacher(miner), name, chosen)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
     @once

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from reports.model import HyperParameter
 from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
-from simlm.scales import Scale
-from simlm.scales.paper import TRAIN_QUERIES
+from simlm.scales import Scale, questions
+from simlm.scales.paper import TRAIN_QUERIES, epochs
+from simlm.scales.settings import Optimisation
 
 SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
@@ -20,6 +21,11 @@ UNDROPPED = "off: training is short, and faster without"
 RELEASED = "as in the released implementation"
 PUBLIC = "the paper's model, from the Hub"
 EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
+EPOCHS_OF_NQ = f"as many epochs, of two sets of {questions.TRAIN_QUESTIONS:,} questions"
+FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
+"""What a cell ends in where the collection is Natural Questions: the one that its value is for."""
+OF_NQ = "the paper's or the released scripts', for NQ"
+BORROWED = "Table 13's for MS MARCO: nothing else is known for NQ"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
@@ -30,12 +36,35 @@ def row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
 
 def kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
     """A setting that is the paper's wherever the scale allows."""
-    return row(name, value, paper, PAPER if same(value, paper) else otherwise)
+    return row(name, value, paper, how(value, str(paper), otherwise))
 
 
-def tuned(name: str, value: object, paper: object, how: str) -> HyperParameter:
+def tuned(name: str, value: object, paper: object, trials: str) -> HyperParameter:
     """A setting that trials choose, and where there are none it can still be the paper's."""
-    return row(name, value, paper, PAPER if how == UNTUNED and same(value, paper) else how)
+    return row(name, value, paper, how(value, str(paper), trials) if trials == UNTUNED else trials)
+
+
+def how(value: object, paper: str, otherwise: str) -> str:
+    """How a value was chosen that may be the paper's, or the second of what paper and released scripts have."""
+    of = {FOR_NQ: OF_NQ, FOR_MS_MARCO: BORROWED}
+    mark = next((mark for mark in of if paper.endswith(mark)), "")
+    first, _, second = paper.removesuffix(mark).partition(" or ")
+    if same(value, first):
+        return of.get(mark, PAPER)
+    return RELEASED if second and same(value, second) else otherwise
+
+
+def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> HyperParameter:
+    """The updates of a stage of fine-tuning, which the paper counts in epochs where it does not in updates."""
+    if isinstance(paper.get("train steps"), str):
+        return kept(f"{name}: steps", settings.steps, paper["train steps"])
+    printed = str(paper["epochs"])
+    mark = FOR_NQ if printed.endswith(FOR_NQ) else ""
+    count = int(printed.removesuffix(mark))
+    whole, chosen = epochs(count), EPOCHS
+    if mark:
+        whole, chosen = questions.epochs(count, settings.batch_size), EPOCHS_OF_NQ
+    return row(f"{name}: steps", settings.steps, f"{count} epochs{mark}", chosen if settings.steps == whole else SIZE)
 
 
 def same(value: object, paper: object) -> bool:

@@ -18,6 +18,7 @@ from simlm.stages.plan import job_of
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage, load_run
+from simlm.stages.sets import AnswerSets
 from simlm.stages.stage import Stage
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def exports_of(row: RowSpec, run: RunStage) -> dict[str, Export]:
     if isinstance(run, Retrieve | Rerank) and model is not None:
         found["model"] = export("model", partial(_write_model, run, model, row.label), model=model)
     found["runs"] = export("runs", partial(_write_runs, run), run=run)
-    if training is not None and model is not None:
+    # The released files of a training hold one run's lists, which several sets are not.
+    if training is not None and model is not None and not isinstance(training.run, AnswerSets):
         teacher: dict[str, Stage] = {} if training.teacher is None else {"teacher": training.teacher}
         write = partial(_write_training, training, row.label)
         found["training"] = export("training", write, negatives=training.run, **teacher)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from reports.model import HyperParameter
 from repro.chosen import (
-    EPOCHS,
     PAPER,
     PUBLIC,
     RELEASED,
@@ -17,17 +16,20 @@ from repro.chosen import (
     WIDTH,
     base_rate,
     by_trials,
+    how,
     kept,
     rates_by_trials,
     row,
+    steps,
     tuned,
 )
-from repro.published import published
+from repro.printed import of_finetuning, of_pretraining
+from repro.questions import questions_rows
 from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
-from simlm.scales.paper import epochs
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
+TOGETHER = " (query and passage together)"
 FINE_TUNING = ("Retriever1/2: ", "distillation: ", "re-ranker: ", "retriever: ")
 """What the names of the settings of Table 13 begin with; the others are of Table 11."""
 
@@ -37,16 +39,16 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
 
     ``tried`` are the values of each setting that was tried on valid with what is in force otherwise.
     """
-    eleven = published("table11").set_index("hyperparameter")["ms_marco"].to_dict()
-    thirteen = published("table13").set_index("hyperparameter")
+    thirteen = of_finetuning(scale)
     alpha = thirteen.loc["alpha", "retriever_distill"]
     return [
         *_models(scale),
-        *_pretraining(scale, eleven, tried),
+        *_pretraining(scale, of_pretraining(scale), tried),
         *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), by_trials(tried, RATE)),
         *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
         tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
         *_reranker(scale, thirteen["reranker"].to_dict()),
+        *(questions_rows(scale) if scale.by_answers else ()),
     ]
 
 
@@ -159,7 +161,7 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
             "re-ranker: tokens a pair",
             ranker.max_length,
             paper["passage length"],
-            PAPER if str(paper["passage length"]).startswith(f"{ranker.max_length} ") else SIZE,
+            how(ranker.max_length, str(paper["passage length"]).replace(TOGETHER, ""), SIZE),
         ),
         kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
         row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
@@ -167,11 +169,10 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
 
 
 def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
-    whole = settings.steps == epochs(int(str(paper["epochs"])))
     return [
         tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
         kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
-        row(f"{name}: steps", settings.steps, f"{paper['epochs']} epochs", EPOCHS if whole else SIZE),
+        steps(name, settings, paper),
         kept(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
         _schedule(name, settings),
     ]

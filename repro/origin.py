@@ -132,10 +132,12 @@ def _settings_elsewhere(options: Options) -> list[str]:
     """Says so where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
     if scale.collection == QUESTIONS:
+        if scale.by_answers:
+            return []
         return [
             "Natural Questions are trained on as MS MARCO is, with the scale's settings: the paper's own procedure for "
             "them (200k updates of pre-training, longer passages, both sets of negatives in one, a rising multiplier "
-            "of the similarities) is not in force."
+            "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
         if scale.collection in PAPERS:
@@ -169,7 +171,7 @@ def origin(
     return provenance(
         tag=f"{name}-{options.scale}",
         command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
-        seeds=_seeds(open_scale(options.scale), seeds or [options.seed]),
+        seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
         data={
             "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
         },

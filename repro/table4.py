@@ -25,11 +25,13 @@ from simlm.stages.stage import Stage
 
 DESCRIPTION = """Table 4 of SimLM (Wang et al., ACL 2023): the share of questions with an answer in the top 20 and 100.
 
-Every run is one of Table 2's. The collection below paper scale has no answers: they are derived from its passages.
+Every run is one of Table 2's, or with nq:FILE one of Natural Questions. The collection below paper scale has no
+answers: they are derived from its passages.
 
 Examples:
   python -m repro.table4                    the whole table at mini scale
   python -m repro.table4 --scale smoke      the same in small
+  python -m repro.table4 --scale paper --collection nq:FILE    the paper's own: Wikipedia, NQ's training
   python -m repro.table4 --scale paper --released --collection nq:FILE    the published DPR, without training
 """
 

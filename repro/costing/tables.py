@@ -1,7 +1,7 @@
 """What each table's stages cost together, and each stage of Table 2."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from simlm.costs.memory import Memory
 from simlm.costs.needs import GPU_BYTES, Needs, size
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import Work, work_of
-from simlm.scales import open_scale
+from simlm.scales import on_collection, open_scale
 from simlm.stages.plan import Planned, laid_out
 
 ELSEWHERE = {"table4": "nq"}
@@ -53,7 +53,7 @@ def _stages(name: str, scale: str) -> list[Planned]:
     table = TABLES[name]()
     settings = open_scale(scale)
     if scale == "paper" and name in ELSEWHERE:
-        settings = replace(settings, collection=ELSEWHERE[name], further=())
+        settings = on_collection(settings, ELSEWHERE[name])
 
     def build(submit: Any) -> None:
         cells = Cells(settings, 0, submit)

@@ -18,6 +18,7 @@ from simlm.stages.models import SHARES, EncoderStage, Generator, Pretrained, Pub
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
+from simlm.stages.sets import AnswerSets
 from simlm.stages.stage import Stage
 
 WEIGHT_BYTES = 4
@@ -29,6 +30,8 @@ TOKEN_BYTES, PASSAGE_BYTES = 2, 60
 PLACE_BYTES, LINE_BYTES = 12, 56
 """Of a run: an index and a score in arrays, and a line of the TREC file, which evaluated splits have."""
 PAIR_BYTES = 20
+INDEX_BYTES = 8
+"""Of a list of negatives, a place."""
 PACKED_OBJECTIVES = {"replaced_lm", "mlm"}
 """Objectives that a GPU trains without padding (`PackableObjective`), by name; who brings one that is adds its own."""
 
@@ -164,11 +167,12 @@ def _reranker(stage: TrainReranker) -> Work:
 
 @work_of.register
 def _teacher(stage: TeacherScoresOf) -> Work:
-    """Each query's positive and the negatives that fall into its windows, each pair once."""
+    """Each query's positive and the negatives that fall into its windows, each pair once; so of each set of several."""
     sizes, model = sizes_of(stage.negatives.data), model_of(stage.reranker)
     if sizes is None or model is None:
         return UNKNOWN
-    queries = sizes.count([MINED_SPLIT])
+    sets = len(stage.negatives.runs) if isinstance(stage.negatives, AnswerSets) else 1
+    queries = sets * sizes.count([MINED_SPLIT])
     epochs = -(-stage.steps // max(1, queries // stage.batch_size))
     pairs = queries * (1 + min(stage.lists.total, epochs * (stage.passages_per_query - 1)))
     flop = layers_flop(model.shape, pairs, sizes.pair(stage.max_length))
@@ -179,6 +183,16 @@ def _teacher(stage: TeacherScoresOf) -> Work:
 def _ranked(stage: RunStage) -> Work:
     sizes = sizes_of(stage.data)
     return Work(kept_bytes=run_bytes(stage, sizes)) if sizes is not None else UNKNOWN
+
+
+@work_of.register
+def _sets(stage: AnswerSets) -> Work:
+    """Lists of every run's places for train, of the last run's for valid; positives are few beside them."""
+    sizes = sizes_of(stage.data)
+    if sizes is None:
+        return UNKNOWN
+    lists = len(stage.runs) * sizes.count([MINED_SPLIT]) + sizes.count(["valid"])
+    return Work(kept_bytes=INDEX_BYTES * stage.depth * lists)
 
 
 @work_of.register

@@ -7,12 +7,13 @@ Hub, kept in its cache, an interrupted download going on where it ended.
 with the same valid queries and the same test splits.
 
 `nq` is DPR's Wikipedia in passages of 100 words with Natural Questions: train and valid are ir_datasets' dpr-w100
-natural-questions train and dev, with BM25's hard negatives; test, in a file of its own (`simlm.data.questions`), has
-answers instead of qrels.
+natural-questions train and dev, with answers and BM25's hard negatives; test, in a file of its own
+(`simlm.data.questions`), has answers instead of qrels.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def _nq(location: str, digest: str) -> Collection:
         ),
         origin=f"ir_datasets {ir_datasets.__version__}; test questions: {questions.name}",
         registered=ids | {"test": questions.name},
-        answers={"test": lambda: ((row.id, row.answers) for row in read_questions(questions))},
+        answers={split: partial(_answers, name, ir_datasets.load(id)) for split, id in ids.items()}
+        | {"test": lambda: ((row.id, row.answers) for row in read_questions(questions))},
     )
 
 
@@ -131,6 +133,12 @@ def _judged(name: str, docs: Any, dataset: Any) -> Any:
         return fetched(name, lambda: (GenericScoredDoc(row.query_id, row.doc_id, 0.0) for row in rows))
 
     return ir_datasets.Dataset(split, ScoredDocs(negatives))
+
+
+def _answers(name: str, dataset: Any) -> Iterator[tuple[str, list[str]]]:
+    """The answers of a split of DPR's, by the queries' ids."""
+    rows = fetched(name, lambda: ((row.query_id, row.answers) for row in dataset.queries_iter()))
+    return ((id, list(answers)) for id, answers in rows)
 
 
 def _unquoted(text: str) -> str:

@@ -57,7 +57,7 @@ class Collection:
     `has_titles` is asked at its first use whether any passage has a title, where the documents have the field;
     without it they count as titled. `places`, where rows stand in files, says where. `description` and
     `origin` are for a report, as is `registered`, the id under which ir_datasets knows each split. `answers` gives,
-    for each split that is judged by answers instead of qrels, every query's id and answers.
+    for each split whose queries come with answers, every query's id and answers; test is judged by them without qrels.
     """
 
     def __init__(

@@ -25,6 +25,7 @@ class BiEncoder(nn.Module):
     alpha: the weight of the contrastive loss beside distillation; None for a retriever without a teacher.
     scale_loss: whether several processes multiply the contrastive loss by their number (`global_batch_loss`).
     buckets: in how many pieces of similar length the passages of a batch are encoded (`bucketed`).
+    rising: updates over which similarities' multiplier rises to 1 / temperature (`begin`); 0 for none.
     chunk: most texts of a side whose activations are held at once in training; 0 for all. Beyond it each piece is
     encoded without them, and again, with the same dropout, when its vectors have their gradients (GradCache, Gao et
     al., 2021): loss and gradients are those of one pass.
@@ -38,6 +39,7 @@ class BiEncoder(nn.Module):
         scale_loss: bool = True,
         buckets: int = 1,
         chunk: int = 0,
+        rising: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -46,6 +48,17 @@ class BiEncoder(nn.Module):
         self.scale_loss = scale_loss
         self.buckets = buckets
         self.chunk = chunk
+        self.rising = rising
+        self.begin(0)
+
+    def begin(self, done: int) -> None:
+        """Set what similarities are multiplied by in the update that follows `done` others, in both losses.
+
+        max(1, min(1, done / rising) / temperature), as in the released scripts for Natural Questions; without `rising`
+        1 / temperature always.
+        """
+        whole = done >= self.rising
+        self.divisor = self.temperature if whole else 1 / max(1.0, done / self.rising / self.temperature)
 
     def encode(self, inputs: Mapping[str, Tensor], buckets: int = 1) -> Tensor:
         """(N, L) inputs, padded on the right -> (N, d) float32: the last layer's [CLS], L2-normalised."""
@@ -88,13 +101,13 @@ class BiEncoder(nn.Module):
     def losses(self, own_queries: Tensor, own_passages: Tensor, teacher_scores: Tensor | None) -> dict[str, Tensor]:
         """What `forward` returns, from the vectors (B, d) and (B n, d)."""
         all_queries, all_passages = gather_embeddings(own_queries), gather_embeddings(own_passages)
-        contrastive = contrastive_loss(all_queries, all_passages, self.temperature)
+        contrastive = contrastive_loss(all_queries, all_passages, self.divisor)
         loss = global_batch_loss(contrastive, self.scale_loss)
         parts: dict[str, Tensor] = {}
         if teacher_scores is not None and self.alpha is not None:
             groups = own_passages.view(*teacher_scores.shape, -1)  # (B, n, d)
             with torch.autocast(own_queries.device.type, enabled=False):
-                student = torch.einsum("bd,bnd->bn", own_queries, groups) / self.temperature
+                student = torch.einsum("bd,bnd->bn", own_queries, groups) / self.divisor
             distillation = distillation_loss(student, teacher_scores)
             loss = distillation + self.alpha * loss
             parts = {"distillation": distillation.detach(), "contrastive": contrastive.detach()}

@@ -31,13 +31,14 @@ class Positives(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NegativeLists:
-    """Positives and a fixed number of negatives of m queries, as indices into the stores.
+    """Positives and negatives of m queries, as indices into the stores.
 
     Attributes:
-        queries: int64 (m), strictly increasing indices of the queries that have a list.
+        queries: int64 (m), increasing indices of the queries that have a list; the lists of one that has several are
+            neighbours (`simlm.finetuning.answered`).
         offsets: int64 (m + 1); list j has positives[offsets[j] : offsets[j + 1]], at least one.
         positives: int64, flat.
-        negatives: int64 (m, total), in their final shuffled order.
+        negatives: int64 (m, total), in their final order; a shorter list, never an empty one, ends in `PADDING`.
         folder: where opened lists are mapped from; None for lists in memory.
     """
 
@@ -58,7 +59,7 @@ class NegativeLists:
 
     @property
     def total(self) -> int:
-        """The number of negatives of each query."""
+        """The number of negatives of the longest list."""
         return int(self.negatives.shape[1])
 
     def positives_of(self, j: int) -> Indices:
@@ -69,39 +70,51 @@ class NegativeLists:
         """The n passages of list j in an epoch (0-based), positive first.
 
         The positive is number (epoch + seed) mod count; the negatives are the window of n - 1 that starts at
-        (epoch + seed)(n - 1) and wraps around. Raises UserError when n - 1 exceeds the list.
+        (epoch + seed)(n - 1) and wraps around, more than once in a shorter list. Raises UserError when n - 1 exceeds
+        the longest one.
         """
         positives = self.positives_of(j)
         group = np.empty(n, dtype=np.int64)
         group[0] = positives[(epoch + seed) % len(positives)]
-        group[1:] = self.negatives[j, self._window(epoch, seed, n)]
+        group[1:] = self._windows(slice(j, j + 1), epoch, seed, n)[0]
         return group
 
     def drawn(self, epochs: int, seed: int, n: int, start: int = 0, stop: int | None = None) -> tuple[Indices, Indices]:
         """The (query, passage) pairs that lists start <= j < stop draw in the first `epochs` epochs.
 
         Two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
-        Ranges of lists come in order, so a large collection takes them block by block.
+        Ranges of lists come in order, so a large collection takes them block by block (`blocks`).
         """
         block = slice(start, len(self) if stop is None else min(stop, len(self)))
-        queries, offsets = self.queries[block], np.asarray(self.offsets[block])
+        offsets = np.asarray(self.offsets[block])
         counts = np.asarray(self.offsets[1:][block]) - offsets
-        columns = np.unique(np.concatenate([self._window(epoch, seed, n) for epoch in range(epochs)]))
-        passages = [np.asarray(self.negatives[block][:, columns])]
+        passages = []
         for epoch in range(epochs):
             passages.append(np.asarray(self.positives[offsets + (epoch + seed) % counts])[:, None])
-        table = np.sort(np.concatenate(passages, axis=1), axis=1)  # with repetitions
-        first = np.ones(table.shape, dtype=bool)
-        first[:, 1:] = table[:, 1:] != table[:, :-1]
-        return np.repeat(queries, first.sum(axis=1)), table[first]
+            passages.append(self._windows(block, epoch, seed, n))
+        table = np.concatenate(passages, axis=1)  # with repetitions
+        pairs = np.stack([np.repeat(self.queries[block], table.shape[1]), table.ravel()])
+        pairs = pairs[:, np.lexsort(pairs[::-1])]
+        first = np.ones(pairs.shape[1], dtype=bool)
+        first[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
+        return pairs[0, first], pairs[1, first]
 
-    def _window(self, epoch: int, seed: int, n: int) -> Indices:
+    def blocks(self, size: int) -> list[tuple[int, int]]:
+        """Ranges (start, stop) of about `size` lists that together are all; none ends between two of one query's."""
+        starts: list[int] = np.unique(np.searchsorted(self.queries, self.queries[::size])).tolist()
+        return list(zip(starts, [*starts[1:], len(self)], strict=True))
+
+    def _windows(self, block: slice, epoch: int, seed: int, n: int) -> Indices:
+        """The negatives (lists of the block, n - 1) that the windows of an epoch show."""
         if not 2 <= n <= self.total + 1:
             raise UserError(
                 f"{n} passages a query (positive included) do not fit lists of {self.total} negatives: "
                 f"choose from 2 to {self.total + 1}, or build longer lists"
             )
-        return ((epoch + seed) * (n - 1) + np.arange(n - 1, dtype=np.int64)) % self.total
+        rows = np.asarray(self.negatives[block])
+        lengths = (rows != PADDING).sum(axis=1, keepdims=True)
+        places = (epoch + seed) * (n - 1) + np.arange(n - 1, dtype=np.int64)
+        return np.take_along_axis(rows, places % lengths, axis=1)
 
     def save(self, folder: Path) -> None:
         """Write the four arrays as .npy files into a folder, which is made if need be."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.paper import paper
+from simlm.scales.questions import natural_questions
 from simlm.scales.scale import Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
@@ -36,9 +37,17 @@ def open_scale(name: str, collection: str = "") -> Scale:
     from simlm.data.reference import resolve
 
     found = resolve(collection)
-    return replace(
-        scale, collection=found.collection, location=found.location, digest=found.digest, further=found.further
-    )
+    return on_collection(scale, found.collection, found.location, found.digest, found.further)
 
 
-__all__ = ["CHOSEN", "NAMES", "Scale", "open_scale", "settings_file"]
+def on_collection(
+    scale: Scale, collection: str, location: str = "", digest: str = "", further: tuple[str, ...] = ()
+) -> Scale:
+    """A scale's settings on another collection (`simlm.data.reference`); paper scale has own ones for NQ."""
+    from simlm.data.reference import QUESTIONS
+
+    found = replace(scale, collection=collection, location=location, digest=digest, further=further)
+    return natural_questions(found) if (scale.name, collection) == ("paper", QUESTIONS) else found
+
+
+__all__ = ["CHOSEN", "NAMES", "Scale", "on_collection", "open_scale", "settings_file"]

@@ -15,6 +15,8 @@ Where paper and released implementation differ, or the paper is silent:
 - checkpoints are chosen on valid, where the released code chose them on dev, which the paper reports;
 - ELECTRA as a bi-encoder trains 6 epochs at 4e-5 (Table 1's footnote), all other starts as Table 13 has it.
 
+Of Natural Questions `simlm.scales.questions` has what is otherwise.
+
 BM25 and the fusion have grids of their own, tuned on valid; nothing else is tuned.
 """
 

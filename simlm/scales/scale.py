@@ -52,6 +52,8 @@ class Scale:
     digest: str = ""
     further: tuple[str, ...] = ()
     """The collection's test splits beside "test"."""
+    by_answers: bool = False
+    """Whether passages of a run are told apart by answers when models train on it, as Natural Questions are."""
     starts: Mapping[str, str] = field(default_factory=dict)
     """The Hub name or folder of pre-trained models other than ``encoder``, by the name of their start."""
     retrievers: Mapping[str, RetrieverSettings] = field(default_factory=dict)

@@ -90,6 +90,10 @@ class RetrieverSettings(Config):
     """How often a checkpoint is judged on valid, evenly over the steps."""
     evaluation_queries: Param[int]
     """The valid queries of that sub-pool."""
+    rising: Param[int] = field(default=0, ignore_default=True)
+    """Updates over which the similarities' multiplier rises from 1 to 1 / temperature (Natural Questions)."""
+    scale_loss: Param[bool] = field(default=True, ignore_default=True)
+    """Whether several processes multiply the contrastive loss by their number, so that they are one (MS MARCO)."""
 
 
 class RerankerSettings(Config):

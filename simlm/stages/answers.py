@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from experimaestro import Param
 
-from simlm.retrieval.runs import PADDING, Run
+from simlm.retrieval.runs import Run
 from simlm.stages.data import Prepare
 from simlm.stages.runs import RunStage
 from simlm.stages.stage import Stage
@@ -96,33 +95,14 @@ class Answered(RunStage):
         return evaluate(self.trec(split), self.judgements(split), MEASURES)
 
     def judgements(self, split: str) -> dict[str, dict[str, int]]:
-        """The passages of a split's run that contain an answer, with grade 1; every query of the split is there.
-
-        Reads the collection once, a passage at a time, and cuts each retrieved passage into tokens once.
-        """
-        from simlm.evaluation.answers import spaced
+        """The passages of a split's run that contain an answer, with grade 1; every query of the split is there."""
+        from simlm.evaluation.answering import answering
         from simlm.evaluation.derived_answers import read_answers
-        from simlm.progress import Bar
 
-        answers = {query: [spaced(text) for text in texts] for query, texts in read_answers(self.answers.path(split))}
+        answers = dict(read_answers(self.answers.path(split)))
+        run, ids = self.load(split), self.data.open().passages.ids
+        hits = answering(run.indices, [answers[query] for query in run.query_ids], self.data.source().passages())
         found: dict[str, dict[str, int]] = {query: {} for query in answers}
-        run = self.load(split)
-        asking = _queries_by_passage(run.indices)
-        for index, passage in enumerate(Bar(self.data.source().passages(), desc="answers", unit=" passages")):
-            if index not in asking:
-                continue
-            text = spaced(passage.text)
-            for row in asking[index].tolist():
-                query = run.query_ids[row]
-                if any(answer in text for answer in answers[query]):
-                    found[query][passage.id] = 1
+        for row, query in enumerate(run.query_ids):
+            found[query] = {ids[index]: 1 for index in run.indices[row, hits[row]].tolist()}
         return found
-
-
-def _queries_by_passage(indices: np.ndarray) -> dict[int, np.ndarray]:
-    """The rows of a run (Q, k) in which each passage stands, by the passage's index."""
-    rows, places = np.nonzero(indices != PADDING)
-    passages = indices[rows, places]
-    order = np.argsort(passages, kind="stable")
-    found, starts = np.unique(passages[order], return_index=True)
-    return dict(zip(found.tolist(), np.split(rows[order], starts[1:]), strict=True))

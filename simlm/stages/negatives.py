@@ -6,13 +6,19 @@ from simlm.finetuning.negatives import NegativeLists, build_negative_lists
 from simlm.retrieval.runs import Run
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.runs import RunStage
+from simlm.stages.sets import AnswerSets
 
 if TYPE_CHECKING:
     from simlm.data.store import TokenisedCollection
 
 
 def negative_lists(run: RunStage, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
-    """The lists of a split's queries, the same for train and valid, BM25 and mined runs (Section 3.2)."""
+    """The lists of a split's queries, the same for train and valid, BM25 and mined runs (Section 3.2).
+
+    Those of Natural Questions are made already, without settings or seed.
+    """
+    if isinstance(run, AnswerSets):
+        return run.lists(split)
     return lists_of(run.load(split), run.data.open(), split, settings, seed)
 
 

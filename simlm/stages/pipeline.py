@@ -34,6 +34,7 @@ from simlm.stages.models import (
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
+from simlm.stages.sets import AnswerSets
 from simlm.stages.stage import Stage
 
 S = TypeVar("S", bound=Stage)
@@ -122,6 +123,18 @@ class Pipeline:
         if self.scale.collection == QUESTIONS:
             return self.add(GivenAnswers.C(data=self.data, splits=["test"]), "answers")
         return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
+
+    @cached_property
+    def training_answers(self) -> Answers:
+        """The answers that come with the queries which models train and are judged on."""
+        return self.add(GivenAnswers.C(data=self.data, splits=[MINED_SPLIT, "valid"]), "answers of train and valid")
+
+    def training_set(self, runs: list[RunStage], name: str) -> RunStage:
+        """What a model trains on: the newest run, the last; where answers tell passages apart, sets of all of them."""
+        if not self.scale.by_answers:
+            return runs[-1]
+        depth = self.scale.retriever.negatives.depth
+        return self.add(AnswerSets.C(data=self.data, runs=runs, answers=self.training_answers, depth=depth), name)
 
     @cached_property
     def random(self) -> RandomModel | Reinitialised:

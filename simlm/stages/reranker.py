@@ -100,26 +100,26 @@ class TeacherScoresOf(Stage):
 
         lists = negative_lists(self.negatives, MINED_SPLIT, self.lists, self.seed)
         score = scorer(self.reranker, self.negatives, MINED_SPLIT, self.max_length)
-        starts = range(0, len(lists), LISTS_AT_A_TIME)
+        ranges = lists.blocks(LISTS_AT_A_TIME)
         epochs = -(-self.steps // max(1, len(lists) // self.batch_size))
         window = (epochs, self.seed, self.passages_per_query)
-        size = sum(len(lists.drawn(*window, start, start + LISTS_AT_A_TIME)[0]) for start in starts)
+        size = sum(len(lists.drawn(*window, *block)[0]) for block in ranges)
 
         folder = self.work / "scores"
         folder.mkdir(parents=True, exist_ok=True)
-        with Bar(total=len(starts), desc="teacher scores", unit=" blocks") as bar:
-            for number, start in enumerate(starts):
-                block = folder / f"{start}.npy"
-                if number % processes() == rank() and not block.is_file():
-                    partial = block.with_suffix(".partial.npy")
-                    np.save(partial, score(*lists.drawn(*window, start, start + LISTS_AT_A_TIME)))
-                    partial.replace(block)
+        with Bar(total=len(ranges), desc="teacher scores", unit=" blocks") as bar:
+            for number, block in enumerate(ranges):
+                path = folder / f"{block[0]}.npy"
+                if number % processes() == rank() and not path.is_file():
+                    partial = path.with_suffix(".partial.npy")
+                    np.save(partial, score(*lists.drawn(*window, *block)))
+                    partial.replace(path)
                 bar.update(1)
         wait_for_all()
 
         def blocks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-            for start in starts:
-                yield *lists.drawn(*window, start, start + LISTS_AT_A_TIME), np.load(folder / f"{start}.npy")
+            for block in ranges:
+                yield *lists.drawn(*window, *block), np.load(folder / f"{block[0]}.npy")
 
         if is_first():
             write_teacher_scores(self.folder / "scores", size, blocks())

@@ -54,8 +54,10 @@ class TrainRetriever(EncoderStage):
             encoder,
             settings.temperature,
             alpha=None if teacher is None else self.alpha,
+            scale_loss=settings.scale_loss,
             buckets=BUCKETS if device.type == "cpu" else 1,
             chunk=texts_that_fit(encoder.config, settings.passage_length, device),
+            rising=settings.rising,
         ).to(device)
         groups = BiEncoderGroups(
             collection,
@@ -84,6 +86,7 @@ class TrainRetriever(EncoderStage):
             self.work,
             "distillation" if teacher else "contrastive",
             evaluate,
+            begin=model.begin,
         )
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)

@@ -79,6 +79,16 @@ class _Follow(TrainerCallback):
             self.bar.close()
 
 
+class _Begin(TrainerCallback):
+    """Calls ``begin`` before each update with the number of those that are done."""
+
+    def __init__(self, begin: Callable[[int], None]) -> None:
+        self.begin = begin
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.begin(state.global_step)
+
+
 class _LogAtCheckpoints(TrainerCallback):
     """Logs before every checkpoint: losses since the last entry, which are in no checkpoint, are lost to nobody."""
 
@@ -254,9 +264,11 @@ def train(
     evaluation: Callable[[nn.Module], dict[str, float]] | None = None,
     snapshots: Snapshots | None = None,
     packed: Packed | None = None,
+    begin: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Train ``module`` in place, on the device it is on, resuming from the newest complete checkpoint under ``folder``.
 
+    ``begin`` is called before each update with the number of those that are done, resumed ones included.
     With ``packed`` its losses are computed without padding; checkpoints are the same, so that either resumes both.
 
     ``lengths`` (n,) are the examples' token counts, by which batches are bucketed. With ``plan.best_by`` the module
@@ -289,7 +301,12 @@ def train(
             module if packed is None else packed.model,
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
-            callbacks=[_Follow(description), _LogAtCheckpoints(), *([] if snapshots is None else [snapshots])],
+            callbacks=[
+                _Follow(description),
+                _LogAtCheckpoints(),
+                *([] if snapshots is None else [snapshots]),
+                *([] if begin is None else [_Begin(begin)]),
+            ],
         )
         state, tokens = _trained(trainer, resume)
     best = state.best_global_step if plan.best_by else None

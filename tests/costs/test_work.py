@@ -13,11 +13,13 @@ from simlm.costs.models import Model, model_of
 from simlm.costs.sizes import MS_MARCO, log_normal
 from simlm.costs.work import UNKNOWN, Work, work_of
 from simlm.scales.settings import NegativesSettings, Optimisation, PretrainingSettings, RetrieverSettings
+from simlm.stages.answers import GivenAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.models import Pretrained, PublicModel
 from simlm.stages.plan import laid_out
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import PackageLists, Retrieve
+from simlm.stages.sets import AnswerSets
 from simlm.stages.stage import Stage
 
 MILLION = 1e6
@@ -41,6 +43,10 @@ def work(build: Callable[[Add], Stage], tmp_path: Path) -> Work:
         return add(build(add))
 
     return work_of(laid_out(adding, tmp_path)[1])
+
+
+class Listed(PackageLists):
+    """Another run that needs nothing but the collection."""
 
 
 def data(collection: str = "msmarco") -> Prepare:
@@ -112,6 +118,18 @@ def test_fine_tuning(tmp_path: Path) -> None:
     found = work(build, tmp_path)
     assert found.flop["finetune"] == pytest.approx(100 * 39e12, rel=0.05)
     assert found.memory and found.memory.total == pytest.approx(62.5e9, rel=0.05)
+
+
+def test_sets_told_apart_by_answers(tmp_path: Path) -> None:
+    """A list of 100 indices a question and run, 58,880 questions of train; valid's 6,515 of the last run."""
+
+    def build(add: Add) -> AnswerSets:
+        collection = add(data("nq"))
+        answers = add(GivenAnswers.C(data=collection, splits=["train", "valid"]))
+        runs = [add(PackageLists.C(data=collection)), add(Listed.C(data=collection))]
+        return AnswerSets.C(data=collection, runs=runs, answers=answers, depth=100)
+
+    assert work(build, tmp_path) == Work(kept_bytes=8 * 100 * (2 * 58_880 + 6_515))
 
 
 def test_what_nothing_is_known_of(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def dpr(home: Path) -> None:
         rows = [
             {
                 "question": f"{split} question {n}",
-                "answers": [f"answer {n}", "other"],
+                "answers": [f"answer {n}", f"text {n + 5}"],  # in passage n + 5 alone
                 "positive_ctxs": [_context(n + 1, 1000), _context(n + 2, 11.5)],
                 "negative_ctxs": [_context(n + 20, 0)],
                 "hard_negative_ctxs": [_context(n + 10, 9.5), _context(n + 11, 9.25)],

@@ -167,6 +167,19 @@ def test_fingerprint_sees_every_change() -> None:
     assert len({base, *prints}) == len(prints) + 1
 
 
+def test_answers_stand_for_judgements_of_test_alone() -> None:
+    split = ([Query("a", "what")], {"a": {"p1": 0}})
+    collection = Collection.from_rows("tiny", PASSAGES, {"train": TRAIN, "test": split})
+    with pytest.raises(UserError, match="^tiny/test: no query has a relevant passage"):
+        validate(collection)
+    collection.answers = {"test": lambda: iter([("a", ["x"])])}
+    validate(collection)
+    collection = Collection.from_rows("tiny", PASSAGES, {"train": split})
+    collection.answers = {"train": lambda: iter([("a", ["x"])])}
+    with pytest.raises(UserError, match="^tiny/train: no query has a relevant passage"):
+        validate(collection)
+
+
 def test_unknown_name() -> None:
     with pytest.raises(UserError, match="unknown collection 'x': choose one of insuranceqa, insuranceqa-smoke"):
         open_collection("x")

@@ -114,7 +114,9 @@ def test_natural_questions(tmp_path: Path) -> None:
     assert [len(found["queries"][split]) for split in found["splits"]] == [6, 3, 2]
     assert found["qrels"]["train"]["0"] == {"1": 2, "2": 1} and found["qrels"]["test"] == {}
     assert found["negatives"]["train"]["0"] == ["10", "11"] and found["negatives"]["valid"]["2"] == ["12", "13"]
-    assert found["answers"] == {"test": [["0", ["Me", "you"]], ["1", ["here"]]]}
+    assert found["answers"]["test"] == [["0", ["Me", "you"]], ["1", ["here"]]]
+    assert found["answers"]["train"] == [[str(n), [f"answer {n}", f"text {n + 5}"]] for n in range(6)]
+    assert found["answers"]["valid"] == [[str(n), [f"answer {n}", f"text {n + 5}"]] for n in range(3)]
 
 
 def test_a_damaged_file_of_ir_datasets_is_one_line(tmp_path: Path) -> None:

@@ -147,6 +147,23 @@ def test_forward_with_a_teacher_adds_both_losses(bert: BertModel, padded: Padded
     torch.testing.assert_close(outputs["loss"], distillation + 0.2 * contrastive, atol=1e-6, rtol=0)
 
 
+def test_the_multiplier_of_similarities_rises_in_both_losses(bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert, 0.02, alpha=0.5, rising=1000).eval()
+    multipliers = {0: 1, 1: 1, 19: 1, 20: 1, 21: 1.05, 500: 25, 999: 49.95, 1000: 50, 30_000: 50}
+    queries, passages = model.encode(padded([4, 6])), model.encode(padded([5, 9, 3, 8, 7, 6]))
+    teacher = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
+    for done, multiplier in multipliers.items():
+        model.begin(done)
+        assert 1 / model.divisor == pytest.approx(max(1, 50 * min(1, done / 1000))) == pytest.approx(multiplier)
+        found = model.losses(queries, passages, teacher)
+        plain = BiEncoder(bert, 1 / multiplier, alpha=0.5).losses(queries, passages, teacher)
+        torch.testing.assert_close(found["loss"], plain["loss"], rtol=1e-5, atol=1e-6)
+    steady = BiEncoder(bert, 0.02)
+    for done in (0, 7):
+        steady.begin(done)
+        assert steady.divisor == 0.02
+
+
 def test_alpha_and_teacher_come_together_in_training(bert: BertModel, padded: Padded) -> None:
     queries, passages = padded([4, 5]), padded([9, 12])
     with pytest.raises(ValueError, match="no alpha"):

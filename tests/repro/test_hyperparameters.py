@@ -1,14 +1,28 @@
 """The hyper-parameters of the report: a row for each of Tables 11 and 13, with the scale's own value."""
 
+from importlib.resources import files
+
 import pandas as pd
 import pytest
 
 from reports.model import HyperParameter
-from repro.chosen import EPOCHS, PAPER, PUBLIC, RELEASED, UNTUNED, base_rate
+from repro.chosen import (
+    BORROWED,
+    EPOCHS,
+    EPOCHS_OF_NQ,
+    OF_NQ,
+    PAPER,
+    PUBLIC,
+    RELEASED,
+    SHARE,
+    SIZE,
+    UNTUNED,
+    base_rate,
+)
 from repro.hyperparameters import hyperparameters
 from repro.published import published
 from repro.trials import RATE, published_trials
-from simlm.scales import NAMES, Scale, open_scale
+from simlm.scales import NAMES, Scale, on_collection, open_scale
 from tests.repro.in_force import of_table_11, of_table_13
 
 
@@ -98,6 +112,51 @@ def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_publ
         "re-ranker: passages kept",
     }
     assert {name for name, chosen in how.items() if chosen == PUBLIC} == {"pre-training: start", "re-ranker: start"}
+
+
+def test_natural_questions_have_their_own_values_beside_their_own() -> None:
+    """Each row of Table 13's that NQ has, against the file; of the others MS MARCO's, said to be that."""
+    scale = on_collection(open_scale("paper"), "nq")
+    rows = by_name(scale)
+    own, thirteen = (
+        pd.read_csv(files("repro.published") / f"{name}.csv", dtype=str, keep_default_na=False)
+        .set_index("hyperparameter")
+        .to_dict()
+        for name in ("nq", "table13")
+    )
+    named = {
+        "learning rate": "learning rate",
+        "train steps": "steps",
+        "warmup steps": "warm-up steps",
+        "batch size": "queries a batch",
+        "negatives depth": "negatives' depth",
+        "negatives per query": "negatives a query",
+        "temperature": "temperature",
+        "query length": "query tokens",
+    }
+    for column, prefix, length in [
+        ("retriever_1_2", "Retriever1/2", "passage tokens"),
+        ("retriever_distill", "distillation", "passage tokens"),
+        ("reranker", "re-ranker", "tokens a pair"),
+    ]:
+        for name, ours in (named | {"passage length": length}).items():
+            found = rows.get(f"{prefix}: {ours}")
+            if own[column].get(name):
+                assert found is not None and found.paper == f"{own[column][name]} (for NQ)"
+                printed = own[column][name].removesuffix(" (query and passage together)").split(" or ")
+                assert float(found.value) in map(float, printed)
+                assert found.chosen == (RELEASED if " or " in own[column][name] else OF_NQ)
+            elif thirteen[column].get(name):
+                assert found is not None and found.paper == f"{thirteen[column][name]} (for MS MARCO)"
+                assert (found.value, found.chosen) == (thirteen[column][name], BORROWED)
+    steps = rows["distillation: steps"]
+    assert (steps.value, steps.paper, steps.chosen) == ("27600", "15 epochs (for NQ)", EPOCHS_OF_NQ)
+    assert (rows["pre-training: steps"].value, rows["pre-training: steps"].paper) == ("200000", "200000")
+    assert rows["distillation: alpha"].value == "1" and rows["distillation: alpha"].chosen == OF_NQ
+    assert rows["retriever: similarities' multiplier"].value == "1 to 50 over 1000 updates"
+    assert rows["retriever: loss times the processes"].value == "off" and rows["retriever: seed"].value == "5678"
+    assert not {SIZE, SHARE} & {row.chosen for row in rows.values()}
+    assert not [name for name in by_name(open_scale("paper")) if name.startswith(("training: ", "search: "))]
 
 
 def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None:

@@ -13,6 +13,7 @@ from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
 from repro.cells import Cells
 from repro.command import Options
+from repro.origin import Made, origin, warnings
 from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -156,3 +157,56 @@ def test_nq_is_measured_by_answers_and_by_no_other_table(tmp_path: Path) -> None
         check_domains(table_of("table2"), options)
     stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
     assert "answers" in stages and "derived answers" not in stages
+
+
+def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(tmp_path: Path) -> None:
+    questions = tmp_path / "nq-test.qa.csv"
+    questions.write_text("who?\t['me']\n", encoding="utf-8")
+    stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
+    sets = {
+        "first training set": ["BM25"],
+        "Retriever1: training set": ["BM25", "Retriever1 (simlm): runs"],
+        "Retriever2: training set": ["BM25", "Retriever2: runs"],
+    }
+    for name, runs in sets.items():
+        inputs = stages[name].inputs
+        assert [inputs[f"runs[{place}]"].name for place in range(len(runs))] == runs
+        assert inputs["answers"].name == "answers of train and valid" and f"runs[{len(runs)}]" not in inputs
+    first, second, third = sets
+    trained_on = {
+        ("Retriever1 (base)", "negatives"): first,
+        ("Retriever1 (simlm)", "negatives"): first,
+        ("Retriever2", "negatives"): second,
+        ("re-ranker", "candidates"): third,
+        ("teacher scores", "negatives"): third,
+        ("Retriever_distill (simlm)", "negatives"): third,
+    }
+    for (name, role), expected in trained_on.items():
+        assert stages[name].inputs[role].name == expected
+    own = planned(("table4",), tmp_path / "results")
+    assert not [name for name in own if "training set" in name]
+    assert own["Retriever2"].inputs["negatives"].name == "Retriever1 (simlm): runs"
+    assert own["re-ranker"].inputs["candidates"].name == "Retriever2: runs"
+
+
+def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(tmp_path: Path) -> None:
+    questions = tmp_path / "nq-test.qa.csv"
+    questions.write_text("who?\t['me']\n", encoding="utf-8")
+    options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
+    assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
+    seeds = origin("table4", options, Made.of([]))["method"]["seeds"]
+    assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
+    (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
+    assert "as MS MARCO is" in said and "at paper scale alone" in said
+
+
+def test_a_dry_run_of_nq_lists_every_stage_and_writes_nothing(tmp_path: Path) -> None:
+    questions = tmp_path / "nq-test.qa.csv"
+    questions.write_text("who?\t['me']\n", encoding="utf-8")
+    command = [sys.executable, "-m", "repro.table4", "--scale", "paper", "--collection", f"nq:{questions}"]
+    command += ["--results", str(tmp_path / "results"), "--dry-run"]
+    ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for name in planned(("table4",), tmp_path / "results", f"nq:{questions}"):
+        assert f" {name} " in ran.stdout
+    assert "26 of 26 stages to do" in ran.stdout and list(tmp_path.iterdir()) == [questions]

@@ -21,6 +21,7 @@ from tests.training.toys import (
     PASSAGES,
     PLAN,
     Collator,
+    Killed,
     assert_equal,
     assert_near,
     dataset_in,
@@ -221,6 +222,22 @@ def test_evaluation_alone_changes_nothing(tmp_path: Path) -> None:
     assert len(judge.shown) == 4
     assert_equal(weights_of(judged), weights_of(alone))
     assert judged.training
+
+
+def test_each_update_is_told_how_many_are_done_resumed_ones_included(tmp_path: Path) -> None:
+    dataset, done = dataset_in(tmp_path), list[int]()
+
+    def train_on(objective: MaskedLM, collate: Collator) -> int:
+        work = tmp_path / "work"
+        return train(objective, dataset, dataset.lengths, collate, PLAN, work, "toy", begin=done.append).resumed_from
+
+    killed, resumed = masked_lm(dropout=0), masked_lm(dropout=0)
+    with pytest.raises(Killed):
+        train_on(killed, Collator(killed.collator, 8))
+    assert len(done) > PLAN.save_every and done == list(range(len(done)))
+    done.clear()
+    began = train_on(resumed, Collator(resumed.collator))
+    assert began > 0 and done == list(range(began, PLAN.steps))
 
 
 def test_mistakes(tmp_path: Path) -> None:
