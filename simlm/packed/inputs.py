@@ -18,7 +18,7 @@ def rounded_up(number: int, multiple_of: int) -> int:
 
 
 class OnDevice:
-    """A frozen dataclass whose tensors, and those of its parts, move together."""
+    """A frozen dataclass whose tensors, and those of its parts and of tuples of parts, move together."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; copies from pinned memory do not wait."""
@@ -29,14 +29,15 @@ class OnDevice:
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def _mapped(self, change: Any) -> Self:
-        moved: dict[str, Any] = {}
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                moved[field.name] = change(value)
-            elif isinstance(value, OnDevice):
-                moved[field.name] = value._mapped(change)
-        return replace(self, **moved)  # type: ignore[type-var]
+        def changed(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(changed(part) for part in value)
+            if isinstance(value, OnDevice):
+                return value._mapped(change)
+            return change(value) if isinstance(value, Tensor) else value
+
+        parts = {field.name: changed(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **parts)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -100,18 +101,6 @@ def pack(
     bounds = np.concatenate(([0], ends)).astype(np.int32)
     row = [torch.from_numpy(values)[None] for values in (ids, types, positions)]
     return Pack(row[0], row[1], row[2], torch.from_numpy(bounds), longest, len(rows), real)
-
-
-def joined(first: Pack, second: Pack) -> Pack:
-    """Both in one row, on their device. All sequences count as passages: the second's begin after the first's S."""
-    length = first.input_ids.shape[1]
-    rows = [
-        torch.cat([getattr(first, name), getattr(second, name)], dim=1)
-        for name in ("input_ids", "token_type_ids", "position_ids")
-    ]
-    bounds = torch.cat([first.cu_seq_lens, second.cu_seq_lens[1:] + length])
-    longest = max(first.max_length, second.max_length)
-    return Pack(rows[0], rows[1], rows[2], bounds, longest, len(bounds) - 1, first.tokens + second.tokens)
 
 
 def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[slice]:

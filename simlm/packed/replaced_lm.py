@@ -52,6 +52,11 @@ class ReplacedPack(OnDevice):
     targets: Tensor
     weights: Tensor
 
+    @property
+    def tokens(self) -> int:
+        """How many are real."""
+        return self.pack.tokens
+
 
 @dataclass(frozen=True)
 class PackingCollator:
