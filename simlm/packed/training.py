@@ -10,7 +10,7 @@ from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
 from simlm.finetuning.reranker import Reranker
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacker
 from simlm.packed.forwards import has_packed_form, prepare
-from simlm.packed.limits import MAX_TOKENS, ROUND_TO
+from simlm.packed.limits import MAX_TOKENS, ROUND_PAIRS_TO, ROUND_TO
 from simlm.packed.packer import Packer
 from simlm.packed.replaced_lm import PackedReplacedLM, PackingCollator
 from simlm.packed.reranker import PackedReranker, RerankerPacker
@@ -49,7 +49,7 @@ def packed_retriever(retriever: BiEncoder, filler: int, max_length: int, device:
     if not has_packed_form(retriever.encoder):
         return None
     fit = texts_that_fit(retriever.encoder.config, 1, device, PACKED_STATES)
-    collate = RetrieverPacker(_packer(filler, max_length, device), fit or None)
+    collate = RetrieverPacker(_packer(filler, ROUND_TO, max_length, device), fit or None)
     prepare(retriever, compiled=device.type == "cuda")
     return Packed(PackedBiEncoder(retriever), collate)
 
@@ -60,10 +60,11 @@ def packed_reranker(reranker: Reranker, keep: int, filler: int, max_length: int,
     filler: what packs are filled up with. max_length: the longest pair's tokens.
     """
     fit = texts_that_fit(reranker.model.config, 1, device, PACKED_STATES)
-    collate = RerankerPacker(_packer(filler, max_length, device), keep, min(MAX_TOKENS, fit) if fit else MAX_TOKENS)
+    packer = _packer(filler, ROUND_PAIRS_TO, max_length, device)
+    collate = RerankerPacker(packer, keep, min(MAX_TOKENS, fit) if fit else MAX_TOKENS)
     prepare(reranker, compiled=device.type == "cuda")
     return Packed(PackedReranker(reranker.model), collate)
 
 
-def _packer(filler: int, max_length: int, device: torch.device) -> Packer:
-    return Packer(filler, ROUND_TO, max_length) if device.type == "cuda" else Packer(filler)
+def _packer(filler: int, round_to: int, max_length: int, device: torch.device) -> Packer:
+    return Packer(filler, round_to, max_length) if device.type == "cuda" else Packer(filler)

@@ -1,13 +1,14 @@
 """Packed equals padded: the bi-encoder's losses with their gradients, one pack at a time or all at once."""
 
 import copy
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.datasets import BiEncoderGroup
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacker, RetrieverPacks
 from simlm.packed.forwards import prepare
 from simlm.packed.packer import Packer
@@ -32,7 +33,10 @@ def teacher() -> Tensor:
 def packs(packer: Packer = PACKERS[0], max_tokens: int | None = None, scores: Tensor | None = None) -> RetrieverPacks:
     """The batch, as the collator makes it."""
     known = [None] * 4 if scores is None else list(scores.numpy())
-    groups = [BiEncoderGroup(QUERIES[i], PASSAGES[3 * i : 3 * i + 3], known[i]) for i in range(4)]
+    groups: list[Any] = [
+        SimpleNamespace(query=QUERIES[i], passages=PASSAGES[3 * i : 3 * i + 3], teacher_scores=known[i])
+        for i in range(4)
+    ]
     (part,) = RetrieverPacker(packer, max_tokens)(groups)
     return part
 
