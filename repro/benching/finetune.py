@@ -15,9 +15,10 @@ from repro.benching.models import new_bert, shapes_for
 from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.packed.biencoder import PackedBiEncoder
+from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import Pack, pack, rounded_up
+from simlm.packed.limits import ROUND_TO
+from simlm.packed.packer import Packer
 
 
 def finetune(machine: Machine) -> list[Result]:
@@ -67,16 +68,11 @@ def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple
         return _updating(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), False), "4 pieces by length"
     prepare(body, compiled=True)
     packed = PackedBiEncoder(BiEncoder(body, 0.02))
-
-    def filled(part: list[Encoded], multiple_of: int, longest: int) -> Pack:
-        tokens = rounded_up(synthetic.token_count(part), multiple_of)
-        return pack(part, synthetic.SPECIALS.pad, tokens, 64, longest).pin_memory()
-
-    parts = [filled(queries, 256, synthetic.LONGEST_QUERY), filled(rows, 1_024, synthetic.LONGEST)]
+    packs = Packer(synthetic.SPECIALS.pad, ROUND_TO, synthetic.LONGEST).packs([*queries, *rows])
+    part = RetrieverPacks(packs, len(queries)).pin_memory()
 
     def loss() -> Tensor:
-        moved = [part.to(machine.device) for part in parts]
-        return cast(Tensor, packed(*moved)["loss"])
+        return cast(Tensor, packed(part.to(machine.device))["loss"])
 
     return _updating(body, machine, loss, True), "queries and passages in one pack, compiled layers, fused AdamW"
 

@@ -58,8 +58,3 @@ def pairs(count: int, vocabulary: int, seed: int = 2) -> list[Encoded]:
 def examples(rows: list[Encoded]) -> list[Example]:
     """As pre-training reads them."""
     return [Example(number, 0, ids, types) for number, (ids, types) in enumerate(rows)]
-
-
-def token_count(rows: list[Encoded]) -> int:
-    """Real tokens, special ones included."""
-    return sum(len(ids) for ids, _ in rows)

@@ -17,17 +17,14 @@ PACKED: Mapping[str, tuple[str, str]] = {
     "rerank": ("rerank", "packed"),
 }
 WAYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "as stages compute": {
-        **PACKED,
-        "other pretrain": ("pretrain", "straightforward"),
-        "finetune": ("finetune", "straightforward"),
-    },
+    "as stages compute": {**PACKED, "other pretrain": ("pretrain", "straightforward")},
     "packed throughout": PACKED,
 }
 """Which measurement of `python -m repro.bench`, a task and a way, stands for what stages do.
 
-On a GPU stages pre-train, encode and score without padding; they fine-tune with it, and pre-train with it where an
-objective has no packed form. Packed pre-training was measured with SimLM's objective, and others are taken to be alike.
+On a GPU stages pre-train, fine-tune, encode and score without padding; they pre-train with it where an objective has no
+packed form, and fine-tune and encode so where a start is neither BERT nor ELECTRA, which is left out of account. Packed
+pre-training was measured with SimLM's objective, and others are taken to be alike.
 Padded pre-training was measured with logits at every position, which stages do not compute: they are faster.
 """
 SIZE, REPEATS = 8_192, 10

@@ -144,10 +144,11 @@ def _retriever(stage: TrainRetriever) -> Work:
         return UNKNOWN
     settings = stage.settings
     drawn = settings.optimisation.steps * settings.optimisation.batch_size
+    passage = sizes.passage(settings.passage_length)
     flop = layers_flop(model.shape, drawn, sizes.query(settings.query_length))
-    flop += layers_flop(model.shape, drawn * settings.passages_per_query, sizes.passage(settings.passage_length))
+    flop += layers_flop(model.shape, drawn * settings.passages_per_query, passage)
     texts = settings.optimisation.batch_size * settings.passages_per_query
-    memory = Memory.of(model, texts, settings.passage_length)
+    memory = Memory.packed(model, texts, passage.mean)
     return Work({"finetune": TRAINING * flop}, *_training(model, 1), memory)
 
 
@@ -160,9 +161,11 @@ def _reranker(stage: TrainReranker) -> Work:
     settings = stage.settings
     passes = settings.passages_per_query + 2 * TRAINING * settings.kept_passages
     drawn = settings.optimisation.steps * settings.optimisation.batch_size * passes
-    flop = layers_flop(model.shape, drawn, sizes.pair(settings.max_length))
-    texts = settings.optimisation.batch_size * 2 * settings.kept_passages
-    return Work({"finetune": flop}, *_training(model, 1), Memory.of(model, texts, settings.max_length))
+    pair = sizes.pair(settings.max_length)
+    flop = layers_flop(model.shape, drawn, pair)
+    # A pack is a part of the batch: the loss is a mean over queries.
+    texts = min(settings.optimisation.batch_size * 2 * settings.kept_passages, -(-MAX_TOKENS // settings.max_length))
+    return Work({"finetune": flop}, *_training(model, 1), Memory.packed(model, texts, settings.max_length))
 
 
 @work_of.register

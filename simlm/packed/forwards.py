@@ -1,7 +1,7 @@
 """BERT and ELECTRA over a pack: last hidden states, and [CLS] states with the last layer at [CLS] only."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,12 @@ RECOMPILE_LIMIT = 64
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")
 """What ends with a layer norm, which autocast takes and leaves in float32; their first argument is a product's."""
 Body = BertModel | ElectraModel
+
+
+def has_packed_form(encoder: nn.Module) -> TypeGuard[Body]:
+    """Whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other layers."""
+    # A subclass may compute something else.
+    return type(encoder) in (BertModel, ElectraModel)
 
 
 def _rounded(module: nn.Module, arguments: Any, output: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -14,7 +15,7 @@ from simlm.finetuning.biencoder import BiEncoder
 from simlm.finetuning.reranker import Reranker
 from simlm.packed.biencoder import PackedBiEncoder
 from simlm.packed.forwards import prepare
-from simlm.packed.inputs import Pack, pack
+from simlm.packed.inputs import Pack, full_parts, pack
 from simlm.packed.reranker import PackedReranker
 
 PACK = 65_536
@@ -52,6 +53,11 @@ class OverPacks:
     def __call__(self, one: Pack) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             return self.output(one)
+
+    def of(self, rows: Sequence[Encoded], max_length: int) -> Tensor:
+        """What it gives for any number of texts, in their order and in as many packs as they fill."""
+        parts = full_parts(np.array([len(ids) for ids, _ in rows], dtype=np.int64), self.tokens)
+        return torch.cat([self(self.collate(rows[part], max_length)) for part in parts])
 
 
 def packed_encoder(retriever: BiEncoder, filler: int) -> OverPacks:

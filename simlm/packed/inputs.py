@@ -18,7 +18,7 @@ def rounded_up(number: int, multiple_of: int) -> int:
 
 
 class OnDevice:
-    """A frozen dataclass whose tensors, and those of its parts and dictionaries, move together."""
+    """A frozen dataclass whose tensors, and those of its parts, tuples of parts and dictionaries, move together."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device; copies from pinned memory do not wait."""
@@ -38,6 +38,8 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(value)
     if isinstance(value, OnDevice):
         return value._mapped(change)
+    if isinstance(value, tuple):
+        return tuple(_changed(one, change) for one in value)
     if isinstance(value, dict):
         return {name: _changed(one, change) for name, one in value.items()}
     return value
@@ -104,18 +106,6 @@ def pack(
     bounds = np.concatenate(([0], ends)).astype(np.int32)
     row = [torch.from_numpy(values)[None] for values in (ids, types, positions)]
     return Pack(row[0], row[1], row[2], torch.from_numpy(bounds), longest, len(rows), real)
-
-
-def joined(first: Pack, second: Pack) -> Pack:
-    """Both in one row, on their device. All sequences count as passages: the second's begin after the first's S."""
-    length = first.input_ids.shape[1]
-    rows = [
-        torch.cat([getattr(first, name), getattr(second, name)], dim=1)
-        for name in ("input_ids", "token_type_ids", "position_ids")
-    ]
-    bounds = torch.cat([first.cu_seq_lens, second.cu_seq_lens[1:] + length])
-    longest = max(first.max_length, second.max_length)
-    return Pack(rows[0], rows[1], rows[2], bounds, longest, len(bounds) - 1, first.tokens + second.tokens)
 
 
 def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[slice]:

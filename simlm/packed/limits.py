@@ -1,6 +1,10 @@
-"""How large a pack of pre-training is. Imports nothing: a dry run reckons with it too."""
+"""How large a pack of a training is. Imports nothing: a dry run reckons with it too."""
 
 MAX_TOKENS = 40_000
 """Of a pack: with twice as many an H200 took longer for the same tokens."""
 ROUND_TO = 1_024
 """On a GPU its tokens are filled up to a multiple of it, so that packs have few shapes."""
+ROUND_PAIRS_TO = 4_096
+"""The same of the re-ranker, whose packs differ more: in their numbers of groups, and in the pairs that are kept."""
+SEQUENCES = 64
+"""And its texts, with empty ones, to a multiple of this."""

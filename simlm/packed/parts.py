@@ -12,11 +12,11 @@ from torch import Tensor
 
 from simlm.data.inputs import Encoded
 from simlm.packed.inputs import OnDevice, Pack, even_parts, pack, rounded_up
+from simlm.packed.limits import SEQUENCES
 from simlm.pretraining.objective import Example
 
-SEQUENCES = 64
-"""Sequences are rounded up to a multiple of it, and a mask's places to one of the other, where shapes are few."""
 PLACES = 1_024
+"""A mask's places are rounded up to a multiple of it, where shapes are few."""
 FILLER = 0
 """A token that nothing reads the states of: any will do."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -47,6 +47,11 @@ class Part(OnDevice):
     tensors: dict[str, Tensor]
     places: dict[str, Places]
     groups: tuple[tuple[int, float], ...]
+
+    @property
+    def tokens(self) -> int:
+        """How many are real."""
+        return self.pack.tokens
 
 
 class _Piece(NamedTuple):

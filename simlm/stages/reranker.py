@@ -36,7 +36,7 @@ class TrainReranker(EncoderStage):
         from simlm.models.shapes import load_reranker_start, save_model
         from simlm.stages.evaluations import RerankerEvaluation
         from simlm.stages.negatives import negative_lists
-        from simlm.stages.training import numbers_of, plan, prepare_torch
+        from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
         from simlm.training.trainer import train
 
         device = prepare_torch()
@@ -58,15 +58,21 @@ class TrainReranker(EncoderStage):
         passes = 2 * min(settings.kept_passages, settings.passages_per_query)  # R-Drop's
         if fit := texts_that_fit(encoder.config, settings.max_length, device):
             micro_batch = max(1, min(micro_batch, fit // passes))
+        specials, packed = Specials.of(collection.tokenizer), None
+        if device.type in PACKED_ON:
+            from simlm.packed.training import packed_reranker
+
+            packed = packed_reranker(model, settings.kept_passages, specials.pad, settings.max_length, device)
         outcome = train(
             model,
             groups,
             np.zeros(len(groups), dtype=np.int64),
-            RerankerCollator(Specials.of(collection.tokenizer), settings.kept_passages),
+            RerankerCollator(specials, settings.kept_passages),
             plan(settings.optimisation, settings.evaluations, "accuracy", micro_batch),
             self.work,
             "re-ranker",
-            RerankerEvaluation.of(self, collection, device),
+            RerankerEvaluation.of(self, collection, device, packed is not None),
+            packed=packed,
         )
         figures = numbers_of(self, outcome)
         what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.called}"

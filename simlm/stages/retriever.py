@@ -41,7 +41,7 @@ class TrainRetriever(EncoderStage):
         from simlm.group import even_share, is_first
         from simlm.models.shapes import load_body, save_model
         from simlm.stages.negatives import negative_lists
-        from simlm.stages.training import numbers_of, plan, prepare_torch
+        from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
         from simlm.training.trainer import train
 
         device = prepare_torch()
@@ -69,24 +69,30 @@ class TrainRetriever(EncoderStage):
             settings.passage_length,
             teacher,
         )
-        collate = BiEncoderCollator(Specials.of(collection.tokenizer))
+        specials, packed = Specials.of(collection.tokenizer), None
+        if device.type in PACKED_ON:
+            from simlm.packed.training import packed_retriever
+
+            longest = max(settings.query_length, settings.passage_length)
+            packed = packed_retriever(model, specials.pad, longest, device)
         evaluate = None
         if settings.evaluations:
             from simlm.stages.evaluations import RetrieverEvaluation
 
-            evaluate = RetrieverEvaluation.of(self, collection, device)
+            evaluate = RetrieverEvaluation.of(self, collection, device, packed is not None)
         # The contrastive loss is over all of a batch: each process encodes its part, once, and all gather the vectors.
         micro_batch = even_share(min(settings.optimisation.batch_size, len(groups)), "queries")
         outcome = train(
             model,
             groups,
             np.zeros(len(groups), dtype=np.int64),  # groups are drawn at random; passages are bucketed in the model
-            collate,
+            BiEncoderCollator(specials),
             plan(settings.optimisation, settings.evaluations, "mrr" if evaluate else None, micro_batch),
             self.work,
             "distillation" if teacher else "contrastive",
             evaluate,
             begin=model.begin,
+            packed=packed,
         )
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)

@@ -131,6 +131,7 @@ class Retrieve(RunStage):
         from simlm.data.inputs import Specials
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.models.shapes import load_body
+        from simlm.packed.forwards import has_packed_form
         from simlm.packed.inference import packed_encoder
         from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import PACKED_ON, prepare_torch
@@ -139,7 +140,8 @@ class Retrieve(RunStage):
         tokenizer = self.data.open().tokenizer
         specials = Specials.of(tokenizer)
         retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()
-        packs = packed_encoder(retriever, specials.pad) if device.type in PACKED_ON else None
+        packable = device.type in PACKED_ON and has_packed_form(retriever.encoder)
+        packs = packed_encoder(retriever, specials.pad) if packable else None
         passages = Tower(retriever.encode, self.passage_length, specials, device, packs=packs)
         queries = Tower(retriever.encode, self.query_length, specials, device, packs=packs)
         depths = {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits}

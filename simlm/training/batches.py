@@ -82,7 +82,8 @@ def _real_tokens(inputs: Any) -> int:
 class PacksCollator:
     """As ``PartsCollator``, for a module that reads packs: a process's examples without padding, in as few as fit.
 
-    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches of so many.
+    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches of so many; each
+    says how many of its ``tokens`` are real.
     """
 
     collate: Callable[[Sequence[Any], int], Sequence[Any]]
@@ -97,5 +98,5 @@ class PacksCollator:
         return {
             "parts": [{"part": one} for one in packs],
             "weights": [weight] * len(packs),
-            "tokens": sum(one.pack.tokens for one in packs) if weight else 0,
+            "tokens": sum(one.tokens for one in packs) if weight else 0,
         }

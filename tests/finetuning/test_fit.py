@@ -40,4 +40,5 @@ def test_twice_the_memory_holds_twice_the_texts() -> None:
     text = 2 * LAYER_STATES * 12 * 768 * 144
     assert [texts_in(memory, config, 144) for memory in (0, text, 5 * text, 10 * text + 1)] == [1, 1, 5, 10]
     assert texts_in(10 * text, config, 288) == 5
+    assert texts_in(10 * text, config, 144, LAYER_STATES // 2) == 20
     assert texts_that_fit(config, 144, torch.device("cpu")) == 0

@@ -7,10 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.reranker import reranker_from_encoder
 from simlm.packed.attention import attend
 from simlm.packed.batch import PackedBatch
+from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
 from simlm.packed.forwards import cls_states, hidden_states, prepare
+from simlm.packed.inference import OverPacks
+from simlm.packed.packer import Packer
 from simlm.packed.parts import PackingCollator
+from simlm.packed.reranker import PackedReranker, RerankerPacker
 from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
 from simlm.packed.search import search_resident
 from simlm.packed.training import PackedObjective
@@ -22,6 +28,7 @@ from tests.packed.toys import PAD, filled, relative_error, rows_of
 from tests.pretraining.toys import bert, electra, examples
 
 pytestmark = pytest.mark.gpu
+PACKER = Packer(PAD, round_to=64, max_length=48)
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
 
 
@@ -105,6 +112,54 @@ def test_compiled_layers_draw_dropout() -> None:
         assert not torch.equal(cls_states(body, packed), cls_states(body, packed))
         hidden_states(body, packed).float().sum().backward()
     assert all(torch.isfinite(weight.grad).all() for weight in body.parameters() if weight.grad is not None)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_packs_one_at_a_time_draw_the_dropout_of_all_at_once(compiled: bool) -> None:
+    """GradCache's second pass on a GPU, compiled layers included; then vectors of the same layers in evaluation."""
+    model = PackedBiEncoder(BiEncoder(bert(dropout=0.3).bert, 0.05)).cuda()
+    exact = copy.deepcopy(model)
+    prepare(model, compiled)
+    rows = rows_of(LENGTHS)  # two queries and their three passages each
+    part = RetrieverPacks(PACKER.packs(rows, 60), 2).to("cuda")
+    assert len(part.packs) > 1
+    results = []
+    for cached in (True, False):
+        torch.manual_seed(5)
+        with half():
+            if cached:
+                loss = model(part)["loss"]
+            else:
+                vectors = torch.cat([model.encode(one) for one in part.packs])
+                loss = model.biencoder.losses(vectors[:2], vectors[2:], None)["loss"]
+        results.append((loss.item(), gradient(model, loss)))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
+    assert relative_error(results[0][1], results[1][1]) < 1e-2
+    prepare(exact, compiled=False)
+    vectors = OverPacks(model.eval().encode, PAD, torch.device("cuda")).of(rows, 48)
+    with torch.no_grad():
+        assert relative_error(vectors, exact.eval().encode(filled(rows).to("cuda"))) < 3e-2
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_re_ranker_learns_in_bfloat16(compiled: bool) -> None:
+    torch.manual_seed(4)
+    model = PackedReranker(reranker_from_encoder(bert().bert)).cuda()
+    exact = copy.deepcopy(model)
+    prepare(model, compiled)
+    prepare(exact, compiled=False)
+    rows = rows_of(LENGTHS)
+    groups = [rows[:4], rows[4:]]
+    (some,) = RerankerPacker(PACKER, keep=3)(groups)
+    with half():
+        loss = model(some.to("cuda"))["loss"]
+    assert torch.isfinite(gradient(model, loss)).all() and model.training
+    (part,) = RerankerPacker(PACKER, keep=4)(groups)  # all are kept, whatever half precision makes of scores
+    with half():
+        loss = model(part.to("cuda"))["loss"]
+    wanted = exact(part.to("cuda"))["loss"]
+    assert loss.item() == pytest.approx(wanted.item(), rel=2e-2)
+    assert relative_error(gradient(model, loss), gradient(exact, wanted)) < 1e-1
 
 
 def test_the_compiled_loss_over_a_true_vocabulary() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from simlm.data.inputs import Encoded, Specials, batch_inputs
 from simlm.packed.inputs import Pack, pack
+from simlm.packed.packer import Packer
 from tests.pretraining.toys import CLS, FIRST_WORD, MASK, PAD, SEP, UNK, VOCABULARY
 
 SPECIALS = Specials(cls=CLS, sep=SEP, pad=PAD, unk=UNK, mask=MASK)
@@ -19,6 +20,11 @@ def row(seed: int, length: int) -> Encoded:
     ids[0], ids[-1] = CLS, SEP
     types = (np.arange(length) > length // 2).astype(np.int8)
     return ids, types
+
+
+PASSAGES = [row(200 + number, 4 + 7 * number % 13) for number in range(12)]
+PACKERS = [Packer(PAD), Packer(PAD, round_to=64, max_length=40)]
+"""Packs of the texts alone, and with filler and empty texts as compiled code gets them."""
 
 
 def rows_of(lengths: Sequence[int] = LENGTHS) -> list[Encoded]:

@@ -1,0 +1,23 @@
+"""One of two gloo processes of `test_finetuning_stages`: python -m tests.packed.two_stages FOLDER."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.packed.stages import KINDS, run
+from tests.pairs import meet, part
+
+
+def main(folder: Path) -> None:
+    os.environ["SIMLM_DEVICE"] = "cpu"
+    rank = meet()
+    for kind in KINDS:
+        figures = run(kind, folder, f"two {kind}", packed=True)
+        if rank == 0:
+            (folder / f"two {kind}.json").write_text(json.dumps(figures))
+    part()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
