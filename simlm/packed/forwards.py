@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import BertModel, ElectraModel
 
 from simlm.packed.attention import attend, use_packed_attention
+from simlm.packed.dropout import hash_dropouts
 from simlm.packed.inputs import Pack
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
@@ -40,6 +41,7 @@ def prepare(module: nn.Module, compiled: bool) -> None:
         if type(part).__name__ in NORMALISED and _rounded not in part._forward_hooks.values():
             part.register_forward_hook(_rounded)
     if compiled:
+        hash_dropouts(module)
         # Beyond its limit torch falls back to slow code silently; layers of all kinds and both modes share the count.
         torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         for part in module.modules():

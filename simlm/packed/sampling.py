@@ -7,21 +7,13 @@ A row's noise depends on its key and on nothing else, and the key is the uniform
 import torch
 from torch import Tensor, nn
 
+from simlm.packed.dropout import mixed
 from simlm.packed.vocabulary import aligned
 from simlm.pretraining.generator import sample_tokens
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
 ROWS = 2_048
 """Logits held at a time on a GPU."""
-
-
-def _mixed(bits: Tensor) -> Tensor:
-    """A bijection of int32 in which every bit depends on every other (Wellons' lowbias32)."""
-    bits = bits ^ ((bits >> 16) & 0xFFFF)
-    bits = bits * 0x7FEB352D
-    bits = bits ^ ((bits >> 15) & 0x1FFFF)
-    bits = bits * (0x846CA68B - (1 << 32))
-    return bits ^ ((bits >> 16) & 0xFFFF)
 
 
 def keys_of(uniforms: Tensor) -> Tensor:
@@ -35,7 +27,7 @@ def keys_of(uniforms: Tensor) -> Tensor:
 def gumbel_argmax(logits: Tensor, keys: Tensor) -> Tensor:
     """One token a row from softmax(logits): (M, V), keys int32 (M, 2) -> (M,) int64."""
     columns = torch.arange(logits.shape[1], device=logits.device, dtype=torch.int32)
-    noise = _mixed(_mixed(columns[None, :] + keys[:, :1] * 0x3C6EF372) ^ keys[:, 1:])
+    noise = mixed(mixed(columns[None, :] + keys[:, :1] * 0x3C6EF372) ^ keys[:, 1:])
     # The smallest of exponential numbers wins, so the precise end of the floats has to be the small one.
     uniform = ((noise & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
     exponential = -torch.log1p(-uniform)

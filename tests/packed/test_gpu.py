@@ -14,12 +14,12 @@ from simlm.packed.batch import PackedBatch
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
 from simlm.packed.forwards import cls_states, hidden_states, prepare
 from simlm.packed.inference import OverPacks
+from simlm.packed.objective import PackedObjective
 from simlm.packed.packer import Packer
 from simlm.packed.parts import PackingCollator
 from simlm.packed.reranker import PackedReranker, RerankerPacker
 from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
 from simlm.packed.search import search_resident
-from simlm.packed.training import PackedObjective
 from simlm.packed.vocabulary import weighted_vocabulary_loss
 from tests.packed.objectives import PACKABLE
 from tests.packed.test_attention import loop
