@@ -116,7 +116,7 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )
         return output, None
-    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     output = attend(query, key, value, cu_seq_lens, cu_seq_lens, max_length, max_length, dropout=dropout, scale=scaling)
     return output.unsqueeze(0), None
 

@@ -44,11 +44,3 @@ class HashedDropout(nn.Dropout):
             return input
         stays = kept(input.shape, hash_key(input), self.p)
         return torch.where(stays, input / (1 - self.p), 0.0)
-
-
-def hash_dropouts(module: nn.Module) -> None:
-    """Put one in the place of each of torch's inside ``module``."""
-    for part in module.modules():
-        for name, child in part.named_children():
-            if type(child) is nn.Dropout:
-                setattr(part, name, HashedDropout(child.p).train(child.training))
