@@ -43,4 +43,4 @@ class HashedDropout(nn.Dropout):
         if not self.training or not self.p:
             return input
         stays = kept(input.shape, hash_key(input), self.p)
-        return torch.where(stays, input / (1 - self.p), 0.0)
+        return torch.where(stays, input * (1 / (1 - self.p)), 0.0)

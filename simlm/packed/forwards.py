@@ -15,6 +15,9 @@ from simlm.packed.inputs import Pack
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
 RECOMPILE_LIMIT = 64
+SPLIT = 32
+"""Rows whose gradients a program of torch's compiled layer norms adds up. Of large packs torch takes twice as many, two
+at once, for which an H200 had not the registers: its slowest kernel by far."""
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")
 """What ends with a layer norm, which autocast takes and leaves in float32; their first argument is a product's."""
 Body = BertModel | ElectraModel
@@ -53,9 +56,13 @@ def prepare(module: nn.Module, compiled: bool) -> None:
         if type(part).__name__ in NORMALISED and _rounded not in part._forward_hooks.values():
             part.register_forward_hook(_rounded)
     if compiled:
+        from torch._inductor import config as inductor
+
         _swap(module)
         # Beyond its limit torch falls back to slow code silently; layers of all kinds and both modes share the count.
         torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+        if hasattr(inductor.triton, "mix_order_reduction_split_size"):
+            inductor.triton.mix_order_reduction_split_size = SPLIT
         for part in module.modules():
             if type(part).__name__ in ("BertLayer", "ElectraLayer", "BertEmbeddings", "ElectraEmbeddings"):
                 part.compile(dynamic=False)

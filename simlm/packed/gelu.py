@@ -16,7 +16,7 @@ COEFFICIENTS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.25482959
 
 def normal(values: Tensor) -> tuple[Tensor, Tensor]:
     """The standard normal distribution's cumulative probability and its density at float32 ``values``."""
-    power = (values * values * -0.5).exp()
+    power = torch.exp2(values * values * (-0.5 / math.log(2)))  # in compiled code the cheaper exponential
     short = 1 / (1 + FACTOR * math.sqrt(0.5) * values.abs())
     series = torch.zeros_like(short)
     for coefficient in COEFFICIENTS:
