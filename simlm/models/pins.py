@@ -60,7 +60,8 @@ PINS: Mapping[str, Pin] = {
     ),
     "colbert-ir/colbertv2.0": Pin(
         "c1e84128e85ef755c096a95bdb06b47793b13acf",
-        "embeddings-benchmark/mteb, mteb/models/colbert_models.py; the Hub's own answer about the model, as its sha",
+        "embeddings-benchmark/mteb, mteb/models/colbert_models.py; the model card of lightonai/colbertv2.0, which was "
+        "made from it; the Hub's own answer about the model, as its sha",
     ),
     "facebook/dpr-ctx_encoder-single-nq-base": Pin(
         "bb21a3c2b1656d60c6a8e920283bc40dabddadb8",
