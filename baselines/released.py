@@ -19,14 +19,24 @@ if TYPE_CHECKING:
 
 
 class PrepareFor(Prepare):
-    """The collection in the pieces of the tokenizer that comes with a published model."""
+    """The collection in the pieces of the tokenizer that comes with a published model.
+
+    With ``lower_case`` they are those of its texts in lower case, whatever the tokenizer does.
+    """
 
     model: Param[PublicModel]
+    lower_case: Param[bool] = field(default=False, ignore_default=True)
 
     def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
+        from tokenizers.normalizers import Lowercase, Sequence
+
         from simlm.data.tokenizer import load_tokenizer
 
-        return load_tokenizer(self.model.model)
+        tokenizer = load_tokenizer(self.model.model)
+        if self.lower_case:
+            own = tokenizer.backend_tokenizer.normalizer
+            tokenizer.backend_tokenizer.normalizer = Sequence([Lowercase(), *([own] if own else [])])
+        return tokenizer
 
 
 class SearchReleased(RunStage):

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from simlm.errors import UserError
+from simlm.models.pins import MAIN
 
 SECONDS = 10.0
 """How long a server may take to answer."""
@@ -13,6 +14,8 @@ class NoAnswer(UserError):
 
 
 SAID = {"model": "model", "dataset": "data set"}
+PINNED = {"model": "simlm/models/pins.py", "dataset": "simlm/data/downloads.py"}
+"""Where a commit is named."""
 
 
 def check_file(kind: Literal["model", "dataset"], repository: str, file: str, revision: str) -> None:
@@ -32,9 +35,10 @@ def check_file(kind: Literal["model", "dataset"], repository: str, file: str, re
         RevisionNotFoundError,
     )
 
-    what, chosen = f"{SAID[kind]} {repository}", revision or "main"
+    what, chosen = f"{SAID[kind]} {repository}", revision or MAIN
     model = kind == "model"
-    fetch = f"`hf download {repository}{'' if model else f' {file} --repo-type {kind}'}`"
+    options = f"{'' if model else f' {file} --repo-type {kind}'}{'' if chosen == MAIN else f' --revision {chosen}'}"
+    fetch = f"`hf download {repository}{options}`"
     give = f"give its folder{'' if model else ' as --collection'}"
     try:
         if isinstance(try_to_load_from_cache(repository, file, repo_type=kind, revision=chosen), str):
@@ -45,7 +49,12 @@ def check_file(kind: Literal["model", "dataset"], repository: str, file: str, re
             f"{what} is gated: accept its terms on its page of the Hub, log in there with `hf auth login`, and "
             "run again"
         ) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        if isinstance(error, RevisionNotFoundError) and chosen != MAIN:
+            raise UserError(
+                f"{what}: the Hub does not have its revision {chosen} any more; name another in {PINNED[kind]}, which "
+                f"says where that was seen, or {give}"
+            ) from None
         raise UserError(
             f"{what} (revision {chosen}): the Hub has no such public {SAID[kind]}; check the name, log in with "
             "`hf auth login` if it is private, or give a folder that holds it"
