@@ -21,6 +21,7 @@ from simlm.packed.inference import OverPacks
 from simlm.retrieval.encode import Embeddings, encode_texts
 from simlm.retrieval.runs import Run
 from simlm.retrieval.search import search, search_together
+from simlm.stages.encoding import timed
 from simlm.stages.runs import MINED_SPLIT, RunStage
 from simlm.stages.slots import faiss_chosen
 
@@ -63,22 +64,12 @@ class Tower:
 def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping[str, int]) -> dict[str, Any]:
     """Leave a stage's runs of the splits in ``depths``, with so many passages a query, and its vectors; the figures.
 
-    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated. How fast it
-    encoded is among the figures only where it did not go on with what an interrupted attempt had encoded.
+    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated.
     """
     collection, device = stage.data.open(), passages.device
     texts = passages.view(collection.passages)
-    folder = stage.work / "passages"
-    goes_on = any(folder.glob("shard-*"))
-    start = time.perf_counter()
-    vectors = passages.encoded(texts, folder)
-    seconds = time.perf_counter() - start
-    figures: dict[str, Any] = {
-        "tokens": int(np.minimum(texts.lengths, passages.length).sum()),
-        "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
-    }
-    if not goes_on:
-        figures |= {"encode_seconds": seconds, "passages_per_second": len(vectors) / seconds}
+    vectors, encoding = timed(partial(passages.encoded, texts), stage.work / "passages")
+    figures: dict[str, Any] = {"tokens": int(np.minimum(texts.lengths, passages.length).sum()), **encoding}
     evaluated: tuple[TokenStore, int] | None = None
     for split, depth in depths.items():
         asked = queries.view(collection.queries(split))
