@@ -163,6 +163,7 @@ def test_a_step_in_a_process_of_its_own(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--publish", "--quick"], "--publish is for the large collections"),
+        (["--publish", "--largest", "10000"], "--publish --largest 10000: growth shows in two sizes"),
         (["--largest", "9"], "--largest 9: the smallest collection has 10,000 passages"),
         (["--out", "file/below"], "--out file/below: "),
     ],
