@@ -60,6 +60,12 @@ class Embeddings:
                 raise UserError(f"{_shard_path(self.folder, number)} is missing or damaged: delete it and encode again")
             yield start, shard
 
+    def tiles(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """The same in blocks of at most so many vectors of a shard."""
+        for first, shard in self.shards():
+            for start in range(0, len(shard), size):
+                yield first + start, shard[start : start + size]
+
     def read(self) -> np.ndarray:
         """All vectors, float32 (n, dim), in memory: for queries."""
         parts = [np.asarray(shard, dtype=np.float32) for _, shard in self.shards()]

@@ -3,7 +3,6 @@
 Several processes (`simlm.group`) share the encoding and the search; the first alone writes runs and has figures.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +19,12 @@ from simlm.group import is_first
 from simlm.packed.inference import OverPacks
 from simlm.retrieval.encode import Embeddings, encode_texts
 from simlm.retrieval.runs import Run
-from simlm.retrieval.search import search, search_together
+from simlm.retrieval.search import search_tiles, search_together
+from simlm.retrieval.single import at_hand
 from simlm.stages.encoding import timed
+from simlm.stages.latency import mean_latency
 from simlm.stages.runs import MINED_SPLIT, RunStage
 from simlm.stages.slots import faiss_chosen
-
-LATENCY_QUERIES = 64
 
 
 @dataclass(frozen=True)
@@ -91,14 +90,10 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
 
 
 def _latency(queries: Tower, vectors: Embeddings, asked: TokenStore, k: int) -> float:
-    """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
+    """Mean seconds to encode one query and to search, over vectors `at_hand`, which a search has read before."""
+    tiles = at_hand(vectors, queries.device)
 
     def answer(number: int) -> None:
-        search(queries.vector(asked.text(number)), vectors, k, device=queries.device, faiss=faiss_chosen())
+        search_tiles(queries.vector(asked.text(number)), tiles, k, queries.device, faiss=faiss_chosen())
 
-    count = min(LATENCY_QUERIES, len(asked))
-    answer(0)
-    start = time.perf_counter()
-    for number in range(count):
-        answer(number)
-    return (time.perf_counter() - start) / count
+    return mean_latency(answer, len(asked))
