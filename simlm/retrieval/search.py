@@ -15,7 +15,7 @@ from torch import Tensor
 
 from simlm.errors import UserError
 from simlm.group import processes, rank, summed
-from simlm.retrieval.encode import Embeddings
+from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.faiss_knn import faiss_nearest
 from simlm.retrieval.runs import PADDING
 from simlm.retrieval.topk import best_of, merge

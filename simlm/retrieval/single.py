@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simlm.retrieval.encode import Embeddings
+from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.search import PASSAGE_BLOCK
 
 ROOM = 0.8

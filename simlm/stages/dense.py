@@ -17,7 +17,8 @@ from simlm.data.inputs import Specials, batch_inputs, query_input
 from simlm.data.tokens import TokenStore
 from simlm.group import is_first
 from simlm.packed.inference import OverPacks
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.runs import Run
 from simlm.retrieval.search import search_tiles, search_together
 from simlm.retrieval.single import at_hand

@@ -18,7 +18,8 @@ from repro.growing.report import markdown
 from repro.growing.tasks import rows, tokenizer
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search
 from tests.repro.commands import ROOT
 

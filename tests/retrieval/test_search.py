@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.errors import UserError
-from simlm.retrieval.encode import KIND, MARKER, Embeddings
+from simlm.retrieval.embeddings import KIND, MARKER, Embeddings
 from simlm.retrieval.search import search, search_together
 
 WAYS = pytest.mark.parametrize("faiss", [False, True], ids=["torch", "faiss"])
