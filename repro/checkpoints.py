@@ -9,7 +9,7 @@ from typing import Any
 from baselines.prebuilt import check_index
 from baselines.system import System
 from baselines.systems import SYSTEMS
-from simlm.commands.hub import NoAnswer
+from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_model
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
@@ -31,7 +31,8 @@ def not_asked(repository: str) -> str:
 def hub_refusals(results: Path) -> Refusal:
     """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it.
 
-    What comes back raises UserError where the Hub does not answer.
+    What comes back raises UserError where the Hub does not answer: a table of what happened to be answered would be
+    another one the next time.
     """
 
     def build(submit: Callable[[Any, str], object]) -> None:
@@ -48,9 +49,7 @@ def hub_refusals(results: Path) -> Refusal:
             return ""
         try:
             check_model(repository, revision_of(repository))
-        except NoAnswer:  # a table of what happened to be answered would be another one the next time
-            raise
-        except UserError as error:
+        except Refused as error:
             return str(error)
         return ""
 

@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 )
 
 from simlm.commands import preflight
+from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_gpu, check_libraries, check_model, check_models, check_ready
 from simlm.costs import needs
 from simlm.costs.work import Work
@@ -75,18 +76,19 @@ def refusal(kind: type[Exception]) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "said", "refused"),
     [
-        (GatedRepoError, "model some/model is gated: accept its terms"),
-        (RepositoryNotFoundError, "the Hub has no such public model"),
-        (RemoteEntryNotFoundError, "there is no config.json in it"),
-        (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to fetch it"),
-        (httpx.ConnectError, r"the Hub cannot be reached \(ConnectError\)"),
-        (TimeoutError, r"the Hub cannot be reached \(TimeoutError\)"),
+        (GatedRepoError, "model some/model is gated: accept its terms", True),
+        (RepositoryNotFoundError, "the Hub has no such public model", True),
+        (RemoteEntryNotFoundError, "there is no config.json in it", True),
+        (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to fetch it", True),
+        (HfHubHTTPError, "the Hub answered with status 403", False),
+        (httpx.ConnectError, r"the Hub cannot be reached \(ConnectError\)", False),
+        (TimeoutError, r"the Hub cannot be reached \(TimeoutError\)", False),
     ],
 )
 def test_models_that_the_hub_does_not_give(
-    kind: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Exception], said: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(url: str, **named: Any) -> None:
         assert url.endswith("/some/model/resolve/main/config.json")
@@ -97,6 +99,7 @@ def test_models_that_the_hub_does_not_give(
     with pytest.raises(UserError, match=said) as caught:
         check_model("some/model", "main")
     assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, Refused) is refused
 
 
 def test_a_pinned_commit_that_the_hub_no_longer_has_says_where_it_is_pinned(
