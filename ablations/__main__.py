@@ -13,6 +13,7 @@ from ablations.grids import BY_DOMAIN, GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import (
     check_collection,
+    check_common,
     check_known,
     check_machine,
     check_processes,
@@ -91,7 +92,7 @@ def check(options: Options) -> None:
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
     check_machine("auto" if options.slurm else options.device, options.results, reports)
-    check_processes(options.processes, None if options.slurm else options.device)
+    check_processes(options.processes, None if options.slurm else options.device, options.results)
     check_search(options.search, None if options.slurm else options.device)
     if options.collection:
         check_collection(options.collection, options.scale)
@@ -106,7 +107,9 @@ def _grids(options: Options) -> Sequence[str]:
 def run(options: Options) -> None:
     """Run the grid, or show what that would do; StageFailed when there are cells that failed."""
     check(options)
-    launcher = slurm_launcher(options.slurm) if options.slurm else None
+    launcher = slurm_launcher(options.slurm, options.processes) if options.slurm else None
+    if launcher is not None and launcher.options.nodes > 1:
+        check_common(options.results)
     results = options.results.absolute()
     build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
     check_collections(build, results, fetch=not options.dry_run)
