@@ -12,6 +12,7 @@ words = sys.argv[1:]
 options = dict(word.removeprefix("--").split("=") for word in words if word.startswith("--"))
 command = words[len(options):]
 nodes = int(options["nodes"])
+assert options["cpus-per-task"] == "1"
 assert options["ntasks"] == options["nodes"] and options["ntasks-per-node"] == options["kill-on-bad-exit"] == "1"
 with open(__file__ + ".calls", "a") as calls:
     print(*words, file=calls)
@@ -21,9 +22,11 @@ def end(*_):
         task.terminate()
 
 tasks = {}
+cores = sorted(os.sched_getaffinity(0))
 signal.signal(signal.SIGTERM, end)
 for node in range(nodes):
     own = {"SLURM_NODEID": str(node), "SLURM_PROCID": str(node), "SLURMD_NODENAME": "localhost"}
+    os.sched_setaffinity(0, {cores[node % len(cores)]})  # one for each, as asked for
     task = subprocess.Popen(command, env=os.environ | own | {"SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1"})
     tasks[task.pid] = task
 worst = 0

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
+from simlm import group
 from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
 from simlm.stages.slots import CPU_SLOTS, PROCESSES, stage_slot
 from simlm.stages.slurm import slurm_launcher
+from simlm.stages.training import prepare_torch
 from tests.slurm import allocation
 from tests.stages.driving import drive, end, manifest, stage_processes, start, until
 
@@ -22,22 +25,15 @@ LONG = {"SIMLM_TOY_SECONDS": "60"}
 def test_two_nodes_are_one_stage(tmp_path: Path) -> None:
     nodes = allocation(tmp_path / "bin", 2)
     here = drive(tmp_path / "here", "shared", **TWO)
-    there = drive(tmp_path / "there", "shared", **TWO, **nodes)
+    there = drive(tmp_path / "there", "shared", **TWO | {"SIMLM_PROCESSES": "4"}, **nodes)
     assert (here.status, there.status) == (0, 0), there.errors
     sealed = [manifest(ran.jobs["shared"]) for ran in (here, there)]
-    assert sealed[0]["numbers"] == sealed[1]["numbers"] == {"processes": 2, "rank": 0}
+    assert [each["numbers"] for each in sealed] == [{"processes": 2, "rank": 0}, {"processes": 4, "rank": 0}]
     assert sealed[0]["outputs"] == sealed[1]["outputs"]
     assert here.jobs["shared"].name == there.jobs["shared"].name
     (call,) = (tmp_path / "bin" / "srun.calls").read_text().splitlines()
     assert call.startswith("--nodes=2 ") and " --cpus-per-task=1 " in call
     assert stage_processes(tmp_path) == []
-
-
-def test_each_node_has_as_many_processes(tmp_path: Path) -> None:
-    four = TWO | {"SIMLM_PROCESSES": "4"}
-    ran = drive(tmp_path / "results", "shared", **four, **allocation(tmp_path / "bin", 2))
-    assert ran.status == 0, ran.errors
-    assert manifest(ran.jobs["shared"])["numbers"] == {"processes": 4, "rank": 0}
 
 
 def test_a_stage_of_one_process_asks_for_no_other_node(tmp_path: Path) -> None:
@@ -142,6 +138,21 @@ def test_options_of_jobs_must_fit(
     else:
         with pytest.raises(UserError, match=said):
             slurm_launcher(options, 3)
+
+
+def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third node's second of two: its GPU is the second there, and it has half of the cores."""
+    assert (group.local_rank(), group.local_processes()) == (0, 1)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 6)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 5)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert (group.local_rank(), group.local_processes()) == (1, 2)
+    monkeypatch.setattr("simlm.stages.training.chosen_device", lambda: "cuda")
+    threads = torch.get_num_threads()
+    assert prepare_torch() == torch.device("cuda", 1)
+    torch.set_num_threads(threads)
 
 
 def test_a_stage_has_all_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
