@@ -11,6 +11,8 @@ import os, signal, subprocess, sys
 words = sys.argv[1:]
 options = dict(word.removeprefix("--").split("=") for word in words if word.startswith("--"))
 command = words[len(options):]
+if not options:  # a step of one task
+    os.execv(command[0], command)
 nodes = int(options["nodes"])
 assert options["cpus-per-task"] == "1"
 assert options["ntasks"] == options["nodes"] and options["ntasks-per-node"] == options["kill-on-bad-exit"] == "1"
@@ -43,8 +45,13 @@ sys.exit(worst)
 def allocation(folder: Path, nodes: int) -> dict[str, str]:
     """The environment of a job of so many nodes, whose srun lies in ``folder``."""
     folder.mkdir()
+    put_srun(folder)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return {"SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "1", "PATH": path}
+
+
+def put_srun(folder: Path) -> None:
+    """Put srun there."""
     srun = folder / "srun"
     srun.write_text(f"#!{sys.executable}\n{SRUN}")
     srun.chmod(0o755)
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    return {"SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "1", "PATH": path}

@@ -21,7 +21,7 @@ DEVICE = "SIMLM_DEVICE"
 ALONE = "SIMLM_ALONE"
 """Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
 PROCESSES = "SIMLM_PROCESSES"
-"""How many processes work together on a stage whose work can be shared."""
+"""How many processes work together on a stage whose work can be shared, those of all nodes together."""
 SEARCH = "SIMLM_SEARCH"
 """What finds the nearest passages, one of ``SEARCHES``: the runs are the same up to rounding."""
 SEARCHES = ("torch", "faiss")
