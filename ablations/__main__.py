@@ -73,7 +73,7 @@ class Options:
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
-    """Run each stage as a Slurm job with options of sbatch, e.g. partition=gpu gpus=1 (nodes=2 gpus_per_node=8)"""
+    """Run each stage as a Slurm job with options of sbatch, e.g. partition=gpu gpus=1 (nodes=2 gpus_per_node=8)."""
     dry_run: bool = False
     """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
     tflops: float = 0.0

@@ -119,6 +119,8 @@ class SearchTokens(RunStage):
     the checkpoint says.
     """
 
+    shared = True
+
     model: Param[PublicModel]
     splits: Param[list[str]]
     depth: Param[int]
@@ -127,7 +129,9 @@ class SearchTokens(RunStage):
     libraries = ("sentence_transformers",)
 
     def run(self) -> dict[str, Any]:
-        from baselines.late import open_encoder, search_tokens, write_index
+        from baselines.late import open_encoder, write_index
+        from baselines.maxsim import search_tokens
+        from simlm.group import is_first, wait_for_all
         from simlm.retrieval.runs import Run
         from simlm.stages.training import prepare_torch
 
@@ -135,6 +139,7 @@ class SearchTokens(RunStage):
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
         goes_on = (self.work / "index").exists()
+        wait_for_all()
         start = time.perf_counter()
         texts = (passage.text for passage in source.passages())
         index = write_index(encoder, texts, len(collection.passages), self.work / "index")
@@ -150,11 +155,13 @@ class SearchTokens(RunStage):
             asked = [query.text for query in source.queries(split)]
             found = encoder.encode_query(asked, convert_to_numpy=True, show_progress_bar=False)
             scores, indices = search_tokens(found, index, min(self.depth, len(index.lengths)), device)
-            store = collection.queries(split)
-            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-            figures |= self.leave(split, run, collection)
+            if is_first():
+                store = collection.queries(split)
+                run = Run([store.ids[i] for i in range(len(store))], indices, scores)
+                figures |= self.leave(split, run, collection)
         # Encoded where an interrupted attempt can go on.
-        (self.work / "index").rename(self.folder / "index")
+        if is_first():
+            (self.work / "index").rename(self.folder / "index")
         return figures
 
 
