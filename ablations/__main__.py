@@ -13,6 +13,7 @@ from ablations.grids import BY_DOMAIN, GRIDS, Cell, build_cells, cells_of
 from ablations.outcome import outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import (
     check_collection,
+    check_common,
     check_known,
     check_machine,
     check_processes,
@@ -72,7 +73,7 @@ class Options:
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
-    """Run each stage as a Slurm job with these options of sbatch, e.g. partition=gpu gpus=1 time=2:00:00."""
+    """Run each stage as a Slurm job with options of sbatch, e.g. partition=gpu gpus=1 (nodes=2 gpus_per_node=8)."""
     dry_run: bool = False
     """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
     tflops: float = 0.0
@@ -91,7 +92,7 @@ def check(options: Options) -> None:
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
     check_machine("auto" if options.slurm else options.device, options.results, reports)
-    check_processes(options.processes, None if options.slurm else options.device)
+    check_processes(options.processes, None if options.slurm else options.device, options.results)
     check_search(options.search, None if options.slurm else options.device)
     if options.collection:
         check_collection(options.collection, options.scale)
@@ -106,7 +107,9 @@ def _grids(options: Options) -> Sequence[str]:
 def run(options: Options) -> None:
     """Run the grid, or show what that would do; StageFailed when there are cells that failed."""
     check(options)
-    launcher = slurm_launcher(options.slurm) if options.slurm else None
+    launcher = slurm_launcher(options.slurm, options.processes) if options.slurm else None
+    if launcher is not None and launcher.options.nodes > 1:
+        check_common(options.results)
     results = options.results.absolute()
     build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
     check_collections(build, results, fetch=not options.dry_run)

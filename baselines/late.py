@@ -1,30 +1,29 @@
-"""Late interaction, as of ColBERT: an index with a vector for every token, and its exact search by MaxSim.
+"""Late interaction, as of ColBERT: an index with a vector for every token.
 
-The index is what a multi-vector system keeps before any compression, 16 bit a dimension (Table 3). A query's score for
-a passage is the sum, over the query's vectors, of the largest inner product with one of the passage's. All passages are
-scored: what candidates an approximate search would have found has no part in the figures.
+The index is what a multi-vector system keeps before any compression, 16 bit a dimension (Table 3). `baselines.maxsim`
+searches it.
 """
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from simlm.errors import UserError
+from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
 from simlm.stages.manifest import read_json, write_json
 
+T = TypeVar("T")
+
 TEXTS = 4_096
 """Passages encoded in one go."""
-BLOCK = 8_192
-"""Passages among which the best are looked for in one go."""
-PRODUCTS = 1 << 26
-"""Inner products held at once, 4 bytes each."""
 
 
 def open_encoder(folder: Path, device: torch.device) -> Any:
@@ -72,89 +71,65 @@ class TokenIndex:
 def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) -> TokenIndex:
     """Encode all texts into ``folder``; memory holds a block of them. UserError for vectors with NaN or infinity.
 
-    A second call goes on behind the last block that was written whole, which a file beside ``folder`` tells: it belongs
-    to one encoder and to the same texts.
+    A second call goes on behind the last blocks that were written whole, which a file beside ``folder`` tells: it
+    belongs to one encoder and to the same texts. Several processes (`simlm.group`) that call this together encode a
+    block each, and the first writes them one behind the other: what one process would write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder.with_suffix(".json")
     done = _written(note, folder)
-    with (
-        _from(folder / "vectors.bin", done["tokens"] * done["dimensions"] * 2) as vectors,
-        _from(folder / "lengths.bin", done["texts"] * 4) as lengths,
-        Bar(total=total, initial=done["texts"], unit=" texts", desc="encode tokens", disable=None) as bar,
-    ):
-        for some in _blocks(islice(texts, done["texts"], None)):
-            found = encoder.encode_document(some, convert_to_numpy=True, show_progress_bar=False)
-            block = np.concatenate(found).astype(np.float16)
-            if not np.isfinite(block).all():
-                raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
-            _append(vectors, block)
-            _append(lengths, np.array([len(one) for one in found], dtype=np.int32))
-            texts_done, tokens_done = done["texts"] + len(some), done["tokens"] + len(block)
-            done = {"texts": texts_done, "tokens": tokens_done, "dimensions": block.shape[1]}
-            write_json(note, done)
-            bar.update(len(some))
-    return TokenIndex(folder, done["dimensions"])
+    wait_for_all()  # until all have read it
+    with ExitStack() as files:
+        if is_first():
+            vectors = files.enter_context(_from(folder / "vectors.bin", done["tokens"] * done["dimensions"] * 2))
+            lengths = files.enter_context(_from(folder / "lengths.bin", done["texts"] * 4))
+        bar = files.enter_context(
+            Bar(total=total, initial=done["texts"], unit=" texts", desc="encode tokens", disable=None)
+        )
+        for blocks in _batched(_batched(islice(texts, done["texts"], None), TEXTS), processes()):
+            own = _encoded(encoder, blocks[rank()]) if rank() < len(blocks) else None
+            for block, sizes in _together(own, len(blocks), folder):
+                _append(vectors, block)
+                _append(lengths, sizes)
+                texts_done, tokens_done = done["texts"] + len(sizes), done["tokens"] + len(block)
+                done = {"texts": texts_done, "tokens": tokens_done, "dimensions": block.shape[1]}
+            if is_first():
+                write_json(note, done)
+            bar.update(sum(map(len, blocks)))
+    wait_for_all()
+    return TokenIndex(folder, _written(note, folder)["dimensions"])
 
 
-def search_tokens(
-    queries: list[np.ndarray], index: TokenIndex, k: int, device: torch.device | str = "cpu"
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k passages with the largest MaxSim with each query, equal scores by passage index.
-
-    ``queries`` are float32 (tokens, d) each. Returns scores float32 (Q, k), decreasing, and indices int64 (Q, k), with
-    k no more than the passages. Memory holds a block's vectors and scores, and a bounded number of inner products.
-    """
-    asked, real = _padded(queries)
-    asked, real = asked.to(device), real.to(device)
-    passages = len(index)
-    scores = torch.empty((len(queries), 0), device=device)
-    indices = torch.empty((len(queries), 0), dtype=torch.int64, device=device)
-    with torch.inference_mode(), Bar(total=passages, unit=" passages", desc="MaxSim", disable=None) as bar:
-        for start in range(0, passages, BLOCK):
-            stop = min(start + BLOCK, passages)
-            found = _block_scores(asked, real, index, start, stop, device)
-            places = torch.arange(start, stop, device=device).expand_as(found)
-            # Earlier passages stand first and have smaller indices: a stable sort settles ties by index.
-            scores, order = torch.cat([scores, found], dim=1).sort(dim=1, descending=True, stable=True)
-            indices = torch.cat([indices, places], dim=1).gather(1, order)[:, :k]
-            scores = scores[:, :k]
-            bar.update(stop - start)
-    return scores.cpu().numpy(), indices.cpu().numpy()
+def _encoded(encoder: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of texts end to end, float16 (tokens, d), and how many each has, int32 (texts,)."""
+    found = encoder.encode_document(texts, convert_to_numpy=True, show_progress_bar=False)
+    block = np.concatenate(found).astype(np.float16)
+    if not np.isfinite(block).all():
+        raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
+    return block, np.array([len(one) for one in found], dtype=np.int32)
 
 
-def _block_scores(
-    asked: Tensor, real: Tensor, index: TokenIndex, start: int, stop: int, device: torch.device | str
-) -> Tensor:
-    """(Q, stop - start)"""
-    found = torch.empty((len(asked), stop - start), device=device)
-    step = 256
-    for first in range(start, stop, step):
-        vectors, own = (tensor.to(device) for tensor in index.block(first, min(first + step, stop)))
-        flat = vectors.flatten(0, 1).T  # (d, p L)
-        size = max(1, PRODUCTS // (asked.shape[1] * flat.shape[1]))
-        for row in range(0, len(asked), size):
-            products = (asked[row : row + size] @ flat).unflatten(2, own.shape)  # (q, i, p, L)
-            best = products.masked_fill(~own, -torch.inf).amax(3)  # (q, i, p)
-            kept = real[row : row + size, :, None]
-            found[row : row + size, first - start : first - start + len(own)] = best.where(kept, 0.0).sum(1)
-    return found
+def _together(
+    own: tuple[np.ndarray, np.ndarray] | None, blocks: int, folder: Path
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What the first ``blocks`` processes have encoded, in their order, for the first; it is told by files."""
+    parts = [folder.with_name(f"{folder.name}-{number}.npz") for number in range(blocks)]
+    if own is not None and not is_first():
+        np.savez(parts[rank()], vectors=own[0], lengths=own[1])
+    wait_for_all()
+    if is_first():
+        assert own is not None  # the first has a block whenever any has
+        yield own
+        for path in parts[1:]:
+            with np.load(path, allow_pickle=False) as part:
+                yield part["vectors"], part["lengths"]
+            path.unlink()
+    wait_for_all()
 
 
-def _padded(queries: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Vectors (Q, I, d) of queries of different lengths, and which of them are real (Q, I)."""
-    longest = max(map(len, queries))
-    vectors = torch.zeros((len(queries), longest, queries[0].shape[1]))
-    real = torch.zeros((len(queries), longest), dtype=torch.bool)
-    for row, query in enumerate(queries):
-        vectors[row, : len(query)] = torch.from_numpy(query)
-        real[row, : len(query)] = True
-    return vectors, real
-
-
-def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while some := list(islice(iterator, TEXTS)):
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
         yield some
 
 

@@ -129,6 +129,8 @@ class SearchTokens(RunStage):
     the checkpoint says.
     """
 
+    shared = True
+
     model: Param[PublicModel]
     splits: Param[list[str]]
     depth: Param[int]
@@ -137,7 +139,9 @@ class SearchTokens(RunStage):
     libraries = ("sentence_transformers",)
 
     def run(self) -> dict[str, Any]:
-        from baselines.late import open_encoder, search_tokens, write_index
+        from baselines.late import open_encoder, write_index
+        from baselines.maxsim import search_tokens
+        from simlm.group import is_first
         from simlm.retrieval.runs import Run
         from simlm.stages.encoding import timed
         from simlm.stages.training import prepare_torch
@@ -152,11 +156,13 @@ class SearchTokens(RunStage):
             asked = [query.text for query in source.queries(split)]
             found = encoder.encode_query(asked, convert_to_numpy=True, show_progress_bar=False)
             scores, indices = search_tokens(found, index, min(self.depth, len(index)), device)
-            store = collection.queries(split)
-            run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-            figures |= self.leave(split, run, collection)
+            if is_first():
+                store = collection.queries(split)
+                run = Run([store.ids[i] for i in range(len(store))], indices, scores)
+                figures |= self.leave(split, run, collection)
         # Encoded where an interrupted attempt can go on.
-        (self.work / "index").rename(self.folder / "index")
+        if is_first():
+            (self.work / "index").rename(self.folder / "index")
         return figures
 
 

@@ -108,7 +108,7 @@ def check(options: Options) -> None:
     check_seed("--seed", options.seed, 0)
     check_tflops(options.tflops, options.dry_run)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
-    check_processes(options.processes, options.device)
+    check_processes(options.processes, options.device, options.results)
     check_search(options.search, options.device)
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.

@@ -3,6 +3,8 @@
 A process that works alone is a group of one. `simlm.stages.workers` starts the others.
 """
 
+import os
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -18,6 +20,16 @@ def processes() -> int:
 def rank() -> int:
     """This process's place among them, from 0."""
     return dist.get_rank() if processes() > 1 else 0
+
+
+def local_processes() -> int:
+    """How many of them share this machine, as torchrun tells in the environment."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", processes())) if processes() > 1 else 1
+
+
+def local_rank() -> int:
+    """This process's place among those of its machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", rank())) if processes() > 1 else 0
 
 
 def is_first() -> bool:

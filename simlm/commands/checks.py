@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+import psutil
+
 from simlm.errors import UserError
 from simlm.scales import CHOSEN, NAMES, open_scale
-from simlm.stages.slots import DEVICE, PROCESSES, SEARCH, SEARCHES
+from simlm.stages.slots import DEVICE, PROCESSES, SEARCH, SEARCHES, allocated_nodes, share_of_node
+from simlm.stages.slurm import check_srun
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -17,6 +20,8 @@ RELEVANT = 10
 FOLDERS = ("jobs", "slots", "experiments")
 LOCKS = ("run.lock", "report.lock")
 DEVICES = ("auto", "cpu", "cuda")
+NOT_COMMON = ("nfs", "cifs", "smb", "fuse.sshfs")
+"""File systems that are shared and keep what one node writes from another for a while."""
 
 
 def check_known(what: str, name: str, known: Collection[str]) -> None:
@@ -82,18 +87,36 @@ def check_machine(device: str, results: Path, reports: Path) -> None:
     _check_results(results, reports)
 
 
-def check_processes(processes: int, device: str | None) -> None:
-    """So many processes shall share each stage's work; on GPUs each needs one.
+def check_processes(processes: int, device: str | None, results: Path) -> None:
+    """So many processes shall share each stage's work; on GPUs each needs one, and nodes of Slurm have as many each.
 
     ``device`` is what the machine of the stages computes on, None where that is another one, which is not known here.
     """
     if processes < 1:
         raise UserError(f"--processes {processes}: choose 1 or more")
-    if processes > 1 and device in ("auto", "cuda"):
-        from simlm.stages.workers import check_gpus
+    if processes > 1 and device is not None:
+        nodes = allocated_nodes()
+        share = share_of_node(processes, nodes)
+        if nodes > 1:
+            check_srun()
+            check_common(results)
+        if device in ("auto", "cuda"):
+            from simlm.stages.workers import check_gpus
 
-        check_gpus(processes)
+            check_gpus(share, nodes)
     os.environ[PROCESSES] = str(processes)
+
+
+def check_common(results: Path) -> None:
+    """Results of several nodes must lie where each sees at once what another wrote, also elsewhere in the same file."""
+    whole = results.resolve()
+    mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
+    system = next((mounts[one] for one in (whole, *whole.parents) if one in mounts), "")
+    if system.startswith(NOT_COMMON):
+        raise UserError(
+            f"--results {results}: it lies on {system}, where several nodes cannot write into one file; choose "
+            "a folder on a parallel file system (Lustre, GPFS), or one node"
+        )
 
 
 def check_search(search: str, device: str | None) -> None:

@@ -10,7 +10,7 @@ from simlm.stages.driver import run
 from simlm.stages.plan import Build, Planned
 
 if TYPE_CHECKING:
-    from experimaestro.launchers.slurm import SlurmLauncher
+    from simlm.stages.submission import Launcher
 
 
 def make(
@@ -18,7 +18,7 @@ def make(
     results: Path,
     display: TerminalDisplay,
     keep_going: bool = False,
-    launcher: "SlurmLauncher | None" = None,
+    launcher: "Launcher | None" = None,
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` that is not valid, as the driver's ``run`` does, below a folder that may be new."""
     announce()

@@ -20,7 +20,7 @@ from simlm.stages.processes import environment, prepare, stop
 from simlm.stages.stage import MISTAKE, PROGRESS, Stage
 
 if TYPE_CHECKING:
-    from experimaestro.launchers.slurm import SlurmLauncher
+    from simlm.stages.submission import Launcher
 
 POLL_SECONDS = 0.25
 LET_GO_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Display(Protocol):
 
 
 def run(
-    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: "SlurmLauncher | None" = None
+    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: "Launcher | None" = None
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` whose manifest does not verify; the verified plan and what ``build`` returned.
 
@@ -97,7 +97,7 @@ def _run_once(
     stages: list[Planned],
     display: Display,
     keep_going: bool,
-    launcher: "SlurmLauncher | None",
+    launcher: "Launcher | None",
 ) -> dict[Path, Exception]:
     """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
@@ -111,7 +111,7 @@ def _run_once(
             with quiet():
                 name_only(stage)  # what else is left out is built on it
             return
-        stage.submit()
+        stage.submit(launcher=launcher if stage.shared or launcher is None else launcher.of_one_node())
         submitted[job_of(stage)] = stage.__xpm__.job
 
     with (

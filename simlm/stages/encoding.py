@@ -5,6 +5,8 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import TypeVar
 
+from simlm.group import wait_for_all
+
 Vectors = TypeVar("Vectors", bound=Sized)
 """As many as there are texts."""
 
@@ -16,6 +18,7 @@ def timed(encode: Callable[[Path], Vectors], folder: Path) -> tuple[Vectors, dic
     it may have gone on with what an interrupted attempt had encoded, since it took only the rest of the time then.
     """
     goes_on = any(folder.glob("[!.]*"))  # what begins with a dot is not whole
+    wait_for_all()  # until every process has looked
     start = time.perf_counter()
     vectors = encode(folder)
     seconds = time.perf_counter() - start

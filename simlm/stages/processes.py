@@ -16,7 +16,7 @@ from simlm.stages.slurm import cancel
 from simlm.stages.stage import MISTAKE
 
 if TYPE_CHECKING:
-    from experimaestro.launchers.slurm import SlurmLauncher
+    from simlm.stages.submission import Launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def _gone() -> Iterator[None]:
 
 
 @contextmanager
-def environment(launcher: "SlurmLauncher | None") -> Iterator[None]:
+def environment(launcher: "Launcher | None") -> Iterator[None]:
     """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
 
     Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens

@@ -3,8 +3,8 @@
 On a CPU two stages run at once, so that one computes while the other imports or writes. Each has as many threads as
 there are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without
 loss, and a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On
-GPUs a stage has one for each of its processes. A slot is a file lock, which the system releases whenever a process
-ends.
+GPUs a stage has one for each of its processes. Where a Slurm allocation has several nodes a stage has all of them. A
+slot is a file lock, which the system releases whenever a process ends.
 """
 
 import os
@@ -21,7 +21,7 @@ DEVICE = "SIMLM_DEVICE"
 ALONE = "SIMLM_ALONE"
 """Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
 PROCESSES = "SIMLM_PROCESSES"
-"""How many processes work together on a stage whose work can be shared."""
+"""How many processes work together on a stage whose work can be shared, those of all nodes together."""
 SEARCH = "SIMLM_SEARCH"
 """What finds the nearest passages, one of ``SEARCHES``: the runs are the same up to rounding."""
 SEARCHES = ("torch", "faiss")
@@ -39,6 +39,20 @@ def chosen_processes() -> int:
     if not asked.isdecimal() or int(asked) < 1:
         raise UserError(f"{PROCESSES}={asked}: choose 1 or more")
     return int(asked)
+
+
+def allocated_nodes() -> int:
+    """The nodes of the Slurm allocation that this process runs in; 1 outside."""
+    return int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+
+
+def share_of_node(processes: int, nodes: int) -> int:
+    """How many of a stage's processes run on each node; UserError when they cannot be shared evenly."""
+    if processes % nodes:
+        raise UserError(
+            f"--processes {processes}: cannot be shared evenly by {nodes} nodes of Slurm; choose a multiple of {nodes}"
+        )
+    return processes // nodes
 
 
 def faiss_chosen() -> bool:
@@ -67,6 +81,8 @@ def stage_slot(folder: Path) -> AbstractContextManager[int | None]:
     """A slot of this machine for a stage, ``CPU_SLOTS`` or as GPUs allow; None is yielded where it needs none."""
     if os.environ.get(ALONE):
         return nullcontext()
+    if allocated_nodes() > 1:
+        return slot(folder, 1)
     return slot(folder, max(1, len(gpus) // chosen_processes()) if (gpus := gpus_of_slots()) else CPU_SLOTS)
 
 

@@ -8,7 +8,7 @@ import torch
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import Specials
-from simlm.group import is_first, processes, rank
+from simlm.group import is_first, local_processes, local_rank, processes
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting, find_objective
@@ -30,9 +30,9 @@ EVALUATION_BATCH = 64
 
 def prepare_torch() -> torch.device:
     """Threads and device of this process of a stage."""
-    torch.set_num_threads(max(1, cores() // processes()))
+    torch.set_num_threads(max(1, cores() // local_processes()))
     device = chosen_device()
-    return torch.device(device, rank()) if device == "cuda" and processes() > 1 else torch.device(device)
+    return torch.device(device, local_rank()) if device == "cuda" and processes() > 1 else torch.device(device)
 
 
 def plan(optimisation: Optimisation, evaluations: int = 0, best_by: str | None = None, micro_batch: int = 0) -> Plan:

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
-from baselines import late
-from baselines.late import TokenIndex, open_encoder, search_tokens, write_index
+from baselines import late, maxsim
+from baselines.late import TokenIndex, open_encoder, write_index
+from baselines.maxsim import search_tokens
 from simlm.errors import UserError
 from tests.baselines.repositories import colbert
 
@@ -129,8 +130,8 @@ def random_index(folder: Path, lengths: list[int]) -> TokenIndex:
 def test_maxsim_is_that_of_loops_with_ties_by_index(
     block: int, products: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late, "BLOCK", block)
-    monkeypatch.setattr(late, "PRODUCTS", products)
+    monkeypatch.setattr(maxsim, "BLOCK", block)
+    monkeypatch.setattr(maxsim, "PRODUCTS", products)
     rng = np.random.default_rng(1)
     lengths = rng.integers(1, 6, 40).tolist()
     index = random_index(tmp_path / "index", lengths)

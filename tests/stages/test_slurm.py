@@ -11,8 +11,10 @@ from simlm.errors import UserError
 from simlm.stages import slurm
 from simlm.stages.driver import run
 from simlm.stages.slurm import slurm_launcher
+from tests.slurm import put_srun
 from tests.stages.drive import Lines
-from tests.stages.toy import Broken, Submit, tree
+from tests.stages.driving import manifest
+from tests.stages.toy import Broken, Number, Shared, Submit, tree
 
 SBATCH = """#!/bin/sh
 # sbatch --parsable SCRIPT: starts it, as its #SBATCH lines say, and writes what sacct shall tell.
@@ -24,15 +26,13 @@ directory=$(sed -n 's/^#SBATCH --chdir=//p' "$script")
 cd "$directory" || exit 1
 err=$(sed -n 's/^#SBATCH --error=//p' "$script")
 out=$(sed -n 's/^#SBATCH --output=//p' "$script")
+export SLURM_JOB_NUM_NODES=$(sed -n 's/^#SBATCH --nodes=//p' "$script") SLURM_CPUS_PER_TASK=1
 echo "$number|RUNNING|now|now|" >> "$0.accounts"
 (
     if sh "$script" > "$out" 2> "$err"; then state=COMPLETED; else state=FAILED; fi
     echo "$number|$state|now|now|" >> "$0.accounts"
 ) > "$0.log" 2>&1 &
 echo $number
-"""
-SRUN = """#!/bin/sh
-exec "$@"
 """
 SACCT = """#!/bin/sh
 cat "$(dirname "$0")/sbatch.accounts" 2>/dev/null
@@ -44,9 +44,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of commands named as Slurm's, first on the PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, script in (("sbatch", SBATCH), ("srun", SRUN), ("sacct", SACCT)):
+    for name, script in (("sbatch", SBATCH), ("sacct", SACCT)):
         (folder / name).write_text(script)
         (folder / name).chmod(0o755 | stat.S_IXUSR)
+    put_srun(folder)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(slurm, "POLL_SECONDS", 0.2)
     return folder
@@ -100,3 +101,28 @@ def test_each_stage_is_a_job_that_takes_no_slot(cluster: Path, tmp_path: Path, m
     assert not (results / "slots").exists()
     monkeypatch.delenv("SIMLM_TOY_WRONG")
     assert dict(os.environ) == before
+
+
+def test_only_a_stage_that_is_shared_has_several_nodes(
+    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+
+    def build(submit: Submit) -> None:
+        submit(Number.C(value=1), "alone")
+        submit(Shared.C(value=2), "shared")
+
+    monkeypatch.setenv("SIMLM_PROCESSES", "4")
+    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
+    launcher = slurm_launcher(["partition=gpu", "nodes=2", "gpus_per_node=4"], 4)
+    stages, _ = run(build, results, Lines(), launcher=launcher)
+    assert manifest(stages[1].job)["numbers"] == {"processes": 4, "rank": 0}
+    scripts = [path.read_text() for path in cluster.glob("sbatch.script-*")]
+    alone, shared = sorted(scripts, key=lambda script: "#SBATCH --nodes=2\n" in script)
+    assert "#SBATCH --nodes=1\n" in alone and "\nsrun ./" in alone
+    assert "#SBATCH --nodes=2\n" in shared and "\n./" in shared and "srun" not in shared
+    for script in scripts:
+        assert "#SBATCH --partition=gpu\n" in script and "#SBATCH --gpus-per-node=4\n" in script
+    (call,) = (cluster / "srun.calls").read_text().splitlines()
+    assert call.startswith("--nodes=2 ")

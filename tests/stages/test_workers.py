@@ -82,16 +82,16 @@ def test_each_process_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     for device in ("auto", "cuda"):
         monkeypatch.setenv("SIMLM_DEVICE", device)
         with pytest.raises(UserError, match="--processes 5: each needs a GPU and there are 4; choose fewer"):
-            check_processes(5, device)
-        check_processes(4, device)
+            check_processes(5, device, tmp_path)
+        check_processes(4, device, tmp_path)
         assert chosen_processes() == 4
     with pytest.raises(UserError, match="each needs a GPU"):
         run_in_workers(tmp_path, tmp_path / "work", 8)
-    check_processes(5, None)  # for another machine
+    check_processes(5, None, tmp_path)  # for another machine
     monkeypatch.setenv("SIMLM_DEVICE", "cpu")
-    check_processes(5, "cpu")
+    check_processes(5, "cpu", tmp_path)
     with pytest.raises(UserError, match="--processes 0: choose 1 or more"):
-        check_processes(0, "cpu")
+        check_processes(0, "cpu", tmp_path)
 
 
 def test_a_slot_has_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
