@@ -74,7 +74,7 @@ def build_report(
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
     report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds)
-    report.notes += beside_authors(runs["bm25"], scale) if "bm25" in runs and not table.by_answers else []
+    report.notes += [] if table.by_answers else beside_authors(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
         *warnings(options),
