@@ -56,7 +56,7 @@ def test_every_row_stands_beside_its_own_counterpart_and_effects_beside_theirs(a
 
 def test_a_further_split_is_measured_by_its_grades(archives: Path, tmp_path: Path) -> None:
     judged = {f"{2019000 + n}": {str(n + grade): grade for grade in (3, 2, 1, 0)} for n in range(3)}
-    rankings = [(query, [str(n + 3), "35"], np.float32([2, 1])) for n, query in enumerate(judged)]
+    rankings = [(query, [str(n + 3), "35"], np.array([2, 1], np.float32)) for n, query in enumerate(judged)]
     write_rankings(tmp_path / "run", rankings, "run")
     (said,) = compared(archives, "trec-dl-2019", {"simlm-2": Ours(tmp_path / "run", judged)})
     assert "on trec-dl-2019 (trec_dl2019.msmarco.txt of msmarco_reranker), by repro-eval over 3 queries" in said
