@@ -74,7 +74,7 @@ def build_report(
         settings = hyperparameters(scale, tried_values(options.scale))
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds)
+    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds, scale)
     if not table.by_answers:
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
