@@ -57,6 +57,9 @@ class TokenIndex:
         self.vectors = np.memmap(folder / "vectors.bin", dtype=np.float16, mode="r").reshape(-1, dimensions)
         self.ends = np.cumsum(self.lengths, dtype=np.int64)
 
+    def __len__(self) -> int:
+        return len(self.lengths)
+
     def block(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Passages start to stop, padded: vectors float32 (p, L, d), and which of them are a passage's own (p, L)."""
         lengths = self.lengths[start:stop]
@@ -104,7 +107,7 @@ def search_tokens(
     """
     asked, real = _padded(queries)
     asked, real = asked.to(device), real.to(device)
-    passages = len(index.lengths)
+    passages = len(index)
     scores = torch.empty((len(queries), 0), device=device)
     indices = torch.empty((len(queries), 0), dtype=torch.int64, device=device)
     with torch.inference_mode(), Bar(total=passages, unit=" passages", desc="MaxSim", disable=None) as bar:

@@ -30,6 +30,7 @@ class Reading(Pipeline):
                 digest=self.scale.digest,
                 location=self.scale.location,
                 model=self.model,
+                lower_case=self.system.lower_case,
             ),
             "collection",
         )

@@ -1,6 +1,6 @@
 """Published systems as stages: the collection in a system's own pieces, encoded and searched as declared."""
 
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +19,24 @@ if TYPE_CHECKING:
 
 
 class PrepareFor(Prepare):
-    """The collection in the pieces of the tokenizer that comes with a published model."""
+    """The collection in the pieces of the tokenizer that comes with a published model.
+
+    With ``lower_case`` they are those of its texts in lower case, whatever the tokenizer does.
+    """
 
     model: Param[PublicModel]
+    lower_case: Param[bool] = field(default=False, ignore_default=True)
 
     def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
+        from tokenizers.normalizers import Lowercase, Sequence
+
         from simlm.data.tokenizer import load_tokenizer
 
-        return load_tokenizer(self.model.model)
+        tokenizer = load_tokenizer(self.model.model)
+        if self.lower_case:
+            own = tokenizer.backend_tokenizer.normalizer
+            tokenizer.backend_tokenizer.normalizer = Sequence([Lowercase(), *([own] if own else [])])
+        return tokenizer
 
 
 class SearchReleased(RunStage):
@@ -129,27 +139,19 @@ class SearchTokens(RunStage):
     def run(self) -> dict[str, Any]:
         from baselines.late import open_encoder, search_tokens, write_index
         from simlm.retrieval.runs import Run
+        from simlm.stages.encoding import timed
         from simlm.stages.training import prepare_torch
 
         device = prepare_torch()
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
-        goes_on = (self.work / "index").exists()
-        start = time.perf_counter()
         texts = (passage.text for passage in source.passages())
-        index = write_index(encoder, texts, len(collection.passages), self.work / "index")
-        seconds = time.perf_counter() - start
-        figures: dict[str, Any] = {
-            "tokens": len(index.vectors),
-            "vectors": len(index.vectors),
-            "index_bytes": sum(path.stat().st_size for path in (self.work / "index").iterdir()),
-        }
-        if not goes_on:
-            figures |= {"encode_seconds": seconds, "passages_per_second": len(index.lengths) / seconds}
+        index, encoding = timed(partial(write_index, encoder, texts, len(collection.passages)), self.work / "index")
+        figures: dict[str, Any] = {"tokens": len(index.vectors), "vectors": len(index.vectors), **encoding}
         for split in self.splits:
             asked = [query.text for query in source.queries(split)]
             found = encoder.encode_query(asked, convert_to_numpy=True, show_progress_bar=False)
-            scores, indices = search_tokens(found, index, min(self.depth, len(index.lengths)), device)
+            scores, indices = search_tokens(found, index, min(self.depth, len(index)), device)
             store = collection.queries(split)
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
             figures |= self.leave(split, run, collection)

@@ -33,9 +33,10 @@ class System:
     checkpoint: str = ""
     """The Hub's repository, or the name of Pyserini's prebuilt index; "" where no such is known (``lacking``)."""
     query_checkpoint: str = ""
-    """The repository of the query encoder, where it is another than the passages'."""
-    revision: str = "main"
-    """A commit, where one is pinned; a branch is what it is when a command runs, and the report names that commit."""
+    """The repository of the query encoder, where it is another than the passages'.
+
+    `simlm.models.pins` has the commits of both.
+    """
     pooling: Literal["cls", "mean"] = "cls"
     head: tuple[str, ...] = ()
     """Modules that the pooled vector goes through, by their names among the weights: a linear map, a layer norm."""
@@ -45,6 +46,8 @@ class System:
     query_length: int = 32
     passage_length: int = 144
     title: Title = "pair"
+    lower_case: bool = False
+    """Whether texts are lower-cased before a tokenizer that keeps case."""
     token_types: bool = False
     """Whether the text of a pair has token type 1; without, all have 0."""
     k1: float = 0.9

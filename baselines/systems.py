@@ -1,14 +1,13 @@
 """The published systems beside which the paper's Tables 2 to 4 set SimLM, with what is public of each.
 
-How a system reads its input is what its model card or its authors' code says. Commits could not be looked up, so no
-revision is pinned: what "main" stood for is recorded when a checkpoint is fetched.
+How a system reads its input is what its model card or its authors' code says; each note names where that was read.
+The commits that are fetched are in `simlm.models.pins`.
 """
 
 from baselines.system import System
 
-PADDLE = "Its authors published weights for PaddlePaddle only; no checkpoint that torch loads is known."
-OF_README = "The input is that of its authors' own example of encoding MS MARCO."
-OF_CARD = "The input is that of its model card."
+PADDLE = "Its authors published weights for PaddlePaddle only (PaddlePaddle/RocketQA); none that torch loads is known."
+OF_SIMLM = "The input is that of its model card and of its authors' code (microsoft/unilm, simlm/src/inference)."
 
 
 def _both(name: str) -> dict[str, str]:
@@ -23,7 +22,9 @@ SYSTEMS = (
         source="Robertson and Zaragoza, 2009; Pyserini",
         checkpoint="msmarco-v1-passage",
         named={"table2": "BM25"},
-        note="Pyserini's prebuilt index, k1 0.9 and b 0.4; which parameters are behind the paper's figure is not said.",
+        note="Pyserini's prebuilt index, k1 0.9 and b 0.4, with which Anserini's own page of the collection "
+        "(docs/regressions/regressions-msmarco-v1-passage.md) has MRR@10 18.4 and R@1k 85.3, and 18.7 and 85.7 with k1 "
+        "0.82 and b 0.68; which parameters are behind the paper's figures is not said.",
     ),
     System(
         key="deepct",
@@ -31,7 +32,8 @@ SYSTEMS = (
         kind="sparse",
         source="Dai and Callan, 2019",
         named={"table2": "DeepCT"},
-        lacking="Pyserini 1.6 has no prebuilt index of DeepCT's weights, and no other is known.",
+        lacking="Pyserini 1.6 has no prebuilt index of DeepCT's weights, and no other is known. The model that gives "
+        "them is public for torch (macavaney/deepct), and the index would have to be built with it.",
     ),
     System(
         key="doct5query",
@@ -39,8 +41,12 @@ SYSTEMS = (
         kind="sparse",
         source="Nogueira and Lin, 2019; Pyserini",
         checkpoint="msmarco-v1-passage.d2q-t5",
+        k1=0.82,
+        b=0.68,
         named={"table2": "docT5query"},
-        note="Pyserini's prebuilt index, k1 0.9 and b 0.4; which parameters are behind the paper's figure is not said.",
+        note="Pyserini's prebuilt index with k1 0.82 and b 0.68, those of its authors' figures (Anserini's "
+        "docs/regressions/regressions-msmarco-v1-passage.docTTTTTquery.md: MRR@10 27.7, R@1k 94.7), which the paper "
+        "quotes; 0.9 and 0.4 give MRR@10 27.2 there.",
     ),
     System(
         key="ance",
@@ -52,9 +58,12 @@ SYSTEMS = (
         query_length=64,
         passage_length=512,
         title="none",
+        lower_case=True,
         named={"table2": "ANCE"},
-        note="Pyserini's copy of the authors' checkpoint, read as Pyserini's encoder does; in training, "
-        "queries were cut at 64 tokens.",
+        note="Pyserini's copy of the authors' checkpoint, read as their code does (microsoft/ANCE, "
+        "data/msmarco_data.py and utils/util.py, with the transformers 2.3.0 that its README asks for): texts in lower "
+        "case, which RoBERTa's tokenizer would keep, passages cut at 512 tokens and queries at 64. So does the port of "
+        "sentence-transformers (msmarco-roberta-base-ance-firstp).",
     ),
     System(
         key="tas-b",
@@ -66,7 +75,8 @@ SYSTEMS = (
         passage_length=512,
         title="none",
         named={"table2": "TAS-B"},
-        note=f"{OF_CARD} It cuts at 512 tokens; the authors cut queries at 30 and passages at 200.",
+        note="The input is that of its model card, a port of the authors' checkpoint. It cuts at 512 tokens; the "
+        "authors cut queries at 30 and passages at 200.",
     ),
     System(
         key="retromae",
@@ -77,8 +87,9 @@ SYSTEMS = (
         passage_length=140,
         title="separated",
         named={"table2": "RetroMAE"},
-        note=f"{OF_README} The paper quotes an earlier version; of this checkpoint its authors' README says "
-        "MRR@10 39.3 and R@1k 98.5.",
+        note="The input is that of its authors' own example and code (staoxiao/RetroMAE, examples/retriever/msmarco "
+        "and src/bi_encoder). The paper quotes an earlier version; of this checkpoint its authors' README says MRR@10 "
+        "39.3 and R@1k 98.5.",
     ),
     System(
         key="condenser",
@@ -97,7 +108,8 @@ SYSTEMS = (
         passage_length=128,
         title="separated",
         named={"table2": "coCondenser"},
-        note=f"{OF_README} It leaves the length of passages to the tool's default, 128 tokens.",
+        note="The input is that of its author's own example and code (texttron/tevatron, examples/coCondenser-marco "
+        "and src/tevatron/preprocessor), which leaves the length of passages to the tool's default, 128 tokens.",
     ),
     System("rocketqa", "RocketQA", "dense", "Qu et al., NAACL 2021", named=_both("RocketQA"), lacking=PADDLE),
     System("pair", "PAIR", "dense", "Ren et al., Findings of ACL 2021", named=_both("PAIR"), lacking=PADDLE),
@@ -108,7 +120,8 @@ SYSTEMS = (
         kind="multivector",
         source="Khattab and Zaharia, SIGIR 2020",
         named={"table2": "ColBERT"},
-        lacking="No checkpoint of the first version is known on the Hub.",
+        lacking="Of the first version the Hub is known to have a state of training only (orionweller/ColBERTv1, "
+        "colbert-v1.dnn), without a configuration or a tokenizer to read it by.",
     ),
     System(
         key="colbertv2",
@@ -132,7 +145,8 @@ SYSTEMS = (
         query_length=256,
         passage_length=256,
         named={"table4": "DPR (single)"},
-        note="Its authors' code gives every token the type 0 and cuts at 256 tokens.",
+        note="The input is that of its authors' code (facebookresearch/DPR, dpr/models and conf/encoder/hf_bert.yaml): "
+        "title and text as a pair of which every token has type 0, and questions and passages cut at 256 tokens.",
     ),
     System(
         key="ance-nq",
@@ -140,7 +154,8 @@ SYSTEMS = (
         kind="dense",
         source="Xiong et al., ICLR 2021",
         named={"table4": "ANCE"},
-        lacking="No repository with its encoders for NQ could be verified.",
+        lacking="No repository with its encoders for NQ is known; those that Pyserini copied "
+        "(castorini/ance-dpr-context-multi and -question-multi) are of several data sets.",
     ),
     System(
         key="cocondenser-nq",
@@ -168,7 +183,7 @@ SYSTEMS = (
         similarity="cos",
         token_types=True,
         named={"table2": "SimLM", "table3": "SimLM"},
-        note=OF_CARD,
+        note=OF_SIMLM,
     ),
     System(
         key="simlm-1",
@@ -188,9 +203,9 @@ SYSTEMS = (
         source="Wang et al., ACL 2023",
         checkpoint="intfloat/simlm-msmarco-reranker",
         passage_length=192,
-        note='It re-ranks the top 200 of SimLM, reading query and "title: text" as a pair of 192 tokens at most. The '
-        "figures beside it are those that its authors' README gives for this checkpoint, which there re-ranks the run "
-        "of msmarco_reranker.zip, Retriever2's.",
+        note=f'It re-ranks the top 200 of SimLM, reading query and "title: text" as a pair of 192 tokens at most. '
+        f"{OF_SIMLM} The figures beside it are those that its authors' README gives for this checkpoint, which there "
+        "re-ranks the run of msmarco_reranker.zip, Retriever2's.",
     ),
 )
 

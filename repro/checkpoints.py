@@ -9,20 +9,21 @@ from typing import Any
 from baselines.prebuilt import check_index
 from baselines.system import System
 from baselines.systems import SYSTEMS
-from simlm.commands.hub import NoAnswer
+from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_model
 from simlm.errors import UserError
+from simlm.models.pins import revision_of
 from simlm.models.public import check_folder
 from simlm.stages.manifest import read_manifest
 from simlm.stages.models import PublicModel
 from simlm.stages.plan import laid_out
 
 NOT_MEASURED = "Not measured: "
-Refusal = Callable[[str, str], str]
-"""From a repository of the Hub and a revision to why the Hub does not give it, "" where it does."""
+Refusal = Callable[[str], str]
+"""From a repository of the Hub to why the Hub does not give it at its revision, "" where it does."""
 
 
-def not_asked(repository: str, revision: str) -> str:
+def not_asked(repository: str) -> str:
     """No refusal: the Hub is not asked."""
     return ""
 
@@ -30,26 +31,25 @@ def not_asked(repository: str, revision: str) -> str:
 def hub_refusals(results: Path) -> Refusal:
     """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it.
 
-    What comes back raises UserError where the Hub does not answer.
+    What comes back raises UserError where the Hub does not answer: a table of what happened to be answered would be
+    another one the next time.
     """
 
     def build(submit: Callable[[Any, str], object]) -> None:
         for one in (one for one in SYSTEMS if one.link):
             for repository in one.repositories:
-                submit(PublicModel.C(name=repository, revision=one.revision, digest=""), repository)
+                submit(PublicModel.C(name=repository, revision=revision_of(repository), digest=""), repository)
 
     models = [one for one in laid_out(build, results.absolute())[0] if read_manifest(one.job) is not None]
-    copied = {(one.config.name, one.config.revision) for one in models if isinstance(one.config, PublicModel)}
+    copied = {one.config.name for one in models if isinstance(one.config, PublicModel)}
 
     @cache
-    def refusal(repository: str, revision: str) -> str:
-        if (repository, revision) in copied:
+    def refusal(repository: str) -> str:
+        if repository in copied:
             return ""
         try:
-            check_model(repository, revision)
-        except NoAnswer:  # a table of what happened to be answered would be another one the next time
-            raise
-        except UserError as error:
+            check_model(repository, revision_of(repository))
+        except Refused as error:
             return str(error)
         return ""
 
@@ -84,7 +84,7 @@ class Checkpoints:
                 return f"{NOT_MEASURED}{repository} is not in the folder of models."
             if self.folder is not None:
                 (check_index if system.kind == "sparse" else check_folder)(Path(name))
-            elif system.link and (reason := self.refusal(repository, system.revision)):
+            elif system.link and (reason := self.refusal(repository)):
                 return f"{NOT_MEASURED}{reason}."
         return ""
 

@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> None:
     sizes = [size for size in (QUICK if options.quick else SIZES) if size <= options.largest]
     if not sizes:
         raise UserError(f"--largest {options.largest}: the smallest collection has {SIZES[0]:,} passages")
+    if options.publish and len(sizes) < 2:
+        raise UserError(f"--publish --largest {options.largest}: growth shows in two sizes; leave out --largest")
     make_out(options.out)
     words = ["python -m repro.growth", *(["--quick"] if options.quick else [])]
     words += [f"--largest {options.largest}"] if options.largest != SIZES[-1] else []

@@ -21,7 +21,7 @@ from repro.published import published
 from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
-from simlm.stages.models import PublicModel, local_digest
+from simlm.stages.models import PublicModel, local_digest, public_model
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
 from simlm.stages.stage import Stage
@@ -160,7 +160,7 @@ def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
 def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
     if system.kind == "sparse":
         return _prebuilt(cells, system, checkpoints)
-    passages = _model(cells, system.checkpoint, system.revision, checkpoints)
+    passages = _model(cells, system.checkpoint, checkpoints)
     if system.kind == "reranker":
         candidates = ranked(cells, declared(RERANKED), checkpoints)
         return cells.pipeline.add(
@@ -178,7 +178,7 @@ def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
         return reading(cells, system, checkpoints).search_tokens(_tested(cells))
     if system.kind == "start":
         return reading(cells, system, checkpoints).fine_tuned()
-    queries = _model(cells, system.query_checkpoint or system.checkpoint, system.revision, checkpoints)
+    queries = _model(cells, system.query_checkpoint or system.checkpoint, checkpoints)
     return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
 
 
@@ -209,16 +209,14 @@ def _tested(cells: Cells) -> list[str]:
 
 def reading(cells: Cells, system: System, checkpoints: Checkpoints) -> Reading:
     """The pipeline over the collection as a system reads it."""
-    model = _model(cells, system.checkpoint, system.revision, checkpoints)
+    model = _model(cells, system.checkpoint, checkpoints)
     return _once(cells, f"{system.key}: pipeline", lambda: Reading(cells.pipeline, system, model))
 
 
-def _model(cells: Cells, repository: str, revision: str, checkpoints: Checkpoints) -> PublicModel:
+def _model(cells: Cells, repository: str, checkpoints: Checkpoints) -> PublicModel:
     def made() -> PublicModel:
-        name = checkpoints.name(repository)
-        digest = local_digest(name)
-        config = PublicModel.C(name=repository, revision=revision, digest=digest, location=name if digest else "")
-        return cells.pipeline.add(config, repository)
+        folder = "" if checkpoints.folder is None else checkpoints.name(repository)
+        return cells.pipeline.add(public_model(repository, folder), repository)
 
     return _once(cells, repository, made)
 

@@ -17,8 +17,8 @@ from repro.benching.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO
+from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator
-from simlm.packed.training import PackedObjective
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 

@@ -10,6 +10,7 @@ from simlm.costs.needs import size
 from simlm.costs.sizes import MS_MARCO
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES
+from simlm.errors import UserError
 
 PASSAGES = (1_000_000, 8_841_823, 21_015_324, 100_000_000, 1_000_000_000)
 """A million, MS MARCO, DPR's Wikipedia, and two that the paper has not."""
@@ -46,9 +47,15 @@ def growth_costs(throughput: Throughput, gpus: int) -> list[str]:
 
 
 def _memory(step: str) -> tuple[int, int, float]:
-    """What a step's memory grew by, as `bytes_each` has it, in the published measurement."""
+    """What a step's memory grew by, as `bytes_each` has it, as published; UserError where that cannot say."""
     report = json.loads(MEASURED.read_text(encoding="utf-8"))
-    return bytes_each([one for one in report["results"] if one["task"] == step])
+    results = [one for one in report["results"] if one["task"] == step]
+    if len(results) < 2:
+        raise UserError(
+            f"{MEASURED} measures {step} at fewer than two sizes, so that no growth shows: "
+            "measure again with `python -m repro.growth --publish`, without --largest"
+        )
+    return bytes_each(results)
 
 
 def query_costs(throughput: Throughput) -> list[str]:

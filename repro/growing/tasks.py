@@ -71,7 +71,7 @@ def encode(passages: int, folder: Path) -> None:
 
 def search(passages: int, folder: Path) -> None:
     """The best of all vectors for random queries."""
-    from simlm.retrieval.encode import Embeddings
+    from simlm.retrieval.embeddings import Embeddings
     from simlm.retrieval.search import search as search_all
 
     queries = np.random.default_rng(1).standard_normal((QUERIES, WIDTH)).astype(np.float32)

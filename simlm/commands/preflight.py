@@ -74,7 +74,7 @@ def check_models(stages: Sequence[Planned]) -> None:
 
 
 def check_model(name: str, revision: str) -> None:
-    """UserError for a model that is neither in the Hub's cache nor to be had from the Hub."""
+    """UserError for a model that is neither in the Hub's cache nor to be had from the Hub: Refused where it says no."""
     check_file("model", name, "config.json", revision)
 
 

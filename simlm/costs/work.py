@@ -216,7 +216,10 @@ def _retrieve(stage: Retrieve) -> Work:
 def search_work(
     stage: RunStage, encoder: EncoderStage, splits: Sequence[str], query_length: int, passage_length: int
 ) -> Work:
-    """Encoding a collection and the queries of some splits, searching it exactly, and what that leaves."""
+    """Encoding a collection and the queries of some splits, searching it exactly, and what that leaves.
+
+    Left out is the latency: seconds, of queries that are asked one at a time (`simlm.stages.latency`).
+    """
     sizes, model = sizes_of(stage.data), model_of(encoder)
     if sizes is None or model is None:
         return UNKNOWN

@@ -11,8 +11,8 @@ from simlm.errors import UserError
 
 ARCHIVES = "intfloat/simlm-msmarco"
 """The Hub's data set with the archives that were released with SimLM."""
-REVISION = "main"
-"""A branch, tag or commit of it; a commit's 40 digits pin it."""
+REVISION = "99b3fc89775248130c910ef9915cb3934977f5f8"
+"""The commit of it that is fetched, seen on the Hub's page of it, tree/<commit>; commits/main has it on top."""
 FOLDERS = {"msmarco-titleless": "msmarco-passage", "nq": "dpr-w100"}
 """Where ir_datasets keeps what it fetches, below its home."""
 VERSION = "irds_version.txt"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simlm.errors import UserError
+from simlm.models.pins import revision_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
@@ -117,7 +118,7 @@ def train_byte_level_bpe(texts: Iterable[str], vocab_size: int, folder: Path) ->
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
-    """The fast tokenizer in a local folder, or of a Hub repository; never runs code that comes with it.
+    """The fast tokenizer in a local folder, or of a Hub repository as it is pinned; never runs code that comes with it.
 
     UserError when there is none, when it has no fast version or when it lacks a special token of BERT's.
     """
@@ -129,7 +130,7 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
     if isinstance(name_or_folder, Path) and not name_or_folder.is_dir():
         raise UserError(f"{name} is no folder: give a folder with a tokenizer, or the name of a Hub repository")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision_of(name), trust_remote_code=False)
     except Exception as error:
         # Hub, file and format problems surface as a dozen unrelated types; to a user all mean the same.
         reason = " ".join(str(error).split())[:200]

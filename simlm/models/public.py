@@ -97,10 +97,20 @@ def _without_weights(name: str) -> UserError:
 
 def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(patterns)))
+    except RevisionNotFoundError as error:
+        raise UserError(
+            f"model {name}: the Hub does not have its revision {revision} any more; name another in "
+            "simlm/models/pins.py, or give a folder that holds the model"
+        ) from error
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -43,14 +43,11 @@ def attend(
 
     ``query`` (Q, heads, d), ``key`` and ``value`` (K, heads, d); bounds int32 (S + 1,) from 0 to Q and to K, where a
     sequence may be empty; no sequence is longer than its maximum. Returns (Q, heads, d); queries without a key get 0.
-    Flash attention in half precision on CUDA; elsewhere sequences are padded for SDPA and taken out again.
+    In half precision on CUDA by kernels for short sequences, or flash attention; elsewhere sequences are padded for
+    SDPA and taken out again.
     """
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        # torch.nn.attention.varlen is this operator without its dropout, which pre-training needs.
-        output: Tensor = torch.ops.aten._flash_attention_forward(
-            query, key, value, query_bounds, key_bounds, max_query, max_key, dropout, False, False, scale=scale
-        )[0]
-        return output
+        return _on_gpu(query, key, value, query_bounds, key_bounds, max_query, max_key, dropout, scale)
     real_queries, real_keys = _places(query_bounds, max_query), _places(key_bounds, max_key)
     # A softmax over nothing is not a number; over zeros it is zero.
     visible = real_keys | ~real_keys.any(dim=1, keepdim=True)
@@ -63,6 +60,30 @@ def attend(
         scale=scale,
     )
     return attended.transpose(1, 2)[real_queries]
+
+
+def _on_gpu(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_bounds: Tensor,
+    key_bounds: Tensor,
+    max_query: int,
+    max_key: int,
+    dropout: float,
+    scale: float | None,
+) -> Tensor:
+    from simlm.packed.short_attention import HEADS, LONGEST, short_attention  # which needs Triton
+
+    size = query.shape[2]
+    arguments = (query, key, value, query_bounds, key_bounds, max_query, max_key, dropout)
+    output: Tensor
+    if size in HEADS and max(max_query, max_key) <= LONGEST:
+        output = short_attention(*arguments, size**-0.5 if scale is None else scale)[0]
+    else:
+        # torch.nn.attention.varlen is this operator without its dropout, which pre-training needs.
+        output = torch.ops.aten._flash_attention_forward(*arguments, False, False, scale=scale)[0]
+    return output
 
 
 def _places(bounds: Tensor, longest: int) -> Tensor:
@@ -95,7 +116,7 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest
         )
         return output, None
-    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    query, key, value = (states.squeeze(0).transpose(0, 1) for states in (query, key, value))
     output = attend(query, key, value, cu_seq_lens, cu_seq_lens, max_length, max_length, dropout=dropout, scale=scaling)
     return output.unsqueeze(0), None
 

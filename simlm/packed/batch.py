@@ -66,7 +66,7 @@ class PackedBatch(Batch):
         return read
 
     def at(self, values: Tensor, mask: str) -> Tensor:
-        return values[0, self.part.places[mask].positions]
+        return values.squeeze(0).index_select(0, self.part.places[mask].positions)
 
     def mean(self, values: Tensor, mask: str) -> Tensor:
         return (values * self.part.places[mask].weights).sum()
@@ -76,7 +76,7 @@ class PackedBatch(Batch):
         return weighted_vocabulary_loss(rows, output, _filled_up(targets, len(rows)), weights)
 
     def firsts(self, states: Tensor) -> Tensor:
-        return states[0, self.pack.firsts[: self.pack.passages]]
+        return states.squeeze(0).index_select(0, self.pack.firsts[: self.pack.passages])
 
     def by_group(self, loss: Callable[..., Tensor], *rows: Tensor) -> Tensor:
         """ValueError where micro-batches may be cut."""

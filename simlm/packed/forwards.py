@@ -6,12 +6,18 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 from transformers import BertModel, ElectraModel
+from transformers.activations import GELUActivation
 
 from simlm.packed.attention import attend, use_packed_attention
+from simlm.packed.dropout import HashedDropout
+from simlm.packed.gelu import Gelu
 from simlm.packed.inputs import Pack
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
 RECOMPILE_LIMIT = 64
+SPLIT = 32
+"""Rows whose gradients a program of torch's compiled layer norms adds up. Of large packs torch takes twice as many, two
+at once, for which an H200 had not the registers: its slowest kernel by far."""
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")
 """What ends with a layer norm, which autocast takes and leaves in float32; their first argument is a product's."""
 Body = BertModel | ElectraModel
@@ -28,6 +34,16 @@ def _rounded(module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
     return output.to(arguments[0].dtype)
 
 
+def _swap(module: nn.Module) -> None:
+    """Put what takes a GPU less time in the places of modules without weights."""
+    for part in module.modules():
+        for name, child in part.named_children():
+            if type(child) is nn.Dropout:
+                setattr(part, name, HashedDropout(child.p).train(child.training))
+            elif type(child) is GELUActivation:
+                setattr(part, name, Gelu())
+
+
 def prepare(module: nn.Module, compiled: bool) -> None:
     """Let the BERT and ELECTRA layers inside ``module`` read packs, and compile them in place where it pays.
 
@@ -40,8 +56,13 @@ def prepare(module: nn.Module, compiled: bool) -> None:
         if type(part).__name__ in NORMALISED and _rounded not in part._forward_hooks.values():
             part.register_forward_hook(_rounded)
     if compiled:
+        from torch._inductor import config as inductor
+
+        _swap(module)
         # Beyond its limit torch falls back to slow code silently; layers of all kinds and both modes share the count.
         torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+        if hasattr(inductor.triton, "mix_order_reduction_split_size"):
+            inductor.triton.mix_order_reduction_split_size = SPLIT
         for part in module.modules():
             if type(part).__name__ in ("BertLayer", "ElectraLayer", "BertEmbeddings", "ElectraEmbeddings"):
                 part.compile(dynamic=False)
@@ -75,10 +96,10 @@ def cls_states(body: Body, pack: Pack) -> Tensor:
     The last layer needs keys and values everywhere, but queries, output and feed-forward at these tokens only.
     """
     layers: list[Any] = list(body.encoder.layer)
-    hidden = through(layers[:-1], embedded(body, pack), pack)[0]
+    hidden = through(layers[:-1], embedded(body, pack), pack).squeeze(0)
     layer = layers[-1]
     attention = layer.attention.self
-    first = hidden[pack.firsts]  # (S, H)
+    first = hidden.index_select(0, pack.firsts)  # (S, H)
     shape = (-1, attention.num_attention_heads, attention.attention_head_size)
     query = attention.query(first).view(shape)
     key, value = attention.key(hidden).view(shape), attention.value(hidden).view(shape)

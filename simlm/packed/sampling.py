@@ -4,42 +4,40 @@ A row's noise depends on its key and on nothing else, and the key is the uniform
 (seed, epoch, passage): a draw stays the same however passages are packed.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from simlm.packed.dropout import mixed
 from simlm.packed.vocabulary import aligned
 from simlm.pretraining.generator import sample_tokens
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
 ROWS = 2_048
 """Logits held at a time on a GPU."""
-
-
-def _mixed(bits: Tensor) -> Tensor:
-    """A bijection of int32 in which every bit depends on every other (Wellons' lowbias32)."""
-    bits = bits ^ ((bits >> 16) & 0xFFFF)
-    bits = bits * 0x7FEB352D
-    bits = bits ^ ((bits >> 15) & 0x1FFFF)
-    bits = bits * (0x846CA68B - (1 << 32))
-    return bits ^ ((bits >> 16) & 0xFFFF)
+GOLDEN = 0x9E3779B9 - (1 << 32)
+"""Odd, so that columns stay apart, which it spreads over all bits."""
+LOG2_E = 1 / math.log(2)
 
 
 def keys_of(uniforms: Tensor) -> Tensor:
-    """Uniform numbers (M,) in float64, which have 53 random bits, as two int32 each (M, 2)."""
+    """Uniform numbers (M,) in float64, which have 53 random bits -> int32 (M,), by which rows draw."""
     scaled = uniforms.double() * 2.0**26
     high = scaled.floor()
     low = ((scaled - high) * 2.0**27).floor()
-    return torch.stack([high, low], dim=1).to(torch.int32)
+    return mixed(mixed(high.to(torch.int32)) ^ low.to(torch.int32))
 
 
 def gumbel_argmax(logits: Tensor, keys: Tensor) -> Tensor:
-    """One token a row from softmax(logits): (M, V), keys int32 (M, 2) -> (M,) int64."""
+    """One token a row from softmax(logits): (M, V), keys int32 (M,) -> (M,) int64."""
     columns = torch.arange(logits.shape[1], device=logits.device, dtype=torch.int32)
-    noise = _mixed(_mixed(columns[None, :] + keys[:, :1] * 0x3C6EF372) ^ keys[:, 1:])
+    noise = mixed(keys[:, None] ^ (columns * GOLDEN))
     # The smallest of exponential numbers wins, so the precise end of the floats has to be the small one.
     uniform = ((noise & 0x7FFFFFFF).float() + 0.5) * 2.0**-31
-    exponential = -torch.log1p(-uniform)
-    return (logits.float() - exponential.log()).argmax(dim=1)
+    small = uniform * (1 + uniform * (0.5 + uniform * (1 / 3))) * LOG2_E
+    exponential = torch.where(uniform < 2.0**-8, small, -torch.log2(1 - uniform))
+    return (logits.float() * LOG2_E - torch.log2(exponential)).argmax(dim=1)
 
 
 _compiled_gumbel_argmax = torch.compile(gumbel_argmax, dynamic=False)

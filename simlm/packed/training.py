@@ -4,40 +4,19 @@ On a CPU nothing is compiled or rounded, and tokens are drawn as the padded form
 """
 
 import torch
-from torch import Tensor, nn
-from transformers import BertForMaskedLM
 
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
 from simlm.finetuning.reranker import Reranker
-from simlm.packed.batch import PackedBatch
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacker
 from simlm.packed.forwards import has_packed_form, prepare
 from simlm.packed.limits import MAX_TOKENS, ROUND_PAIRS_TO, ROUND_TO
+from simlm.packed.objective import PackedObjective
 from simlm.packed.packer import Packer
-from simlm.packed.parts import PackingCollator, Part
+from simlm.packed.parts import PackingCollator
 from simlm.packed.reranker import PackedReranker, RerankerPacker
 from simlm.pretraining.objective import Objective, PackableObjective
 from simlm.training.trainer import Packed
-
-
-class PackedObjective(nn.Module):
-    """``objective``'s losses over one part of a batch; its weights are trained in place.
-
-    compiled: compile the layers. gumbel: how a generator's tokens are drawn (``sample_rows``).
-    """
-
-    def __init__(self, objective: PackableObjective, compiled: bool = False, gumbel: bool = False) -> None:
-        super().__init__()
-        self.objective = objective
-        self.gumbel = gumbel
-        prepare(objective, compiled)
-        if compiled and isinstance(objective.encoder, BertForMaskedLM):
-            objective.encoder.cls.predictions.transform.compile(dynamic=False)
-
-    def forward(self, part: Part) -> dict[str, Tensor]:
-        """The part's share of each of the objective's losses; over a batch they add up."""
-        return self.objective.losses(PackedBatch(part, self.gumbel))
 
 
 def packed_objective(objective: Objective, max_length: int, device: torch.device) -> Packed | None:

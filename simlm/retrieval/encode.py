@@ -1,8 +1,9 @@
-"""Encoding a corpus (or queries) into sharded, memory-mapped arrays, one vector a text (Section 3.2)."""
+"""Encoding a corpus, or queries, into `Embeddings` (Section 3.2), by whatever makes vectors of a batch."""
 
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,57 +14,15 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from simlm.data.folders import read_marker
 from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
 from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
-
-MARKER = "embeddings.json"
-KIND = "simlm embeddings 1"
+from simlm.retrieval.embeddings import KIND, MARKER, Embeddings, complete_shard, shard_path
 
 Encode = Callable[[Any], Tensor]
 """A batch of inputs, int64 (B, L) each where they are padded, to vectors (B, d)."""
-
-
-class Embeddings:
-    """The vectors of n passages, float32 or float16 (n, dim), in memory-mapped shards.
-
-    All shards hold `shard_size` vectors; the last may hold fewer.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        meta = read_marker(folder, MARKER, KIND)
-        self.folder = folder
-        self.dim: int = meta["dim"]
-        self.shard_size: int = meta["shard_size"]
-        self._rows: int = meta["rows"]
-
-    @classmethod
-    def open(cls, folder: Path) -> "Embeddings":
-        """Opens what `encode_texts` wrote; UserError when the folder holds no complete embeddings."""
-        try:
-            return cls(folder)
-        except KeyError as error:
-            raise UserError(f"{folder / MARKER} lacks {error}: delete {folder} and encode again") from None
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def shards(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Each shard in turn: the index of its first vector and its vectors (m, dim), memory-mapped."""
-        for number, start in enumerate(range(0, self._rows, self.shard_size)):
-            rows = min(self.shard_size, self._rows - start)
-            shard = _complete_shard(_shard_path(self.folder, number), rows)
-            if shard is None or shard.shape[1] != self.dim:
-                raise UserError(f"{_shard_path(self.folder, number)} is missing or damaged: delete it and encode again")
-            yield start, shard
-
-    def read(self) -> np.ndarray:
-        """All vectors, float32 (n, dim), in memory: for queries."""
-        parts = [np.asarray(shard, dtype=np.float32) for _, shard in self.shards()]
-        return np.concatenate(parts) if parts else np.empty((0, self.dim), dtype=np.float32)
 
 
 def encode_texts(
@@ -97,6 +56,7 @@ def encode_texts(
         raise UserError(f"{store.folder} holds no text to encode; build it from a collection that has some")
     if collate is None:
         collate = partial(_padded, specials=specials, device=device)
+    batches = _Batches(encode_batch, collate, store, specials, max_length, batch_tokens)
     folder.mkdir(parents=True, exist_ok=True)
     if is_first():
         (folder / MARKER).unlink(missing_ok=True)
@@ -104,28 +64,15 @@ def encode_texts(
     with Bar(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
         for number, start in enumerate(range(0, len(store), shard_size)):
             indices = np.arange(start, min(start + shard_size, len(store)))
-            path = _shard_path(folder, number)
-            shard = _complete_shard(path, len(indices))
+            path = shard_path(folder, number)
+            shard = complete_shard(path, len(indices))
             if shard is None or shard.dtype != dtype:
-                with torch.inference_mode():
-                    batches = _encoded(encode_batch, collate, store, specials, indices, max_length, batch_tokens, bar)
-                    _write_shard(path, batches, len(indices), dtype)
-                shard = _complete_shard(path, len(indices))
-                assert shard is not None  # it was written just now
+                shard = _write_shard(path, batches.encoded(indices, bar), len(indices), dtype)
             else:
                 bar.update(len(indices))
             dim = shard.shape[1]
-    meta = {
-        "format": KIND,
-        "rows": len(store),
-        "dim": dim,
-        "shard_size": shard_size,
-        "max_length": max_length,
-    }
     if is_first():
-        temporary = folder / f".{MARKER}.tmp"
-        temporary.write_text(json.dumps(meta) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / MARKER)
+        _write_marker(folder, rows=len(store), dim=dim, shard_size=shard_size, max_length=max_length)
     wait_for_all()
     return Embeddings.open(folder)
 
@@ -143,33 +90,39 @@ def length_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarra
         start += size
 
 
-def _encoded(
-    encode_batch: Encode,
-    collate: Callable[[list[Encoded]], Any],
-    store: TokenStore,
-    specials: Specials,
-    indices: np.ndarray,
-    max_length: int,
-    batch_tokens: int,
-    bar: Bar,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions inside a shard and their vectors (B, d), batch by batch, those of this process."""
-    special_tokens = 3 if store.has_titles else 2
-    lengths = np.minimum(store.lengths[indices] + special_tokens, max_length)
-    for positions in islice(length_batches(lengths, batch_tokens), rank(), None, processes()):
+@dataclass(frozen=True)
+class _Batches:
+    """How the texts of a store become vectors, batch by batch."""
+
+    encode: Encode
+    collate: Callable[[list[Encoded]], Any]
+    store: TokenStore
+    specials: Specials
+    max_length: int
+    batch_tokens: int
+
+    def encoded(self, indices: np.ndarray, bar: Bar) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Places among ``indices`` and their texts' vectors (B, d), batch by batch, those of this process."""
+        special_tokens = 3 if self.store.has_titles else 2
+        lengths = np.minimum(self.store.lengths[indices] + special_tokens, self.max_length)
+        for places in islice(length_batches(lengths, self.batch_tokens), rank(), None, processes()):
+            yield places, self._vectors(indices[places].tolist())
+            # About as many as all have encoded by now.
+            bar.update(min(len(places) * processes(), bar.total - bar.done))
+
+    @torch.inference_mode()
+    def _vectors(self, indices: list[int]) -> np.ndarray:
         rows = [
-            passage_input(store.title(index), store.text(index), max_length, specials)
-            for index in indices[positions].tolist()
+            passage_input(self.store.title(index), self.store.text(index), self.max_length, self.specials)
+            for index in indices
         ]
-        vectors = encode_batch(collate(rows)).float().cpu().numpy()
+        vectors = self.encode(self.collate(rows)).float().cpu().numpy()
         if not np.isfinite(vectors).all():
             raise UserError(
-                f"the encoder gave NaN or infinite vectors for {store.folder}: "
+                f"the encoder gave NaN or infinite vectors for {self.store.folder}: "
                 "check its checkpoint, or encode in float32"
             )
-        yield positions, vectors
-        # About as many as all have encoded by now.
-        bar.update(min(len(positions) * processes(), bar.total - bar.done))
+        return vectors
 
 
 def _padded(rows: list[Encoded], specials: Specials, device: torch.device | str) -> dict[str, Tensor]:
@@ -178,7 +131,8 @@ def _padded(rows: list[Encoded], specials: Specials, device: torch.device | str)
 
 def _write_shard(
     path: Path, batches: Iterator[tuple[np.ndarray, np.ndarray]], rows: int, dtype: type[np.generic]
-) -> None:
+) -> np.ndarray:
+    """The shard, memory-mapped, of what all processes' batches give."""
     temporary = path.with_name(f".{path.name}.tmp")
     shard: np.memmap | None = None
     if is_first():  # a shard has a text, so the first process has a batch of it
@@ -195,16 +149,12 @@ def _write_shard(
     if is_first():
         os.replace(temporary, path)
     wait_for_all()
+    written = complete_shard(path, rows)
+    assert written is not None  # just now
+    return written
 
 
-def _shard_path(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:05d}.npy"
-
-
-def _complete_shard(path: Path, rows: int) -> np.ndarray | None:
-    """A whole shard of so many rows; None when there is none."""
-    try:
-        shard = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return shard if shard.ndim == 2 and len(shard) == rows else None
+def _write_marker(folder: Path, **meta: int) -> None:
+    temporary = folder / f".{MARKER}.tmp"
+    temporary.write_text(json.dumps({"format": KIND, **meta}) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / MARKER)

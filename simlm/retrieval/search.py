@@ -6,7 +6,7 @@ of CPU time both), which returns equal scores in no fixed order and cuts among t
 ties go to the smaller passage index everywhere, whoever finds them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from simlm.errors import UserError
 from simlm.group import processes, rank, summed
-from simlm.retrieval.encode import Embeddings
+from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.faiss_knn import faiss_nearest
 from simlm.retrieval.runs import PADDING
 from simlm.retrieval.topk import best_of, merge
 
-QUERY_BLOCK = 256
+QUERY_BLOCK, PASSAGE_BLOCK = 256, 32_768
 
 
 def search(
@@ -29,7 +29,7 @@ def search(
     k: int,
     device: torch.device | str = "cpu",
     query_block: int = QUERY_BLOCK,
-    passage_block: int = 32_768,
+    passage_block: int = PASSAGE_BLOCK,
     faiss: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k passages with the largest inner product with each query.
@@ -52,13 +52,31 @@ def search(
             f"queries of shape {queries.shape} do not fit the {embeddings.dim}-dimensional vectors of "
             f"{embeddings.folder}: encode both with the same model"
         )
+    tiles = (
+        (first, _finite(tile, f"a shard of {embeddings.folder}")) for first, tile in embeddings.tiles(passage_block)
+    )
+    return search_tiles(queries, tiles, k, device, query_block, faiss)
+
+
+def search_tiles(
+    queries: np.ndarray,
+    tiles: Iterable[tuple[int, Tensor]],
+    k: int,
+    device: torch.device | str = "cpu",
+    query_block: int = QUERY_BLOCK,
+    faiss: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `search` returns, over vectors (m, d) that are known to be finite, each tile with its first passage's index.
+
+    They come in the order of the passages, on any device.
+    """
     nearest = faiss_nearest(device, k) if faiss else _product_best
     on_device = _finite(queries, "the queries' vectors").to(device)
     scores = torch.full((len(queries), k), -torch.inf, device=device)
     indices = torch.full((len(queries), k), PADDING, dtype=torch.int64, device=device)
     with torch.inference_mode(), _full_precision():
-        for first, tile in _tiles(embeddings, passage_block):
-            there = tile.to(device)
+        for first, tile in tiles:
+            there = tile.to(device, torch.float32)
             for start in range(0, len(queries), query_block):
                 rows = slice(start, start + query_block)
                 best = nearest(on_device[rows], there, k)  # (q, at most k) each
@@ -92,13 +110,6 @@ def search_together(
 
 def _product_best(queries: Tensor, tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return best_of(queries @ tile.T, k)
-
-
-def _tiles(embeddings: Embeddings, size: int) -> Iterator[tuple[int, Tensor]]:
-    """The first index and the float32 vectors (m, d) of each block of passages."""
-    for first, shard in embeddings.shards():
-        for start in range(0, len(shard), size):
-            yield first + start, _finite(shard[start : start + size], f"a shard of {embeddings.folder}")
 
 
 def _finite(vectors: np.ndarray, where: str) -> Tensor:

@@ -3,7 +3,6 @@
 Several processes (`simlm.group`) share the encoding and the search; the first alone writes runs and has figures.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +17,15 @@ from simlm.data.inputs import Specials, batch_inputs, query_input
 from simlm.data.tokens import TokenStore
 from simlm.group import is_first
 from simlm.packed.inference import OverPacks
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.runs import Run
-from simlm.retrieval.search import search, search_together
+from simlm.retrieval.search import search_tiles, search_together
+from simlm.retrieval.single import at_hand
+from simlm.stages.encoding import timed
+from simlm.stages.latency import mean_latency
 from simlm.stages.runs import MINED_SPLIT, RunStage
 from simlm.stages.slots import faiss_chosen
-
-LATENCY_QUERIES = 64
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,12 @@ class Tower:
 def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping[str, int]) -> dict[str, Any]:
     """Leave a stage's runs of the splits in ``depths``, with so many passages a query, and its vectors; the figures.
 
-    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated. How fast it
-    encoded is among the figures only where it did not go on with what an interrupted attempt had encoded.
+    ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated.
     """
     collection, device = stage.data.open(), passages.device
     texts = passages.view(collection.passages)
-    folder = stage.work / "passages"
-    goes_on = any(folder.glob("shard-*"))
-    start = time.perf_counter()
-    vectors = passages.encoded(texts, folder)
-    seconds = time.perf_counter() - start
-    figures: dict[str, Any] = {
-        "tokens": int(np.minimum(texts.lengths, passages.length).sum()),
-        "index_bytes": sum(path.stat().st_size for path in vectors.folder.rglob("*") if path.is_file()),
-    }
-    if not goes_on:
-        figures |= {"encode_seconds": seconds, "passages_per_second": len(vectors) / seconds}
+    vectors, encoding = timed(partial(passages.encoded, texts), stage.work / "passages")
+    figures: dict[str, Any] = {"tokens": int(np.minimum(texts.lengths, passages.length).sum()), **encoding}
     evaluated: tuple[TokenStore, int] | None = None
     for split, depth in depths.items():
         asked = queries.view(collection.queries(split))
@@ -100,14 +91,10 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
 
 
 def _latency(queries: Tower, vectors: Embeddings, asked: TokenStore, k: int) -> float:
-    """Mean seconds to encode and search one query, one after the other; the first, which warms up, does not count."""
+    """Mean seconds to encode one query and to search, over vectors `at_hand`, which a search has read before."""
+    tiles = at_hand(vectors, queries.device)
 
     def answer(number: int) -> None:
-        search(queries.vector(asked.text(number)), vectors, k, device=queries.device, faiss=faiss_chosen())
+        search_tiles(queries.vector(asked.text(number)), tiles, k, queries.device, faiss=faiss_chosen())
 
-    count = min(LATENCY_QUERIES, len(asked))
-    answer(0)
-    start = time.perf_counter()
-    for number in range(count):
-        answer(number)
-    return (time.perf_counter() - start) / count
+    return mean_latency(answer, len(asked))

@@ -15,7 +15,7 @@ from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.stages.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan
+from simlm.stages.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
 from simlm.stages.processes import environment, prepare, stop
 from simlm.stages.stage import MISTAKE, PROGRESS, Stage
 
@@ -108,7 +108,8 @@ def _run_once(
 
     def submit(stage: Stage, name: str) -> None:
         if stage.__xpm__.identifier.all.hex() in left_out:
-            name_only(stage)  # what else is left out is built on it
+            with quiet():
+                name_only(stage)  # what else is left out is built on it
             return
         stage.submit()
         submitted[job_of(stage)] = stage.__xpm__.job

@@ -9,6 +9,7 @@ from typing import Any
 from experimaestro import Meta, Param, field
 
 from simlm.errors import UserError
+from simlm.models.pins import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.stage import Stage
@@ -35,8 +36,8 @@ class EncoderStage(Stage):
 class PublicModel(EncoderStage):
     """A model of the Hub or of a local folder, copied so that every later stage reads the same weights.
 
-    ``digest`` stands for a local folder's content in the identity; it is "" for the Hub, where ``revision`` does. Where
-    the folder of a named model lies is its ``location``, which does not count.
+    ``digest`` stands for a local folder's content in the identity; it is "" for the Hub, where ``revision`` does: a
+    commit, where one is pinned. Where the folder of a named model lies is its ``location``, which does not count.
     """
 
     name: Param[str]
@@ -53,6 +54,15 @@ class PublicModel(EncoderStage):
         from simlm.models.public import copy_model
 
         return copy_model(self.copied_from, self.revision, self.model)
+
+
+def public_model(name: str, folder: str = "") -> Any:
+    """The stage's configuration for a name of the Hub at its pinned commit, or for a folder, which no pin is of.
+
+    The folder is ``name`` itself, or ``folder``, where the repository of that name lies.
+    """
+    digest = local_digest(folder or name)
+    return PublicModel.C(name=name, revision=MAIN if digest else revision_of(name), digest=digest, location=folder)
 
 
 class RandomModel(EncoderStage):

@@ -28,7 +28,7 @@ from simlm.stages.models import (
     RandomModel,
     Reinitialised,
     Snapshot,
-    local_digest,
+    public_model,
     step_at,
 )
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
@@ -157,7 +157,7 @@ class Pipeline:
 
     def public(self, model: str, name: str) -> PublicModel:
         """A model of the Hub or of a local folder."""
-        return self.add(PublicModel.C(name=model, revision="main", digest=local_digest(model)), name)
+        return self.add(public_model(model), name)
 
     @cached_property
     def generator(self) -> EncoderStage:

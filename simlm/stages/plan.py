@@ -83,23 +83,21 @@ def laid_out(build: Build, results: Path) -> tuple[list[Planned], Any]:
             order.append(by_job[job])
         by_stage[id(stage)] = by_job[job]
 
-    with _quiet():
+    with quiet():
         return order, build(note)
 
 
-def naming(results: Path) -> Callable[[Stage], None]:
-    """What gives a stage its folder, so that others can be built on it, and neither writes nor runs anything."""
+def naming(results: Path) -> Callable[[Stage], object]:
+    """What gives a stage its folder, so that others can be built on it, and neither writes nor runs anything.
+
+    It has experimaestro print the stage, unless that is `quiet`.
+    """
     workspace = Workspace(get_settings(), WorkspaceSettings(id=None, path=results), run_mode=RunMode.DRY_RUN)
-
-    def name_only(stage: Stage) -> None:
-        with _quiet():
-            stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
-
-    return name_only
+    return lambda stage: stage.submit(workspace=workspace, run_mode=RunMode.DRY_RUN)
 
 
-def _quiet() -> contextlib.redirect_stderr[io.StringIO]:
-    # Experimaestro prints what it would do, and what it thinks of our types, in its own terms.
+def quiet() -> contextlib.redirect_stderr[io.StringIO]:
+    """Keeps to itself what experimaestro prints of what it would do, and what it thinks of our types."""
     return contextlib.redirect_stderr(io.StringIO())
 
 

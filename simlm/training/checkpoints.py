@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 COMPLETE = "complete.json"
-STATE = "trainer_state.json"
+STATE, WEIGHTS = "trainer_state.json", "model.safetensors"
 
 
 def digest(path: Path) -> str:

@@ -1,36 +1,28 @@
-"""One way to train every stage: transformers' Trainer, with batches keyed by epoch and checkpoints that are whole."""
+"""One way to train every stage: from the newest checkpoint to the last update, or to the best one."""
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-import torch.distributed as dist
-from accelerate.data_loader import prepare_data_loader
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, Dataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import TrainerState
 
 from simlm.errors import UserError
 from simlm.group import processes, rank, summed
-from simlm.progress import Bar
-from simlm.scales import settings_file
 from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
-from simlm.training.checkpoints import STATE, checkpoint_of, newest_complete, seal, step_of
+from simlm.training.callbacks import Begin, Follow, LogAtCheckpoints
+from simlm.training.checkpoints import STATE, WEIGHTS, checkpoint_of, newest_complete, step_of
 from simlm.training.plan import Plan, arguments
-from simlm.training.schedule import schedule
 from simlm.training.snapshots import Snapshots
-
-WEIGHTS = "model.safetensors"
+from simlm.training.stage_trainer import StageTrainer
 
 
 @dataclass(frozen=True)
@@ -57,200 +49,6 @@ class Outcome:
     seconds: float = 0.0
     resumed_from: int = 0
     best_step: int | None = None
-
-
-class _Follow(TrainerCallback):
-    """Shows a bar."""
-
-    def __init__(self, description: str) -> None:
-        self.description = description
-        self.bar: Bar | None = None
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.is_world_process_zero:
-            self.bar = Bar(total=state.max_steps, initial=state.global_step, desc=self.description, unit="step")
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.done)
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
-class _Begin(TrainerCallback):
-    """Calls ``begin`` before each update with the number of those that are done."""
-
-    def __init__(self, begin: Callable[[int], None]) -> None:
-        self.begin = begin
-
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.begin(state.global_step)
-
-
-class _LogAtCheckpoints(TrainerCallback):
-    """Logs before every checkpoint: losses since the last entry, which are in no checkpoint, are lost to nobody."""
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        control.should_log = control.should_log or control.should_save
-
-
-class StageTrainer(Trainer):
-    """Trainer over a module that returns {"loss": ..., further scalars to log}; ``evaluation`` measures it on valid.
-
-    An update is one training step in every process: over its micro-batches, whose gradients are then summed over all.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        module: nn.Module,
-        batches: EpochBatches,
-        collate: PartsCollator | PacksCollator,
-        evaluation: Callable[[nn.Module], dict[str, float]] | None,
-        description: str,
-        model: nn.Module,
-        **rest: Any,
-    ) -> None:
-        self.plan = plan
-        self.description = description
-        self.module = module
-        self.batches = batches
-        self.evaluation = evaluation
-        self.collate = collate
-        self.parts: dict[str, list[Tensor]] = {}
-        self.unchecked: list[tuple[int, Tensor]] = []
-        self.tokens = 0
-        super().__init__(model=model, train_dataset=batches.dataset, data_collator=self.collate, **rest)
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        workers = self.args.dataloader_num_workers
-        if workers:
-            # They are new in every epoch; what they import is imported once, in the server that they are forked from.
-            modules = {type(part).__module__ for part in (self.batches.dataset, self.collate, self.collate.collate)}
-            multiprocessing.set_forkserver_preload(["torch", *sorted(modules)])
-        loader: DataLoader[Any] = DataLoader(
-            self.batches.dataset,
-            batch_sampler=self.batches,
-            collate_fn=self.collate,
-            num_workers=workers,
-            multiprocessing_context="forkserver" if workers else None,
-            pin_memory=self.args.dataloader_pin_memory,
-        )
-        # The sampler gives this process its own part of every batch: accelerate must not deal the batches too.
-        return prepare_data_loader(
-            loader, self.accelerator.device, 1, 0, put_on_device=True, non_blocking=self.accelerator.non_blocking
-        )
-
-    def create_accelerator_and_postprocess(self) -> None:
-        super().create_accelerator_and_postprocess()
-        # Autocast only: gradients are summed by ``training_step``, which DistributedDataParallel would do as well.
-        self.accelerator.prepare_model = partial(self.accelerator.prepare_model, evaluation_mode=True)
-
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LambdaLR:
-        if self.lr_scheduler is None:
-            shape = schedule(self.plan.schedule, self.plan.warmup_steps, self.plan.steps)
-            chosen = optimizer if optimizer is not None else self.optimizer
-            assert chosen is not None, "the Trainer makes its optimizer before its scheduler"
-            self.lr_scheduler = LambdaLR(chosen, shape)
-        return self.lr_scheduler
-
-    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        model.train()
-        total = torch.zeros((), device=self.args.device)
-        shares: dict[str, Tensor] = {}
-        inputs = self._prepare_inputs(inputs)
-        for batch, weight in zip(inputs["parts"], inputs["weights"], strict=True):
-            outputs = model(**batch)
-            loss = outputs["loss"] * weight
-            self.accelerator.backward(loss)
-            total = total + loss.detach()
-            for name, value in outputs.items():
-                if name != "loss" and isinstance(value, Tensor) and value.dim() == 0:
-                    shares[name] = shares.get(name, 0) + value.detach() * weight
-        self.tokens += inputs["tokens"]
-        for name, value in shares.items():
-            self.parts.setdefault(name, []).append(value)
-        self._sum_gradients()
-        summed(total)
-        self.unchecked.append((self.state.global_step + 1, torch.isfinite(total)))
-        # Reading a value back makes a GPU wait, so there it is done every few updates only.
-        if total.device.type == "cpu" or len(self.unchecked) >= self.plan.log_every:
-            self.check_losses()
-        return total
-
-    def _sum_gradients(self) -> None:
-        if processes() == 1:
-            return
-        waiting = []
-        for weight in self.module.parameters():
-            if weight.requires_grad:
-                # All have to sum the same tensors; what no loss depends on has none.
-                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-                waiting.append(dist.all_reduce(weight.grad, async_op=True))
-        for one in waiting:
-            one.wait()
-
-    def check_losses(self) -> None:
-        """UserError when a loss since the last check was not finite."""
-        for (step, _), finite in zip(self.unchecked, _values(self.unchecked), strict=True):
-            if not finite:
-                raise self._diverged("the loss became infinite or not a number", step)
-        self.unchecked.clear()
-
-    def check_weights(self) -> None:
-        """UserError when a weight is not finite: a loss can be finite and its gradient not."""
-        if not all(bool(torch.isfinite(weight).all()) for weight in self.module.parameters()):
-            raise self._diverged("weights became infinite or not a number", self.state.global_step)
-
-    def _diverged(self, what: str, step: int) -> UserError:
-        good = newest_complete(Path(str(self.args.output_dir)))
-        return UserError(
-            f"{self.description}: {what} at step {step} of {self.plan.steps}; last good checkpoint: {good or 'none'}; "
-            f"lower its learning rate, {self.plan.learning_rate:g}, in {settings_file()} and run again"
-        )
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        for name, values in self.parts.items():
-            logs[name] = round(float(summed(torch.stack(values).float().mean())), 6)
-        self.parts.clear()
-        super().log(logs, start_time)
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        if self.evaluation is None:
-            return {}
-        was_training = self.module.training
-        self.module.eval()
-        with torch.no_grad():
-            metrics = {f"eval_{name}": value for name, value in self.evaluation(self.module).items()}
-        self.module.train(was_training)
-        self.log(dict(metrics))
-        # Tells the loop that it is done: it would evaluate once more where an epoch ends.
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        self.check_losses()
-        self.check_weights()
-        super()._save_checkpoint(model, trial)
-        # Every process writes its own random state; the list of files must hold the last of them.
-        self.accelerator.wait_for_everyone()
-        if self.is_world_process_zero():
-            seal(checkpoint_of(Path(str(self.args.output_dir)), self.state.global_step))
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_model(self.module, str(folder / WEIGHTS))
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        safetensors.torch.load_model(self.module, Path(resume_from_checkpoint) / WEIGHTS)
-
-
-def _values(flags: Sequence[tuple[int, Tensor]]) -> list[bool]:
-    """The flags of (step, flag), read back at once."""
-    return torch.stack([flag for _, flag in flags]).tolist() if flags else []
 
 
 def train(
@@ -302,10 +100,10 @@ def train(
             args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
             callbacks=[
-                _Follow(description),
-                _LogAtCheckpoints(),
+                Follow(description),
+                LogAtCheckpoints(),
                 *([] if snapshots is None else [snapshots]),
-                *([] if begin is None else [_Begin(begin)]),
+                *([] if begin is None else [Begin(begin)]),
             ],
         )
         state, tokens = _trained(trainer, resume)

@@ -15,7 +15,8 @@ from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import ReplacedLM
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search
 
 MAX_LENGTH = 64

@@ -18,18 +18,21 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from simlm.commands import preflight
-from simlm.commands.preflight import check_gpu, check_libraries, check_model, check_ready
+from simlm.commands.hub import Refused
+from simlm.commands.preflight import check_gpu, check_libraries, check_model, check_models, check_ready
 from simlm.costs import needs
 from simlm.costs.work import Work
 from simlm.data.downloads import FOLDERS, on_disk, passages_url
 from simlm.data.reference import OFFICIAL
 from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
+from simlm.models.pins import revision_of
 from simlm.stages.data import Prepare
-from simlm.stages.models import PublicModel
+from simlm.stages.models import PublicModel, public_model
 from simlm.stages.plan import Planned
 from tests.data import irds_home
 from tests.stages.toy import Number
@@ -73,18 +76,19 @@ def refusal(kind: type[Exception]) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "said", "refused"),
     [
-        (GatedRepoError, "model some/model is gated: accept its terms"),
-        (RepositoryNotFoundError, "the Hub has no such public model"),
-        (RemoteEntryNotFoundError, "there is no config.json in it"),
-        (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to fetch it"),
-        (httpx.ConnectError, r"the Hub cannot be reached \(ConnectError\)"),
-        (TimeoutError, r"the Hub cannot be reached \(TimeoutError\)"),
+        (GatedRepoError, "model some/model is gated: accept its terms", True),
+        (RepositoryNotFoundError, "the Hub has no such public model", True),
+        (RemoteEntryNotFoundError, "there is no config.json in it", True),
+        (OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to fetch it", True),
+        (HfHubHTTPError, "the Hub answered with status 403", False),
+        (httpx.ConnectError, r"the Hub cannot be reached \(ConnectError\)", False),
+        (TimeoutError, r"the Hub cannot be reached \(TimeoutError\)", False),
     ],
 )
 def test_models_that_the_hub_does_not_give(
-    kind: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Exception], said: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(url: str, **named: Any) -> None:
         assert url.endswith("/some/model/resolve/main/config.json")
@@ -95,6 +99,39 @@ def test_models_that_the_hub_does_not_give(
     with pytest.raises(UserError, match=said) as caught:
         check_model("some/model", "main")
     assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, Refused) is refused
+
+
+def test_a_pinned_commit_that_the_hub_no_longer_has_says_where_it_is_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = revision_of("roberta-base")
+
+    def asked(url: str, **named: Any) -> None:
+        assert url.endswith(f"/roberta-base/resolve/{commit}/config.json")
+        raise refusal(RevisionNotFoundError)
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", asked)
+    with pytest.raises(UserError) as caught:
+        check_models([planned(public_model("roberta-base"))])
+    assert str(caught.value) == (
+        f"model roberta-base: the Hub does not have its revision {commit} any more; name another in "
+        "simlm/models/pins.py, which says where that was seen, or give its folder"
+    )
+
+
+def test_what_is_to_be_fetched_elsewhere_is_the_pinned_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, **named: raising(OfflineModeIsEnabled))
+    with pytest.raises(UserError, match=f"`hf download some/model --revision {'0' * 40}` and give its folder"):
+        check_model("some/model", "0" * 40)
+    with pytest.raises(UserError, match="`hf download some/model` and give its folder"):
+        check_model("some/model", "main")
+
+
+def raising(kind: type[Exception]) -> None:
+    raise refusal(kind)
 
 
 def test_a_name_that_the_hub_cannot_have() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from simlm.data.authors import DISTILLATION, RERANKED, RERANKER, RETRIEVER2, authors_run, authors_scores
+from simlm.data.downloads import ARCHIVES, REVISION
 from simlm.data.scored import read_msmarco_run, read_training
 from tests.data.released import also, distillation, packed, reranker, unpacked
 
@@ -42,3 +43,8 @@ def test_a_re_ranked_run_and_teacher_scores_are_read_where_they_are(tmp_path: Pa
     lists = list(read_training(scores))
     assert [line.query_id for line in lists] == ["0", "1", "2", "3", "4"]
     assert lists[0].positives == (["0"], [4.12345]) and lists[0].negatives.scores == [1.5, -2.25, -3.0]
+
+
+def test_the_readme_fetches_them_at_the_archives_commit() -> None:
+    said = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"hf download {ARCHIVES} {RERANKER}.zip {DISTILLATION}.zip " in said and f"--revision {REVISION}" in said

@@ -5,8 +5,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import httpx
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import RevisionNotFoundError
 from safetensors.torch import load_file
 
 from simlm.errors import UserError
@@ -84,3 +87,22 @@ def test_from_the_hub_the_pickle_is_fetched_only_where_it_is_needed(
     assert made == {"source": "some/model", "revision": "main", "commit": commit}
     assert [PICKLE in patterns for patterns in asked] == [False, True]
     assert torch.equal(load_file(tmp_path / "copy" / WEIGHTS)["weight"], torch.ones(2))
+
+
+def test_a_pinned_commit_that_the_hub_no_longer_has_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(name: str, **named: Any) -> str:
+        asked.append((name, named["revision"]))
+        response = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid/"))
+        raise RevisionNotFoundError("no such revision\nat all", response=response)
+
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    with pytest.raises(UserError) as caught:
+        copy_model("some/model", "0" * 40, tmp_path / "copy")
+    assert str(caught.value) == (
+        f"model some/model: the Hub does not have its revision {'0' * 40} any more; name another in "
+        "simlm/models/pins.py, or give a folder that holds the model"
+    )
+    assert asked == [("some/model", "0" * 40)]

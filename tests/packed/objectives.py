@@ -12,8 +12,8 @@ from ablations.objectives.enc_dec_mlm import EncDecMLM
 from ablations.objectives.enc_dec_rtd import EncDecRTD
 from ablations.objectives.joint_generator import JointReplacedLM
 from ablations.objectives.rtd import ReplacedTokenDetection
+from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import Part
-from simlm.packed.training import PackedObjective
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import PackableObjective
 from simlm.pretraining.replaced_lm import ReplacedLM

@@ -14,12 +14,12 @@ from simlm.packed.batch import PackedBatch
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
 from simlm.packed.forwards import cls_states, hidden_states, prepare
 from simlm.packed.inference import OverPacks
+from simlm.packed.objective import PackedObjective
 from simlm.packed.packer import Packer
 from simlm.packed.parts import PackingCollator
 from simlm.packed.reranker import PackedReranker, RerankerPacker
 from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
 from simlm.packed.search import search_resident
-from simlm.packed.training import PackedObjective
 from simlm.packed.vocabulary import weighted_vocabulary_loss
 from tests.packed.objectives import PACKABLE
 from tests.packed.test_attention import loop
@@ -61,6 +61,46 @@ def test_attention_dropout_keeps_the_mean() -> None:
     )
     assert not torch.equal(drawn[0], drawn[1])
     assert relative_error(drawn.mean(dim=0), plain) < 2e-2
+
+
+def kept_weights(query: Tensor, key: Tensor, bounds: Tensor, longest: int, rate: float) -> Tensor:
+    """(T, heads, longest): which weights dropout keeps, by values that are 1 for one key each, 64 keys at a time."""
+    places = torch.arange(len(key), device="cuda") - bounds[:-1].long().repeat_interleave(bounds.diff())
+    parts = []
+    for start in range(0, longest, 64):
+        value = (places[:, None] == torch.arange(start, start + 64, device="cuda")).to(key.dtype)
+        torch.manual_seed(7)
+        value = value[:, None].expand(-1, key.shape[1], -1).contiguous()
+        parts.append(attend(query, key, value, bounds, bounds, longest, longest, rate, None) > 0)
+    return torch.cat(parts, dim=2)[..., :longest]
+
+
+@pytest.mark.parametrize("lengths", [[5, 64, 33, 0, 7], [1, 144, 31, 129, 128], [200, 16], [9, 16, 0]])
+def test_dropped_attention_and_its_gradients(lengths: list[int]) -> None:
+    torch.manual_seed(1)
+    rate, longest = 0.3, max(lengths)
+    bounds = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32, device="cuda")
+    states = [torch.randn(sum(lengths), 3, 64, device="cuda").bfloat16().requires_grad_() for _ in range(3)]
+    kept = kept_weights(states[0].detach(), states[1].detach(), bounds, longest, rate)
+    torch.manual_seed(7)
+    result = attend(*states, bounds, bounds, longest, longest, rate, None)
+    weights = torch.randn_like(result)
+    result.backward(weights)
+
+    exact = [tensor.detach().double().requires_grad_() for tensor in states]
+    query, key, value = exact
+    rows, share = [], []
+    for start, stop in zip(bounds.tolist()[:-1], bounds.tolist()[1:], strict=True):
+        scores = torch.einsum("qhd,khd->hqk", query[start:stop], key[start:stop]) / 8
+        own = kept[start:stop, :, : stop - start].transpose(0, 1)
+        share += own.flatten().tolist()
+        rows.append(torch.einsum("hqk,khd->qhd", scores.softmax(dim=2) * own / (1 - rate), value[start:stop]))
+    expected = torch.cat(rows)
+    expected.backward(weights.double())
+    assert abs(np.mean(share) - (1 - rate)) < 5 * (rate * (1 - rate) / len(share)) ** 0.5
+    assert relative_error(result, expected) < 1e-2
+    for one, other in zip(states, exact, strict=True):
+        assert relative_error(one.grad, other.grad) < 2e-2
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from simlm.packed.batch import PackedBatch
+from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator
-from simlm.packed.training import PackedObjective
 from simlm.pretraining.objective import Example, PackableObjective
 from tests.packed.objectives import PACKABLE, summed
 from tests.packed.toys import assert_near, gradients

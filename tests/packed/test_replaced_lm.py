@@ -7,8 +7,8 @@ import torch
 
 from simlm.packed.batch import PackedBatch
 from simlm.packed.forwards import hidden_states
+from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator
-from simlm.packed.training import PackedObjective
 from simlm.pretraining.objective import Setting
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 from tests.packed.objectives import summed

@@ -15,8 +15,9 @@ from ablations.objectives.retromae import RetroMAE
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.inference import packed_encoder
 from simlm.packed.inputs import pack
+from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator
-from simlm.packed.training import PackedObjective, packed_objective
+from simlm.packed.training import packed_objective
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.retrieval.encode import encode_texts
 from simlm.stages.training import held_out_loss

@@ -1,11 +1,13 @@
 """`python -m repro.costs`: sums by table, and the document that shows them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from repro import costs
+from repro.costing import growth
 from repro.costing.growth import growth_costs
 from repro.costing.tables import Costs, table_costs
 from repro.costs import DOCUMENT, QUOTE, CostOptions, markdown
@@ -63,6 +65,19 @@ def test_memory_is_that_of_the_published_measurement() -> None:
         assert f"{words} {each:.1f} " in said and f"from {passages(small):,} to {passages(large):,} passages" in said
         if step == "tokenise":
             assert cells(growth_costs(EVEN, 8)[2])[2] == f"{each:.1f} MB", "of a million passages"
+
+
+def test_a_measurement_of_one_size_shows_no_growth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = json.loads(growth.MEASURED.read_text())
+    report["results"] = [one for one in report["results"] if one["passages"] == 10_000]
+    short = tmp_path / "growth.json"
+    short.write_text(json.dumps(report))
+    monkeypatch.setattr(growth, "MEASURED", short)
+    with pytest.raises(UserError, match=r"growth\.json measures tokenise at fewer than two sizes.*without --largest"):
+        costs.run(CostOptions())
+    assert capsys.readouterr().out == ""
 
 
 def passages(result: dict[str, Any]) -> int:

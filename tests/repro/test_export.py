@@ -15,7 +15,7 @@ from simlm.data.collections import open_collection
 from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import MARKER
-from simlm.retrieval.encode import Embeddings
+from simlm.retrieval.embeddings import Embeddings
 from tests.repro.commands import Results, finished, listing, start
 
 ROWS = ("bm25", "random", "reranker", "simlm")

@@ -18,7 +18,8 @@ from repro.growing.report import markdown
 from repro.growing.tasks import rows, tokenizer
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search
 from tests.repro.commands import ROOT
 
@@ -163,6 +164,7 @@ def test_a_step_in_a_process_of_its_own(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--publish", "--quick"], "--publish is for the large collections"),
+        (["--publish", "--largest", "10000"], "--publish --largest 10000: growth shows in two sizes"),
         (["--largest", "9"], "--largest 9: the smallest collection has 10,000 passages"),
         (["--out", "file/below"], "--out file/below: "),
     ],

@@ -143,7 +143,7 @@ def ance(folder: Path, title: str | None, text: str) -> np.ndarray:
     model = RobertaModel(RobertaModel.config_class.from_pretrained(folder))
     body = {name.removeprefix("roberta."): value for name, value in weights.items() if name.startswith("roberta.")}
     model.load_state_dict(body)
-    ids = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")["input_ids"]
+    ids = AutoTokenizer.from_pretrained(folder)(text.lower(), return_tensors="pt")["input_ids"]
     pooled = cls_of(model, {"input_ids": ids})[0].astype(np.float64)
     pooled = weights["embeddingHead.weight"].double().numpy() @ pooled + weights["embeddingHead.bias"].double().numpy()
     pooled = (pooled - pooled.mean()) / np.sqrt(pooled.var() + 1e-5)

@@ -19,11 +19,11 @@ from repro import table2
 from repro.released import MSMARCO, ReleasedOptions, chosen, released
 from repro.table import Table
 from simlm.errors import UserError
+from simlm.models.pins import revision_of
 from tests.baselines.repositories import repositories
 from tests.data.released import unpacked
 from tests.repro.commands import ROOT, finished
 
-COMMIT = "1" * 40
 SIMLM = "intfloat/simlm-base-msmarco-finetuned"
 
 
@@ -82,7 +82,8 @@ def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., l
     notes = {row.key: row.note for row in made.paper_only}
     assert "Not measured: model castorini/ance-msmarco-passage is gated: accept its terms" in notes["ance"]
     assert "Not measured: model Shitao/RetroMAE_MSMARCO_finetune (revision main): the Hub has no" in notes["retromae"]
-    assert "Not measured: model colbert-ir/colbertv2.0 (revision main): there is no config.json" in notes["colbertv2"]
+    commit = revision_of("colbert-ir/colbertv2.0")
+    assert f"model colbert-ir/colbertv2.0 (revision {commit}): there is no config.json" in notes["colbertv2"]
     assert not [note for note in notes.values() if "\n" in note]
     assert all(row.published for row in made.paper_only), "the printed figures stay"
     assert len(asked) == len(set(asked)), "once each"
@@ -150,11 +151,9 @@ def test_what_was_measured_needs_no_hub_and_what_comes_later_is_measured_then(tm
 
 
 def cached(models: Path, cache: Path, repository: str) -> Path:
-    """A cache of the Hub's that has one repository."""
+    """A cache of the Hub's that has one repository, at its pinned commit."""
     folder = cache / f"models--{repository.replace('/', '--')}"
-    shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / COMMIT)
-    (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / revision_of(repository))
     return cache
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from simlm.data.inputs import Specials
 from simlm.errors import UserError
-from simlm.retrieval.encode import Embeddings, encode_texts, length_batches
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts, length_batches
 
 SPECIALS = Specials(cls=1, sep=2, pad=0, unk=3, mask=4)
 

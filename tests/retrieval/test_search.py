@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.errors import UserError
-from simlm.retrieval.encode import KIND, MARKER, Embeddings
-from simlm.retrieval.search import search
+from simlm.retrieval.embeddings import KIND, MARKER, Embeddings
+from simlm.retrieval.search import search, search_together
+
+WAYS = pytest.mark.parametrize("faiss", [False, True], ids=["torch", "faiss"])
+"""What finds the best of a tile."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a search: shards and blocks may hold more than there is, and k may be more than the passages."""
+
+    passages: int
+    queries: int
+    width: int
+    k: int
+    shard_size: int
+    query_block: int
+    passage_block: int
+
+
+def shapes(width: int) -> st.SearchStrategy[Shape]:
+    """Small ones of at most that width. faiss has other ways from 20 queries on, and from 100 places on."""
+    sizes = {"passages": 150, "queries": 30, "width": width, "k": 160}
+    sizes |= {"shard_size": 151, "query_block": 31, "passage_block": 151}
+    return st.builds(Shape, **{name: st.integers(1, most) for name, most in sizes.items()})
 
 
 def stored(folder: Path, vectors: np.ndarray, shard_size: int) -> Embeddings:
@@ -30,58 +54,75 @@ def brute_force(queries: np.ndarray, passages: np.ndarray, k: int) -> tuple[np.n
     return best, indices
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    passages=st.integers(1, 60),
-    queries=st.integers(1, 7),
-    width=st.integers(1, 4),
-    k=st.integers(1, 70),
-    shard_size=st.integers(1, 61),
-    query_block=st.integers(1, 8),
-    passage_block=st.integers(1, 61),
-    dtype=st.sampled_from([np.float32, np.float16]),
-)
-def test_search_is_a_stable_sort_of_all_scores(
-    tmp_path_factory: pytest.TempPathFactory,
-    seed: int,
-    passages: int,
-    queries: int,
-    width: int,
-    k: int,
-    shard_size: int,
-    query_block: int,
-    passage_block: int,
-    dtype: type,
+def check_near(queries: np.ndarray, passages: np.ndarray, run: tuple[np.ndarray, np.ndarray]) -> None:
+    """A run's scores are those of brute force up to rounding, and a passage is another one only where its is too."""
+    (scores, indices), (expected_scores, expected_indices) = run, brute_force(queries, passages, run[0].shape[1])
+    there = np.isfinite(expected_scores)
+    assert np.array_equal(np.isfinite(scores), there) and np.array_equal(indices >= 0, there)
+    norms = np.linalg.norm(queries, axis=1)[:, None] * max(np.linalg.norm(passages, axis=1))
+    near = 1e-5 * np.broadcast_to(norms, scores.shape)
+    assert (np.abs(scores[there] - expected_scores[there]) <= near[there]).all()
+    exact = queries.astype(np.float64) @ passages.astype(np.float64).T
+    moved = np.take_along_axis(exact, indices, 1) - np.take_along_axis(exact, expected_indices, 1)
+    assert (np.abs(moved)[there] <= near[there]).all()
+    for row, values, found in zip(there, scores, indices, strict=True):
+        kept, of_equal = found[row], np.diff(values[row]) == 0
+        assert len(set(kept.tolist())) == len(kept)
+        assert (np.diff(values[row]) <= 0).all() and (np.diff(kept)[of_equal] > 0).all()
+
+
+@WAYS
+@given(shape=shapes(4), seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from([np.float32, np.float16]))
+def test_a_stable_sort_of_all_scores(
+    tmp_path_factory: pytest.TempPathFactory, shape: Shape, seed: int, dtype: type, faiss: bool
 ) -> None:
     """Small integers: every score is exact in float32, and many are equal."""
     random = np.random.default_rng(seed)
-    corpus = random.integers(-1, 2, (passages, width)).astype(dtype)
-    asked = random.integers(-1, 2, (queries, width)).astype(np.float32)
-    embeddings = stored(tmp_path_factory.mktemp("search"), corpus, shard_size)
-    scores, indices = search(asked, embeddings, k, "cpu", query_block, passage_block)
-    expected_scores, expected_indices = brute_force(asked, corpus, k)
+    corpus = random.integers(-1, 2, (shape.passages, shape.width)).astype(dtype)
+    asked = random.integers(-1, 2, (shape.queries, shape.width)).astype(np.float32)
+    embeddings = stored(tmp_path_factory.mktemp("search"), corpus, shape.shard_size)
+    scores, indices = search(asked, embeddings, shape.k, "cpu", shape.query_block, shape.passage_block, faiss)
+    expected_scores, expected_indices = brute_force(asked, corpus, shape.k)
     assert scores.dtype == np.float32 and indices.dtype == np.int64
     np.testing.assert_array_equal(indices, expected_indices)
     np.testing.assert_array_equal(scores, expected_scores)
 
 
-def test_all_scores_equal_at_the_kth_place_of_a_wide_tile(tmp_path: Path) -> None:
+@WAYS
+@given(shape=shapes(40), seed=st.integers(0, 2**32 - 1), copies=st.integers(1, 4))
+def test_real_vectors(
+    tmp_path_factory: pytest.TempPathFactory, shape: Shape, seed: int, copies: int, faiss: bool
+) -> None:
+    """Some of which stand in the collection several times."""
+    random = np.random.default_rng(seed)
+    different = random.standard_normal((-(-shape.passages // copies), shape.width)).astype(np.float32)
+    corpus = np.repeat(different, copies, axis=0)[: shape.passages]
+    random.shuffle(corpus)
+    asked = random.standard_normal((shape.queries, shape.width)).astype(np.float32)
+    embeddings = stored(tmp_path_factory.mktemp("search"), corpus, shape.shard_size)
+    check_near(asked, corpus, search(asked, embeddings, shape.k, "cpu", shape.query_block, shape.passage_block, faiss))
+
+
+@WAYS
+@pytest.mark.parametrize("queries", [1, 30])
+@pytest.mark.parametrize("k", [1, 99, 100, 1000])
+def test_all_scores_equal_at_the_kth_place_of_a_wide_tile(tmp_path: Path, k: int, queries: int, faiss: bool) -> None:
     corpus = np.zeros((5000, 2), dtype=np.float32)
     corpus[4000] = 1
-    embeddings = stored(tmp_path, corpus, 10_000)
-    scores, indices = search(np.ones((1, 2), dtype=np.float32), embeddings, 100)
-    assert indices[0].tolist() == [4000, *range(99)]
-    assert scores[0].tolist() == [2.0] + [0.0] * 99
+    asked = np.ones((queries, 2), dtype=np.float32)
+    scores, indices = search(asked, stored(tmp_path, corpus, 10_000), k, faiss=faiss)
+    assert indices.tolist() == [[4000, *range(k - 1)]] * queries
+    assert scores.tolist() == [[2.0] + [0.0] * (k - 1)] * queries
 
 
-def test_real_vectors_give_the_brute_force_order(tmp_path: Path) -> None:
+@WAYS
+@pytest.mark.parametrize("k", [50, 200])
+def test_real_vectors_of_a_wide_tile(tmp_path: Path, k: int, faiss: bool) -> None:
     random = np.random.default_rng(1)
     corpus = random.standard_normal((1000, 16)).astype(np.float32)
-    asked = random.standard_normal((20, 16)).astype(np.float32)
-    scores, indices = search(asked, stored(tmp_path, corpus, 300), 50, passage_block=128, query_block=8)
-    expected_scores, expected_indices = brute_force(asked, corpus, 50)
-    np.testing.assert_array_equal(indices, expected_indices)
-    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
+    asked = random.standard_normal((40, 16)).astype(np.float32)
+    run = search_together(asked, stored(tmp_path, corpus, 700), k, query_block=32, faiss=faiss)
+    check_near(asked, corpus, run)
 
 
 def test_no_queries(tmp_path: Path) -> None:

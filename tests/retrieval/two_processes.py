@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simlm.retrieval.encode import Embeddings, encode_texts
+from simlm.retrieval.embeddings import Embeddings
+from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search_together
 from tests.pairs import meet, part
 from tests.retrieval.test_encode import SPECIALS, random_store

@@ -129,12 +129,18 @@ def test_interrupted_at_random_moments(tmp_path: Path) -> None:
 
 
 def test_two_drivers_at_once_share_the_stages(tmp_path: Path) -> None:
-    drivers = [start(tmp_path, "tree", **QUICK) for _ in range(2)]
-    ran = [end(driver) for driver in drivers]
-    assert [one.status for one in ran] == [0, 0]
-    assert sorted(len(one.said("said")) for one in ran) == [0, 1]
-    waited = next(one for one in ran if one.said("said"))
-    assert waited.said("said")[0].startswith("another run is using")
-    assert waited.said("done") == []
-    assert ran[0].jobs == ran[1].jobs
-    assert set(attempts(ran[0]).values()) == {1}
+    """The leaf of the first does not end before the second has said that it waits."""
+    gate = tmp_path / "gate"
+    first = start(tmp_path, "tree", SIMLM_TOY_GATE=str(gate), **QUICK)
+    try:
+        until(lambda: steps(tmp_path), "a step")
+        second = start(tmp_path, "tree", **QUICK)
+        assert second.stdout is not None
+        assert second.stdout.readline().startswith("said another run is using")
+    finally:
+        gate.touch()
+    ran, waited = end(first), end(second)
+    assert (ran.status, waited.status) == (0, 0)
+    assert ran.said("said") == waited.said("said") == waited.said("done") == []
+    assert ran.jobs == waited.jobs
+    assert attempts(ran) == dict.fromkeys(("leaf", "left", "right", "top"), 1)

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from experimaestro import Constant, Param
@@ -16,7 +17,7 @@ from simlm.errors import UserError
 from simlm.progress import Bar
 from simlm.stages.stage import Stage
 
-PAUSE = 0.05
+PAUSE, PATIENCE = 0.05, 60.0
 
 
 class Number(Stage):
@@ -35,12 +36,21 @@ class Number(Stage):
                 (self.work / f"step-{done}").touch()
                 done += 1
                 bar.update(1)
+        if gate := os.environ.get("SIMLM_TOY_GATE"):
+            wait_for(Path(gate))
         (self.folder / "number.txt").write_text(f"{self.value}\n")
         return {"resumed_from": resumed, "home": os.environ.get("HOME")}
 
     def read(self) -> int:
         """The number that was written."""
         return int((self.folder / "number.txt").read_text())
+
+
+def wait_for(gate: Path) -> None:
+    """Until a test makes that file, or fails for want of it."""
+    deadline = time.monotonic() + PATIENCE
+    while not gate.exists() and time.monotonic() < deadline:
+        time.sleep(PAUSE)
 
 
 class Restless(Number):

@@ -8,9 +8,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from simlm.training.checkpoints import newest_complete
+from simlm.training.checkpoints import WEIGHTS, newest_complete
 from simlm.training.snapshots import Snapshots, snapshot_in, unique_weights
-from simlm.training.trainer import WEIGHTS, Outcome, train
+from simlm.training.trainer import Outcome, train
 from tests.training.toys import PLAN, Collator, Killed, assert_equal, dataset_in, replaced_lm, weights_of
 
 STEPS = (1, 5, 9, 12)
