@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from experimaestro import Param
+from experimaestro import Param, field
 
 from simlm.costs.sizes import sizes_of
 from simlm.costs.work import UNKNOWN, Work, work_of
@@ -76,14 +76,23 @@ class BM25(RunStage):
 
 
 class Fusion(RunStage):
-    """A convex combination of two runs' normalised scores, its weight chosen on valid by RR@10."""
+    """A convex combination of two runs' normalised scores, its weight chosen on valid by RR@10.
+
+    Made on test and on the ``further`` test splits.
+    """
 
     dense: Param[RunStage]
     lexical: Param[RunStage]
     weights: Param[list[float]]
     depth: Param[int]
+    further: Param[list[str]] = field(default=[], ignore_default=True)
 
     tag = "fusion"
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that runs are made on."""
+        return ["test", *self.further]
 
     def run(self) -> dict[str, Any]:
         from baselines.fusion import fuse, tune
@@ -92,8 +101,10 @@ class Fusion(RunStage):
         dense, lexical = self.dense.load("valid"), self.lexical.load("valid")
         trials = tune(dense, lexical, collection.passages.ids, source.qrels("valid"), self.weights)
         best = max(trials, key=lambda trial: trial.rr_at_10)
-        fused = fuse(self.dense.load("test"), self.lexical.load("test"), best.weight, self.depth)
-        figures = self.leave("test", fused, collection)
+        figures: dict[str, Any] = {}
+        for split in self.splits:
+            fused = fuse(self.dense.load(split), self.lexical.load(split), best.weight, self.depth)
+            figures |= self.leave(split, fused, collection)
         return figures | {"weight": best.weight, "trials": [trial._asdict() for trial in trials]}
 
 

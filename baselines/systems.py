@@ -204,7 +204,8 @@ SYSTEMS = (
         checkpoint="intfloat/simlm-msmarco-reranker",
         passage_length=192,
         note=f'It re-ranks the top 200 of SimLM, reading query and "title: text" as a pair of 192 tokens at most. '
-        f"{OF_SIMLM} The figures beside it are those that its authors' README gives for this checkpoint.",
+        f"{OF_SIMLM} The figures beside it are those that its authors' README gives for this checkpoint, which there "
+        "re-ranks the run of msmarco_reranker.zip, Retriever2's.",
     ),
 )
 

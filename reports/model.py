@@ -14,6 +14,12 @@ MET, CLOSE = 0.1, 0.5
 """Points: the largest differences from a published figure that are called met and close."""
 
 
+PAPER = "paper"
+"""The scale whose models, settings and budgets are the paper's."""
+PAPERS = ("msmarco", "SimLM's MS MARCO", "nq")
+"""The collections on which, at that scale, the same is measured as the paper measured."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the paper's figures, in percent.
@@ -312,6 +318,11 @@ class Report:
     """Where rows are published checkpoints: how near they come to the figures that were printed for them."""
     comparable: bool = False
     """Whether such marks are fair: what was searched is the collection that the figures are of."""
+
+    @property
+    def papers_own(self) -> bool:
+        """Whether the same is measured as the paper measured, and figures can be compared."""
+        return self.scale == PAPER and self.collection.name in PAPERS
 
     def by_group(self) -> list["Report"]:
         """What the report says of each group, as a report without groups; itself where it has none.

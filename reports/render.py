@@ -13,14 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from reports import plots, tables
 from reports.files import write_atomically
 from reports.markdown import count, escape
-from reports.model import ALPHA, Case, CasePassage, Report
+from reports.model import ALPHA, PAPER, Case, CasePassage, Report
 from reports.page import Page, Section
 
 _SHOWN = 240
 """Characters of a passage that a case shows."""
-
-PAPERS = ("msmarco", "SimLM's MS MARCO", "nq")
-"""The collections on which, at paper scale, the same is measured as the paper measured."""
 
 
 def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
@@ -110,7 +107,8 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
             ]
         ),
         "alpha": ALPHA,
-        "comparable": report.scale == "paper" and report.collection.name in PAPERS,
+        "comparable": report.papers_own,
+        "printed": report.scale == PAPER,
         "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "marks": tables.marks(report) if report.marks else "",

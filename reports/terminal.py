@@ -47,7 +47,7 @@ def _print_runs(report: Report, console: Console) -> None:
 def _print_section(report: Report, console: Console) -> None:
     place = f"{report.collection.name} {report.collection.split}, {report.scale}"
     first = next(iter(report.columns), None)
-    order = "" if report.marks else ", for order and gaps only"
+    order = "" if report.marks or report.papers_own else ", for order and gaps only"
     paper = f"; paper: {first.place}, percent{order}" if first else "; the paper prints no figures"
     table = Table(
         title=Text(f"{report.title} ({report.scale})"),

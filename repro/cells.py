@@ -84,6 +84,7 @@ class Cells(AblationCells):
                 lexical=self.bm25(),
                 weights=list(self.scale.fusion_grid),
                 depth=self.scale.search.evaluation_depth,
+                further=list(self.scale.further),
             ),
             "fusion",
         )

@@ -16,7 +16,7 @@ from repro.cells import Cells
 from repro.command import Options, main, refuse
 from repro.dryrun import print_plan
 from repro.exportable import Export, exports_of
-from repro.table import RowSpec
+from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
 from simlm.errors import UserError
@@ -72,7 +72,8 @@ def run(options: ExportOptions) -> None:
     for name in options.what:
         check_known("kind of export", name, WHAT)
     check_writable("--to", options.to)
-    rows = TABLES[options.table]().chosen(options.rows)
+    table = labelled(TABLES[options.table](), open_scale(options.scale, options.collection))
+    rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:
         cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)

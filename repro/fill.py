@@ -18,6 +18,7 @@ from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.notes import notes
 from repro.origin import Made, cost, origin, warnings
 from repro.table import RowSpec, Table
+from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection
 from simlm.scales import open_scale
@@ -73,8 +74,9 @@ def build_report(
         settings = hyperparameters(scale, tried_values(options.scale))
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds)
-    report.notes += beside_authors(runs["bm25"], scale) if "bm25" in runs and not table.by_answers else []
+    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds, scale)
+    if not table.by_answers:
+        report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
     report.warnings = [
         *warnings(options),

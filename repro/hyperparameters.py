@@ -30,8 +30,10 @@ from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 TOGETHER = " (query and passage together)"
-FINE_TUNING = ("Retriever1/2: ", "distillation: ", "re-ranker: ", "retriever: ")
+FINE_TUNING = ("Retriever1/2: ", "Retriever1 (", "distillation: ", "re-ranker: ", "retriever: ")
 """What the names of the settings of Table 13 begin with; the others are of Table 11."""
+TABLE_1 = {"electra": {"learning rate": "4e-5", "epochs": 6}}
+"""What Table 1's footnote has for a start that is fine-tuned otherwise than Table 13 says."""
 
 
 def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
@@ -45,6 +47,7 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         *_models(scale),
         *_pretraining(scale, of_pretraining(scale), tried),
         *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), by_trials(tried, RATE)),
+        *_own_retrievers(scale),
         *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
         tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
         *_reranker(scale, thirteen["reranker"].to_dict()),
@@ -135,6 +138,18 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object],
         kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
         kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
     ]
+
+
+def _own_retrievers(scale: Scale) -> list[HyperParameter]:
+    """What is otherwise for the starts of Table 1 that have settings of their own."""
+    found = []
+    for start, settings in scale.retrievers.items():
+        name, printed, optimisation = f"Retriever1 ({start})", TABLE_1[start], settings.optimisation
+        found += [
+            kept(f"{name}: learning rate", optimisation.learning_rate, printed["learning rate"]),
+            steps(name, optimisation, printed),
+        ]
+    return found
 
 
 def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:

@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
-from reports.model import ALPHA
+from reports.model import ALPHA, PAPER
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro.cases import values_of
@@ -19,6 +19,13 @@ from simlm.evaluation.crossed import POWER, crossed
 from simlm.stages.runs import RunStage
 
 VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
+
+BELOW_PAPER_SCALE = (
+    "The paper's figures are of other collections and larger models: what is judged is whether the order shows at this "
+    "scale."
+)
+AT_PAPER_SCALE = "Models and settings are the paper's: what is judged is whether its orders show, not its figures."
+FEW = "They are small beside what so few queries can tell, so that much is undecided. "
 
 Sides = list[tuple[RunStage, RunStage]]
 """What a pair of rows compares, (higher, lower) for each seed."""
@@ -74,10 +81,12 @@ def claims_page(
         introduction=(
             f"{len(lines)} claims about order that the paper's text or tables make. "
             + "; ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-            + f". Decided over {over}. The paper's figures are of other collections and larger models: what is judged "
-            "is whether the order shows at this scale."
+            + f". Decided over {over}. {AT_PAPER_SCALE if scale == PAPER else BELOW_PAPER_SCALE}"
         ),
-        sections=[Section("Verdicts", lines), Section("How it was decided", [], text=_method(seeds, len(judged)))],
+        sections=[
+            Section("Verdicts", lines),
+            Section("How it was decided", [], text=_method(seeds, len(judged), scale)),
+        ],
     )
 
 
@@ -157,7 +166,7 @@ def _cells(
     }
 
 
-def _method(seeds: int, tests: int) -> str:
+def _method(seeds: int, tests: int, scale: str) -> str:
     error = (
         "The error of a difference covers training seeds and queries, both as samples of many (two-way crossed random "
         "effects, degrees of freedom by Satterthwaite)."
@@ -169,7 +178,7 @@ def _method(seeds: int, tests: int) -> str:
         "gives in units of the measure, contradicted where it is significantly outside, undecided otherwise. An order "
         "is a range above 0; no difference is tested by two one-sided tests, 'not below' by one against the margin, "
         "several orders in one claim by the largest of their p (intersection-union). The margins are the paper's own: "
-        f"{REASON} They are small beside what so few queries can tell, so that much is undecided. p is two-sided; "
+        f"{REASON} {'' if scale == PAPER else FEW}p is two-sided; "
         f"Holm's correction goes over all {tests} claims that could be tested; significant is below {ALPHA:g}. "
         f"'Smallest provable' is what this run had a {POWER:.0%} chance to show at the first step of that correction "
         f"(t-tests at {ALPHA:g} / {tests}): for an order the smallest true difference; for no difference and 'not "

@@ -2,9 +2,10 @@
 
 from reports.model import Report
 from repro.origin import cost
+from simlm.scales import Scale
 
 
-def notes(report: Report, seconds: float) -> list[str]:
+def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
     """The notes of a table whose models were trained here; ``seconds`` is the command's own wall time."""
     same_budget = report.comparison("simlm", "base-distilled", report.measures[0])
     core = (
@@ -19,20 +20,17 @@ def notes(report: Report, seconds: float) -> list[str]:
     return [
         *core,
         cost(report.stages, seconds),
-        *_how_tuned(report),
+        *_how_tuned(report, scale),
     ]
 
 
-def _how_tuned(report: Report) -> list[str]:
+def _how_tuned(report: Report, scale: Scale) -> list[str]:
     kinds = {row.key: row.kind for row in report.rows}
     tuned = {one.row for one in report.tuning}
     own = [report.row(row).label for row in tuned if kinds[row] != "dense"]
     dense = [row.label for row in report.rows if row.key in tuned and row.kind == "dense"]
     lines = [f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}."] if own else []
-    shared = (
-        "Dense rows of the same stage share every hyper-parameter but what the table varies and the pre-training's "
-        "learning rate."
-    )
+    shared = _shared(report, scale)
     if dense:
         return [
             *lines,
@@ -40,3 +38,15 @@ def _how_tuned(report: Report) -> list[str]:
             f"{', '.join(dense)}.",
         ]
     return [*lines, f"{shared} None of this table's rows has published trials of its own."]
+
+
+def _shared(report: Report, scale: Scale) -> str:
+    """What rows have in common. The paper has one pre-training rate for all, and Table 1 an exception of its own."""
+    if not isinstance(scale.encoder, str):
+        return (
+            "Dense rows of the same stage share every hyper-parameter but what the table varies and the pre-training's "
+            "learning rate."
+        )
+    own = [row.label for row in report.measured_rows() if row.kind == "dense" and row.key in scale.retrievers]
+    but = f", {' and '.join(own)} excepted" if own else ""
+    return f"Dense rows of the same stage share every hyper-parameter but what the table varies{but}."

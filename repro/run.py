@@ -16,7 +16,7 @@ from repro.cells import Cells
 from repro.command import Options, refuse
 from repro.dryrun import print_plan
 from repro.origin import Made, complete
-from repro.table import Table, check_domains
+from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
@@ -35,6 +35,7 @@ ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stage
 
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
+    table = labelled(table, open_scale(options.scale, options.collection))
     rows = table.chosen(options.rows)
     check_domains(table, options)
 

@@ -1,7 +1,7 @@
 """What a table is: rows of runs beside published figures, and the orders that the paper reports."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -35,6 +35,8 @@ class RowSpec:
     """The key of its `GroupSpec`, "" in a table without."""
     split: str = SPLIT
     """The test split that it is measured on."""
+    public: str = ""
+    """The label where the model that it starts from is the paper's own, "" where that is the same."""
 
 
 class PaperRow(NamedTuple):
@@ -116,6 +118,26 @@ class Table:
         return [row for row in self.rows if not keys or row.key in keys]
 
 
+def labelled(table: Table, scale: Scale) -> Table:
+    """The table with its rows called by what they start from at a scale, with what is otherwise for one of them."""
+    if not isinstance(scale.encoder, str):
+        return table
+    return replace(table, rows=[_labelled(row, scale) for row in table.rows])
+
+
+def _labelled(row: RowSpec, scale: Scale) -> RowSpec:
+    own = scale.retrievers.get(row.key) if row.public and row.kind == "dense" else None
+    note = row.note
+    if own is not None:
+        settings = own.optimisation
+        note = (
+            f"{row.public} is fine-tuned with a learning rate of {settings.learning_rate:g} for {settings.steps:,} "
+            f"updates, as the paper has it, the other rows with {scale.retriever.optimisation.learning_rate:g} for "
+            f"{scale.retriever.optimisation.steps:,}."
+        )
+    return replace(row, label=row.public or row.label, note=note)
+
+
 def check_domains(table: Table, options: Options) -> None:
     """UserError for a table that the collection cannot fill: one by domain without domains, or by qrels without qrels.
 
@@ -135,10 +157,10 @@ def check_domains(table: Table, options: Options) -> None:
 
 
 def retriever1(
-    start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, note: str = ""
+    start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, public: str = ""
 ) -> RowSpec:
     """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
-    return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, note)
+    return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, public=public)
 
 
 def falling(keys: Sequence[str], source: str, taught: bool = False) -> list[Order]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from baselines.multivector import BYTES, DIMENSIONS, MAX_TOKENS, SPECIAL_TOKENS, index_bytes, vectors
 from baselines.systems import system, systems_in
 from reports.markdown import size
+from reports.model import PAPER
 from reports.page import Cell, Page, Section
 from repro.cells import Cells
 from repro.command import Options, main
@@ -71,7 +72,7 @@ def table3(scale: str, index: Retrieve) -> Page:
         title="Table 3: index size",
         scale=scale,
         introduction=f"Indexes of the {len(lengths):,} passages of {stored(job_of(index.data))['name']}.",
-        sections=[_here(len(lengths), _own_bytes(index), vectors(lengths)), _at_paper_scale()],
+        sections=[_here(len(lengths), _own_bytes(index), vectors(lengths), scale), _at_paper_scale()],
         notes=[
             f"A multi-vector index has one vector of {DIMENSIONS} dimensions, {8 * BYTES} bit each, a token. Tokens "
             f"are those of the tokenised collection, cut at {MAX_TOKENS} a passage with {SPECIAL_TOKENS} special ones "
@@ -83,10 +84,12 @@ def table3(scale: str, index: Retrieve) -> Page:
     )
 
 
-def _here(passages: int, ours: int, tokens: int) -> Section:
+def _here(passages: int, ours: int, tokens: int, scale: str) -> Section:
     paper = published("table3").set_index("model")
     many = index_bytes(tokens)
     wide = passages * WIDTH * FLOAT
+    whole = scale == PAPER and passages == PASSAGES
+    other = "" if whole else " The paper's sizes are of another collection."
 
     def line(index: str, known: str, count: int, bytes_: int, model: str) -> dict[str, Cell]:
         return {
@@ -108,7 +111,7 @@ def _here(passages: int, ours: int, tokens: int) -> Section:
         text=(
             f"Here the multi-vector index takes {many / ours:.1f} times the bytes of SimLM's. A SimLM vector has "
             f"{ours / passages:.0f} bytes at this scale and {WIDTH * FLOAT:,} in the paper; with the paper's it would "
-            f"be {many / wide:.1f} times (computed). The paper's sizes are of another collection."
+            f"be {many / wide:.1f} times (computed).{other}"
         ),
     )
 

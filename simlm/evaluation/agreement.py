@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from simlm.evaluation.significance import Improvement, effect_ratio
+
 DEPTH = 100
 """Places of a ranking that are compared."""
 PERSISTENCE = 0.95
@@ -25,6 +27,10 @@ class Agreement(NamedTuple):
     """Rank-biased overlap."""
     error: dict[str, float]
     """Root mean square error by measure."""
+    theirs: pd.DataFrame
+    """The one run's values by query id and measure, of the queries that both have."""
+    ours: pd.DataFrame
+    """The other's."""
 
 
 def agreement(
@@ -51,12 +57,41 @@ def agreement(
     overlaps = [
         RBO({query: one[query]}, {query: other[query]}, PERSISTENCE, cut[query], False, False) for query in shared
     ]
-    values = [measure({query: run[query] for query in shared}).T.to_dict() for run in (theirs, ours)]
+    values = [measure({query: run[query] for query in shared}) for run in (theirs, ours)]
     return Agreement(
         len(shared),
         float(np.mean(list(taus.values()))) if taus else float("nan"),
         float(np.mean(overlaps)),
-        {name: float(value) for name, value in RMSE(*values).items()},
+        {name: float(value) for name, value in RMSE(*(frame.T.to_dict() for frame in values)).items()},
+        *values,
+    )
+
+
+class EffectRatios(NamedTuple):
+    """How large an improvement of ours is beside theirs, by measure, over the queries that all four runs have.
+
+    1 is their effect, above 1 a larger one, below 0 the opposite; None where theirs is 0.
+    """
+
+    queries: int
+    ratio: dict[str, float | None]
+
+
+def effect_ratios(baseline: Agreement, advanced: Agreement) -> EffectRatios:
+    """Effect ratios of ``advanced`` over ``baseline``, each of which compares our run with theirs.
+
+    ValueError where the four runs have no query in common.
+    """
+    shared = baseline.theirs.index.intersection(advanced.theirs.index)
+    if shared.empty:
+        raise ValueError("the four runs have no query in common")
+
+    def improvement(side: str, name: str) -> Improvement:
+        return Improvement(*(float(getattr(one, side).loc[shared, name].mean()) for one in (baseline, advanced)))
+
+    names = [str(name) for name in baseline.theirs.columns if name in advanced.theirs.columns]
+    return EffectRatios(
+        len(shared), {name: effect_ratio(improvement("theirs", name), improvement("ours", name)) for name in names}
     )
 
 

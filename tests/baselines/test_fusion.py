@@ -1,7 +1,11 @@
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from baselines.fusion import fuse, scaled, tune
+from baselines.stages import Fusion
 from simlm.retrieval.runs import Run
 from tests.retrieval.names import Names
 
@@ -63,3 +67,37 @@ def test_what_can_not_be_fused() -> None:
         fuse(FIRST, Run(["x", "y", "z"], SECOND.indices, SECOND.scores), 0.5, 3)
     with pytest.raises(ValueError, match="outside"):
         fuse(FIRST, SECOND, 1.5, 3)
+
+
+def test_every_test_split_is_fused_with_the_weight_that_is_best_on_valid() -> None:
+    other = run([[4, 2], [0, 3], [1, 2]], [[4, 2], [7, 5], [9, 1]])
+    dense = {"valid": FIRST, "test": SECOND, "trec-dl-2019": other}
+    lexical = {"valid": SECOND, "test": FIRST, "trec-dl-2019": FIRST}
+    left: dict[str, Run] = {}
+
+    def leave(split: str, found: Run, collection: Any) -> dict[str, float]:
+        left[split] = found
+        return {f"{split} RR@10": 0.5}
+
+    passages = SimpleNamespace(ids=Names([f"p{number}" for number in range(6)]))
+    qrels = {"valid": {"q0": {"p2": 1}, "q1": {"p4": 1}, "q2": {"p0": 1}}}
+    stage: Any = SimpleNamespace(
+        data=SimpleNamespace(
+            open=lambda: SimpleNamespace(passages=passages), source=lambda: SimpleNamespace(qrels=qrels.__getitem__)
+        ),
+        dense=SimpleNamespace(load=dense.__getitem__),
+        lexical=SimpleNamespace(load=lexical.__getitem__),
+        weights=[0.25, 0.0, 1.0],
+        depth=4,
+        splits=["test", "trec-dl-2019"],
+        leave=leave,
+    )
+    figures = Fusion.run(stage)
+    assert figures["weight"] == 0.0 and list(left) == stage.splits
+    assert {"test RR@10", "trec-dl-2019 RR@10"} < set(figures)
+    for split, found in left.items():  # weight 0: the order is the lexical run's, what only the other has comes last
+        for row, ids in enumerate(lexical[split].indices.tolist()):
+            kept = [id for id in ids if id >= 0]
+            assert set(kept) <= set(found.indices[row].tolist())
+            if len(kept) > 1:
+                assert found.indices[row, 0] == kept[0]

@@ -1,4 +1,4 @@
-"""A miniature replica of msmarco_bm25_official.zip, in its own layout."""
+"""Miniature replicas of the archives that were released with SimLM, in their own layout."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ TRAINED = 300
 
 
 def replica() -> dict[str, bytes]:
-    """The archive's files by name. Ids are strings; a positive that BM25 did not find has the score -1."""
+    """The files of msmarco_bm25_official. Ids are strings; a positive that BM25 did not find has the score -1."""
     train = [_line(f"{1000 + n}", n) for n in range(TRAINED)]
     return {
         "passages.jsonl.gz": passages(COUNT),
@@ -53,6 +53,42 @@ def trec_dl() -> dict[str, bytes | None]:
     return files
 
 
+def reranker(reranked: bool = False) -> dict[str, bytes]:
+    """The files of msmarco_reranker: the same data, Retriever2's runs, and what else its authors' scripts leave there.
+
+    ``reranked``: with the runs that their scripts make of them.
+    """
+    data = {name: content for name, content in replica().items() if not name.endswith(".msmarco.txt")}
+    data |= {name.replace("__", "."): content for name, content in trec_dl().items() if content is not None}
+    splits = {"dev": [str(n) for n in range(5)], "test": ["7000", "7001"]}
+    splits |= {f"trec_dl{year}": [str(1000 * year + n) for n in range(count)] for year, count in ((2019, 3), (2020, 4))}
+    runs = {f"{split}.msmarco.txt": _run(queries, 1) for split, queries in splits.items()}
+    if reranked:
+        runs |= {f"rerank.{split}.msmarco.txt": _run(queries, 0) for split, queries in splits.items()}
+    return data | runs | {"train_dev_create_args.json": b'{\n    "depth": 200\n}'}
+
+
+def distillation() -> dict[str, bytes]:
+    """The files of msmarco_distillation: the same data, and dev's lists with the re-ranker's logits."""
+    lines = [_line(str(n), n) for n in range(5)]
+    for line in lines:
+        line["positives"]["score"] = [4.12345]
+        line["negatives"]["score"] = [1.5, -2.25, -3.0]
+    data = {name: content for name, content in reranker().items() if not name.endswith(".msmarco.txt")}
+    scored = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
+    return data | {"kd_dev.jsonl": scored.encode()}
+
+
+def _run(queries: list[str], first: int) -> bytes:
+    """A run of 12 passages a query, the query's own number in place ``first`` of its ranking, from 0."""
+    lines = []
+    for number, query in enumerate(queries):
+        order = [(number + step) % COUNT for step in range(1, 12)]
+        order.insert(first, number)
+        lines += [f"{query}\t{one}\t{rank}\t{round(0.9 - rank / 97, 3)}\n" for rank, one in enumerate(order, start=1)]
+    return "".join(lines).encode()
+
+
 def _line(query: str, number: int) -> dict[str, Any]:
     positive = number % COUNT
     negatives = [str((positive + step) % COUNT) for step in (3, 1, 2)]
@@ -82,6 +118,20 @@ def packed(folder: Path, **changed: bytes | None) -> Path:
     with zipfile.ZipFile(folder / f"{ARCHIVE}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _changed(changed).items():
             archive.writestr(f"{ARCHIVE}/{name}", content)
+    return folder
+
+
+def also(folder: Path, name: str, files: Mapping[str, bytes], pack: bool = True) -> Path:
+    """Lay another of the archives, by its name, beside the first in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if pack:
+        with zipfile.ZipFile(folder / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for file, content in files.items():
+                archive.writestr(f"{name}/{file}", content)
+        return folder
+    (folder / name).mkdir()
+    for file, content in files.items():
+        (folder / name / file).write_bytes(content)
     return folder
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from simlm.evaluation.agreement import PERSISTENCE, Rankings, agreement
+from simlm.evaluation.agreement import PERSISTENCE, Rankings, agreement, effect_ratios
 
 ONE = {"a": ["1", "2", "3", "4"], "b": ["5", "6"], "c": ["7", "8", "9"], "alone": ["1"]}
 OTHER = {"a": ["2", "1", "9", "3"], "b": ["6", "5", "1"], "c": ["7", "8", "9"]}
@@ -44,3 +44,38 @@ def test_the_same_run_agrees_wholly_and_no_query_in_common_is_no_comparison() ->
     assert math.isnan(agreement({"a": ["1"]}, {"a": ["1", "2"]}, first_is_odd).kendall)
     with pytest.raises(ValueError, match="no query in common"):
         agreement({"a": ["1"]}, {"b": ["1"]}, first_is_odd)
+
+
+def placed(run: Rankings) -> pd.DataFrame:
+    """Reciprocal rank of passage "1"; and a measure by which all runs are equal."""
+    values = {query: 1 / (1 + ids.index("1")) if "1" in ids else 0.0 for query, ids in run.items()}
+    return pd.DataFrame({"place": values, "same": dict.fromkeys(run, 0.5)})
+
+
+def test_effect_ratio_is_our_mean_improvement_over_theirs_query_by_query() -> None:
+    theirs = {
+        "low": {"a": ["2", "3", "1"], "b": ["3", "2"], "c": ["1", "2"], "x": ["1"]},
+        "high": {"a": ["1", "3"], "b": ["2", "1"], "c": ["2", "1"], "y": ["1"]},
+    }
+    ours = {
+        "low": {"a": ["2", "1"], "b": ["4", "3"], "c": ["1", "2"], "x": ["2", "1"]},
+        "high": {"a": ["1", "2"], "b": ["3", "4", "5", "1"], "c": ["1", "3"], "y": ["3"]},
+    }
+    found = effect_ratios(*(agreement(theirs[side], ours[side], placed) for side in ("low", "high")))
+    gains: dict[str, float] = {"theirs": 0.0, "ours": 0.0}
+    for name, runs in (("theirs", theirs), ("ours", ours)):
+        for query in ("a", "b", "c"):
+            for side, sign in (("high", 1), ("low", -1)):
+                ids = runs[side][query]
+                gains[name] += sign * sum(1 / place for place, id in enumerate(ids, start=1) if id == "1") / 3
+    assert found.queries == 3
+    assert found.ratio["place"] == pytest.approx(gains["ours"] / gains["theirs"]) and gains["theirs"] > 0
+    assert found.ratio["same"] is None
+    swapped = effect_ratios(*(agreement(ours[side], ours[side], placed) for side in ("low", "high")))
+    assert swapped.ratio["place"] == pytest.approx(1)
+
+
+def test_effect_ratio_needs_a_query_that_all_four_have() -> None:
+    one, other = (agreement({query: ["1"]}, {query: ["1"]}, placed) for query in "ab")
+    with pytest.raises(ValueError, match="no query in common"):
+        effect_ratios(one, other)

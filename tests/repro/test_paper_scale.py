@@ -11,6 +11,7 @@ import pytest
 
 from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
+from baselines.stages import Fusion
 from repro.cells import Cells
 from repro.command import Options
 from repro.origin import Made, origin, warnings
@@ -65,7 +66,7 @@ def test_runs_are_made_on_trec_dl_too(tmp_path: Path) -> None:
     for stage in planned(("table2",), tmp_path).values():
         if isinstance(stage.config, Retrieve):
             assert stage.config.splits[-4:] == ["valid", "test", *further]
-        if isinstance(stage.config, Rerank):
+        if isinstance(stage.config, Rerank | Fusion):
             assert stage.config.splits == ["test", *further]
 
 

@@ -19,9 +19,10 @@ from reports.model import CollectionFacts
 from repro.command import Options, check
 from repro.released import MSMARCO, NQ, ReleasedOptions
 from repro.table2 import run
+from simlm.data.authors import DISTILLATION
 from simlm.errors import UserError
 from tests.baselines.repositories import prebuilt, repositories
-from tests.data.released import replica, unpacked
+from tests.data.released import also, distillation, replica, unpacked
 from tests.repro.commands import ROOT, finished
 
 MEASURED = ["bm25", "ance", "tas-b", "cocondenser", "colbertv2", "simlm", "simlm-reranker"]
@@ -53,7 +54,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpacked(tmp_path_factory.mktemp("archives"))
+    """The first of the released archives, and the one with teacher scores."""
+    return also(unpacked(tmp_path_factory.mktemp("archives")), DISTILLATION, distillation())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,14 @@ def test_what_is_there_is_measured_and_the_rest_says_why_not(results: Path) -> N
 
 def test_bm25_stands_beside_the_authors_run(results: Path) -> None:
     (note,) = [one for one in report_in(results)["notes"] if one.startswith("BM25 beside the authors' own run")]
-    assert "(dev.msmarco.txt), by repro-eval over 1 queries" in note and "root mean square error 1.0000 RR@10" in note
+    assert "(dev.msmarco.txt of msmarco_bm25_official), by repro-eval over 1 queries" in note
+    assert "root mean square error 1.0000 RR@10" in note
+
+
+def test_the_released_re_ranker_stands_beside_the_authors_teacher_scores(results: Path) -> None:
+    (note,) = [one for one in report_in(results)["notes"] if "beside the authors' teacher scores" in one]
+    # All 40 passages are re-ranked, and each list has a positive and three negatives.
+    assert note.startswith("SimLM, re-ranker: its logits") and "over 20 passages of 5 queries that both scored" in note
 
 
 def test_marks_are_the_distance_from_what_is_printed_for_the_checkpoint(results: Path) -> None:
