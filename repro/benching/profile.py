@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 from repro.benching.machine import Machine
 
 GROUPS = (
-    ("attention", r"flash|fmha|attention"),
+    ("attention", r"flash|fmha|attention|^_forward$|^_backward$"),
     ("matrix products", r"gemm|nvjet|cutlass|cublas|xmma|splitk|::addmm|::mm|::bmm|mkldnn|_ChunkedCross"),
     ("optimizer and clipping", r"multi_tensor|adam|foreach|lpnorm"),
     ("compiled element-wise and reductions", r"^triton_"),
