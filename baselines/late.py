@@ -69,7 +69,7 @@ class TokenIndex:
 
 
 def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) -> TokenIndex:
-    """Encode all texts into ``folder``; memory holds a block of them. UserError for vectors with NaN or infinity.
+    """Encode all texts into ``folder``; memory holds a block of them a process. UserError for NaN or infinity.
 
     A second call goes on behind the last blocks that were written whole, which a file beside ``folder`` tells: it
     belongs to one encoder and to the same texts. Several processes (`simlm.group`) that call this together encode a

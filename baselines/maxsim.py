@@ -26,7 +26,7 @@ def search_tokens(
     ``queries`` are float32 (tokens, d) each. Returns scores float32 (Q, k), decreasing, and indices int64 (Q, k), with
     k no more than the passages. Several processes (`simlm.group`) that call this together take the blocks of passages
     in turn, and all have the results of one process. Memory holds a block's vectors and scores, a bounded number of
-    inner products and, 12 bytes each, every process's results.
+    inner products and, some 40 bytes each, every process's results.
     """
     asked, real = _padded(queries)
     asked, real = asked.to(device), real.to(device)

@@ -16,7 +16,7 @@ from simlm.errors import UserError
 # README quotes a report between <!-- report: begin --> and <!-- report: end -->.
 QUOTE = re.compile(r"(<!-- report: begin -->).*?(<!-- report: end -->)", re.DOTALL)
 
-GENERATED = re.compile(r"reports/(?:(?:smoke|mini|small|paper)/|(?:growth|performance)\.(?:md|json)$)")
+GENERATED = re.compile(r"reports/(?:(?:smoke|mini|small|paper)/|(?:growth|performance|performance-cpu)\.(?:md|json)$)")
 """The files below reports/ that commands write; the others are code."""
 
 

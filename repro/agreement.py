@@ -145,8 +145,8 @@ def _lacking(folder: Path, rows: set[str]) -> list[str]:
         return []
     return [
         f"The authors' own run of SimLM's Retriever2 is in {RERANKER}.zip, which does not lie beside {ARCHIVE}: with "
-        "it there, the two are compared query by query. Effect ratios, which stand with the orders, are to the "
-        "published means alone."
+        "it there, the two are compared query by query. Effect ratios of Retriever2, which stand with the orders, are "
+        "to the published means alone."
     ]
 
 

@@ -12,7 +12,8 @@ from repro.benching.outcome import ended, make_out, origin, write
 from simlm.errors import UserError
 
 DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
-to do it, in one run: BERT-base sizes on a GPU, mini's on a CPU. Writes performance.json and performance.md."""
+to do it, in one run: BERT-base sizes on a GPU, mini's on a CPU. Writes performance.json and performance.md, of a CPU
+performance-cpu.json and performance-cpu.md."""
 EXAMPLES = """examples:
   python -m repro.bench --quick              everything, in two minutes on two cores and in five on a GPU
   python -m repro.bench                      everything, with more repeats and, on a GPU, up to 8.84M vectors
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)}; all when left out")
-    made.add_argument("--quick", action="store_true", help="fewer repeats and smaller collections")
+    made.add_argument("--quick", action="store_true", help="fewer repeats, and fewer texts")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda; auto takes a GPU where there is one")
     made.add_argument("--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="where files go")
     made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
@@ -60,13 +61,14 @@ def run(options: argparse.Namespace) -> None:
     from repro.benching.report import markdown
 
     for report in measure(options.tasks or TASKS, options.device, options.quick, options.commit):
-        write("performance", report, markdown(report), options.out, publish=False)
+        name = "performance" if report["gpu"] else "performance-cpu"
+        write(name, report, markdown(report), options.out, publish=False)
     if options.publish:
-        write("performance", report, markdown(report), options.out, publish=True)
+        write(name, report, markdown(report), options.out, publish=True)
 
 
 def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> Iterator[dict[str, Any]]:
-    """What goes to performance.json, after each task: a run that is cut short leaves the tasks before."""
+    """What goes to the JSON file, after each task: a run that is cut short leaves the tasks before."""
     import torch
 
     from repro.benching.machine import Machine, description, matrix_peak

@@ -9,7 +9,7 @@ SRUN = '''
 import os, signal, subprocess, sys
 
 words = sys.argv[1:]
-options = dict(word.removeprefix("--").split("=") for word in words if word.startswith("--"))
+options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
 command = words[len(options):]
 if not options:  # a step of one task
     os.execv(command[0], command)

@@ -14,7 +14,7 @@ from simlm.costs.throughput import Throughput, throughput
 from simlm.costs.work import Work, work_of
 from simlm.stages.manifest import read_manifest, seconds_of
 from simlm.stages.plan import Planned
-from simlm.stages.slots import CPU_SLOTS, chosen_processes, gpus_of_slots
+from simlm.stages.slots import CPU_SLOTS, allocated_nodes, chosen_processes, gpus_of_slots
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 
@@ -109,7 +109,7 @@ def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results
     known = [estimates.seconds[stage.job] for stage in todo if stage.job in estimates.seconds]
     line = f"{len(todo)} of {len(stages)} stages to do"
     gpus = gpus_of_slots()
-    slots = len(gpus) or CPU_SLOTS
+    slots = len(gpus) * allocated_nodes() or CPU_SLOTS
     if known:
         each = "one stage on each" if chosen_processes() == 1 else f"{chosen_processes()} for each stage"
         on = f"{slots} GPU{'s' if slots > 1 else ''}, {each}" if gpus else f"{slots} slots on a CPU"

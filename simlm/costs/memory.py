@@ -13,8 +13,8 @@ ACTIVATION_BYTES = 45
 
 Measured on an H200 (reports/performance.md): 62.5 GB for 64 queries with 16 passages padded to 144 tokens.
 """
-PACKED_BYTES = 33
-"""The same without padding, for each real token: 24.7 GB for these queries and passages."""
+PACKED_BYTES = 32
+"""The same without padding, for each real token: 23.7 GB for these queries and passages."""
 READING_BYTES = 4e9
 """What batches of 16,384 tokens and a tile of the search take where nothing is trained."""
 USABLE = 0.9

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from simlm.data.archives import members
 from simlm.data.lines import File
-from simlm.data.released import ARCHIVE, OF_SPLIT
+from simlm.data.released import ARCHIVE, OF_SPLIT, PASSAGES, TRAIN
 
 RERANKER, DISTILLATION = "msmarco_reranker", "msmarco_distillation"
 """The archives of the later stages' training data, in the same data set as ``ARCHIVE``."""
@@ -48,9 +48,11 @@ def authors_scores(folder: Path, split: str) -> File | None:
 
 
 def _file(folder: Path, archive: str, name: str) -> File | None:
-    # The folder itself can be the first archive, unpacked.
-    for place in (folder, folder / archive) if archive == ARCHIVE else (folder / archive,):
-        if (place / name).is_file():
-            return place / name
+    if (folder / PASSAGES).is_file() or (folder / TRAIN).is_file():  # the first archive itself, unpacked
+        if archive == ARCHIVE:
+            return folder / name if (folder / name).is_file() else None
+        folder = folder.parent
+    if (folder / archive / name).is_file():
+        return folder / archive / name
     packed = folder / f"{archive}.zip"
     return members(packed, (name,)).get(name) if packed.is_file() else None

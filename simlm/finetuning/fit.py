@@ -11,7 +11,9 @@ for its backward pass (counted under autocast to bfloat16 with dropout, attentio
 and what the backward pass itself holds for a while come on top."""
 PACKED_STATES = 20
 """The same where there is no padding, and norms pass half precision on: 64 queries with 16 passages of about 75 tokens
-took 24.7 GB in all (reports/performance.md), 17 such vectors a token and layer with all that comes on top."""
+took 23.7 GB in all (reports/performance.md), 16 such vectors a token and layer with all that comes on top."""
+BOTTLENECK_STATES = 28
+"""The same of pre-training, with its decoder and losses: packs of 75,776 tokens took 34.6 GB, 23 such vectors."""
 SHARE = 0.6
 """Of the memory that is free once the weights are there; their gradients and Adam's two moments take from the rest."""
 

@@ -14,7 +14,8 @@ from simlm.packed.gelu import Gelu
 from simlm.packed.inputs import Pack
 from simlm.pretraining.vocabulary_loss import compute_dtype
 
-RECOMPILE_LIMIT = 64
+RECOMPILE_LIMIT = 128
+"""Beyond it torch falls back to slow code silently; layers of all kinds and both modes share the count."""
 SPLIT = 32
 """Rows whose gradients a program of torch's compiled layer norms adds up. Of large packs torch takes twice as many, two
 at once, for which an H200 had not the registers: its slowest kernel by far."""
@@ -59,7 +60,6 @@ def prepare(module: nn.Module, compiled: bool) -> None:
         from torch._inductor import config as inductor
 
         _swap(module)
-        # Beyond its limit torch falls back to slow code silently; layers of all kinds and both modes share the count.
         torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         if hasattr(inductor.triton, "mix_order_reduction_split_size"):
             inductor.triton.mix_order_reduction_split_size = SPLIT

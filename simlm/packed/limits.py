@@ -2,9 +2,10 @@
 
 MAX_TOKENS = 80_000
 """Of a pack: with half as many an H200 spent longer between kernels, and on adding up gradients."""
-ROUND_TO = 1_024
-"""On a GPU its tokens are filled up to a multiple of it, so that packs have few shapes."""
+ROUND_TO = 2_048
+"""On a GPU its tokens are filled up to a multiple of it, so that packs have few shapes: each is compiled for once, and
+pre-training has batches of all lengths."""
 ROUND_PAIRS_TO = 4_096
 """The same of the re-ranker, whose packs differ more: in their numbers of groups, and in the pairs that are kept."""
-SEQUENCES = 64
+SEQUENCES = 256
 """And its texts, with empty ones, to a multiple of this."""

@@ -6,7 +6,7 @@ On a CPU nothing is compiled or rounded, and tokens are drawn as the padded form
 import torch
 
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
+from simlm.finetuning.fit import BOTTLENECK_STATES, PACKED_STATES, texts_that_fit
 from simlm.finetuning.reranker import Reranker
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacker
 from simlm.packed.forwards import has_packed_form, prepare
@@ -28,7 +28,7 @@ def packed_objective(objective: Objective, max_length: int, device: torch.device
     if not isinstance(objective, PackableObjective) or type(objective).forward is not PackableObjective.forward:
         return None
     on_gpu = device.type == "cuda"
-    fit = texts_that_fit(objective.encoder.config, 1, device)
+    fit = texts_that_fit(objective.encoder.config, 1, device, BOTTLENECK_STATES)
     collate = PackingCollator(
         objective.collator,
         min(MAX_TOKENS, fit) if fit else MAX_TOKENS,

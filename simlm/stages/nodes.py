@@ -33,6 +33,7 @@ def launch_on_nodes(job: Path, left: Path, share: int, nodes: int) -> list[Ended
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     command = [srun, f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     command += ["--export=ALL", "--input=all"]
+    command.append("--overlap")  # where this runs in a step, that has the nodes already
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         command.append(f"--cpus-per-task={cores}")  # srun has not read it itself since Slurm 22.05
     command += [sys.executable, "-m", "simlm.stages.nodes", str(job), str(left), str(share), str(nodes)]

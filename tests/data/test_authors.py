@@ -34,6 +34,16 @@ def test_each_archive_has_its_own_runs_under_the_same_names(pack: bool, tmp_path
     assert bm25 is not None and [query for query, _ in read_msmarco_run(bm25)] == ["0"]
 
 
+def test_the_first_archive_can_be_the_folder_itself(tmp_path: Path) -> None:
+    also(unpacked(tmp_path), RERANKER, reranker(), pack=True)
+    also(tmp_path, DISTILLATION, distillation(), pack=False)
+    folder = next(path.parent for path in tmp_path.rglob("passages.jsonl.gz"))
+    assert folder.parent == tmp_path
+    assert authors_run(folder, "test") == folder / "dev.msmarco.txt"
+    assert authors_run(folder, "test", RETRIEVER2) is not None and authors_run(folder, "test", RERANKED) is None
+    assert authors_scores(folder, "test") == tmp_path / DISTILLATION / "kd_dev.jsonl"
+
+
 def test_a_re_ranked_run_and_teacher_scores_are_read_where_they_are(tmp_path: Path) -> None:
     folder = also(tmp_path, RERANKER, reranker(reranked=True), pack=False)
     also(folder, DISTILLATION, distillation())

@@ -36,12 +36,25 @@ def half() -> torch.autocast:
     return torch.autocast("cuda", torch.bfloat16)
 
 
-def test_flash_attention_against_a_loop() -> None:
+@pytest.mark.parametrize("size", [16, 32, 64, 24])
+@pytest.mark.parametrize(
+    ("queries", "keys"),
+    [
+        ([0, 4, 5, 9, 9], [0, 7, 9, 16, 16]),
+        ([0, 1, 2, 3, 4], [0, 129, 321, 545, 545]),  # as the last layer at [CLS] alone
+        ([0, 300, 310], [0, 300, 310]),
+    ],
+)
+def test_attention_against_a_loop(queries: list[int], keys: list[int], size: int) -> None:
+    """Sizes and lengths of the kernels for short sequences, and others, which flash attention takes."""
     torch.manual_seed(0)
-    tensors = [torch.randn(length, 2, 32, device="cuda").bfloat16().requires_grad_() for length in (9, 16, 16)]
+    tensors = [
+        torch.randn(bounds[-1], 2, size, device="cuda").bfloat16().requires_grad_() for bounds in (queries, keys, keys)
+    ]
     exact = [tensor.detach().double().cpu().requires_grad_() for tensor in tensors]
-    bounds = [torch.tensor(values, dtype=torch.int32) for values in ([0, 4, 5, 9, 9], [0, 7, 9, 16, 16])]
-    result = attend(*tensors, *(bound.cuda() for bound in bounds), 4, 8, 0.0, 0.3)
+    bounds = [torch.tensor(values, dtype=torch.int32) for values in (queries, keys)]
+    longest = [int(bound.diff().max()) for bound in bounds]
+    result = attend(*tensors, *(bound.cuda() for bound in bounds), *longest, 0.0, 0.3)
     expected = loop(*exact, *bounds)
     assert relative_error(result.cpu(), expected) < 1e-2
     weights = torch.randn(expected.shape)
@@ -101,6 +114,19 @@ def test_dropped_attention_and_its_gradients(lengths: list[int]) -> None:
     assert relative_error(result, expected) < 1e-2
     for one, other in zip(states, exact, strict=True):
         assert relative_error(one.grad, other.grad) < 2e-2
+
+
+def test_what_attention_drops_is_independent() -> None:
+    """Of heads, of neighbouring queries and keys, and of sequences."""
+    torch.manual_seed(2)
+    bounds = torch.arange(0, 60 * 64 + 1, 64, dtype=torch.int32, device="cuda")
+    query, key = (torch.randn(60 * 64, 4, 64, device="cuda").bfloat16() for _ in range(2))
+    kept = kept_weights(query, key, bounds, 64, 0.5).long()
+    assert kept.double().mean().item() == pytest.approx(0.5, abs=4 * 0.5 / kept.numel() ** 0.5)
+    for dim, apart in ((0, 1), (0, 64), (1, 1), (2, 1)):
+        length = kept.shape[dim] - apart
+        one, other = kept.narrow(dim, 0, length), kept.narrow(dim, apart, length)
+        assert p_value((2 * one + other).flatten().cpu(), torch.full((4,), 0.25)) > 1e-4
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -60,10 +60,10 @@ def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:
 
 def test_a_measurement_becomes_json_and_a_page(tmp_path, capsys) -> None:
     assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
-    report = json.loads((tmp_path / "performance.json").read_text())
+    report = json.loads((tmp_path / "performance-cpu.json").read_text())
     assert [result["way"] for result in report["results"]] == ["tiled", "straightforward"]
     assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])
-    page = (tmp_path / "performance.md").read_text()
+    page = (tmp_path / "performance-cpu.md").read_text()
     assert page == markdown(report)
     assert "## search" in page and report["machine"]["torch"] in page and report["date"] in page
     assert "search" in capsys.readouterr().out
