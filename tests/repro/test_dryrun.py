@@ -166,7 +166,7 @@ def test_the_paper_on_a_gpu_that_is_not_here(
     said = capsys.readouterr().out
     assert not results.exists()
     (line,) = [line.split() for line in said.splitlines() if "SimLM pre-training" in line and "to do: new" in line]
-    assert "11,755" in line and line[-2:] == ["21.5", "GB"]
+    assert "11,755" in line and line[-2:] == ["40.8", "GB"]
     assert "at least 37 h with one such GPU" in said
     assert "does not fit: --results" in said and "1.0 GB are free; free some space" in said
     assert "not the whole batch at once in 80.0 GB of GPU memory: re-ranker (164.8 GB)" in said
