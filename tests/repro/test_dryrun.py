@@ -1,6 +1,7 @@
 """Dry runs: states, and estimates from the published report of the scale."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,9 +168,10 @@ def test_the_paper_on_a_gpu_that_is_not_here(
     assert not results.exists()
     (line,) = [line.split() for line in said.splitlines() if "SimLM pre-training" in line and "to do: new" in line]
     assert "11,755" in line and line[-2:] == ["40.8", "GB"]
-    assert "at least 37 h with one such GPU" in said
+    seconds = sum(int(found.replace(",", "")) for found in re.findall(r"to do: new +about +([\d,]+) ", said))
+    assert f"at least {seconds / 3600:.0f} h with one such GPU" in said
     assert "does not fit: --results" in said and "1.0 GB are free; free some space" in said
-    assert "not the whole batch at once in 80.0 GB of GPU memory: re-ranker (164.8 GB)" in said
+    assert "not the whole batch at once" not in said, "packs are made to fit"
 
 
 @pytest.mark.parametrize(
