@@ -104,9 +104,14 @@ def _encoded(encoder: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """The vectors of texts end to end, float16 (tokens, d), and how many each has, int32 (texts,)."""
     found = encoder.encode_document(texts, convert_to_numpy=True, show_progress_bar=False)
     block = np.concatenate(found).astype(np.float16)
-    if not np.isfinite(block).all():
-        raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
+    check_finite([block])
     return block, np.array([len(one) for one in found], dtype=np.int32)
+
+
+def check_finite(vectors: Iterable[np.ndarray]) -> None:
+    """UserError where an encoder's vectors (tokens, d) of a text are not all numbers."""
+    if not all(np.isfinite(one).all() for one in vectors):
+        raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
 
 
 def _together(

@@ -5,8 +5,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import torch.distributed as dist
+
+from simlm.stages.worker import end_at_once, leave_group
 
 ROOT = Path(__file__).parents[1]
 WORLD = 2
@@ -37,7 +40,7 @@ def meet() -> int:
     return dist.get_rank()
 
 
-def part() -> None:
-    """Leave when both are done."""
-    dist.barrier()
-    dist.destroy_process_group()
+def part() -> NoReturn:
+    """Leave when both are done, and end this process."""
+    leave_group()
+    end_at_once(0)

@@ -23,19 +23,19 @@ from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.inference import PACK, packed_encoder
 from simlm.retrieval.encode import length_batches
 
+BATCH_TOKENS = 16_384
+
 
 def encode(machine: Machine) -> list[Result]:
-    """Vectors of the same passages, three ways."""
+    """Vectors of the same passages, three ways; ours of longer and shorter ones too, unless quick."""
     shapes = shapes_for(machine)
     count = (20_000 if machine.quick else 40_000) if machine.gpu else (512 if machine.quick else 2_000)
     rows = synthetic.passages(count, shapes.vocabulary)
-    counts = [len(ids) for ids, _ in rows]
-    flop = layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
     body: BertModel = new_bert(shapes, machine).bert.eval()
-    results = []
+    straight, bucketed = plain(machine, body, rows), by_length(machine, body, rows)
     ways: list[tuple[str, str, Callable[[], None]]] = [
-        ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, body, rows)),
-        ("padded by length", "batches of 16,384 tokens by length", by_length(machine, body, rows)),
+        ("straightforward", "batches of 64 in their order, padded to the longest", straight),
+        ("padded by length", f"batches of {BATCH_TOKENS:,} tokens by length", bucketed),
     ]
     if importlib.util.find_spec("sentence_transformers") is not None:
         ways.append(
@@ -46,22 +46,35 @@ def encode(machine: Machine) -> list[Result]:
             )
         )
     if machine.gpu:
-        ways.append(("packed", f"packs of {PACK:,} tokens, packed in the loop, compiled layers", packs(body, rows)))
-    for way, what, work in ways:
-        what = f"{count:,} passages; {what}"
-        more = {"passages": count} if machine.gpu else {}
-        results.append(measured(machine, "encode", way, what, work, sum(counts), flop, more=more))
+        what = f"packs of {PACK:,} tokens, packed in the loop, compiled layers"
+        ways.append(("packed", what, packs(body, rows, synthetic.LONGEST)))
+    results = [_measured(machine, way, f"{count:,} passages; {what}", work, rows) for way, what, work in ways]
+    if not machine.quick:
+        for limit in (72, 144, 288, 512):
+            rows = synthetic.passages(count * synthetic.LONGEST // limit, shapes.vocabulary, longest=limit)
+            work = packs(body, rows, limit) if machine.gpu else by_length(machine, body, rows)
+            results.append(_measured(machine, ways[-1][0] if machine.gpu else ways[1][0], "", work, rows, limit))
     return results
 
 
-def packs(body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
+def _measured(
+    machine: Machine, way: str, what: str, work: Callable[[], None], rows: list[Encoded], limit: int = 0
+) -> Result:
+    counts = [len(ids) for ids, _ in rows]
+    flop = layers_flop(shapes_for(machine).encoder, len(counts), Lengths.of(counts))
+    more = {"passages": len(rows)} if machine.gpu else {}
+    varied = "longest passage, in tokens (as many of them in all)" if limit else ""
+    return measured(machine, "encode", way, what, work, sum(counts), flop, more=more, varied=varied, at=limit)
+
+
+def packs(body: BertModel, rows: list[Encoded], longest: int) -> Callable[[], None]:
     """What stages do on a GPU; the other ways run the model as it is."""
-    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad), synthetic.LONGEST)
+    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad), longest)
 
 
 def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:
     """What ``encode_texts`` does, without its files."""
-    batches = length_batches(np.array([len(ids) for ids, _ in rows]), 16_384)
+    batches = length_batches(np.array([len(ids) for ids, _ in rows]), BATCH_TOKENS)
     model = BiEncoder(body, 0.02).eval()
     return over_batches(machine, ([rows[one] for one in batch.tolist()] for batch in batches), model.encode)
 

@@ -20,24 +20,31 @@ from simlm.packed.forwards import prepare
 from simlm.packed.limits import ROUND_TO
 from simlm.packed.packer import Packer
 
+Make = Callable[[Machine, list[Encoded], list[Encoded]], tuple[Callable[[], None], str]]
+
 
 def finetune(machine: Machine) -> list[Result]:
-    """Ours and the straightforward way on the same queries and passages."""
-    shapes = shapes_for(machine)
-    number, group = (64, 16) if machine.gpu else (16, 4)
+    """Ours and the straightforward way on the same queries and passages; ours at other batch sizes, unless quick."""
+    usual = 64 if machine.gpu else 16
+    way = "packed" if machine.gpu else "padded by length"
+    results = [_measured(machine, way, ours, usual), _measured(machine, "straightforward", straightforward, usual)]
+    if not machine.quick:
+        results += [
+            _measured(machine, way, ours, number, "queries an update") for number in (usual // 4, usual, 4 * usual)
+        ]
+    return results
+
+
+def _measured(machine: Machine, way: str, make: Make, number: int, varied: str = "") -> Result:
+    shapes, group = shapes_for(machine), 16 if machine.gpu else 4
     queries = synthetic.queries(number, shapes.vocabulary)
     rows = synthetic.passages(number * group, shapes.vocabulary)
     counts = [len(ids) for ids, _ in [*queries, *rows]]
     flop = TRAINING * layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
-    size = f"{number} queries with {group} passages"
-    results = []
-    for way, make in (("packed" if machine.gpu else "padded by length", ours), ("straightforward", straightforward)):
-        work, what = make(machine, queries, rows)
-        results.append(
-            measured(machine, "finetune", way, f"{size}; {what}", work, sum(counts), flop, warm_up=2, calls=3)
-        )
-        del work
-    return results
+    work, how = make(machine, queries, rows)
+    what = f"{number} queries with {group} passages; {how}"
+    at = number if varied else 0
+    return measured(machine, "finetune", way, what, work, sum(counts), flop, warm_up=2, calls=3, varied=varied, at=at)
 
 
 def _updating(body: BertModel, machine: Machine, loss: Callable[[], Tensor], fused: bool) -> Callable[[], None]:

@@ -13,7 +13,10 @@ from repro.benching.machine import Machine, seconds
 
 @dataclass
 class Result:
-    """One way of doing one thing; units are in the names, tokens are real ones."""
+    """One way of doing one thing; units are in the names, tokens are real ones.
+
+    ``varied`` is what differs within a series that shows how speed scales, and ``at`` its value; "" outside of one.
+    """
 
     task: str
     way: str
@@ -24,6 +27,8 @@ class Result:
     flop: float
     memory_gb: float | None = None
     error: str | None = None
+    varied: str = ""
+    at: int = 0
     more: dict[str, Any] = field(default_factory=dict)
 
     def record(self, peak: float) -> dict[str, Any]:
@@ -52,10 +57,12 @@ def measured(
     warm_up: int = 1,
     calls: int = 1,
     more: dict[str, Any] | None = None,
+    varied: str = "",
+    at: int = 0,
 ) -> Result:
     """Time ``work``, ``calls`` of it in a row; what does not fit in memory is a result without times that says so."""
     release(machine)
-    result = Result(task, way, what, [], unit, units, flop, more=more or {})
+    result = Result(task, way, what, [], unit, units, flop, varied=varied, at=at, more=more or {})
     try:
         result.seconds = seconds(work, machine, warm_up, calls=calls)
     except torch.cuda.OutOfMemoryError:

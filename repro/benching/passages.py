@@ -8,6 +8,7 @@ throughput targets are stated for, the limit is Table 11's); the form is a log-n
 import numpy as np
 from numpy.typing import NDArray
 
+from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, Specials, pair_input, query_input
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Example
@@ -36,10 +37,18 @@ def texts(counts: NDArray[np.int64], vocabulary: int, seed: int) -> list[NDArray
     return [generator.integers(FIRST_WORD, vocabulary, count - 2).astype(np.int32) for count in counts.tolist()]
 
 
-def passages(count: int, vocabulary: int, seed: int = 0) -> list[Encoded]:
-    """Passages of about 75 tokens of at most 144."""
-    counts = lengths(count, seed, 69.5, 0.4, LONGEST)
-    return [query_input(text, LONGEST, SPECIALS) for text in texts(counts, vocabulary, seed)]
+def passages(count: int, vocabulary: int, seed: int = 0, longest: int = LONGEST) -> list[Encoded]:
+    """Passages of about 75 tokens of at most 144; with another ``longest`` all are as much longer or shorter."""
+    counts = lengths(count, seed, 69.5 * longest / LONGEST, 0.4, longest)
+    return [query_input(text, longest, SPECIALS) for text in texts(counts, vocabulary, seed)]
+
+
+def of_like_length(rows: list[Encoded], size: int, count: int) -> list[list[Encoded]]:
+    """``count`` batches of ``size`` rows, of an epoch's as stages draw them: of every length as many as there are."""
+    lengths = np.array([len(ids) for ids, _ in rows])
+    drawn = sorted(LengthBucketedSampler(lengths, size, seed=0, drop_last=True), key=lambda batch: lengths[batch].sum())
+    chosen = (np.arange(count) + 0.5) * len(drawn) / count  # the middles of as many equal parts
+    return [[rows[row] for row in drawn[int(place)]] for place in chosen]
 
 
 def queries(count: int, vocabulary: int, seed: int = 1) -> list[Encoded]:

@@ -14,6 +14,8 @@ TARGETS: Mapping[str, str] = {
 }
 """For one H100; on a CPU, with a mini model: pre-training 3x and encoding 1.5x straightforward."""
 CPU_TARGETS: Mapping[str, str] = {"pretrain": "3x straightforward", "encode": "1.5x straightforward"}
+OWN = ("packed", "tiled", "streamed", "padded by length")
+"""What this project does; the other ways are for comparison."""
 MS_MARCO, RERANKED = 8_841_823, 6_980 * 200
 
 
@@ -63,29 +65,41 @@ def _assumptions(gpu: bool) -> list[str]:
 
 def _task(task: str, results: Sequence[Mapping[str, Any]], gpu: bool) -> list[str]:
     target = (TARGETS if gpu else CPU_TARGETS).get(task, "")
+    compared = [result for result in results if not result.get("varied")]
     lines = [
         "| way | seconds | rate a second | TFLOP/s | of peak | peak memory | measured against target | target |",
         "|---|---:|---:|---:|---:|---:|---|---|",
     ]
-    for result in results:
-        own = result["way"] in ("packed", "tiled", "padded by length")
-        cells = [result["way"]]
-        if result["error"] or "median_seconds" not in result:
-            cells += [result["error"] or "not measured", "", "", "", "", "", ""]
-        else:
-            memory = f"{result['memory_gb']:.1f} GB" if result["memory_gb"] is not None else "–"
-            cells += [
-                f"{result['median_seconds']:.4f}",
-                f"{result['rate']:,.0f} {result['unit']}",
-                f"{result['tflop_per_second']:.4g}",
-                f"{result['share_of_peak']:.1%}",
-                memory,
-                "; ".join(against(result, results)) if own else "",
-                target if own else "",
-            ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {result['way']}: {result['what']}{_more(result)}." for result in results)]
+    for result in compared:
+        own = result["way"] in OWN
+        beside = ["; ".join(against(result, compared)) if own and "rate" in result else "", target if own else ""]
+        lines.append("| " + " | ".join([result["way"], *_figures(result), *beside]) + " |")
+    lines += ["", *(f"- {result['way']}: {result['what']}{_more(result)}." for result in compared)]
+    for varied in dict.fromkeys(result["varied"] for result in results if result.get("varied")):
+        lines += ["", *_series(varied, [result for result in results if result.get("varied") == varied])]
     return lines
+
+
+def _figures(result: Mapping[str, Any]) -> list[str]:
+    """The cells of a measurement: seconds, rate, TFLOP/s, share of the peak, memory."""
+    if "rate" not in result:
+        return [result["error"] or "not measured", "", "", "", ""]
+    return [
+        f"{result['median_seconds']:.4f}",
+        f"{result['rate']:,.0f} {result['unit']}",
+        f"{result['tflop_per_second']:.4g}",
+        f"{result['share_of_peak']:.1%}",
+        f"{result['memory_gb']:.1f} GB" if result["memory_gb"] is not None else "–",
+    ]
+
+
+def _series(varied: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How speed scales."""
+    head = [
+        f"| {varied} | seconds | rate a second | TFLOP/s | of peak | peak memory |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    return [*head, *("| " + " | ".join([f"{result['at']:,}", *_figures(result)]) + " |" for result in results)]
 
 
 def against(result: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:

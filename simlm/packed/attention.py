@@ -47,7 +47,16 @@ def attend(
     SDPA and taken out again.
     """
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        return _on_gpu(query, key, value, query_bounds, key_bounds, max_query, max_key, dropout, scale)
+        from simlm.packed.short_attention import HEADS, LONGEST, short_attention  # which needs Triton
+
+        output: Tensor
+        arguments = (query, key, value, query_bounds, key_bounds, max_query, max_key, dropout)
+        if query.shape[2] in HEADS and max(max_query, max_key) <= LONGEST:
+            output = short_attention(*arguments, query.shape[2] ** -0.5 if scale is None else scale)[0]
+        else:
+            # torch.nn.attention.varlen is this operator without its dropout, which pre-training needs.
+            output = torch.ops.aten._flash_attention_forward(*arguments, False, False, scale=scale)[0]
+        return output
     real_queries, real_keys = _places(query_bounds, max_query), _places(key_bounds, max_key)
     # A softmax over nothing is not a number; over zeros it is zero.
     visible = real_keys | ~real_keys.any(dim=1, keepdim=True)
@@ -60,30 +69,6 @@ def attend(
         scale=scale,
     )
     return attended.transpose(1, 2)[real_queries]
-
-
-def _on_gpu(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query_bounds: Tensor,
-    key_bounds: Tensor,
-    max_query: int,
-    max_key: int,
-    dropout: float,
-    scale: float | None,
-) -> Tensor:
-    from simlm.packed.short_attention import HEADS, LONGEST, short_attention  # which needs Triton
-
-    size = query.shape[2]
-    arguments = (query, key, value, query_bounds, key_bounds, max_query, max_key, dropout)
-    output: Tensor
-    if size in HEADS and max(max_query, max_key) <= LONGEST:
-        output = short_attention(*arguments, size**-0.5 if scale is None else scale)[0]
-    else:
-        # torch.nn.attention.varlen is this operator without its dropout, which pre-training needs.
-        output = torch.ops.aten._flash_attention_forward(*arguments, False, False, scale=scale)[0]
-    return output
 
 
 def _places(bounds: Tensor, longest: int) -> Tensor:

@@ -1,6 +1,6 @@
 """From passages to packs: one row of tokens without padding, with the boundaries of its sequences."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -114,7 +114,7 @@ def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[s
     As many parts as ``max_tokens`` needs; none has more than the even share and one row beyond it.
     """
     total = int(lengths.sum())
-    share = -(-total // max(1, -(-total // max_tokens)))
+    share = -(-total // max(1, -(-total // max(1, max_tokens))))
     start, held = 0, 0
     for number, length in enumerate(lengths.tolist()):
         held += length
@@ -123,6 +123,11 @@ def even_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[s
             start, held = number + 1, 0
     if start < len(lengths):
         yield slice(start, len(lengths))
+
+
+def shared_size(tokens: Iterable[int], round_to: int) -> int | None:
+    """The one size, in tokens, of packs with so many real ones: the most of them, rounded up; None rounds nothing."""
+    return rounded_up(max(tokens, default=1), round_to) if round_to else None
 
 
 def full_parts(lengths: NDArray[np.integer[Any]], max_tokens: int) -> Iterator[slice]:

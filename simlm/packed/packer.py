@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simlm.data.inputs import Encoded
-from simlm.packed.inputs import Pack, even_parts, pack, rounded_up
+from simlm.packed.inputs import Pack, even_parts, pack, shared_size
 from simlm.packed.limits import SEQUENCES
 
 
@@ -26,7 +26,6 @@ class Packer:
         """Packs of about equal token counts, as many as ``max_tokens`` needs (``even_parts``); one when it is None."""
         lengths = np.array([len(ids) for ids, _ in rows], dtype=np.int64)
         parts = list(even_parts(lengths, int(lengths.sum()) if max_tokens is None else max_tokens))
-        longest = max((int(lengths[part].sum()) for part in parts), default=1)
-        tokens = rounded_up(longest, self.round_to) if self.round_to else None
+        tokens = shared_size((int(lengths[part].sum()) for part in parts), self.round_to)
         sequences = SEQUENCES if self.round_to else 1
         return tuple(pack(rows[part], self.filler, tokens, sequences, self.max_length) for part in parts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simlm.data.inputs import Encoded
-from simlm.packed.inputs import OnDevice, Pack, even_parts, pack, rounded_up
+from simlm.packed.inputs import OnDevice, Pack, even_parts, pack, rounded_up, shared_size
 from simlm.packed.limits import SEQUENCES
 from simlm.pretraining.objective import Example
 
@@ -115,8 +115,8 @@ class PackingCollator:
         for piece in (piece for pieces in parts for piece in pieces):
             for name, mask in piece.masks().items():
                 counts[piece.group][name] = counts[piece.group].get(name, 0) + int(mask.sum())
-        longest = max((sum(len(ids) for piece in pieces for ids, _ in piece.rows) for pieces in parts), default=1)
-        tokens = rounded_up(longest, self.round_to) if self.round_to else None
+        sizes = (sum(len(ids) for piece in pieces for ids, _ in piece.rows) for pieces in parts)
+        tokens = shared_size(sizes, self.round_to)
         return [self._part(pieces, shares, counts, tokens) for pieces in parts]
 
     def _parts(self, lengths: NDArray[np.integer[Any]], starts: range) -> Iterator[slice]:

@@ -6,7 +6,9 @@ import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from experimaestro.core.objects import ConfigInformation
 from experimaestro.taskglobals import Env
@@ -64,7 +66,8 @@ def main(parameters: Path) -> int:
         return 2
     except Exception as error:
         fault_of(left, rank).write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
-        raise
+        traceback.print_exc()
+        return 1
     leave_group()
     return 0
 
@@ -86,5 +89,16 @@ def leave_group() -> None:
     dist.destroy_process_group()
 
 
+def end_at_once(status: int) -> NoReturn:
+    """End this process without taking Python down first.
+
+    A thread of gloo may still be letting go of a tensor: it asks for the interpreter's lock, and where Python is ending
+    it gets none and aborts the process (SIGABRT, "terminate called without an active exception"), whose work is done.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    end_at_once(main(Path(sys.argv[1])))

@@ -55,6 +55,20 @@ def test_vectors_are_those_of_the_paper(tmp_path: Path) -> None:
     assert bytes_ == index.lengths.sum() * 8 * 2 + 4 * len(TEXTS)
 
 
+def test_vectors_that_are_no_numbers_are_one_line(tmp_path: Path) -> None:
+    colbert(tmp_path / "model")
+    encoder = open_encoder(tmp_path / "model", CPU)
+    index = write_index(encoder, TEXTS, len(TEXTS), tmp_path / "index")
+    queries = encoder.encode_query(["query 1", "query 2"], convert_to_numpy=True)
+    queries[1][0, 0] = np.nan
+    with pytest.raises(UserError, match="NaN or infinite vectors: check its checkpoint"):
+        search_tokens(queries, index, 2)
+    with torch.no_grad():
+        next(encoder.parameters()).fill_(torch.inf)
+    with pytest.raises(UserError, match="NaN or infinite vectors: check its checkpoint"):
+        write_index(encoder, TEXTS, len(TEXTS), tmp_path / "other")
+
+
 class Interrupted(Exception):
     """Stands for whatever ends a process."""
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from simlm.data.batching import LengthBucketedSampler
 from simlm.packed.forwards import RECOMPILE_LIMIT
-from simlm.packed.inputs import even_parts, rounded_up
+from simlm.packed.inputs import even_parts, rounded_up, shared_size
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO, SEQUENCES
 
 LONGEST, BATCH = 144, 2_048
@@ -17,7 +17,8 @@ def shapes(max_tokens: int) -> set[tuple[int, int]]:
     for batch in LengthBucketedSampler(lengths, BATCH, 0, drop_last=True):
         own = lengths[batch]
         parts = list(even_parts(own, max_tokens))
-        tokens = rounded_up(max(int(own[part].sum()) for part in parts), ROUND_TO)
+        tokens = shared_size((int(own[part].sum()) for part in parts), ROUND_TO)
+        assert tokens is not None
         for part in parts:
             fillers = -(-(tokens - int(own[part].sum())) // LONGEST)
             found.add((tokens, rounded_up(part.stop - part.start + fillers, SEQUENCES)))

@@ -1,21 +1,25 @@
 """`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from repro.bench import TASKS, main
-from repro.benching import passages
+from repro.benching import passages, pretrain
 from repro.benching.loops import over_packs
+from repro.benching.machine import Machine
 from repro.benching.models import MINI, PAPER
 from repro.benching.outcome import ended
 from repro.benching.profile import GROUPS
 from repro.benching.report import against, markdown
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
+from simlm.data.batching import LengthBucketedSampler
 from simlm.packed.inference import OverPacks
 from simlm.packed.inputs import Pack
 from simlm.scales import open_scale
@@ -61,7 +65,8 @@ def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:
 def test_a_measurement_becomes_json_and_a_page(tmp_path, capsys) -> None:
     assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "performance-cpu.json").read_text())
-    assert [result["way"] for result in report["results"]] == ["tiled", "straightforward"]
+    ways = [result["way"] for result in report["results"]]
+    assert ways[:2] == ["streamed", "straightforward"] and set(ways[2:]) <= {"faiss"}
     assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])
     page = (tmp_path / "performance-cpu.md").read_text()
     assert page == markdown(report)
@@ -69,14 +74,15 @@ def test_a_measurement_becomes_json_and_a_page(tmp_path, capsys) -> None:
     assert "search" in capsys.readouterr().out
 
 
+MACHINE = {"device": "a", "threads": 2, **dict.fromkeys(("python", "torch", "transformers", "numpy"), "1")}
+SOURCE = {"implementation": {"source": {"commit": None, "dirty": None}}}
+REPORT = {"command": "c", "date": "d", "gpu": True, "machine": MACHINE, "peak_flop_per_second": 1e12}
+REPORT |= {"provenance": SOURCE}
+
+
 def test_what_did_not_fit_is_said() -> None:
-    machine = {"device": "a", "threads": 2, **dict.fromkeys(("python", "torch", "transformers", "numpy"), "1")}
     result = {"task": "finetune", "way": "straightforward", "what": "w", "error": "out of memory", "more": {}}
-    source = {"commit": None, "dirty": None}
-    report = {"command": "c", "date": "d", "gpu": True, "machine": machine, "peak_flop_per_second": 1e12}
-    page = markdown(
-        report | {"results": [result | {"seconds": []}], "provenance": {"implementation": {"source": source}}}
-    )
+    page = markdown(REPORT | {"results": [result | {"seconds": []}]})
     assert "out of memory" in page and "commit unknown" in page
 
 
@@ -84,6 +90,39 @@ def test_results_in_the_targets_terms() -> None:
     ours = {"way": "packed", "median_seconds": 2.0, "units": 5, "flop": 1.0, "more": {"passages": 1_000}}
     other = ours | {"way": "straightforward", "median_seconds": 6.0}
     assert against(ours, [ours, other]) == ["3.00x straightforward", "8.84M passages would take 4.9 h"]
+
+
+def test_a_series_is_a_table_of_its_own() -> None:
+    figures = {"rate": 5.0, "tflop_per_second": 1.0, "share_of_peak": 0.5, "memory_gb": None, "unit": "tokens"}
+    one = {"task": "pretrain", "way": "packed", "what": "w", "error": None, "more": {}, "units": 1, "flop": 1.0}
+    one |= figures | {"median_seconds": 2.0, "seconds": [2.0]}
+    results = [one, one | {"way": "straightforward"}]
+    results += [one | {"varied": "passages an update", "at": at, "way": "packed"} for at in (512, 2_048)]
+    page = markdown(REPORT | {"results": results})
+    assert page.count("| straightforward |") == 1 and "| 2,048 | 2.0000 | 5 tokens | 1 | 50.0% | – |" in page
+    assert page.index("measured against target") < page.index("| passages an update | seconds |")
+
+
+def test_batches_are_a_stages_own_and_of_every_length() -> None:
+    rows = passages.passages(1_000, 500)
+    drawn = [sorted(batch) for batch in LengthBucketedSampler(np.array([len(ids) for ids, _ in rows]), 20, 0, True)]
+    chosen = passages.of_like_length(rows, 20, 5)
+    numbers = {id(row): number for number, row in enumerate(rows)}
+    assert all(sorted(numbers[id(row)] for row in batch) in drawn for batch in chosen)
+    lengths = [[len(ids) for ids, _ in batch] for batch in chosen]
+    assert all(max(one) <= min(other) for one, other in itertools.pairwise(lengths))
+    assert np.mean(lengths) == pytest.approx(np.mean([len(ids) for ids, _ in rows]), rel=0.05)
+
+
+def test_both_ways_to_pre_train_read_the_same_passages() -> None:
+    machine = Machine(torch.device("cpu"), quick=True)
+    batches = pretrain.drawn(machine, 4, passages.LONGEST)
+    tokens, flop = pretrain.arithmetic(machine, batches)
+    assert len(batches) == pretrain.UPDATES and tokens == sum(len(ids) for batch in batches for ids, _ in batch)
+    for make in (pretrain.ours, pretrain.straightforward):
+        work, what, _ = make(machine, batches)
+        work()
+        assert what
 
 
 def test_synthetic_passages_have_the_lengths_that_they_say() -> None:

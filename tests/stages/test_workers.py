@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -73,6 +75,14 @@ def test_workers_end_with_a_driver_that_is_interrupted(tmp_path: Path) -> None:
     assert end(driver).status == 130
     assert gone(running)
     assert stage_processes(tmp_path) == []
+
+
+def test_a_worker_that_is_done_ends_without_what_python_does_at_its_end() -> None:
+    """Where a library's threads may abort it: here what is registered to be done then does."""
+    code = "import atexit, os; from simlm.stages.worker import end_at_once; atexit.register(os.abort)"
+    code += "; print('written', end=''); end_at_once(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "written"), done.stderr
 
 
 def test_each_process_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
