@@ -254,8 +254,6 @@ def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> 
         (table5(), ("electra", "simlm"), 4),
         (table6(), ("simlm", "cocondenser"), 8),
         (table7(), ("simlm", "retromae"), 3),
-        (table8(), ("simlm-30-50", "simlm-30-100"), 3),
-        (table12(), ("simlm", "joint"), 3),
     ],
     ids=lambda one: one.name if isinstance(one, Table) else "",
 )
