@@ -16,7 +16,7 @@ to do it, in one run: BERT-base sizes on a GPU, mini's on a CPU. Writes performa
 performance-cpu.json and performance-cpu.md."""
 EXAMPLES = """examples:
   python -m repro.bench --quick              everything, in two minutes on two cores and in five on a GPU
-  python -m repro.bench                      everything, with more repeats and, on a GPU, up to 8.84M vectors
+  python -m repro.bench                      everything, with more repeats, batch sizes, lengths and numbers of vectors
   python -m repro.bench pretrain encode      two of them
   python -m repro.bench --publish            also copy both files to reports/
 """
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)}; all when left out")
-    made.add_argument("--quick", action="store_true", help="fewer repeats, and fewer texts")
+    made.add_argument("--quick", action="store_true", help="fewer repeats, fewer texts, one size of each")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda; auto takes a GPU where there is one")
     made.add_argument("--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="where files go")
     made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
@@ -111,7 +111,8 @@ def _say(record: dict[str, Any]) -> None:
     rate = f"{record['rate']:,.0f} {record['unit']}/s" if "rate" in record else record["error"] or "not measured"
     share = f", {record['share_of_peak']:.1%} of the peak" if "rate" in record else ""
     memory = f", {record['memory_gb']:.1f} GB" if record["memory_gb"] is not None else ""
-    print(f"{record['task']:9} {record['way']:22} {rate}{share}{memory}", flush=True)
+    series = f", {record['varied']}: {record['at']:,}" if record["varied"] else ""
+    print(f"{record['task']:9} {record['way']:22} {rate}{share}{memory}{series}", flush=True)
 
 
 if __name__ == "__main__":

@@ -50,10 +50,11 @@ def encode(machine: Machine) -> list[Result]:
         ways.append(("packed", what, packs(body, rows, synthetic.LONGEST)))
     results = [_measured(machine, way, f"{count:,} passages; {what}", work, rows) for way, what, work in ways]
     if not machine.quick:
+        way = "packed" if machine.gpu else "padded by length"
         for limit in (72, 144, 288, 512):
             rows = synthetic.passages(count * synthetic.LONGEST // limit, shapes.vocabulary, longest=limit)
             work = packs(body, rows, limit) if machine.gpu else by_length(machine, body, rows)
-            results.append(_measured(machine, ways[-1][0] if machine.gpu else ways[1][0], "", work, rows, limit))
+            results.append(_measured(machine, way, f"{len(rows):,} passages", work, rows, limit))
     return results
 
 
@@ -63,7 +64,7 @@ def _measured(
     counts = [len(ids) for ids, _ in rows]
     flop = layers_flop(shapes_for(machine).encoder, len(counts), Lengths.of(counts))
     more = {"passages": len(rows)} if machine.gpu else {}
-    varied = "longest passage, in tokens (as many of them in all)" if limit else ""
+    varied = "longest passage, in tokens" if limit else ""
     return measured(machine, "encode", way, what, work, sum(counts), flop, more=more, varied=varied, at=limit)
 
 

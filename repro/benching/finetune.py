@@ -15,6 +15,7 @@ from repro.benching.models import new_bert, shapes_for
 from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
 from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
 from simlm.packed.forwards import prepare
 from simlm.packed.limits import ROUND_TO
@@ -75,13 +76,15 @@ def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple
         return _updating(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), False), "4 pieces by length"
     prepare(body, compiled=True)
     packed = PackedBiEncoder(BiEncoder(body, 0.02))
-    packs = Packer(synthetic.SPECIALS.pad, ROUND_TO, synthetic.LONGEST).packs([*queries, *rows])
+    fit = texts_that_fit(body.config, 1, machine.device, PACKED_STATES)
+    packs = Packer(synthetic.SPECIALS.pad, ROUND_TO, synthetic.LONGEST).packs([*queries, *rows], fit or None)
     part = RetrieverPacks(packs, len(queries)).pin_memory()
 
     def loss() -> Tensor:
         return cast(Tensor, packed(part.to(machine.device))["loss"])
 
-    return _updating(body, machine, loss, True), "queries and passages in one pack, compiled layers, fused AdamW"
+    many = "one pack" if len(packs) == 1 else f"{len(packs)} packs that fit (GradCache)"
+    return _updating(body, machine, loss, True), f"queries and passages in {many}, compiled layers, fused AdamW"
 
 
 def straightforward(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple[Callable[[], None], str]:

@@ -73,8 +73,9 @@ def measured(
 
 
 def release(machine: Machine) -> None:
-    """Forget what earlier measurements took."""
+    """Forget what earlier measurements took, and compiled: what is compiled for has a limit."""
     gc.collect()
     if machine.gpu:
+        torch.compiler.reset()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,21 @@ from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 SETTING = Setting(0.3, 0.5, False, 0)
 GROUP = 64
 """Passages of the released micro-batch."""
-UPDATES, EPOCH = 4, 50
-"""Updates that are measured, of those of an epoch: the batches that a stage sorts by length together."""
+EPOCH = 50
+"""Updates of an epoch, whose passages a stage sorts by length together; some of them are measured."""
+
+
+class Drawn(NamedTuple):
+    """The batches of some updates as a stage draws them, of passages of at most ``longest`` tokens.
+
+    tokens: how many are real. flop: the arithmetic of their updates. usual: tokens of an update of the whole epoch.
+    """
+
+    batches: list[list[Encoded]]
+    longest: int
+    tokens: int
+    flop: float
+    usual: float
 
 
 Made = tuple[Callable[[], None], str, dict[str, Any]]
@@ -42,64 +55,47 @@ def batch_size(machine: Machine) -> int:
 def pretrain(machine: Machine) -> list[Result]:
     """Ours and the straightforward way on the same passages; ours at other batch sizes and lengths, unless quick."""
     usual, longest = batch_size(machine), synthetic.LONGEST
-    batches = drawn(machine, usual, longest)
-    results = [
-        _measured(machine, way, batches, make, what=f"{UPDATES} updates of {usual:,} passages")
-        for way, make in ((_name(machine), ours), ("straightforward", straightforward))
-    ]
+    own = "packed" if machine.gpu else "padded by length"
+    here = drawn(machine, usual, longest)
+    results = [_measured(machine, way, here, make) for way, make in ((own, ours), ("straightforward", straightforward))]
     if machine.quick:
         return results
     for size in (usual // 4, usual, 4 * usual):
-        results.append(
-            _measured(machine, _name(machine), drawn(machine, size, longest), ours, "passages an update", size)
-        )
+        results.append(_measured(machine, own, drawn(machine, size, longest), ours, "passages an update", size))
     for limit in (72, 144, 288, 512):
-        batches = drawn(machine, usual * longest // limit, limit)
-        results.append(
-            _measured(
-                machine, _name(machine), batches, ours, "longest passage, in tokens (as many of them in all)", limit
-            )
-        )
+        there = drawn(machine, usual * longest // limit, limit)
+        results.append(_measured(machine, own, there, ours, "longest passage, in tokens", limit))
     return results
 
 
-def drawn(machine: Machine, size: int, longest: int) -> list[list[Encoded]]:
-    """The batches of some updates, of passages of at most ``longest`` tokens."""
-    rows = synthetic.passages(EPOCH * size, shapes_for(machine).vocabulary, longest=longest)
-    return synthetic.of_like_length(rows, size, UPDATES)
-
-
-def _name(machine: Machine) -> str:
-    return "packed" if machine.gpu else "padded by length"
+def drawn(machine: Machine, size: int, longest: int) -> Drawn:
+    """Updates of ``size`` passages each."""
+    shapes = shapes_for(machine)
+    rows = synthetic.passages(EPOCH * size, shapes.vocabulary, longest=longest)
+    updates = (2 if machine.quick else 4) if machine.gpu else 10
+    batches = synthetic.of_like_length(rows, size, updates)
+    counts = [len(ids) for batch in batches for ids, _ in batch]
+    masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), SETTING)
+    draws = [masks.draw(example) for batch in batches for example in synthetic.examples(batch)]
+    masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
+    counted, sizes = sum(counts) - 2 * len(counts), (len(counts), Lengths.of(counts))
+    flop = bottleneck_flop(shapes.encoder, shapes.vocabulary, *sizes, counted, decoder=2)
+    flop += generator_flop(shapes.generator, shapes.vocabulary, *sizes, masked)
+    return Drawn(batches, longest, sum(counts), flop, sum(len(ids) for ids, _ in rows) / EPOCH)
 
 
 def _measured(
     machine: Machine,
     way: str,
-    batches: list[list[Encoded]],
-    make: Callable[[Machine, list[list[Encoded]]], Made],
+    updates: Drawn,
+    make: Callable[[Machine, Drawn], Made],
     varied: str = "",
     at: int = 0,
-    what: str = "",
 ) -> Result:
-    work, how, more = make(machine, batches)
-    tokens, flop = arithmetic(machine, batches)
-    more |= {"updates": len(batches)} if machine.gpu else {}
-    what = f"{what}; {how}" if what else how
-    return measured(machine, "pretrain", way, what, work, tokens, flop, more=more, varied=varied, at=at)
-
-
-def arithmetic(machine: Machine, batches: list[list[Encoded]]) -> tuple[int, float]:
-    """The real tokens of some updates, and their FLOP."""
-    shapes = shapes_for(machine)
-    rows = [row for batch in batches for row in batch]
-    counts = [len(ids) for ids, _ in rows]
-    masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), SETTING)
-    draws = [masks.draw(example) for example in synthetic.examples(rows)]
-    masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
-    counted, size = sum(counts) - 2 * len(counts), (len(counts), Lengths.of(counts))
-    flop = bottleneck_flop(shapes.encoder, shapes.vocabulary, *size, counted, decoder=2)
-    return sum(counts), flop + generator_flop(shapes.generator, shapes.vocabulary, *size, masked)
+    work, how, more = make(machine, updates)
+    more |= {"updates": updates.tokens / updates.usual} if machine.gpu else {}
+    what = f"{len(updates.batches)} updates of {len(updates.batches[0]):,} passages; {how}"
+    return measured(machine, "pretrain", way, what, work, updates.tokens, updates.flop, more=more, varied=varied, at=at)
 
 
 def _objective(machine: Machine) -> ReplacedLM:
@@ -123,10 +119,10 @@ def _updating(objective: ReplacedLM, backwards: Sequence[Callable[[], None]], fu
     return updates
 
 
-def ours(machine: Machine, batches: list[list[Encoded]]) -> Made:
+def ours(machine: Machine, updates: Drawn) -> Made:
     """Packs on a GPU; on a CPU the padded objective that mini's stages run."""
     objective = _objective(machine)
-    examples = [synthetic.examples(rows) for rows in batches]
+    examples = [synthetic.examples(rows) for rows in updates.batches]
     if not machine.gpu:
 
         def padded(batch: list[Example]) -> None:
@@ -134,11 +130,10 @@ def ours(machine: Machine, batches: list[list[Encoded]]) -> Made:
 
         backwards = [partial(padded, batch) for batch in examples]
         return _updating(objective, backwards, fused=False), "masks drawn in the step, logits in chunks", {}
-    longest = max(len(ids) for rows in batches for ids, _ in rows)
-    collator = PackingCollator(objective.collator, MAX_TOKENS, round_to=ROUND_TO, max_length=longest)
+    collator = PackingCollator(objective.collator, MAX_TOKENS, round_to=ROUND_TO, max_length=updates.longest)
     start = time.perf_counter()
     parts = [[part.pin_memory() for part in collator(batch, GROUP)] for batch in examples]
-    collated = sum(map(len, batches)) / (time.perf_counter() - start)
+    collated = sum(map(len, examples)) / (time.perf_counter() - start)
     model = PackedObjective(objective, compiled=True, gumbel=True)
 
     def packed(update: list[Part]) -> None:
@@ -154,20 +149,20 @@ def ours(machine: Machine, batches: list[list[Encoded]]) -> Made:
     return _updating(objective, backwards, fused=True), what, {"passages_per_second_collated_by_one_core": collated}
 
 
-def straightforward(machine: Machine, batches: list[list[Encoded]]) -> Made:
-    """The same passages in no order of length, logits and a full softmax at every position, no compiled code.
+def straightforward(machine: Machine, updates: Drawn) -> Made:
+    """The same passages, put to updates at random; logits and a full softmax at every position, no compiled code.
 
-    Micro-batches are padded to their longest, on a CPU to the longest of all.
+    Micro-batches are padded to the most tokens of a passage, which 64 at random nearly always reach.
     """
     objective = _objective(machine)
     model, generator = objective.model, objective.replacer.generator
-    rows = [row for batch in batches for row in batch]
+    rows = [row for batch in updates.batches for row in batch]
     rows = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
-    update, size = len(batches[0]), GROUP if machine.gpu else len(batches[0])
-    multiple = 8 if machine.gpu else synthetic.LONGEST
+    update = len(updates.batches[0])
+    size = GROUP if machine.gpu else update
     micro_batches = [
         [
-            batch_inputs(rows[start : start + size], synthetic.SPECIALS, multiple_of=multiple)
+            batch_inputs(rows[start : start + size], synthetic.SPECIALS, multiple_of=updates.longest)
             for start in range(first, first + update, size)
         ]
         for first in range(0, len(rows), update)
@@ -195,15 +190,14 @@ def straightforward(machine: Machine, batches: list[list[Encoded]]) -> Made:
                 loss = torch.stack(losses).sum() / len(inputs)
             loss.backward()
 
-    width = float(np.mean([batch["input_ids"].shape[1] for inputs in micro_batches for batch in inputs]))
-    what = f"micro-batches of {size} padded to {width:.0f} tokens, logits everywhere, torch's AdamW"
+    what = f"micro-batches of {size} padded to {updates.longest} tokens, logits everywhere, torch's AdamW"
     return _updating(objective, [partial(padded, inputs) for inputs in micro_batches], fused=False), what, {}
 
 
 def profiled_step(machine: Machine) -> dict[str, Any]:
     """Where one of our updates goes, of passages of middling length."""
-    batches = drawn(machine, batch_size(machine), synthetic.LONGEST)
+    some = drawn(machine, batch_size(machine), synthetic.LONGEST)
     release(machine)
-    step, _, _ = ours(machine, batches[UPDATES // 2 : UPDATES // 2 + 1])
+    step, _, _ = ours(machine, some._replace(batches=some.batches[len(some.batches) // 2 :][:1]))
     step()
     return profiled(step, machine)

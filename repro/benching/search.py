@@ -13,6 +13,7 @@ from simlm.retrieval.faiss_knn import check_faiss
 from simlm.retrieval.search import PASSAGE_BLOCK, search_tiles
 
 WIDTH, K = 768, 1_000
+Work = Callable[[], object]
 
 
 def search(machine: Machine) -> list[Result]:
@@ -27,9 +28,9 @@ def search(machine: Machine) -> list[Result]:
         asked = _vectors(machine, queries, width)
         stored = torch.cat([_vectors(machine, min(500_000, size - start), width) for start in range(0, size, 500_000)])
         flop = 2.0 * queries * size * width
-        what = f"{queries:,} queries x {size:,} x {width}, top {K:,}, {str(stored.dtype).removeprefix('torch.')}"
-        for way, work in _ways(machine, asked, stored, smallest=size == sizes[0]):
-            results.append(measured(machine, "search", way, what, work, queries, flop, unit="queries"))
+        what = f"{queries:,} queries x {size:,} x {width}, top {K:,}"
+        for way, how, work in _ways(machine, asked, stored, smallest=size == sizes[0]):
+            results.append(measured(machine, "search", way, f"{what}; {how}", work, queries, flop, unit="queries"))
         del asked, stored, work
     return results
 
@@ -39,17 +40,18 @@ def _vectors(machine: Machine, rows: int, width: int) -> Tensor:
     return vectors.half() if machine.gpu else vectors
 
 
-def _ways(machine: Machine, asked: Tensor, stored: Tensor, smallest: bool) -> list[tuple[str, Callable[[], object]]]:
+def _ways(machine: Machine, asked: Tensor, stored: Tensor, smallest: bool) -> list[tuple[str, str, Work]]:
     """Ours at every size, but for what takes long on a GPU; the others at the smallest."""
-    ways: list[tuple[str, Callable[[], object]]] = []
-    if machine.gpu:
-        ways.append(("tiled", tiled(asked, stored)))
-    if smallest or not machine.quick:
-        ways.append(("streamed", streamed(machine, asked, stored)))
+    half = "products of float16, equal scores in any order"
+    full = "products of float32, equal scores by index"
+    ours = as_stages(machine, asked, stored)
+    ways = [("tiled", half, tiled(asked, stored)) if machine.gpu else ("tiled", full, ours)]
+    if machine.gpu and (smallest or not machine.quick):
+        ways.append(("as stages do", full, ours))
     if smallest:
-        ways.append(("straightforward", plain(asked, stored)))
+        ways.append(("straightforward", half if machine.gpu else half.replace("16", "32"), plain(asked, stored)))
         if _has_faiss(machine):
-            ways.append(("faiss", streamed(machine, asked, stored, faiss=True)))
+            ways.append(("faiss", full, as_stages(machine, asked, stored, faiss=True)))
     return ways
 
 
@@ -61,8 +63,8 @@ def _has_faiss(machine: Machine) -> bool:
     return True
 
 
-def streamed(machine: Machine, asked: Tensor, stored: Tensor, faiss: bool = False) -> Callable[[], object]:
-    """What stages do, but for reading: float32, equal scores by index."""
+def as_stages(machine: Machine, asked: Tensor, stored: Tensor, faiss: bool = False) -> Work:
+    """What stages do, but for reading."""
     queries = asked.float().cpu().numpy()
 
     def work() -> object:
@@ -72,12 +74,12 @@ def streamed(machine: Machine, asked: Tensor, stored: Tensor, faiss: bool = Fals
     return work
 
 
-def tiled(asked: Tensor, stored: Tensor) -> Callable[[], object]:
-    """Half precision, equal scores in any order."""
+def tiled(asked: Tensor, stored: Tensor) -> Work:
+    """Products in the vectors' own precision, in tiles."""
     return lambda: search_resident(asked, lambda start, stop: stored[start:stop], len(stored), K)
 
 
-def plain(asked: Tensor, stored: Tensor) -> Callable[[], object]:
+def plain(asked: Tensor, stored: Tensor) -> Work:
     """A product and torch's top-k a block of queries."""
     rows = max(1, (1 << 31) // (4 * len(stored)))
 

@@ -64,7 +64,8 @@ def throughput(tflops: float | None, way: str = "as stages compute") -> Throughp
 def published_shares(way: str) -> tuple[dict[str, float], str]:
     """The share of the peak that each task reached in reports/performance.json, and on which device."""
     report = json.loads(PERFORMANCE.read_text(encoding="utf-8"))
-    measured = {(one["task"], one["way"]): one for one in report["results"] if "share_of_peak" in one}
+    compared = [one for one in report["results"] if "share_of_peak" in one and not one.get("varied")]
+    measured = {(one["task"], one["way"]): one for one in compared}
     shares = {task: measured[one]["share_of_peak"] for task, one in WAYS[way].items()}
     return shares, report["machine"]["device"]
 

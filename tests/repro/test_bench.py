@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,10 @@ from repro.benching.profile import GROUPS
 from repro.benching.report import against, markdown
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
 from simlm.data.batching import LengthBucketedSampler
+from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.inference import OverPacks
 from simlm.packed.inputs import Pack
+from simlm.pretraining import replaced_lm
 from simlm.scales import open_scale
 
 
@@ -66,7 +69,7 @@ def test_a_measurement_becomes_json_and_a_page(tmp_path, capsys) -> None:
     assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "performance-cpu.json").read_text())
     ways = [result["way"] for result in report["results"]]
-    assert ways[:2] == ["streamed", "straightforward"] and set(ways[2:]) <= {"faiss"}
+    assert ways[:2] == ["tiled", "straightforward"] and set(ways[2:]) <= {"faiss"}
     assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])
     page = (tmp_path / "performance-cpu.md").read_text()
     assert page == markdown(report)
@@ -99,7 +102,7 @@ def test_a_series_is_a_table_of_its_own() -> None:
     results = [one, one | {"way": "straightforward"}]
     results += [one | {"varied": "passages an update", "at": at, "way": "packed"} for at in (512, 2_048)]
     page = markdown(REPORT | {"results": results})
-    assert page.count("| straightforward |") == 1 and "| 2,048 | 2.0000 | 5 tokens | 1 | 50.0% | – |" in page
+    assert page.count("| straightforward |") == 1 and "| 2,048 | 2.0000 | 5 tokens | 1 | 50.0% | – | w |" in page
     assert page.index("measured against target") < page.index("| passages an update | seconds |")
 
 
@@ -114,15 +117,26 @@ def test_batches_are_a_stages_own_and_of_every_length() -> None:
     assert np.mean(lengths) == pytest.approx(np.mean([len(ids) for ids, _ in rows]), rel=0.05)
 
 
-def test_both_ways_to_pre_train_read_the_same_passages() -> None:
+def test_both_ways_to_pre_train_read_the_same_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[bytes]] = []
+
+    def noted(rows: list[Encoded], *rest: Any, **named: Any) -> dict[str, torch.Tensor]:
+        read[-1] += [ids.tobytes() for ids, _ in rows]
+        return batch_inputs(rows, *rest, **named)
+
+    for module in (pretrain, replaced_lm):
+        monkeypatch.setattr(module, "batch_inputs", noted)
     machine = Machine(torch.device("cpu"), quick=True)
-    batches = pretrain.drawn(machine, 4, passages.LONGEST)
-    tokens, flop = pretrain.arithmetic(machine, batches)
-    assert len(batches) == pretrain.UPDATES and tokens == sum(len(ids) for batch in batches for ids, _ in batch)
+    updates = pretrain.drawn(machine, 4, passages.LONGEST)
     for make in (pretrain.ours, pretrain.straightforward):
-        work, what, _ = make(machine, batches)
+        read.append([])
+        work, what, _ = make(machine, updates)
         work()
-        assert what
+    expected = sorted(ids.tobytes() for batch in updates.batches for ids, _ in batch)
+    assert len(updates.batches) == 10 and [sorted(one) for one in read] == [expected] * 2
+    assert "padded to 144 tokens" in what
+    assert updates.tokens == sum(len(ids) // 4 for ids in expected)  # of int32
+    assert updates.usual == pytest.approx(updates.tokens / 10, rel=0.05)
 
 
 def test_synthetic_passages_have_the_lengths_that_they_say() -> None:

@@ -12,7 +12,7 @@ from repro.costing.growth import growth_costs
 from repro.costing.tables import Costs, table_costs
 from repro.costs import DOCUMENT, QUOTE, CostOptions, markdown
 from repro.tables import TABLES
-from simlm.costs.throughput import PACKED, WAYS, Throughput, published_shares, throughput
+from simlm.costs.throughput import PACKED, PERFORMANCE, WAYS, Throughput, published_shares, throughput
 from simlm.errors import UserError
 
 EVEN = Throughput(1e15, dict.fromkeys(PACKED, 0.5), "made up", True)
@@ -91,6 +91,15 @@ def test_shares_are_those_of_the_published_report() -> None:
         reached = throughput(800.0, way)
         assert reached.seconds({"encode": 8e14}) == pytest.approx(1 / shares["encode"])
         assert all(0 < share < 1 for share in shares.values()) and "800 TFLOP/s, as stated" in reached.source
+
+
+def test_series_of_other_sizes_are_no_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = json.loads(PERFORMANCE.read_text(encoding="utf-8"))
+    usual = published_shares("as stages compute")
+    report["results"] += [one | {"varied": "size", "at": 1, "share_of_peak": 0.01} for one in report["results"]]
+    (tmp_path / "performance.json").write_text(json.dumps(report), encoding="utf-8")
+    monkeypatch.setattr("simlm.costs.throughput.PERFORMANCE", tmp_path / "performance.json")
+    assert published_shares("as stages compute") == usual
 
 
 def test_the_document_shows_what_the_command_says() -> None:
