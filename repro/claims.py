@@ -11,7 +11,7 @@ from repro.claimed import CLAIMS, Claim
 from repro.command import Options, main, refuse
 from repro.judged import Counted, Sides, claims_page
 from repro.learnt import untaught
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
 from repro.run import finish, make
 from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_seed
@@ -101,7 +101,7 @@ def run(options: ClaimOptions) -> None:
     if made is None:
         return
     stages, asked = made
-    found = Made.of(stages)
+    found = StageResults.of(stages)
     runs = asked.runs()
     measures = {claim.key: measure_of(claim) for claim in CLAIMS if claim.key in runs}
     page = claims_page(

@@ -16,7 +16,7 @@ from repro.command import Options
 from repro.groups import facts, groups
 from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.notes import notes
-from repro.origin import Made, cost, origin, warnings
+from repro.origin import StageResults, cost, origin, warnings
 from repro.table import RowSpec, Table
 from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
@@ -44,7 +44,7 @@ def build_report(
 
     ``seconds`` is this command's own wall time, ``trials`` are those published for the scale (`published_trials`).
     """
-    made = Made.of(stages)
+    made = StageResults.of(stages)
     data = next(iter(runs.values())).data
     whole = data.whole or data
     collection = whole.source()
@@ -91,7 +91,7 @@ def build_report(
 
 
 def _measured(
-    rows: Sequence[RowSpec], runs: Mapping[str, RunStage], stages: Sequence[Planned], made: Made, results: Path
+    rows: Sequence[RowSpec], runs: Mapping[str, RunStage], stages: Sequence[Planned], made: StageResults, results: Path
 ) -> list[Row]:
     """The rows that were measured here."""
     by_job = {stage.job: stage for stage in stages}
@@ -174,7 +174,7 @@ def _row(
     )
 
 
-def _tunings(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: Made) -> list[Tuning]:
+def _tunings(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: StageResults) -> list[Tuning]:
     """The trials that a row's own stage made on valid."""
     tunings = []
     for spec in rows:

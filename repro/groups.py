@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.model import CollectionFacts, Group
-from repro.origin import SPLIT, Made
+from repro.origin import SPLIT, StageResults
 from repro.table import RowSpec, Table
 from simlm.data.collections import Collection
 from simlm.data.domains import HALVES
@@ -40,7 +40,7 @@ def _description(name: str) -> str:
     return DESCRIPTIONS.get(name, "")
 
 
-def groups(table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: Made) -> list[Group]:
+def groups(table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: StageResults) -> list[Group]:
     """The table's groups that some of ``rows`` are in, with the facts of the collection that they were measured on."""
     found = []
     for spec in table.groups:

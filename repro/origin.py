@@ -29,14 +29,14 @@ PAPERS = ("msmarco", "released archives")
 
 
 @dataclass(frozen=True)
-class Made:
+class StageResults:
     """The stages that a command made or found done, and their manifests by job folder."""
 
     stages: Sequence[Planned]
     manifests: Mapping[Path, dict[str, Any]]
 
     @classmethod
-    def of(cls, stages: Sequence[Planned]) -> "Made":
+    def of(cls, stages: Sequence[Planned]) -> "StageResults":
         """The stages with their manifests as they lie on disk."""
         names = Counter(stage.name for stage in stages)
         twice = [name for name, count in names.items() if count > 1]
@@ -154,7 +154,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
 def origin(
     name: str,
     options: Options,
-    made: Made,
+    made: StageResults,
     tested: "Sequence[Collection]" = (),
     method: Mapping[str, Any] | None = None,
     measures: Sequence[str] = (),
@@ -190,7 +190,7 @@ def complete(
     page: Page,
     name: str,
     options: Options,
-    made: Made,
+    made: StageResults,
     seconds: float,
     tested: "Sequence[Collection]" = (),
     measures: Sequence[str] = (),
@@ -226,7 +226,7 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
-def _data(collection: "Collection", made: Made) -> dict[str, str]:
+def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
     return {
         "name": collection.name,
         "source": collection.origin,
@@ -235,7 +235,7 @@ def _data(collection: "Collection", made: Made) -> dict[str, str]:
     }
 
 
-def _identities(made: Made) -> dict[str, dict[str, str]]:
+def _identities(made: StageResults) -> dict[str, dict[str, str]]:
     return {
         stage.name: {
             "identifier": stage.job.name,

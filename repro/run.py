@@ -15,7 +15,7 @@ from reports.terminal import print_report
 from repro.cells import Cells
 from repro.command import Options, refuse
 from repro.dryrun import print_plan
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
@@ -73,7 +73,7 @@ def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page
     stages, asked = found
     page = fill(options.scale, asked)
     rows = asked if isinstance(asked, dict) else {"all of this page": asked}
-    complete(page, name, options, Made.of(stages), time.perf_counter() - started, rows=rows)
+    complete(page, name, options, StageResults.of(stages), time.perf_counter() - started, rows=rows)
     finish(page, name, options)
 
 

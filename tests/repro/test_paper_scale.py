@@ -14,7 +14,7 @@ from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import Fusion
 from repro.cells import Cells
 from repro.command import Options
-from repro.origin import Made, origin, warnings
+from repro.origin import StageResults, origin, warnings
 from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -195,7 +195,7 @@ def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(tmp_pa
     questions.write_text("who?\t['me']\n", encoding="utf-8")
     options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
     assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
-    seeds = origin("table4", options, Made.of([]))["method"]["seeds"]
+    seeds = origin("table4", options, StageResults.of([]))["method"]["seeds"]
     assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
     (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
     assert "as MS MARCO is" in said and "at paper scale alone" in said
