@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import tyro
 from filelock import FileLock
 
-from repro.cells import Cells
 from repro.command import Options, main, refuse
 from repro.dryrun import print_plan
 from repro.exportable import Export, exports_of
+from repro.pipeline_runs import PipelineRuns
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
@@ -76,8 +76,8 @@ def run(options: ExportOptions) -> None:
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:
-        cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
-        return {row.key: row.run(cells).origin for row in rows}
+        runs = PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
+        return {row.key: row.run(runs).origin for row in rows}
 
     stages, runs = plan(build, options.results.absolute())
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]

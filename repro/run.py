@@ -12,10 +12,10 @@ from reports.page import Page
 from reports.publish import publish
 from reports.render import write_report
 from reports.terminal import print_report
-from repro.cells import Cells
 from repro.command import Options, refuse
 from repro.dryrun import print_plan
 from repro.origin import StageResults, complete
+from repro.pipeline_runs import PipelineRuns
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
@@ -40,8 +40,10 @@ def run_table(table: Table, options: Options) -> None:
     check_domains(table, options)
 
     def build(submit: Any) -> dict[str, Stage]:
-        cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
-        return {row.key: row.run(cells) for row in rows}
+        pipeline_runs = PipelineRuns(
+            open_scale(options.scale, options.collection), options.seed, submit, options.negatives
+        )
+        return {row.key: row.run(pipeline_runs) for row in rows}
 
     trials = published_trials(options.scale)
     started = time.perf_counter()
@@ -59,12 +61,12 @@ def run_table(table: Table, options: Options) -> None:
     finish(report, table.name, options)
 
 
-def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page], options: Options) -> None:
+def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R], Page], options: Options) -> None:
     """Make what a page asks for, have it filled for the scale of that name, add what every page says, and write it."""
     refuse(options, name, "rows")
 
     def build(submit: Any) -> R:
-        return ask(Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives))
+        return ask(PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives))
 
     started = time.perf_counter()
     found = make(build, options)

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
-from repro.cells import Cells
 from repro.command import Options
 from repro.origin import SPLIT
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
@@ -28,7 +28,7 @@ class RowSpec:
     key: str
     label: str
     kind: Literal["sparse", "dense", "reranker", "fusion"]
-    run: Callable[[Cells], RunStage]
+    run: Callable[[PipelineRuns], RunStage]
     published: dict[str, float] | None = None
     note: str = ""
     group: str = ""
@@ -160,7 +160,7 @@ def retriever1(
     start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, public: str = ""
 ) -> RowSpec:
     """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
-    return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, public=public)
+    return RowSpec(key or start, label, "dense", lambda runs: runs.retriever1(start), published, public=public)
 
 
 def falling(keys: Sequence[str], source: str, taught: bool = False) -> list[Order]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
 from simlm.costs.memory import Memory
 from simlm.costs.needs import GPU_BYTES, Needs, size
@@ -56,9 +56,9 @@ def _stages(name: str, scale: str) -> list[Planned]:
         settings = on_collection(settings, ELSEWHERE[name])
 
     def build(submit: Any) -> None:
-        cells = Cells(settings, 0, submit)
+        runs = PipelineRuns(settings, 0, submit)
         for row in table.rows:
-            row.run(cells)
+            row.run(runs)
 
     return laid_out(build, Path("results"))[0]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.make import make
 from simlm.scales import Scale, open_scale
@@ -44,7 +44,7 @@ def main(results: Path, questions: str) -> None:
     """Make the stages."""
 
     def build(submit: Any) -> Stage:
-        cells = Cells(scale(questions), 0, submit)
+        cells = PipelineRuns(scale(questions), 0, submit)
         return cells.answered(cells.distilled("simlm"), "distilled")
 
     stages, _ = make(build, results, TerminalDisplay())

@@ -14,11 +14,11 @@ from reports.render import write_report
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
 from repro import claims, index, judged
-from repro.cells import Cells
 from repro.claimed import CLAIMS, SAME, Claim
 from repro.claims import ClaimOptions
 from repro.command import Options, refuse
 from repro.judged import Counted, claims_page
+from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -60,7 +60,7 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
     found: dict[str, Any] = {}
 
     def build(submit: Any) -> None:
-        found.update(claims.ask(Cells(open_scale("smoke"), 0, submit)))
+        found.update(claims.ask(PipelineRuns(open_scale("smoke"), 0, submit)))
 
     plan(build, tmp_path)
     measured = {name: {row.key for row in table().rows} for name, table in TABLES.items()}

@@ -12,7 +12,7 @@ from reports.assess import Order
 from reports.model import CheckedOrder, Comparison, Report
 from reports.render import render
 from repro import learnt
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from simlm.data import frequencies
 from simlm.scales import open_scale
 from simlm.stages.learning import Ranking, last, ranking, words
@@ -28,7 +28,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stage]:
     monkeypatch.setattr(frequencies, "unigram_entropy", lambda folder, length: ENTROPY)
 
     def build(submit: Any) -> dict[str, Stage]:
-        cells = Cells(open_scale("smoke"), 0, submit)
+        cells = PipelineRuns(open_scale("smoke"), 0, submit)
         runs = {"BM25": cells.bm25(), "MLM": cells.retriever1("mlm"), "two sides": cells.retriever1("enc-dec-mlm")}
         return runs | {"distilled": cells.distilled("simlm"), "re-ranked": cells.reranked()}
 

@@ -12,9 +12,9 @@ import pytest
 from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import Fusion
-from repro.cells import Cells
 from repro.command import Options
 from repro.origin import StageResults, origin, warnings
+from repro.pipeline_runs import PipelineRuns
 from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -36,7 +36,7 @@ def table_of(name: str) -> Table:
 
 def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[str, Planned]:
     def build(submit: Any) -> None:
-        cells = Cells(open_scale("paper", collection), 0, submit)
+        cells = PipelineRuns(open_scale("paper", collection), 0, submit)
         for row in (row for name in names for row in table_of(name).rows):
             row.run(cells)
 
@@ -90,7 +90,7 @@ def test_roberta_reads_its_own_pieces_and_electra_trains_as_table_1_says(tmp_pat
 @pytest.mark.parametrize("start", list(STARTS))
 def test_every_start_can_be_planned_or_says_in_one_line_why_not(start: str, tmp_path: Path) -> None:
     def build(submit: Any) -> None:
-        Cells(open_scale("paper"), 0, submit).retriever1(start)
+        PipelineRuns(open_scale("paper"), 0, submit).retriever1(start)
 
     if start.startswith("simlm-on-"):
         with pytest.raises(UserError, match="^the collection msmarco has no part 'life'|'auto'"):

@@ -1,6 +1,6 @@
 """The runs that the tables show: an ablation's cells, and what the whole pipeline makes of them."""
 
-from ablations.cells import AblationCells, once
+from ablations.retriever1_runs import Retriever1Runs, once
 from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
@@ -10,7 +10,7 @@ from simlm.stages.reranker import TeacherScoresOf, TrainReranker
 from simlm.stages.runs import Retrieve, RunStage
 
 
-class Cells(AblationCells):
+class PipelineRuns(Retriever1Runs):
     """Every run that a table can ask for, over one pipeline; asking builds what it stands on."""
 
     @once

@@ -30,7 +30,7 @@ ENCODERS = STARTS | STEPS
 """What a retriever can be fine-tuned from, by name: a whole pre-training, or what it had after some of its updates."""
 
 
-C = TypeVar("C", bound="AblationCells")
+C = TypeVar("C", bound="Retriever1Runs")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,7 +49,7 @@ def once(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], 
     return built
 
 
-class AblationCells:
+class Retriever1Runs:
     """Every run that an ablation can ask for, over one pipeline; asking builds what it stands on, once."""
 
     def __init__(self, scale: Scale, seed: int, submit: Submit, negatives: str = "bm25") -> None:
@@ -62,9 +62,9 @@ class AblationCells:
     @once
     def part(self: C, name: str) -> C:
         """The runs over a part of the collection."""
-        cells = copy(self)
-        cells.pipeline, cells.made = self.pipeline.part(name), {}
-        return cells
+        runs = copy(self)
+        runs.pipeline, runs.made = self.pipeline.part(name), {}
+        return runs
 
     @once
     def bm25(self) -> BM25:

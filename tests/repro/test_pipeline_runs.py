@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ablations.cells import NEGATIVES
-from repro.cells import Cells
+from ablations.retriever1_runs import NEGATIVES
+from repro.pipeline_runs import PipelineRuns
 from repro.table2 import table2
 from simlm.errors import UserError
 from simlm.scales import open_scale
@@ -21,7 +21,7 @@ def planned(tmp_path: Path, *keys: str, **choices: Any) -> tuple[dict[str, Plann
     rows = table2().chosen(keys)
 
     def build(submit: Any) -> dict[str, RunStage]:
-        cells = Cells(open_scale("smoke"), choices.get("seed", 0), submit, choices.get("negatives", "bm25"))
+        cells = PipelineRuns(open_scale("smoke"), choices.get("seed", 0), submit, choices.get("negatives", "bm25"))
         return {row.key: row.run(cells) for row in rows}
 
     stages, runs = plan(build, tmp_path)
@@ -77,7 +77,7 @@ def test_the_packages_negatives_are_another_source_by_name(tmp_path: Path) -> No
 
 
 def test_a_re_ranker_starts_from_what_is_known() -> None:
-    cells = Cells(replace(open_scale("smoke"), reranker_start="elmo"), 0, lambda stage, name: None)
+    cells = PipelineRuns(replace(open_scale("smoke"), reranker_start="elmo"), 0, lambda stage, name: None)
     with pytest.raises(UserError, match="can start from 'elmo': choose one of random, base, electra, simlm"):
         cells.reranker()
 
