@@ -9,11 +9,11 @@ from repro import table3
 from repro.claimed import CLAIMS, Claim
 from repro.command import Options, main, refuse
 from repro.judged import Counted, Sides, claims_page
-from repro.learnt import untaught
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
 from repro.tables import TABLES, tables_on
+from repro.training_diagnostics import untaught
 from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reports.model import Stage as StageFacts
 from reports.page import Page
 from reports.provenance import provenance
-from repro import learnt
+from repro import training_diagnostics
 from repro.command import Options
 from simlm.data.reference import QUESTIONS
 from simlm.scales import Scale, open_scale
@@ -202,7 +202,7 @@ def complete(
     ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
     being the scale's collection unless said otherwise. ``rows`` are the runs that the page shows, by their names.
     """
-    page.warnings += warnings(options) + learnt.warnings(rows or {}, made.names())
+    page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
         from simlm.data.collections import open_collection

@@ -15,10 +15,10 @@ from baselines.systems import system as declared
 from reports.assess import Order
 from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
-from repro.learnt import below
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
+from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
 from simlm.stages.models import PublicModel, local_digest, public_model

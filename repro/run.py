@@ -52,11 +52,11 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from repro.fill import build_report
-    from repro.further import with_further
+    from repro.extra_test_splits import with_extra_splits
+    from repro.report_builder import build_report
 
     scale = open_scale(options.scale, options.collection)
-    table, rows, runs = with_further(table, rows, runs, scale)
+    table, rows, runs = with_extra_splits(table, rows, runs, scale)
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)
 

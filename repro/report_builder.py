@@ -9,14 +9,14 @@ import pandas as pd
 from reports.assess import assess
 from reports.marks import marks
 from reports.model import Case, FileRef, Report, Row, Trial, Tuning
-from repro import learnt
+from repro import training_diagnostics
 from repro.agreement import beside_authors
-from repro.cases import disagreeing, values_of
+from repro.collection_facts import facts, groups
 from repro.command import Options
-from repro.groups import facts, groups
 from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.notes import notes
 from repro.origin import StageResults, cost, origin, warnings
+from repro.query_examples import disagreeing, values_of
 from repro.table import RowSpec, Table
 from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
@@ -62,7 +62,7 @@ def build_report(
     )
     values = _values(report, rows, runs)
     assess(report, values, table.orders)
-    report.claims = learnt.voided(report.claims, table.orders, runs, made.names())
+    report.claims = training_diagnostics.voided(report.claims, table.orders, runs, made.names())
     report.marks = marks(report) if table.released else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
@@ -81,8 +81,8 @@ def build_report(
     report.warnings = [
         *warnings(options),
         *table.remarks(list(runs.values()), made.numbers),
-        *learnt.warnings(labels, made.names()),
-        *learnt.below_random(report),
+        *training_diagnostics.warnings(labels, made.names()),
+        *training_diagnostics.below_random(report),
     ]
     searched = {collection.name: collection} | {one.name: one for one in (run.data.source() for run in runs.values())}
     tested = [searched[group.collection.name] for group in report.by_group()]

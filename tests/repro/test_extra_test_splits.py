@@ -10,7 +10,7 @@ from typing import Any
 import ir_measures
 import pytest
 
-from repro.further import COLUMNS, key_on, with_further
+from repro.extra_test_splits import COLUMNS, key_on, with_extra_splits
 from repro.published import published
 from repro.table2 import table2
 from repro.table7 import table7
@@ -74,7 +74,7 @@ def test_every_split_has_a_table_with_its_own_measures_and_the_papers_column(mea
 
 def test_without_further_splits_a_table_stays_as_it_is() -> None:
     for table, scale in ((table2(), "smoke"), (table7(), "paper")):
-        same, rows, runs = with_further(table, table.rows, {}, open_scale(scale))
+        same, rows, runs = with_extra_splits(table, table.rows, {}, open_scale(scale))
         assert same is table and rows == list(table.rows) and runs == {}
     assert {split: column.key for split, column in COLUMNS.items()} == YEARS
 

@@ -17,7 +17,7 @@ COLUMNS = {
 """The paper's column for each further split."""
 
 
-def with_further(
+def with_extra_splits(
     table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], scale: Scale
 ) -> tuple[Table, list[RowSpec], dict[str, RunStage]]:
     """The table with a group for test and one for each further split that it has a column for; itself where none is.
