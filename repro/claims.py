@@ -13,7 +13,7 @@ from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
 from repro.tables import TABLES, tables_on
-from repro.training_diagnostics import untaught
+from repro.training_diagnostics import untrained_teacher
 from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
@@ -136,7 +136,11 @@ def measure_of(claim: Claim) -> str:
 
 def void(runs: Mapping[str, Sequence[RunStage]], names: Mapping[Path, str]) -> dict[str, str]:
     """Why claims about a trained re-ranker cannot be tested, by their keys; nothing for those that can."""
-    reasons = {claim.key: untaught(runs[claim.key], names) for claim in CLAIMS if claim.taught and claim.key in runs}
+    reasons = {
+        claim.key: untrained_teacher(runs[claim.key], names)
+        for claim in CLAIMS
+        if claim.with_teacher and claim.key in runs
+    }
     return {key: reason for key, reason in reasons.items() if reason is not None}
 
 

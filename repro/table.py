@@ -163,9 +163,9 @@ def retriever1(
     return RowSpec(key or start, label, "dense", lambda runs: runs.retriever1(start), published, public=public)
 
 
-def falling(keys: Sequence[str], source: str, taught: bool = False) -> list[Order]:
+def falling(keys: Sequence[str], source: str, with_teacher: bool = False) -> list[Order]:
     """The orders of rows that the paper has one above the next, given best first."""
-    return [Order(lower, higher, source, taught) for higher, lower in pairwise(keys)]
+    return [Order(lower, higher, source, with_teacher) for higher, lower in pairwise(keys)]
 
 
 def figures(table: str, columns: Sequence[Column] = MAIN_COLUMNS, /, **where: str | int) -> dict[str, float]:

@@ -34,7 +34,7 @@ def table5() -> Table:
         rows=[_row(start) for start in PAPER],
         baselines=("base",),
         columns=MRR,
-        orders=falling(list(PAPER), "Table 5", taught=True),
+        orders=falling(list(PAPER), "Table 5", with_teacher=True),
     )
 
 

@@ -55,7 +55,7 @@ def table6() -> Table:
         rows=rows,
         baselines=("cocondenser-1", "simlm-1"),
         columns=COLUMNS,
-        orders=[Order(lower, higher, "Table 6", taught=higher in TAUGHT) for lower, higher in steps],
+        orders=[Order(lower, higher, "Table 6", with_teacher=higher in TAUGHT) for lower, higher in steps],
     )
 
 

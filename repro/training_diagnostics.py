@@ -45,7 +45,7 @@ def warnings(rows: Mapping[str, Stage | Iterable[Stage]], names: Mapping[Path, s
     return [made(names[job], "; ".join(stands[job])) for job, made in found if made is not None]
 
 
-def untaught(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
+def untrained_teacher(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
     """Why nothing can be said of re-ranking or teaching by these runs; None where every re-ranker below learnt."""
     for run in runs:
         for job, stage in below(run).items():
@@ -60,9 +60,9 @@ def voided(
     claims: Iterable[CheckedOrder], orders: Iterable[Order], runs: Mapping[str, Stage], names: Mapping[Path, str]
 ) -> list[CheckedOrder]:
     """A report's checked orders, those void that are about a trained re-ranker where it learnt nothing."""
-    taught = {(order.lower, order.higher) for order in orders if order.taught}
+    taught = {(order.lower, order.higher) for order in orders if order.with_teacher}
     return [
-        replace(claim, void=untaught([runs[claim.lower], runs[claim.higher]], names) or "")
+        replace(claim, void=untrained_teacher([runs[claim.lower], runs[claim.higher]], names) or "")
         if (claim.lower, claim.higher) in taught
         else claim
         for claim in claims

@@ -136,7 +136,7 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
         values[f"row{number}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
     both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
     unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
-    taught = Claim("taught", "here", "table7", "c", "d", taught=True)
+    taught = Claim("taught", "here", "table7", "c", "d", with_teacher=True)
     monkeypatch.setattr(judged, "CLAIMS", [both, unsure, taught])
     sides: Any = {
         both.key: [[("row1", "row0")], [("row2", "row1")]],

@@ -86,21 +86,27 @@ def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_
     (said,) = training_diagnostics.warnings(rows, names)
     assert said.startswith(f"re-ranker: the training loss ended at {math.log(kept):.4f}, chance is ln({kept}) = ")
     assert f"1/{passages} = {1 / passages:.3f}" in said and "(distilled; re-ranked) says nothing" in said
-    reason = training_diagnostics.untaught([rows["BM25"], rows["distilled"]], names)
+    reason = training_diagnostics.untrained_teacher([rows["BM25"], rows["distilled"]], names)
     assert reason is not None and reason in said
-    assert training_diagnostics.untaught([rows["BM25"], rows["MLM"]], names) is None
+    assert training_diagnostics.untrained_teacher([rows["BM25"], rows["MLM"]], names) is None
     write_log(rows["re-ranked"], "re-ranker", *log[:-1], {"step": 4, "eval_accuracy": 0.99})
     (said,) = training_diagnostics.warnings(rows, names)
-    assert "learnt little" in said and "0.990" in said and training_diagnostics.untaught(rows.values(), names) is None
+    assert (
+        "learnt little" in said
+        and "0.990" in said
+        and training_diagnostics.untrained_teacher(rows.values(), names) is None
+    )
     write_log(rows["re-ranked"], "re-ranker", *log[:-2], {"step": 4, "loss": 0.5 * math.log(kept)}, log[-1])
     assert (
-        training_diagnostics.warnings(rows, names) == [] and training_diagnostics.untaught(rows.values(), names) is None
+        training_diagnostics.warnings(rows, names) == []
+        and training_diagnostics.untrained_teacher(rows.values(), names) is None
     )
 
 
 def test_a_re_ranker_without_a_log_is_not_spoken_of(rows: dict[str, Stage]) -> None:
     assert (
-        training_diagnostics.warnings(rows, names) == [] and training_diagnostics.untaught(rows.values(), names) is None
+        training_diagnostics.warnings(rows, names) == []
+        and training_diagnostics.untrained_teacher(rows.values(), names) is None
     )
 
 
@@ -142,7 +148,7 @@ def test_orders_about_a_re_ranker_that_learnt_nothing_are_void_and_others_stay(
     chance = math.log(open_scale("smoke").reranker.kept_passages)
     write_log(rows["re-ranked"], "re-ranker", *steps(*[chance] * 5), {"step": 5, "eval_accuracy": 0.0})
     runs = {"bm25": rows["BM25"], "base": rows["MLM"], "simlm": rows["distilled"]}
-    orders = [Order("bm25", "base", "here", taught=True), Order("base", "simlm", "here", taught=True)]
+    orders = [Order("bm25", "base", "here", with_teacher=True), Order("base", "simlm", "here", with_teacher=True)]
     orders.append(Order("bm25", "simlm", "here"))
     compared = Comparison("any", "any", "RR@10", 0.1, 0.05, 0.15, 0.001, 0.001)
     checked = [CheckedOrder(one.lower, one.higher, "here", None, None, compared, None) for one in orders]
