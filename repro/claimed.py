@@ -13,7 +13,7 @@ class Claim:
     """``higher`` minus ``lower``, two rows of ``table`` by their keys, lies where ``expected`` puts it.
 
     ``sentence`` is the claim in words, ``source`` where the paper makes it. ``also`` are pairs (higher, lower) more for
-    which the same has to hold. ``measure`` is the table's first unless given. ``with_teacher``: the claim is about what a
+    which the same has to hold. ``measure`` is the table's first unless given. ``with_teacher``: it is about what a
     trained re-ranker does or teaches, and is void where it learnt nothing.
     """
 
