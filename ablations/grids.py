@@ -10,8 +10,8 @@ from ablations.steps import CURVES, STEPS
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
-from simlm.stages.plan import Build
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import Build
 
 BY_DOMAIN = "corpora"
 """The grid that needs a collection whose questions have domains."""

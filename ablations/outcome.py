@@ -10,8 +10,8 @@ from rich.table import Table
 
 from ablations.grids import Cell
 from simlm.files import atomic_file
-from simlm.stages.manifest import read_manifest, write_json
-from simlm.stages.plan import Planned
+from simlm.workflow.manifest import read_manifest, write_json
+from simlm.workflow.plan import Planned
 
 SPLIT = "test "
 CELL = ["grid", "start", "seed"]

@@ -22,8 +22,8 @@ from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, plan
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import Planned, plan
 
 DESCRIPTION = """Write the rows of a table, as they lie in a results folder, in formats that other tools read.
 

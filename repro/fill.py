@@ -22,9 +22,9 @@ from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collections import Collection
 from simlm.scales import open_scale
-from simlm.stages.manifest import seconds_of
-from simlm.stages.plan import Planned, ancestors, job_of
 from simlm.stages.runs import RunStage, read_log
+from simlm.workflow.manifest import seconds_of
+from simlm.workflow.plan import Planned, ancestors, job_of
 
 CASES = 4
 CASE_ROWS = ("bm25", "simlm")

@@ -8,9 +8,9 @@ from reports.assess import Order
 from reports.model import CheckedOrder, Report
 from simlm.stages.learning import Ranking, ranking, words
 from simlm.stages.models import Generator, Pretrained
-from simlm.stages.plan import job_of
 from simlm.stages.reranker import TrainReranker
-from simlm.stages.stage import Stage, inputs_of
+from simlm.workflow.plan import job_of
+from simlm.workflow.stage import Stage, inputs_of
 
 BASE, RANDOM = "base", "random"
 """The rows whose order tells whether the model that all others start from learnt anything."""

@@ -15,9 +15,9 @@ from repro.command import Options
 from simlm.data.reference import QUESTIONS
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
-from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
-from simlm.stages.plan import Planned, job_of
-from simlm.stages.stage import Stage
+from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
+from simlm.workflow.plan import Planned, job_of
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.

@@ -24,7 +24,7 @@ from simlm.models.public import COMMIT
 from simlm.stages.models import PublicModel, local_digest, public_model
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 SCALE = "paper"
 RERANKED = "simlm"

@@ -25,8 +25,8 @@ from simlm.commands.make import make_folder
 from simlm.commands.preflight import check_ready
 from simlm.files import lock
 from simlm.scales import open_scale
-from simlm.stages.plan import Build, Planned, plan
-from simlm.stages.stage import Stage
+from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.stage import Stage
 
 R = TypeVar("R")
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"

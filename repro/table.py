@@ -15,7 +15,7 @@ from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 MRR = MAIN_COLUMNS[:1]
 """Tables that print MRR@10 alone."""

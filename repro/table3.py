@@ -21,9 +21,9 @@ from repro.published import published
 from repro.released import ReleasedOptions, chosen, ranked
 from repro.run import run_page
 from simlm.stages.data import stored
-from simlm.stages.manifest import read_manifest
-from simlm.stages.plan import job_of
 from simlm.stages.runs import Retrieve, RunStage
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
 
 DESCRIPTION = """Table 3 of SimLM (Wang et al., ACL 2023): bytes of the index, measured, beside a multi-vector index's.
 

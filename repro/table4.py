@@ -21,7 +21,7 @@ from simlm.errors import UserError
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 DESCRIPTION = """Table 4 of SimLM (Wang et al., ACL 2023): the share of questions with an answer in the top 20 and 100.
 

@@ -12,8 +12,8 @@ from reports.model import Trial, Tuning
 from repro.cells import Cells
 from simlm.errors import UserError
 from simlm.scales import Scale
-from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import job_of
 
 TUNED = Path(__file__).parent / "tuned"
 COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]

@@ -17,10 +17,10 @@ from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, 
 from simlm.errors import UserError
 from simlm.files import write_atomically
 from simlm.scales import Scale, open_scale
-from simlm.stages.manifest import read_manifest
-from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
+from simlm.workflow.stage import Stage
 
 DESCRIPTION = """Try settings on valid, each of their values with every row that they concern.
 

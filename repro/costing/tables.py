@@ -12,7 +12,7 @@ from simlm.costs.needs import GPU_BYTES, Needs, size
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import Work, work_of
 from simlm.scales import on_collection, open_scale
-from simlm.stages.plan import Planned, laid_out
+from simlm.workflow.plan import Planned, resolve_graph
 
 ELSEWHERE = {"table4": "nq"}
 """Tables that paper scale makes of another collection than its own."""
@@ -60,7 +60,7 @@ def _stages(name: str, scale: str) -> list[Planned]:
         for row in table.rows:
             row.run(cells)
 
-    return laid_out(build, Path("results"))[0]
+    return resolve_graph(build, Path("results"))[0]
 
 
 def table_costs(costs: Costs, gpus: int) -> list[str]:

@@ -17,9 +17,9 @@ from ablations.starts import STARTS
 from repro.cells import Cells
 from repro.table10 import table10
 from simlm.scales import open_scale
-from simlm.stages.manifest import MANIFEST, read_manifest
-from simlm.stages.plan import job_of, plan
-from tests.stages.driving import ROOT
+from simlm.workflow.manifest import MANIFEST, read_manifest
+from simlm.workflow.plan import job_of, plan
+from tests.workflow.driving import ROOT
 
 ALL = ("objectives", "replace_rates", "generators")
 """The grids that are run whole."""

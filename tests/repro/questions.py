@@ -15,7 +15,7 @@ from simlm.commands.make import make
 from simlm.scales import Scale, open_scale
 from simlm.scales.questions import natural_questions
 from simlm.scales.settings import varied
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 DEPTH = 12
 

@@ -28,7 +28,7 @@ from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import Pretrained
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import Planned, plan
+from simlm.workflow.plan import Planned, plan
 from tests.repro.commands import ROOT, Results
 
 

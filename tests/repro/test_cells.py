@@ -11,9 +11,9 @@ from repro.cells import Cells
 from repro.table2 import table2
 from simlm.errors import UserError
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, plan
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve, RunStage
+from simlm.workflow.plan import Planned, plan
 
 
 def planned(tmp_path: Path, *keys: str, **choices: Any) -> tuple[dict[str, Planned], dict[str, RunStage]]:

@@ -22,7 +22,7 @@ from repro.judged import Counted, claims_page
 from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
-from simlm.stages.plan import plan
+from simlm.workflow.plan import plan
 
 QUERIES = 200
 

@@ -17,11 +17,11 @@ from repro.figure3 import curves, figure3
 from repro.table7 import table7
 from simlm.models.shapes import load_encoder
 from simlm.scales import NAMES, open_scale
-from simlm.stages.manifest import MANIFEST
 from simlm.stages.models import SHARES, SNAPSHOTS, Snapshot, step_at
-from simlm.stages.plan import plan
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
+from simlm.workflow.manifest import MANIFEST
+from simlm.workflow.plan import plan
 from tests.repro.commands import ROOT, Results
 from tests.repro.test_ablation_tables import planned
 

@@ -16,8 +16,8 @@ from repro.cells import Cells
 from simlm.data import frequencies
 from simlm.scales import open_scale
 from simlm.stages.learning import Ranking, last, ranking, words
-from simlm.stages.plan import job_of, plan
-from simlm.stages.stage import Stage
+from simlm.workflow.plan import job_of, plan
+from simlm.workflow.stage import Stage
 
 ENTROPY = 6.0
 

@@ -22,7 +22,7 @@ from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import plan
+from simlm.workflow.plan import plan
 from tests.data.beir import smoke_as_beir, write_beir
 from tests.repro.commands import ROOT, finished, start, table2
 

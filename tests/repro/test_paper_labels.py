@@ -21,9 +21,9 @@ from repro.table5 import table5
 from repro.tables import TABLES
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import PublicModel
-from simlm.stages.plan import Planned, ancestors, plan
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
+from simlm.workflow.plan import Planned, ancestors, plan
 
 BELOW = [name for name in NAMES if name != "paper"]
 MODELS = {

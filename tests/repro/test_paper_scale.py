@@ -19,10 +19,10 @@ from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.models import Pretrained, PublicModel, RandomGenerator, RandomModel, Reinitialised
-from simlm.stages.plan import Planned, plan
 from simlm.stages.reranker import Rerank
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
+from simlm.workflow.plan import Planned, plan
 from tests.data import released
 from tests.repro.commands import ROOT
 

@@ -18,7 +18,7 @@ from repro.table2 import table2
 from repro.table4 import table4
 from simlm.data.collections import open_collection
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, plan
+from simlm.workflow.plan import Planned, plan
 from tests.repro.commands import ROOT, Results
 
 ROWS = ("bm25", "simlm-1")

@@ -26,8 +26,8 @@ from repro.trials import (
 from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
-from simlm.stages.plan import plan
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import plan
 from tests.repro.commands import ROOT, Results
 
 

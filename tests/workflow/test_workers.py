@@ -11,10 +11,10 @@ import pytest
 
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
-from simlm.stages.slots import PROCESSES, chosen_processes, gpus_of_slot
-from simlm.stages.stage import Stage
-from simlm.stages.workers import run_in_workers
-from tests.stages.driving import drive, end, manifest, stage_processes, start, until
+from simlm.workflow.resources import PROCESSES, chosen_processes, gpus_of_slot
+from simlm.workflow.stage import Stage
+from simlm.workflow.workers import run_in_workers
+from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
 TWO = {"SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}
@@ -79,7 +79,7 @@ def test_workers_end_with_a_driver_that_is_interrupted(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_done_ends_without_what_python_does_at_its_end() -> None:
     """Where a library's threads may abort it: here what is registered to be done then does."""
-    code = "import atexit, os; from simlm.stages.worker import end_at_once; atexit.register(os.abort)"
+    code = "import atexit, os; from simlm.workflow.worker import end_at_once; atexit.register(os.abort)"
     code += "; print('written', end=''); end_at_once(3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (3, "written"), done.stderr

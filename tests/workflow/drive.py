@@ -1,11 +1,11 @@
-"""A driver as a command, over a toy pipeline: `python -m tests.stages.drive RESULTS SHAPE [keep-going]`."""
+"""A driver as a command, over a toy pipeline: `python -m tests.workflow.drive RESULTS SHAPE [keep-going]`."""
 
 import sys
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.stages.driver import Moment, StageFailed, run
-from tests.stages.toy import SHAPES
+from simlm.workflow.scheduler import StageFailed, StageStatus, run
+from tests.workflow.toy import SHAPES
 
 
 class Lines:
@@ -17,7 +17,7 @@ class Lines:
     def say(self, line: str) -> None:
         print("said", line, flush=True)
 
-    def show(self, moments: list[Moment]) -> None:
+    def show(self, moments: list[StageStatus]) -> None:
         for moment in moments:
             if self.states.get(moment.planned.job) != moment.state:
                 self.states[moment.planned.job] = moment.state

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simlm.errors import UserError
-from simlm.stages.slots import share_of_node
+from simlm.workflow.resources import share_of_node
 
 if TYPE_CHECKING:
-    from simlm.stages.submission import Launcher
+    from simlm.workflow.submission import Launcher
 
 POLL_SECONDS = 15.0
 """How often Slurm's accounting is asked about all jobs at once."""
@@ -30,7 +30,7 @@ def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
     """
     from experimaestro.launchers.slurm import SlurmOptions
 
-    from simlm.stages.submission import Launcher
+    from simlm.workflow.submission import Launcher
 
     known = [field.name for field in dataclasses.fields(SlurmOptions)]
     values: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.driving import Ran, attempts, damage, drive, made, manifest
+from tests.workflow.driving import Ran, attempts, damage, drive, made, manifest
 
 
 @pytest.fixture(scope="module")

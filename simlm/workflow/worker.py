@@ -1,4 +1,4 @@
-"""One of the processes that run a stage together: `python -m simlm.stages.worker PARAMS`, as torchrun starts it."""
+"""One of the processes that run a stage together: `python -m simlm.workflow.worker PARAMS`, as torchrun starts it."""
 
 import datetime
 import json
@@ -15,10 +15,10 @@ from experimaestro.taskglobals import Env
 
 from simlm.errors import UserError
 from simlm.progress import follow
-from simlm.stages.manifest import write_json
-from simlm.stages.slots import chosen_device
-from simlm.stages.stage import Reporter, Stage, tune_allocator
-from simlm.stages.workers import LEFT, NUMBERS, STARTED_BY, fault_of, mistake_of
+from simlm.workflow.manifest import write_json
+from simlm.workflow.resources import chosen_device
+from simlm.workflow.stage import Reporter, Stage, tune_allocator
+from simlm.workflow.workers import LEFT, NUMBERS, STARTED_BY, fault_of, mistake_of
 
 LOOK_SECONDS = 0.5
 PATIENCE = datetime.timedelta(days=2)

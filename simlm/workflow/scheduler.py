@@ -15,12 +15,12 @@ from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.stages.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
-from simlm.stages.processes import environment, prepare, stop
-from simlm.stages.stage import MISTAKE, PROGRESS, Stage
+from simlm.workflow.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
+from simlm.workflow.processes import environment, prepare, stop
+from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
 
 if TYPE_CHECKING:
-    from simlm.stages.submission import Launcher
+    from simlm.workflow.submission import Launcher
 
 POLL_SECONDS = 0.25
 LET_GO_SECONDS = 5.0
@@ -32,7 +32,7 @@ class StageFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Moment:
+class StageStatus:
     """A stage as a run's display sees it: its state and, while it runs, its bar.
 
     States are "waiting", "running", "done", "failed", and "left out" for what stands on a failed stage.
@@ -49,7 +49,7 @@ class Display(Protocol):
     """Shows a run; ``say`` is for single lines, ``show`` for all stages at once, several times a second."""
 
     def say(self, line: str) -> None: ...
-    def show(self, moments: list[Moment]) -> None: ...
+    def show(self, moments: list[StageStatus]) -> None: ...
 
 
 def run(
@@ -154,32 +154,32 @@ async def _let_go(cancel: bool) -> None:
         await asyncio.wait(tasks, timeout=LET_GO_SECONDS)
 
 
-def _moments(stages: Sequence[Planned], jobs: Mapping[Path, Any]) -> list[Moment]:
+def _moments(stages: Sequence[Planned], jobs: Mapping[Path, Any]) -> list[StageStatus]:
     """The stages as they are now; each follows what it stands on, and is left out when that failed."""
-    found: dict[Path, Moment] = {}
+    found: dict[Path, StageStatus] = {}
     for stage in stages:
         moment = _moment(stage, jobs[stage.job])
         below = {found[one.job].state for one in stage.inputs.values() if one.job in found}
         if moment.state in ("waiting", "failed") and below & {"failed", "left out"}:
-            moment = Moment(stage, "left out")
+            moment = StageStatus(stage, "left out")
         found[stage.job] = moment
     return list(found.values())
 
 
-def _moment(planned: Planned, job: Any) -> Moment:
+def _moment(planned: Planned, job: Any) -> StageStatus:
     # A process that was killed has not noted how it ended: then the scheduler knows it.
     state = job.state if job.state.finished() or not job.scheduler_state.finished() else job.scheduler_state
     if state.finished():
         if not state.is_error():
-            return Moment(planned, "done")
-        return Moment(planned, "left out" if state.failure_reason is JobFailureStatus.DEPENDENCY else "failed")
+            return StageStatus(planned, "done")
+        return StageStatus(planned, "left out" if state.failure_reason is JobFailureStatus.DEPENDENCY else "failed")
     if not state.running():
-        return Moment(planned, "waiting")
+        return StageStatus(planned, "waiting")
     try:
         bar = json.loads((planned.job / PROGRESS).read_text())
-        return Moment(planned, "running", bar["description"], bar["done"], bar["total"])
+        return StageStatus(planned, "running", bar["description"], bar["done"], bar["total"])
     except (OSError, ValueError, KeyError):
-        return Moment(planned, "running")
+        return StageStatus(planned, "running")
 
 
 def _failure(planned: Planned) -> Exception:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simlm.stages.manifest import MANIFEST, damage, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, outputs_of, read_manifest, write_json
 
 INPUTS = {"data": "0123"}
 

@@ -8,13 +8,13 @@ import pytest
 from experimaestro.launchers.slurm import SlurmLauncher
 
 from simlm.errors import UserError
-from simlm.stages import slurm
-from simlm.stages.driver import run
-from simlm.stages.slurm import slurm_launcher
+from simlm.workflow import slurm
+from simlm.workflow.scheduler import run
+from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import put_srun
-from tests.stages.drive import Lines
-from tests.stages.driving import manifest
-from tests.stages.toy import Broken, Number, Shared, Submit, tree
+from tests.workflow.drive import Lines
+from tests.workflow.driving import manifest
+from tests.workflow.toy import Broken, Number, Shared, Submit, tree
 
 SBATCH = """#!/bin/sh
 # sbatch --parsable SCRIPT: starts it, as its #SBATCH lines say, and writes what sacct shall tell.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from simlm.stages.manifest import read_json
-from simlm.stages.plan import Planned
-from simlm.stages.slots import ALONE, cores
-from simlm.stages.slurm import cancel
-from simlm.stages.stage import MISTAKE
+from simlm.workflow.manifest import read_json
+from simlm.workflow.plan import Planned
+from simlm.workflow.resources import ALONE, cores
+from simlm.workflow.slurm import cancel
+from simlm.workflow.stage import MISTAKE
 
 if TYPE_CHECKING:
-    from simlm.stages.submission import Launcher
+    from simlm.workflow.submission import Launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.errors import UserError
-from simlm.stages.manifest import MANIFEST, damage, outputs_digest, read_manifest
-from simlm.stages.plan import Build, Planned, plan
-from simlm.stages.processes import process_of, slurm_job
+from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
+from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.processes import process_of, slurm_job
 
 NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
 

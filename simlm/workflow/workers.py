@@ -1,8 +1,8 @@
 """A stage in several processes: its own starts them, as torchrun does, and ends when all have ended.
 
-The workers run the stage's `run` together (`simlm.stages.worker`) and know nothing of other stages. They end with the
+The workers run the stage's `run` together (`simlm.workflow.worker`) and know nothing of other stages. They end with the
 process that started them, however that ends. In a Slurm allocation of several nodes each has as many
-(`simlm.stages.nodes`).
+(`simlm.workflow.nodes`).
 """
 
 import os
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simlm.errors import UserError
-from simlm.stages.manifest import read_json
-from simlm.stages.slots import allocated_nodes, chosen_device, share_of_node
+from simlm.workflow.manifest import read_json
+from simlm.workflow.resources import allocated_nodes, chosen_device, share_of_node
 
 LEFT = "workers"
 """The folder, in a stage's work, of what its workers leave for the process that started them."""
@@ -53,7 +53,7 @@ def run_in_workers(job: Path, work: Path, processes: int) -> dict[str, Any]:
     left.mkdir(parents=True)
     with _signals_kept():
         if nodes > 1:
-            from simlm.stages.nodes import launch_on_nodes
+            from simlm.workflow.nodes import launch_on_nodes
 
             ended = launch_on_nodes(job, left, share, nodes)
         else:
@@ -85,7 +85,7 @@ def launch(job: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]
         **meeting,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "simlm.stages.worker", str(job / "params.json"))
+        elastic_launch(config, sys.executable)("-m", "simlm.workflow.worker", str(job / "params.json"))
     except ChildFailedError as error:
         return [Ended(one.timestamp, rank, one.exitcode) for rank, one in error.failures.items()]
     return []

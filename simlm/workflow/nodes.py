@@ -1,4 +1,4 @@
-"""A stage's workers on all nodes of its Slurm allocation: `python -m simlm.stages.nodes` runs once on each, by srun.
+"""A stage's workers on all nodes of its Slurm allocation: `python -m simlm.workflow.nodes` runs once on each, by srun.
 
 The stage's process holds the store in which torch's agents meet, one a node, so that no port has to be guessed. It also
 holds the other end of their standard input, and they end when that is closed: with the stage, however it ends.
@@ -15,8 +15,8 @@ from pathlib import Path
 from types import FrameType
 
 from simlm.errors import UserError
-from simlm.stages.slurm import check_srun
-from simlm.stages.workers import SHUTDOWN_SECONDS, Ended, WorkerFailed, check_gpus, launch, mistake_of
+from simlm.workflow.slurm import check_srun
+from simlm.workflow.workers import SHUTDOWN_SECONDS, Ended, WorkerFailed, check_gpus, launch, mistake_of
 
 OTHERS_SECONDS = 1.0
 """How long a node whose worker failed waits before it ends all: others may be just noting why theirs did."""
@@ -36,7 +36,7 @@ def launch_on_nodes(job: Path, left: Path, share: int, nodes: int) -> list[Ended
     command.append("--overlap")  # where this runs in a step, that has the nodes already
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         command.append(f"--cpus-per-task={cores}")  # srun has not read it itself since Slurm 22.05
-    command += [sys.executable, "-m", "simlm.stages.nodes", str(job), str(left), str(share), str(nodes)]
+    command += [sys.executable, "-m", "simlm.workflow.nodes", str(job), str(left), str(share), str(nodes)]
     status = _run([*command, str(store.port)])
     ended = [Ended(*one) for path in left.glob("ended-*.json") for one in json.loads(path.read_text())]
     if status and not ended and not any(left.glob("mistake-*.txt")):

@@ -16,13 +16,13 @@ from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, 
 
 from simlm.errors import UserError
 from simlm.progress import follow
-from simlm.stages.cost import Attempt, attempts
-from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
-from simlm.stages.slots import chosen_processes, gpus_of_slot, stage_slot
+from simlm.workflow.attempts import Attempt, attempts
+from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
+from simlm.workflow.resources import chosen_processes, gpus_of_slot, stage_slot
 
 PROGRESS = "progress.json"
 MISTAKE = "mistake.txt"
-STANDS_ON = "stands_on.json"
+DEPENDS_ON = "depends_on.json"
 
 
 class Stage(ResumableTask):
@@ -94,15 +94,15 @@ class Stage(ResumableTask):
         processes = chosen_processes() if self.shared else 1
         if processes == 1:
             return self.run()
-        from simlm.stages.workers import run_in_workers
+        from simlm.workflow.workers import run_in_workers
 
         return run_in_workers(self.job, self.work, processes)
 
     def _begin(self, digests: dict[str, str]) -> None:
         """An empty output folder, and work to resume only if it stands on what lies there now."""
-        if not self.work.is_dir() or read_json(self.job / STANDS_ON) != digests:
+        if not self.work.is_dir() or read_json(self.job / DEPENDS_ON) != digests:
             shutil.rmtree(self.work, ignore_errors=True)
-            write_json(self.job / STANDS_ON, digests)
+            write_json(self.job / DEPENDS_ON, digests)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.stages.driving import (
+from tests.workflow.driving import (
     attempts,
     damage,
     drive,

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.stages.join import joinable, take
-from simlm.stages.manifest import MANIFEST
-from simlm.stages.plan import plan
-from tests.stages.driving import damage, drive
-from tests.stages.toy import SHAPES, Number, Restless
+from simlm.workflow.joining import joinable, take
+from simlm.workflow.manifest import MANIFEST
+from simlm.workflow.plan import plan
+from tests.workflow.driving import damage, drive
+from tests.workflow.toy import SHAPES, Number, Restless
 
 TREE = SHAPES["tree"]
 RESTLESS = SHAPES["restless"]

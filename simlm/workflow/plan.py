@@ -11,8 +11,8 @@ from experimaestro import RunMode
 from experimaestro.scheduler.workspace import Workspace
 from experimaestro.settings import WorkspaceSettings, get_settings
 
-from simlm.stages.manifest import damage, outputs_digest, read_manifest
-from simlm.stages.stage import Stage, inputs_of
+from simlm.workflow.manifest import damage, outputs_digest, read_manifest
+from simlm.workflow.stage import Stage, inputs_of
 
 Build = Callable[[Callable[[Stage, str], object]], Any]
 """Builds stage configurations, handing each with its name, after those it stands on, to the function it is given."""
@@ -60,14 +60,14 @@ def plan(build: Build, results: Path, kind: type[Stage] = Stage) -> tuple[list[P
 
     With a ``kind`` the stages of that kind only, which stand on no others.
     """
-    order, result = laid_out(build, results)
+    order, result = resolve_graph(build, results)
     chosen = [stage for stage in order if isinstance(stage.config, kind)]
     for stage in chosen:
         stage.reason = _reason(stage)
     return chosen, result
 
 
-def laid_out(build: Build, results: Path) -> tuple[list[Planned], Any]:
+def resolve_graph(build: Build, results: Path) -> tuple[list[Planned], Any]:
     """What `plan` gives before it looks at what lies in the folders, which takes time: no stage has a reason yet."""
     order: list[Planned] = []
     by_stage: dict[int, Planned] = {}

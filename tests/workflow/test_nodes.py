@@ -12,11 +12,11 @@ from simlm import group
 from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
-from simlm.stages.slots import CPU_SLOTS, PROCESSES, stage_slot
-from simlm.stages.slurm import slurm_launcher
 from simlm.stages.training import prepare_torch
+from simlm.workflow.resources import CPU_SLOTS, PROCESSES, stage_slot
+from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import allocation
-from tests.stages.driving import drive, end, manifest, stage_processes, start, until
+from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
 TWO = {"SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}

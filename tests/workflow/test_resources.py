@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.stages.slots import DEVICE, SEARCH, chosen_device, cores, faiss_chosen, slot
-from tests.stages.driving import ROOT, until
+from simlm.workflow.resources import DEVICE, SEARCH, chosen_device, cores, faiss_chosen, slot
+from tests.workflow.driving import ROOT, until
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from simlm.stages.slots import slot
+from simlm.workflow.resources import slot
 with slot(Path(sys.argv[1]), 1):
     print("held", flush=True)
     time.sleep(60)

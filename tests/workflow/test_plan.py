@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from simlm.stages.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest, write_json
-from simlm.stages.plan import Planned, plan
-from tests.stages.toy import SHAPES
+from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.workflow.plan import Planned, plan
+from tests.workflow.toy import SHAPES
 
 
 def planned(results: Path, shape: str = "tree") -> dict[str, Planned]:
@@ -48,7 +48,7 @@ def test_each_stage_follows_what_it_stands_on(tmp_path: Path) -> None:
     assert list(stages) == ["leaf", "left", "right", "top"]
     assert stages["top"].inputs == {"parts[0]": stages["left"], "parts[1]": stages["right"]}
     assert stages["left"].inputs == {"parts[0]": stages["leaf"]}
-    assert stages["leaf"].job == tmp_path / "jobs" / "tests.stages.toy.number" / stages["leaf"].job.name
+    assert stages["leaf"].job == tmp_path / "jobs" / "tests.workflow.toy.number" / stages["leaf"].job.name
 
 
 def test_folders_are_named_by_configurations_alone(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def start(results: Path, shape: str, *options: str, **environment: str) -> subpr
     """A driver that runs."""
     results.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.stages.drive", str(results), shape, *options],
+        [sys.executable, "-m", "tests.workflow.drive", str(results), shape, *options],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,

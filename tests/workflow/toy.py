@@ -15,7 +15,7 @@ from experimaestro import Constant, Param
 
 from simlm.errors import UserError
 from simlm.progress import Bar
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 PAUSE, PATIENCE = 0.05, 60.0
 

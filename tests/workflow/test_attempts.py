@@ -9,15 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from simlm.stages import cost
-from simlm.stages.cost import ATTEMPTS, Attempt, attempts, energy_counters
-from tests.stages.driving import ROOT, until
+from simlm.workflow import attempts as cost
+from simlm.workflow.attempts import ATTEMPTS, Attempt, attempts, energy_counters
+from tests.workflow.driving import ROOT, until
 
 KILLED = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from simlm.stages import cost
+from simlm.workflow import attempts as cost
 cost.BEAT_SECONDS = 0.1
 with cost.Attempt(Path(sys.argv[1])):
     time.sleep(60)
