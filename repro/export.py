@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from filelock import FileLock
 
 from repro.command import Options, main, refuse
 from repro.dryrun import print_plan
@@ -21,6 +20,7 @@ from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
+from simlm.files import lock
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import Planned, plan
@@ -129,7 +129,7 @@ def _write(wanted: Sequence[Export], options: ExportOptions) -> None:
         "seed": options.seed,
         "negatives": options.negatives,
     }
-    with FileLock(options.target / "export.lock"):
+    with lock(options.target / "export.lock"):
         for number, one in enumerate(wanted, start=1):
             folder = options.target / one.name
             with export_folder(folder, {**made_by, "export": one.name, "stages": one.stages}) as partial:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from filelock import FileLock
-
 from reports.model import Report
 from reports.page import Page
 from reports.publish import publish
@@ -25,6 +23,7 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
 from simlm.commands.preflight import check_ready
+from simlm.files import lock
 from simlm.scales import open_scale
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.stage import Stage
@@ -83,7 +82,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
     """Write a report below the results folder, print it, and publish it if that was asked for."""
     make_folder(options.results)
     folder = options.results / options.scale / options.variant
-    with FileLock(options.results / "report.lock"):
+    with lock(options.results / "report.lock"):
         written = write_report(report, folder, name)
     print_report(report)
     print(f"report: {written[0]}")

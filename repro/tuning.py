@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from reports.files import write_atomically
 from repro.command import Options, main
 from repro.pipeline_runs import PipelineRuns
 from repro.run import make
 from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
+from simlm.files import write_atomically
 from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
