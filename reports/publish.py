@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from reports.files import write_atomically
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 ROOT = Path(__file__).parent
 _SUFFIXES = (".md", ".json", ".svg")

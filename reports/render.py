@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports import plots, tables
-from reports.files import write_atomically
 from reports.markdown import count, escape
 from reports.model import ALPHA, PAPER, Case, CasePassage, Report
 from reports.page import Page, Section
+from simlm.files import write_atomically
 
 _SHOWN = 240
 """Characters of a passage that a case shows."""

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.files import write_atomically
 from repro.costing.growth import growth_costs, query_costs
 from repro.costing.tables import Costs, stage_costs, table_costs
 from simlm.commands.checks import check_scale, check_tflops
@@ -12,6 +11,7 @@ from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
 from simlm.costs.throughput import WAYS, throughput
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 DESCRIPTION = """What the paper's tables cost at a scale, before anything runs: arithmetic, GPU hours, disk, GPU memory.
 
