@@ -28,7 +28,8 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
 from simlm.commands.preflight import check_ready
-from simlm.data.reference import EMBEDDED, resolve
+from simlm.data.lookup import resolve
+from simlm.data.reference import EMBEDDED
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage

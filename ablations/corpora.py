@@ -1,7 +1,7 @@
 """The cells of Table 10: which half of the collection is searched, and what the start was pre-trained on."""
 
 from ablations.starts import corpus_name
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 
 NONE = "none"
 """No further pre-training."""

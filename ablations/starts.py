@@ -7,7 +7,7 @@ The cells of "does further pre-training help, and which?" (Tables 2, 7, 8, 10 an
 from collections.abc import Callable
 
 from simlm.costs.work import PACKED_OBJECTIVES
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Pipeline

@@ -6,8 +6,8 @@ from typing import Any
 from reports.model import CollectionFacts, Group
 from repro.origin import SPLIT, StageResults
 from repro.table import RowSpec, Table
-from simlm.data.collections import Collection
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
+from simlm.data.collection import Collection
 from simlm.data.insuranceqa import half_domains
 from simlm.stages.runs import RunStage
 

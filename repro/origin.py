@@ -21,7 +21,7 @@ from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 SPLIT = "test"
 PAPERS = ("msmarco", "released archives")
@@ -205,7 +205,7 @@ def complete(
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         scale = open_scale(options.scale, options.collection)
         tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]

@@ -20,7 +20,7 @@ from repro.query_examples import disagreeing, values_of
 from repro.table import RowSpec, Table
 from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
-from simlm.data.collections import Collection
+from simlm.data.collection import Collection
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage, read_log
 from simlm.workflow.manifest import seconds_of

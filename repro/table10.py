@@ -8,7 +8,7 @@ from reports.model import MAIN_MEASURES, Column
 from repro.command import Options, main
 from repro.run import run_table
 from repro.table import GroupSpec, RowSpec, Table, falling, figures
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 
 DESCRIPTION = """Table 10 of SimLM (Wang et al., ACL 2023): pre-trained on the searched corpus, another or none.
 

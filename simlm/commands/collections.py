@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from simlm.data.reference import IRDS, OFFICIAL
+from simlm.data.catalogue import IRDS
+from simlm.data.reference import OFFICIAL
 from simlm.stages.data import Prepare
 from simlm.workflow.plan import Build, plan
 
@@ -19,6 +20,6 @@ def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
     own = [one for one in own if fetch or not one.collection.startswith(IRDS)]
     for config in {(one.collection, one.location): one for one in own}.values():
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
-        from simlm.data.collections import validate
+        from simlm.data.checks import validate
 
         validate(config.source())

@@ -11,7 +11,7 @@ from simlm.costs.needs import Needs, check_disk
 from simlm.costs.work import work_of
 from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION, irds_home, on_disk, passages_url
 from simlm.data.reference import OFFICIAL
-from simlm.data.released import ARCHIVE
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlm.costs.arithmetic import Lengths
-from simlm.data.reference import IRDS
+from simlm.data.catalogue import IRDS
 from simlm.stages.data import Prepare
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of

@@ -16,7 +16,7 @@ import pandas as pd
 from ir_measures import RR, Judged, R, nDCG
 from ir_measures.measures import Measure
 
-from simlm.data.layout import SPLITS
+from simlm.data.collection import SPLITS
 from simlm.errors import UserError
 
 MEASURES: tuple[Measure, ...] = (RR @ 10, R @ 50, R @ 1000, nDCG @ 10)

@@ -34,7 +34,7 @@ def open_scale(name: str, collection: str = "") -> Scale:
     scale = _SCALES[name]()
     if not collection:
         return scale
-    from simlm.data.reference import resolve
+    from simlm.data.lookup import resolve
 
     found = resolve(collection)
     return on_collection(scale, found.collection, found.location, found.digest, found.further)

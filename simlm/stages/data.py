@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.reference import IRDS, OFFICIAL
+from simlm.data.catalogue import IRDS
+from simlm.data.reference import OFFICIAL
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
     from simlm.data.store import TokenisedCollection
 
 
@@ -39,7 +40,7 @@ class Prepare(Stage):
     location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.collections import validate
+        from simlm.data.checks import validate
         from simlm.data.store import tokenise_collection
 
         collection = self.source()
@@ -50,7 +51,8 @@ class Prepare(Stage):
 
     def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
         """The tokenizer whose pieces are kept: the whole's, an existing one, or one that is trained on the corpus."""
-        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
+        from simlm.data.tokenizer import load_tokenizer
+        from simlm.data.tokenizer_training import train_byte_level_bpe, train_wordpiece
 
         if self.whole is not None:
             return self.whole.open().tokenizer
@@ -79,7 +81,7 @@ class Prepare(Stage):
 
     def source(self) -> "Collection":
         """The collection itself, for what needs its texts."""
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         return open_collection(self.collection, self.location, self.digest)
 
@@ -100,6 +102,6 @@ def stored(job: Path) -> dict[str, Any]:
 @cache
 def installed_fingerprint(name: str) -> str:
     """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
-    from simlm.data.collections import open_collection
+    from simlm.data.lookup import open_collection
 
     return open_collection(name).fingerprint()

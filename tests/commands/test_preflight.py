@@ -28,7 +28,7 @@ from simlm.costs import needs
 from simlm.costs.work import Work
 from simlm.data.downloads import FOLDERS, on_disk, passages_url
 from simlm.data.reference import OFFICIAL
-from simlm.data.released import ARCHIVE
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from simlm.stages.data import Prepare

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data.authors import DISTILLATION, RERANKED, RERANKER, RETRIEVER2, authors_run, authors_scores
 from simlm.data.downloads import ARCHIVES, REVISION
-from simlm.data.scored import read_msmarco_run, read_training
+from simlm.data.released_archive import (
+    AUTHORS_RERANKED,
+    AUTHORS_RETRIEVER2,
+    DISTILLATION,
+    RERANKER,
+    authors_run,
+    authors_scores,
+)
+from simlm.data.released_lists import read_msmarco_run, read_training
 from tests.data.released import also, distillation, packed, reranker, unpacked
 
 
@@ -16,7 +23,7 @@ def test_packed_or_not_or_absent(tmp_path: Path) -> None:
         assert found is not None
         assert [(query, ids) for query, (ids, _) in read_msmarco_run(found)] == [("0", ["5"])]
         assert authors_run(folder, "trec-dl-2019") is None
-        assert authors_run(folder, "test", RETRIEVER2) is None, "that is in another archive"
+        assert authors_run(folder, "test", AUTHORS_RETRIEVER2) is None, "that is in another archive"
         assert authors_scores(folder, "test") is None
     assert authors_run(tmp_path, "test") is None
 
@@ -25,11 +32,11 @@ def test_packed_or_not_or_absent(tmp_path: Path) -> None:
 def test_each_archive_has_its_own_runs_under_the_same_names(pack: bool, tmp_path: Path) -> None:
     folder = also(packed(tmp_path), RERANKER, reranker(), pack)
     for split, queries in (("test", 5), ("trec-dl-2019", 3), ("trec-dl-2020", 4)):
-        found = authors_run(folder, split, RETRIEVER2)
+        found = authors_run(folder, split, AUTHORS_RETRIEVER2)
         assert found is not None
         rows = list(read_msmarco_run(found))
         assert len(rows) == queries and all(len(one.ids) == 12 for _, one in rows)
-        assert authors_run(folder, split, RERANKED) is None
+        assert authors_run(folder, split, AUTHORS_RERANKED) is None
     bm25 = authors_run(folder, "test")
     assert bm25 is not None and [query for query, _ in read_msmarco_run(bm25)] == ["0"]
 
@@ -40,14 +47,17 @@ def test_the_first_archive_can_be_the_folder_itself(tmp_path: Path) -> None:
     folder = next(path.parent for path in tmp_path.rglob("passages.jsonl.gz"))
     assert folder.parent == tmp_path
     assert authors_run(folder, "test") == folder / "dev.msmarco.txt"
-    assert authors_run(folder, "test", RETRIEVER2) is not None and authors_run(folder, "test", RERANKED) is None
+    assert (
+        authors_run(folder, "test", AUTHORS_RETRIEVER2) is not None
+        and authors_run(folder, "test", AUTHORS_RERANKED) is None
+    )
     assert authors_scores(folder, "test") == tmp_path / DISTILLATION / "kd_dev.jsonl"
 
 
 def test_a_re_ranked_run_and_teacher_scores_are_read_where_they_are(tmp_path: Path) -> None:
     folder = also(tmp_path, RERANKER, reranker(reranked=True), pack=False)
     also(folder, DISTILLATION, distillation())
-    run, scores = authors_run(folder, "test", RERANKED), authors_scores(folder, "test")
+    run, scores = authors_run(folder, "test", AUTHORS_RERANKED), authors_scores(folder, "test")
     assert run is not None and scores is not None
     assert next(read_msmarco_run(run))[1].ids[:2] == ["0", "1"]
     lists = list(read_training(scores))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from simlm.data import lines
-from simlm.data.collections import open_collection, validate
-from simlm.data.handlers import TitledDoc
-from simlm.data.irds import ir_datasets
-from simlm.data.reference import opened, resolve
+from simlm.data.checks import validate
+from simlm.data.irds import TitledDoc, ir_datasets
+from simlm.data.lookup import open_collection, resolve
+from simlm.data.reference import opened
 from simlm.errors import UserError
 from tests.data.beir import HEAD, jsonl, smoke_as_beir, write_beir
 

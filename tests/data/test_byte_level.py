@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from simlm.data import tokenizer as module
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
 from simlm.data.inputs import Specials, passage_input
-from simlm.data.pieces import PieceMaker
 from simlm.data.store import tokenise_collection
-from simlm.data.tokenizer import (
-    SPECIAL_TOKENS,
-    check_tokenizer_matches,
-    load_tokenizer,
-    tokenizer_digest,
-    train_byte_level_bpe,
-    train_wordpiece,
-)
+from simlm.data.tokenizer import PieceMaker, check_tokenizer_matches, load_tokenizer, tokenizer_digest
+from simlm.data.tokenizer_training import SPECIAL_TOKENS, train_byte_level_bpe, train_wordpiece
 from simlm.models.card import model_card
 from simlm.pretraining.masking import WordPieces, budget, draw_words, stateless_rng
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from simlm.data.collections import Collection, Passage, Query, open_collection, statistics, validate
-from simlm.data.source import Judged
+from simlm.data.checks import validate
+from simlm.data.collection import Collection, Judged, Passage, Query, statistics
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 
 PASSAGES = [Passage("p1", "", "One  text"), Passage("p2", "", "other"), Passage("p3", "", "one TEXT")]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.data import ids as module
-from simlm.data.ids import IdTable, IdTableWriter, digest, duplicated, length_prefixed
+from simlm.data.ids import IdTable, IdTableWriter, duplicated, length_prefixed, text_key
 from simlm.errors import UserError
 
 id_lists = st.lists(st.text(st.characters(codec="utf-8"), max_size=12), unique=True, max_size=40)
@@ -87,8 +87,8 @@ def test_large_table_looks_up_fast_and_right(tmp_path: Path) -> None:
 
 
 def test_digest_is_pinned() -> None:
-    # On disk: another digest would make every stored table unreadable.
-    assert digest("passage-1") == int.from_bytes(blake2b(b"passage-1", digest_size=8).digest(), "little")
+    # On disk: another text_key would make every stored table unreadable.
+    assert text_key("passage-1") == int.from_bytes(blake2b(b"passage-1", digest_size=8).digest(), "little")
 
 
 @given(st.lists(st.integers(0, 5), max_size=12))

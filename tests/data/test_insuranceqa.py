@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from simlm.data import insuranceqa
-from simlm.data.collections import open_collection, statistics, validate
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
+from simlm.data.checks import validate
+from simlm.data.collection import statistics
 from simlm.data.irds import ir_datasets
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 
 

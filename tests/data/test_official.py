@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from simlm.data.collections import open_collection, validate
+from simlm.data.checks import validate
+from simlm.data.collection import set_aside
 from simlm.data.downloads import REVISION, on_disk
-from simlm.data.reference import resolve
-from simlm.data.released import ARCHIVE, set_aside
+from simlm.data.lookup import open_collection, resolve
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.irds_home import PASSAGES, dpr, msmarco
 from tests.data.released import TRAINED, packed, trec_dl
@@ -20,8 +21,9 @@ from tests.repro.commands import ROOT
 
 SHOWN = """
 import json, sys
-from simlm.data.collections import open_collection, validate
-from simlm.data.reference import resolve
+from simlm.data.lookup import open_collection
+from simlm.data.checks import validate
+from simlm.data.lookup import resolve
 found = resolve(sys.argv[1])
 one = open_collection(found.collection, found.location, found.digest)
 validate(one)

@@ -9,7 +9,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from simlm.data import pieces as pieces_module
-from simlm.data.pieces import PieceMaker
+from simlm.data.tokenizer import PieceMaker
 
 strange = st.text(
     st.one_of(st.sampled_from(" \t\n\x1c\x85\xa0\u0301\u3000.:#[]aéßİΣ保\U0001f600"), st.characters(codec="utf-8")),

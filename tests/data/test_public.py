@@ -5,19 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from simlm.data.collections import open_collection, validate
-from simlm.data.handlers import (
-    Docs,
-    GenericDoc,
-    GenericQrel,
-    GenericQuery,
-    Qrels,
-    Queries,
-    StreamedDocs,
-    TitledDoc,
-)
-from simlm.data.irds import ir_datasets
-from simlm.data.reference import resolve
+from simlm.data.checks import validate
+from simlm.data.irds import Docs, GenericDoc, GenericQrel, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
+from simlm.data.lookup import open_collection, resolve
 from simlm.errors import UserError
 
 
@@ -52,7 +42,7 @@ def registered() -> None:
     def offline() -> Iterator[Any]:
         raise ConnectionError("no network\nat all")
 
-    with_splits("tiny/offline", StreamedDocs(offline, GenericDoc, "en"), ("train", "dev", "test"))
+    with_splits("tiny/offline", Docs(offline, GenericDoc, "en"), ("train", "dev", "test"))
 
 
 def test_splits_by_convention() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from simlm.data import archives, lines
-from simlm.data.collections import open_collection, validate
-from simlm.data.reference import resolve
-from simlm.data.released import ARCHIVE
+from simlm.data.checks import validate
+from simlm.data.lookup import open_collection, resolve
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.beir import write_beir
 from tests.data.released import COUNT, TRAINED, packed, replica, trec_dl, unpacked

@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from simlm.data import tokens as tokens_module
-from simlm.data.collections import Collection, Passage, Query
-from simlm.data.store import (
-    TokenisedCollection,
-    TokenStore,
-    build_token_store,
-    tokenise_collection,
-)
+from simlm.data.collection import Collection, Passage, Query
+from simlm.data.store import TokenisedCollection, tokenise_collection
+from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
 
 ROWS = [("p1", "Car", "what is the car?"), ("p2", "", "Life insurance."), ("ü3", "life", ""), ("p4", "", "")]

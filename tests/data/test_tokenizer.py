@@ -9,7 +9,8 @@ from transformers import AutoTokenizer, BertConfig, BertTokenizerFast, PreTraine
 
 from simlm.data import tokenizer as module
 from simlm.data.inputs import Specials
-from simlm.data.tokenizer import check_tokenizer_matches, load_tokenizer, tokenizer_digest, train_wordpiece
+from simlm.data.tokenizer import check_tokenizer_matches, load_tokenizer, tokenizer_digest
+from simlm.data.tokenizer_training import train_wordpiece
 from simlm.errors import UserError
 
 TEXTS = [

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.models.shapes import load_body, save_model
 from tests.pretraining.toys import TOKENIZER, WORDS

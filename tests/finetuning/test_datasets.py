@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.teacher import write_teacher_scores
 from simlm.models.shapes import save_model

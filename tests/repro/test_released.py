@@ -19,7 +19,7 @@ from reports.model import CollectionFacts
 from repro.command import Options, check
 from repro.released import MSMARCO, NQ, ReleasedOptions
 from repro.table2 import run
-from simlm.data.authors import DISTILLATION
+from simlm.data.released_archive import DISTILLATION
 from simlm.errors import UserError
 from tests.baselines.repositories import prebuilt, repositories
 from tests.data.released import also, distillation, replica, unpacked
