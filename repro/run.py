@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
+from reports.files import publish, write_report
 from reports.model import Report
 from reports.page import Page
-from reports.publish import publish
-from reports.render import write_report
 from reports.terminal import print_report
 from repro.cells import Cells
 from repro.command import Options, refuse
