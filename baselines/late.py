@@ -18,7 +18,7 @@ from torch import Tensor
 from simlm.errors import UserError
 from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
-from simlm.stages.manifest import read_json, write_json
+from simlm.workflow.manifest import read_json, write_json
 
 T = TypeVar("T")
 

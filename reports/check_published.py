@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.files import read_report, write_atomically
+from reports.files import read_report
 from reports.model import Report
 from reports.render import plots_of, quote, render
 from simlm.commands.parse import parse
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 DESCRIPTION = """Check that every page in reports/<scale>/ is what its JSON renders to, and that its plots are there.
 

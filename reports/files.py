@@ -1,7 +1,6 @@
 """Reports as files: written below the results folder, copied to the published ones, and read back."""
 
 import json
-import os
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -11,24 +10,11 @@ from reports.model import Report
 from reports.page import Page
 from reports.render import plots_of, render
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 ROOT = Path(__file__).parent
 """Where the published reports are, a folder for each scale."""
 _SUFFIXES = (".md", ".json", ".svg")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of one; make its folder if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:

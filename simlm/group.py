@@ -1,6 +1,6 @@
 """The processes that work on one stage together: how many they are, which one this is, and what they tell each other.
 
-A process that works alone is a group of one. `simlm.stages.workers` starts the others.
+A process that works alone is a group of one. `simlm.workflow.workers` starts the others.
 """
 
 import os

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from simlm.costs.arithmetic import Lengths
 from simlm.data.reference import IRDS
 from simlm.stages.data import Prepare
-from simlm.stages.manifest import read_manifest
-from simlm.stages.plan import job_of
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
 
 LONGEST = 512
 BLOCK = 1 << 20

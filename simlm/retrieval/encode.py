@@ -1,7 +1,6 @@
 """Encoding a corpus, or queries, into `Embeddings` (Section 3.2), by whatever makes vectors of a batch."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from torch import Tensor
 from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.files import put_in_place, write_atomically
 from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
 from simlm.retrieval.embeddings import KIND, MARKER, Embeddings, complete_shard, shard_path
@@ -147,7 +147,7 @@ def _write_shard(
     shard.flush()
     wait_for_all()
     if is_first():
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     wait_for_all()
     written = complete_shard(path, rows)
     assert written is not None  # just now
@@ -155,6 +155,4 @@ def _write_shard(
 
 
 def _write_marker(folder: Path, **meta: int) -> None:
-    temporary = folder / f".{MARKER}.tmp"
-    temporary.write_text(json.dumps({"format": KIND, **meta}) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MARKER)
+    write_atomically(folder / MARKER, (json.dumps({"format": KIND, **meta}) + "\n").encode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.reference import IRDS, OFFICIAL
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -25,7 +25,7 @@ from simlm.retrieval.single import at_hand
 from simlm.stages.encoding import timed
 from simlm.stages.latency import mean_latency
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.stages.slots import faiss_chosen
+from simlm.workflow.resources import faiss_chosen
 
 
 @dataclass(frozen=True)

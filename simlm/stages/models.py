@@ -12,7 +12,7 @@ from simlm.errors import UserError
 from simlm.models.pins import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 SNAPSHOTS = "snapshots"
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
@@ -202,6 +202,6 @@ def local_digest(name: str) -> str:
     """A digest of a local model folder's files, or "" when ``name`` is not a folder."""
     if not os.path.isdir(name):
         return ""
-    from simlm.stages.manifest import outputs_digest, outputs_of
+    from simlm.workflow.manifest import outputs_digest, outputs_of
 
     return outputs_digest({"outputs": outputs_of(Path(name))})

@@ -9,7 +9,7 @@ from experimaestro import Param
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 BUCKETS = 4
 BATCH_TOKENS = 16_384

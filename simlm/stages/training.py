@@ -14,13 +14,13 @@ from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, Setting, find_objective
 from simlm.scales.settings import Optimisation, PretrainingSettings
 from simlm.stages.models import SNAPSHOTS
-from simlm.stages.slots import chosen_device, cores
 from simlm.training.snapshots import Snapshots
 from simlm.training.trainer import Outcome, Packed, Plan, train
+from simlm.workflow.resources import chosen_device, cores
 
 if TYPE_CHECKING:
     from simlm.stages.data import Prepare
-    from simlm.stages.stage import Stage
+    from simlm.workflow.stage import Stage
 
 PACKED_ON = frozenset({"cuda"})
 """Devices on which there is no padding, where there is a packed form; elsewhere batches are padded by length."""
