@@ -84,8 +84,8 @@ class Prepare(Stage):
         return open_collection(self.collection, self.location, self.digest)
 
     @property
-    def called(self) -> str:
-        """The collection's name for readers, as it was when this stage ran."""
+    def collection_name(self) -> str:
+        """Return the collection's name for readers, as it was when this stage ran."""
         name: str = self.open().meta["name"]
         return name
 

@@ -75,7 +75,7 @@ class TrainReranker(EncoderStage):
             packed=packed,
         )
         figures = numbers_of(self, outcome)
-        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.called}"
+        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.collection_name}"
         if is_first():
             save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures

@@ -96,7 +96,7 @@ class TrainRetriever(EncoderStage):
         )
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
-        what = f"retriever fine-tuned on {self.data.called}"
+        what = f"retriever fine-tuned on {self.data.collection_name}"
         if is_first():
             save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
