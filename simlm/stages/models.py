@@ -124,7 +124,7 @@ class Generator(EncoderStage):
     settings: Param[PretrainingSettings]
 
     def run(self) -> dict[str, Any]:
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.models.shapes import new_generator, save_model
         from simlm.stages.training import run_pretraining
 
@@ -152,7 +152,7 @@ class Pretrained(EncoderStage):
 
     def run(self) -> dict[str, Any]:
         from simlm.data.tokenizer import check_tokenizer_matches
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.models.shapes import load_encoder, save_model
         from simlm.pretraining.generator import load_generator
         from simlm.stages.training import run_pretraining

@@ -31,8 +31,8 @@ class Stage(ResumableTask):
     reproducible: ClassVar[bool] = True
     """Whether the same configuration leaves the same bytes on every machine of a kind."""
     shared: ClassVar[bool] = False
-    """Whether several processes (`simlm.group`) can do the work of ``run`` together. All of them run it then, each
-    computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
+    """Whether several processes (`simlm.distributed`) can do the work of ``run`` together. All of them run it then,
+    each computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules that must be installed beside what every stage needs."""
 
