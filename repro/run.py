@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from reports.files import publish, write_report
 from reports.model import Report
 from reports.page import Page
-from reports.publish import publish
-from reports.render import write_report
 from reports.terminal import print_report
 from repro.command import Options, refuse
 from repro.dryrun import print_plan
