@@ -16,6 +16,7 @@ from repro.extra_test_splits import key_on
 from repro.origin import SPLIT
 from repro.query_examples import run_file
 from repro.table import RowSpec
+from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.readers import File
 from simlm.data.released_archive import (
     ARCHIVE,
@@ -107,12 +108,10 @@ def compared(folder: Path, split: str, ours: Mapping[str, Ours]) -> list[str]:
 
 def archives_of(scale: Scale) -> Path | None:
     """The folder of the released archives, of a collection that is made of one."""
-    if scale.collection == "released archives":
+    if scale.collection == MSMARCO.layout:
         return Path(scale.location)
-    if scale.collection == "msmarco":
-        from simlm.data.official import archive_folder
-
-        return archive_folder()
+    if scale.collection == MSMARCO.name:
+        return SIMLM_ARCHIVE.fetch(MSMARCO.name)
     return None
 
 

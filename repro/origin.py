@@ -12,7 +12,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics
 from repro.command import Options
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import MSMARCO, NQ
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from simlm.data.collection import Collection
 
 SPLIT = "test"
-PAPERS = ("msmarco", "released archives")
-"""What a scale's configuration calls SimLM's corpus."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def warnings(options: Options) -> list[str]:
 def _settings_elsewhere(options: Options) -> list[str]:
     """Says so where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
-    if scale.collection == QUESTIONS:
+    if scale.collection == NQ.name:
         if scale.by_answers:
             return []
         return [
@@ -140,7 +138,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
             "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
-        if scale.collection in PAPERS:
+        if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
     if options.collection:

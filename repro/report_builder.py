@@ -66,7 +66,10 @@ def build_report(
     report.marks = marks(report) if table.released else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
-    report.comparable = table.released is not None and table.released.matches(scale.collection, report.collection)
+    found = report.collection
+    report.comparable = table.released is not None and table.released.is_whole(
+        scale.collection, found.passages, found.queries
+    )
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = _losses(stages)
     report.tuning = _tunings(rows, origins, made) + trials_in_force(origins, trials)

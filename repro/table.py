@@ -6,12 +6,12 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column, Curves
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import NQ, BuiltIn
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
@@ -63,20 +63,6 @@ class GroupSpec:
 
 
 @dataclass(frozen=True)
-class PublishedOn:
-    """What published figures are of: the names of that collection in a scale, its passages and its test queries."""
-
-    collections: tuple[str, ...]
-    passages: int
-    queries: int
-
-    def matches(self, collection: str, facts: CollectionFacts) -> bool:
-        """Whether a scale's collection is that one, whole."""
-        counts = (facts.passages, facts.queries)
-        return collection in self.collections and counts == (self.passages, self.queries)
-
-
-@dataclass(frozen=True)
 class Table:
     """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test.
 
@@ -92,7 +78,7 @@ class Table:
     measures: Sequence[str] = MAIN_MEASURES
     columns: Sequence[Column] = MAIN_COLUMNS
     """The paper's; none where it prints no figures."""
-    released: PublishedOn | None = None
+    released: BuiltIn | None = None
     """Of a table whose rows are published checkpoints: what the figures are of that the rows are held against."""
     curves: Callable[[Scale], Curves] | None = None
     """How a figure's rows lie along its axis at a scale."""
@@ -149,10 +135,10 @@ def check_domains(table: Table, options: Options) -> None:
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
         )
-    if scale.collection == QUESTIONS and not table.by_answers:
+    if scale.collection == NQ.name and not table.by_answers:
         raise UserError(
             f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
-            f"{QUESTIONS} have answers instead; python -m repro.table4 measures by answers"
+            f"{NQ.name} have answers instead; python -m repro.table4 measures by answers"
         )
 
 

@@ -7,9 +7,10 @@ from baselines.systems import system, systems_in
 from reports.assess import Order
 from repro.command import Options, main
 from repro.published import published
-from repro.released import MSMARCO, ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, chosen, released
 from repro.run import run_table
 from repro.table import PaperRow, RowSpec, Table, figures
+from simlm.data.catalogue import MSMARCO
 
 DESCRIPTION = """Table 2 of SimLM (Wang et al., ACL 2023): measure every row on a collection and write a report.
 

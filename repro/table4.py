@@ -14,9 +14,10 @@ from repro.checkpoints import Checkpoints
 from repro.command import Options, main
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import NQ, ReleasedOptions, chosen, ranked, reading, released
+from repro.released import ReleasedOptions, chosen, ranked, reading, released
 from repro.run import run_table
 from repro.table import PaperRow, RowSpec, Table, figures
+from simlm.data.catalogue import NQ
 from simlm.errors import UserError
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers

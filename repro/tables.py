@@ -13,7 +13,7 @@ from repro.table7 import table7
 from repro.table8 import table8
 from repro.table10 import table10
 from repro.table12 import table12
-from simlm.data.reference import EMBEDDED
+from simlm.data.catalogue import halves
 
 TABLES: dict[str, Callable[[], Table]] = {
     "table1": table1,
@@ -31,4 +31,4 @@ TABLES: dict[str, Callable[[], Table]] = {
 
 def tables_on(collection: str) -> dict[str, Callable[[], Table]]:
     """Those that can be made on a collection, as a scale names it: InsuranceQA's questions alone have domains."""
-    return {name: table for name, table in TABLES.items() if collection.startswith(EMBEDDED) or not table().by_domain}
+    return {name: table for name, table in TABLES.items() if halves(collection) or not table().by_domain}

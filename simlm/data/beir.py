@@ -145,7 +145,7 @@ class BeirFolder:
 
 
 def _only(folder: Path, *names: str, why: str) -> Path:
-    """Return the one file among names that mean the same; UserError for none or two, which says ``why`` it is needed."""
+    """Return the one file among names that mean the same. UserError for none, with ``why`` it is needed, or for two."""
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise UserError(f"{folder / names[0]} is missing: {why}; add it{_or(names[1:])}")

@@ -58,6 +58,11 @@ class BuiltIn:
     halves: tuple[str, ...] = ()
     """Collections that are made of a half of it, which are called <name>-<half> (Table 10)."""
 
+    @property
+    def download_folder(self) -> str:
+        """The data set of ir_datasets that it is downloaded as, "" for none."""
+        return self.download.folder if isinstance(self.download, IrdsFolder) else ""
+
     def is_whole(self, collection: str, passages: int, queries: int) -> bool:
         """Return whether published figures are of a collection that a configuration calls so.
 
@@ -73,6 +78,11 @@ MS_MARCO_LICENCE = "MS MARCO's: non-commercial research"
 MS_MARCO_QUERIES = {"train": 497_909, "valid": 5_030, "test": 6_980, "trec-dl-2019": 43, "trec-dl-2020": 54}
 """Of the 502,939 train queries with a relevant passage, one in a hundred is set aside as valid."""
 TREC_DL = {"trec-dl-2019": 2, "trec-dl-2020": 2}
+SIMLM_ARCHIVE = HubArchive(
+    "intfloat/simlm-msmarco", "msmarco_bm25_official.zip", "99b3fc89775248130c910ef9915cb3934977f5f8"
+)
+"""What was released with SimLM. The commit was seen on the Hub's page of the data set, tree/<commit>; commits/main has
+it on top."""
 HALVES = ("life", "auto")
 """The halves of InsuranceQA, each called by its largest domain: life insurance, the largest of all, and auto."""
 
@@ -114,10 +124,7 @@ MSMARCO = BuiltIn(
     queries=MS_MARCO_QUERIES,
     lengths=PieceLengths(69.5, 0.4),
     layout="released archives",
-    # The commit was seen on the Hub's page of the data set, tree/<commit>; commits/main has it on top.
-    download=HubArchive(
-        "intfloat/simlm-msmarco", "msmarco_bm25_official.zip", "99b3fc89775248130c910ef9915cb3934977f5f8"
-    ),
+    download=SIMLM_ARCHIVE,
     download_bytes=1.1e9,  # taken to be about as large as MS MARCO's own files
     extra_test_splits=TREC_DL,
     has_negatives=True,
@@ -184,11 +191,6 @@ def halves(name: str) -> tuple[str, ...]:
 def relevant_grade(split: str) -> int:
     """Return the smallest grade that counts as relevant on a split of that name, 1 unless a record says otherwise."""
     return next((one.extra_test_splits[split] for one in CATALOGUE.values() if split in one.extra_test_splits), 1)
-
-
-def names() -> list[str]:
-    """Return every name of a built-in collection, halves included."""
-    return [name for one in CATALOGUE.values() for name in (one.name, *_half_names(one))]
 
 
 def _half_names(one: BuiltIn) -> list[str]:

@@ -87,7 +87,7 @@ class Layout(Protocol):
         """Return file and line of the first qrel of a query, or of its qrel for a passage."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Collection:
     """Passages and splits of queries with judgements, streamed from ir_datasets objects; nothing is kept."""
 

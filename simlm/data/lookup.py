@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from simlm.data.beir import BeirFolder, is_beir
-from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits, fetched, find, names
+from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits, fetched, find
 from simlm.data.collection import Collection, Layout
 from simlm.data.downloads import HubArchive
 from simlm.data.dpr_questions import NO_FILE, read_questions
@@ -134,7 +134,7 @@ def open_collection(name: str, location: str = "", digest: str = "") -> Collecti
         return irds_collection(name)
     if not Path(name).is_dir():
         raise UserError(
-            f"unknown collection {name!r}: choose one of {', '.join(names())}, a folder in BEIR's layout, or {IRDS}ID "
+            f"unknown collection {name!r}: choose one of {', '.join(CATALOGUE)}, a folder in BEIR's layout, or {IRDS}ID "
             "for a data set of ir_datasets"
         )
     found = resolve(name)

@@ -31,14 +31,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simlm.data.catalogue import MSMARCO
+from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.collection import SPLITS, Judgement, Passage, Query, set_aside
 from simlm.data.ids import text_key
 from simlm.data.readers import File, Member, digest_of, id_of, members, read_columns, read_objects, text_of
 from simlm.data.released_lists import TrainingLine, read_training
 from simlm.errors import UserError
 
-ARCHIVE = "msmarco_bm25_official"
+ARCHIVE = SIMLM_ARCHIVE.file.removesuffix(".zip")
 RERANKER, DISTILLATION = "msmarco_reranker", "msmarco_distillation"
 """The archives of the later stages' training data, in the same data set."""
 PASSAGES, TRAIN, QUERIES, QRELS = FILES = ("passages.jsonl.gz", "train.jsonl", "dev_queries.tsv", "dev_qrels.txt")
@@ -68,7 +68,7 @@ class ReleasedArchive:
 
     name = "SimLM's MS MARCO"
     description = MSMARCO.description
-    source = f"{ARCHIVE} of the Hub's data set intfloat/simlm-msmarco"
+    source = f"{ARCHIVE} of the Hub's data set {SIMLM_ARCHIVE.repository}"
     has_negatives = True
 
     def __init__(self, folder: Path) -> None:

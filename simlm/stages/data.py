@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.catalogue import IRDS
-from simlm.data.reference import OFFICIAL
+from simlm.data.catalogue import IRDS, fetched
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Prepare(Stage):
     joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
     part must know the other part's pieces (Table 10).
 
-    Of a collection in files (`simlm.data.reference`) the ``digest`` of the files counts in the identity, and their
+    Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
     """
 
@@ -67,7 +66,7 @@ class Prepare(Stage):
 
         Files count by their digest, and what is fetched, which its name stands for, is not read at each start.
         """
-        if self.digest or self.collection in OFFICIAL or self.collection.startswith(IRDS):
+        if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
             return None

@@ -62,7 +62,7 @@ def test_duplicate_id(tmp_path: Path) -> None:
 
 
 def test_colliding_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "digest", lambda text: len(text))
+    monkeypatch.setattr(module, "text_key", lambda text: len(text))
     ids = ["aa", "b", "cc", "dd", "e", ""]
     table = table_of(ids, tmp_path)
     assert table.indices(ids).tolist() == list(range(6))
@@ -74,7 +74,7 @@ def test_colliding_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_colliding_digests_are_no_duplicates_but_duplicates_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "digest", lambda text: 7)
+    monkeypatch.setattr(module, "text_key", lambda text: 7)
     with pytest.raises(UserError, match='id "x" comes twice'):
         table_of(["x", "y", "z", "x"], tmp_path)
 

@@ -16,8 +16,9 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNo
 
 from baselines.systems import systems_in
 from repro import table2
-from repro.released import MSMARCO, ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, chosen, released
 from repro.table import Table
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from tests.baselines.repositories import repositories

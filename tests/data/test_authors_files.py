@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data.downloads import ARCHIVES, REVISION
+from simlm.data.catalogue import SIMLM_ARCHIVE
 from simlm.data.released_archive import (
+    AUTHORS_BM25,
     AUTHORS_RERANKED,
     AUTHORS_RETRIEVER2,
     DISTILLATION,
@@ -19,13 +20,13 @@ from tests.data.released import also, distillation, packed, reranker, unpacked
 
 def test_packed_or_not_or_absent(tmp_path: Path) -> None:
     for folder in (packed(tmp_path / "packed"), unpacked(tmp_path / "unpacked")):
-        found = authors_run(folder, "test")
+        found = authors_run(folder, "test", AUTHORS_BM25)
         assert found is not None
         assert [(query, ids) for query, (ids, _) in read_msmarco_run(found)] == [("0", ["5"])]
-        assert authors_run(folder, "trec-dl-2019") is None
+        assert authors_run(folder, "trec-dl-2019", AUTHORS_BM25) is None
         assert authors_run(folder, "test", AUTHORS_RETRIEVER2) is None, "that is in another archive"
         assert authors_scores(folder, "test") is None
-    assert authors_run(tmp_path, "test") is None
+    assert authors_run(tmp_path, "test", AUTHORS_BM25) is None
 
 
 @pytest.mark.parametrize("pack", [True, False])
@@ -37,7 +38,7 @@ def test_each_archive_has_its_own_runs_under_the_same_names(pack: bool, tmp_path
         rows = list(read_msmarco_run(found))
         assert len(rows) == queries and all(len(one.ids) == 12 for _, one in rows)
         assert authors_run(folder, split, AUTHORS_RERANKED) is None
-    bm25 = authors_run(folder, "test")
+    bm25 = authors_run(folder, "test", AUTHORS_BM25)
     assert bm25 is not None and [query for query, _ in read_msmarco_run(bm25)] == ["0"]
 
 
@@ -46,7 +47,7 @@ def test_the_first_archive_can_be_the_folder_itself(tmp_path: Path) -> None:
     also(tmp_path, DISTILLATION, distillation(), pack=False)
     folder = next(path.parent for path in tmp_path.rglob("passages.jsonl.gz"))
     assert folder.parent == tmp_path
-    assert authors_run(folder, "test") == folder / "dev.msmarco.txt"
+    assert authors_run(folder, "test", AUTHORS_BM25) == folder / "dev.msmarco.txt"
     assert (
         authors_run(folder, "test", AUTHORS_RETRIEVER2) is not None
         and authors_run(folder, "test", AUTHORS_RERANKED) is None
@@ -67,4 +68,5 @@ def test_a_re_ranked_run_and_teacher_scores_are_read_where_they_are(tmp_path: Pa
 
 def test_the_documentation_fetches_them_at_the_archives_commit() -> None:
     said = (Path(__file__).parents[2] / "docs" / "released-checkpoints.md").read_text(encoding="utf-8")
-    assert f"hf download {ARCHIVES} {RERANKER}.zip {DISTILLATION}.zip " in said and f"--revision {REVISION}" in said
+    assert f"hf download {SIMLM_ARCHIVE.repository} {RERANKER}.zip {DISTILLATION}.zip " in said
+    assert f"--revision {SIMLM_ARCHIVE.revision}" in said

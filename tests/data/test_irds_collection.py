@@ -59,7 +59,7 @@ def test_splits_by_convention() -> None:
 
 def test_no_store_of_ir_datasets_is_written() -> None:
     store = open_collection("irds:tiny/plain").docs.docs_store()
-    assert store.get("d2").text == "other" and type(store).__module__ == "simlm.data.handlers"
+    assert store.get("d2").text == "other" and type(store).__module__ == "simlm.data.irds"
 
 
 def test_named_splits_by_whole_or_relative_id() -> None:

@@ -1,4 +1,4 @@
-"""Two dealt_out of whole domains, against every way to colour the domains."""
+"""Two halves of whole domains, against every way to colour the domains."""
 
 from itertools import product
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlm.data.domains import passage_domains
 from simlm.data.insuranceqa import dealt_out
 
 
@@ -31,8 +30,3 @@ def test_of_equally_even_ways_the_first_by_name_is_taken() -> None:
 def test_one_domain_has_no_halves() -> None:
     with pytest.raises(ValueError, match="two domains, not 1"):
         dealt_out({"a": 1})
-
-
-def test_a_passage_is_of_its_first_questions_domain() -> None:
-    questions = [("life", ["1", "2"]), ("auto", ["2", "3"]), ("life", ["3"])]
-    assert passage_domains(questions) == {"1": "life", "2": "life", "3": "auto"}
