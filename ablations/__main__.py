@@ -31,11 +31,11 @@ from simlm.commands.preflight import check_ready
 from simlm.data.reference import EMBEDDED, resolve
 from simlm.errors import UserError
 from simlm.scales import open_scale
-from simlm.stages.driver import StageFailed, only_run
-from simlm.stages.join import Joinable, joinable, take
-from simlm.stages.plan import Build, Planned, plan
 from simlm.stages.runs import RunStage
-from simlm.stages.slurm import slurm_launcher
+from simlm.workflow.joining import Joinable, joinable, take
+from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.scheduler import StageFailed, only_run
+from simlm.workflow.slurm import slurm_launcher
 
 DESCRIPTION = """Ablations of SimLM (Wang et al., ACL 2023) as one grid: every start of some, with several seeds.
 

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from ablations.grids import Cell
 from simlm.commands.display import TerminalDisplay
-from simlm.stages.driver import Moment
-from simlm.stages.plan import Planned, ancestors
+from simlm.workflow.plan import Planned, ancestors
+from simlm.workflow.scheduler import StageStatus
 
 
 class GridDisplay(TerminalDisplay):
@@ -20,7 +20,7 @@ class GridDisplay(TerminalDisplay):
         self.jobs = {cell: [stage.job for stage in ancestors(run)] for cell, run in cells.items()}
         self.seen: dict[Path, str] = {}
 
-    def view(self, moments: list[Moment]) -> RenderableType:
+    def view(self, moments: list[StageStatus]) -> RenderableType:
         """The table and the bars."""
         self.seen |= {moment.planned.job: moment.state for moment in moments}
         seeds = sorted({cell.seed for cell in self.jobs})

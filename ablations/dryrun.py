@@ -9,7 +9,7 @@ from rich.table import Table
 from ablations.grids import Cell
 from simlm.commands.estimate import Estimates, estimated, summary
 from simlm.commands.listing import seconds_of, state_of
-from simlm.stages.plan import Planned, ancestors
+from simlm.workflow.plan import Planned, ancestors
 
 
 def print_grid_plan(

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablations.cells import AblationCells
 from ablations.corpora import CORPORA
+from ablations.retriever1_runs import Retriever1Runs
 from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, PLMS, RATES, rates_name
 from ablations.steps import CURVES, STEPS
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
-from simlm.stages.plan import Build
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import Build
 
 BY_DOMAIN = "corpora"
 """The grid that needs a collection whose questions have domains."""
@@ -55,16 +55,16 @@ def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Buil
         runs: dict[Cell, RunStage] = {}
         for seed in sorted({cell.seed for cell in cells}):
             # A pipeline changes its scale's seeds: each needs a scale of its own.
-            of_seed = AblationCells(open_scale(scale, collection), seed, naming_seed(submit, seed))
+            of_seed = Retriever1Runs(open_scale(scale, collection), seed, naming_seed(submit, seed))
             runs |= {cell: _run(of_seed, cell.start) for cell in cells if cell.seed == seed}
         return {cell: runs[cell] for cell in cells}
 
     return build
 
 
-def _run(cells: AblationCells, start: str) -> RunStage:
+def _run(runs: Retriever1Runs, start: str) -> RunStage:
     """A start fine-tuned on the collection, or one of ``CORPORA`` on the half that is searched."""
     if start in CORPORA:
         searched, encoder = CORPORA[start]
-        return cells.part(searched).retriever1(encoder)
-    return cells.retriever1(start)
+        return runs.part(searched).retriever1(encoder)
+    return runs.retriever1(start)

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations.grids import Cell
-from simlm.stages.manifest import read_manifest, write_json
-from simlm.stages.plan import Planned
+from simlm.files import atomic_file
+from simlm.workflow.manifest import read_manifest, write_json
+from simlm.workflow.plan import Planned
 
 SPLIT = "test "
 CELL = ["grid", "start", "seed"]
@@ -55,11 +56,10 @@ def write_outcomes(found: Sequence[Mapping[str, Any]], scale: str, folder: Path)
     frame = pd.DataFrame([{**one, **one.get("measures", {})} for one in found]).drop(
         columns=["measures", "failure"], errors="ignore"
     )
-    partial = lines.with_suffix(".partial")
-    frame[[*CELL, "state", "stage", *frame.columns.difference([*CELL, "state", "stage"], sort=False)]].to_csv(
-        partial, index=False
-    )
-    partial.replace(lines)
+    with atomic_file(lines) as partial:
+        frame[[*CELL, "state", "stage", *frame.columns.difference([*CELL, "state", "stage"], sort=False)]].to_csv(
+            partial, index=False
+        )
     return [page, lines]
 
 

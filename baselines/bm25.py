@@ -23,9 +23,9 @@ from ir_measures import RR
 
 from baselines.hits import HitReader
 from baselines.java import java_class, start_jvm
-from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.evaluation.measures import evaluate
+from simlm.files import atomic_folder, read_marker
 from simlm.progress import Bar
 from simlm.retrieval.runs import write_rankings
 
@@ -84,7 +84,7 @@ def build_index(passages: Iterable[PassageLike], folder: Path) -> None:
     Java or Pyserini.
     """
     start_jvm()
-    with whole_folder(folder, MARKER) as partial:
+    with atomic_folder(folder, MARKER) as partial:
         ids = IdTableWriter(partial)
         try:
             count = _index(passages, partial / "lucene", ids)

@@ -10,7 +10,7 @@ from simlm.costs.work import UNKNOWN, Work, work_of
 from simlm.retrieval.runs import read_run
 from simlm.stages.data import Prepare
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 
 class BM25Index(Stage):

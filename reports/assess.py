@@ -14,13 +14,13 @@ from simlm.evaluation.significance import Improvement, Resampled
 class Order(NamedTuple):
     """An order of two rows (keys) that the paper reports and the table it is from.
 
-    ``taught``: it is about what a trained re-ranker does or teaches, and void where that learnt nothing.
+    ``with_teacher``: it is about what a trained re-ranker does or teaches, and void where that learnt nothing.
     """
 
     lower: str
     higher: str
     source: str
-    taught: bool = False
+    with_teacher: bool = False
 
 
 def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order] = ()) -> None:

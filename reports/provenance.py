@@ -1,6 +1,5 @@
 """Where a report comes from, in ir_metadata form (https://www.ir-metadata.org, Breuer et al., SIGIR 2022)."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,9 +75,3 @@ def command_line(command: Sequence[str]) -> str:
     if words and Path(words[0]).name.startswith("python"):
         words[0] = "python"
     return " ".join(scrub(word) for word in words)
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256 in hexadecimal, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,9 +12,9 @@ import pandas as pd
 from ir_measures import RR, nDCG
 from ir_measures.measures import Measure
 
-from repro.cases import run_file
-from repro.further import key_on
+from repro.extra_test_splits import key_on
 from repro.origin import SPLIT
+from repro.query_examples import run_file
 from repro.table import RowSpec
 from simlm.data.authors import BM25, RERANKED, RERANKER, RETRIEVER2, AuthorsRun, authors_run
 from simlm.data.lines import File

@@ -4,8 +4,8 @@ import importlib
 from dataclasses import fields, replace
 
 from repro import claims, index
-from repro.cells import Cells
 from repro.command import Options, main, refuse
+from repro.pipeline_runs import PipelineRuns
 from repro.run import make
 from repro.tables import tables_on
 from simlm.scales import open_scale
@@ -51,10 +51,10 @@ def run(options: claims.ClaimOptions) -> None:
 def _everything(options: claims.ClaimOptions, submit: Submit) -> None:
     """The run of every row of every table, with one seed; what the claims compare, with each of them."""
     scale = open_scale(options.scale, options.collection)
-    cells = Cells(scale, options.seed, submit, options.negatives)
+    runs = PipelineRuns(scale, options.seed, submit, options.negatives)
     for table in tables_on(scale.collection).values():
         for row in table().rows:
-            row.run(cells)
+            row.run(runs)
     claims.building(options)(submit)
 
 

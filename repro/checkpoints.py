@@ -14,9 +14,9 @@ from simlm.commands.preflight import check_model
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from simlm.models.public import check_folder
-from simlm.stages.manifest import read_manifest
 from simlm.stages.models import PublicModel
-from simlm.stages.plan import laid_out
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import resolve_graph
 
 NOT_MEASURED = "Not measured: "
 Refusal = Callable[[str], str]
@@ -40,7 +40,7 @@ def hub_refusals(results: Path) -> Refusal:
             for repository in one.repositories:
                 submit(PublicModel.C(name=repository, revision=revision_of(repository), digest=""), repository)
 
-    models = [one for one in laid_out(build, results.absolute())[0] if read_manifest(one.job) is not None]
+    models = [one for one in resolve_graph(build, results.absolute())[0] if read_manifest(one.job) is not None]
     copied = {one.config.name for one in models if isinstance(one.config, PublicModel)}
 
     @cache

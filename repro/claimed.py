@@ -13,7 +13,7 @@ class Claim:
     """``higher`` minus ``lower``, two rows of ``table`` by their keys, lies where ``expected`` puts it.
 
     ``sentence`` is the claim in words, ``source`` where the paper makes it. ``also`` are pairs (higher, lower) more for
-    which the same has to hold. ``measure`` is the table's first unless given. ``taught``: the claim is about what a
+    which the same has to hold. ``measure`` is the table's first unless given. ``with_teacher``: it is about what a
     trained re-ranker does or teaches, and is void where it learnt nothing.
     """
 
@@ -25,7 +25,7 @@ class Claim:
     expected: Expectation = ABOVE
     also: tuple[tuple[str, str], ...] = ()
     measure: str = ""
-    taught: bool = False
+    with_teacher: bool = False
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -83,8 +83,8 @@ def _open_domain() -> list[Claim]:
 def _rerankers() -> list[Claim]:
     better = "{} is a better start of a re-ranker than {}."
     return [
-        Claim(better.format("ELECTRA", "SimLM"), "Table 5", "table5", "electra", "simlm", taught=True),
-        Claim(better.format("SimLM", "BERT"), "Table 5", "table5", "simlm", "base", taught=True),
+        Claim(better.format("ELECTRA", "SimLM"), "Table 5", "table5", "electra", "simlm", with_teacher=True),
+        Claim(better.format("SimLM", "BERT"), "Table 5", "table5", "simlm", "base", with_teacher=True),
     ]
 
 
@@ -99,7 +99,9 @@ def _stages() -> list[Claim]:
         ("SimLM is better than coCondenser on mined negatives.", "simlm-2", "cocondenser-2", False),
         ("SimLM is better than coCondenser after distillation.", "simlm", "cocondenser", True),
     ]
-    return [Claim(words, "Table 6", "table6", higher, lower, taught=taught) for words, higher, lower, taught in steps]
+    return [
+        Claim(words, "Table 6", "table6", higher, lower, with_teacher=taught) for words, higher, lower, taught in steps
+    ]
 
 
 def _objectives() -> list[Claim]:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro import table3
-from repro.cells import Cells
 from repro.claimed import CLAIMS, Claim
 from repro.command import Options, main, refuse
 from repro.judged import Counted, Sides, claims_page
-from repro.learnt import untaught
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
+from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
 from repro.tables import TABLES, tables_on
+from repro.training_diagnostics import untrained_teacher
 from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
 from simlm.scales import open_scale
@@ -60,13 +60,14 @@ class Asked:
         return {key: [run for pair in pairs for both in pair for run in both] for key, pairs in self.sides.items()}
 
 
-def ask(cells: Cells) -> dict[str, list[tuple[RunStage, RunStage]]]:
+def ask(pipeline_runs: PipelineRuns) -> dict[str, list[tuple[RunStage, RunStage]]]:
     """The runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key."""
-    tables = tables_on(cells.scale.collection)
+    tables = tables_on(pipeline_runs.scale.collection)
     rows = {name: {row.key: row for row in table().rows} for name, table in tables.items()}
     return {
         claim.key: [
-            (rows[claim.table][higher].run(cells), rows[claim.table][lower].run(cells)) for higher, lower in claim.pairs
+            (rows[claim.table][higher].run(pipeline_runs), rows[claim.table][lower].run(pipeline_runs))
+            for higher, lower in claim.pairs
         ]
         for claim in CLAIMS
         if {key for pair in claim.pairs for key in pair} <= set(rows.get(claim.table, {}))
@@ -81,11 +82,11 @@ def building(options: ClaimOptions) -> Callable[[Submit], Asked]:
         index: Retrieve | None = None
         for seed in range(options.seed, options.seed + options.seeds):
             scale = open_scale(options.scale, options.collection)
-            cells = Cells(scale, seed, naming_seed(submit, seed), options.negatives)
-            for key, pairs in ask(cells).items():
+            pipeline_runs = PipelineRuns(scale, seed, naming_seed(submit, seed), options.negatives)
+            for key, pairs in ask(pipeline_runs).items():
                 for pair, found in zip(pairs, sides.setdefault(key, [[] for _ in pairs]), strict=True):
                     found.append(pair)
-            index = index or table3.ask(cells)
+            index = index or table3.ask(pipeline_runs)
         assert index is not None, "check_seeds lets no range without a seed pass"
         return Asked(sides, index)
 
@@ -101,7 +102,7 @@ def run(options: ClaimOptions) -> None:
     if made is None:
         return
     stages, asked = made
-    found = Made.of(stages)
+    found = StageResults.of(stages)
     runs = asked.runs()
     measures = {claim.key: measure_of(claim) for claim in CLAIMS if claim.key in runs}
     page = claims_page(
@@ -135,7 +136,11 @@ def measure_of(claim: Claim) -> str:
 
 def void(runs: Mapping[str, Sequence[RunStage]], names: Mapping[Path, str]) -> dict[str, str]:
     """Why claims about a trained re-ranker cannot be tested, by their keys; nothing for those that can."""
-    reasons = {claim.key: untaught(runs[claim.key], names) for claim in CLAIMS if claim.taught and claim.key in runs}
+    reasons = {
+        claim.key: untrained_teacher(runs[claim.key], names)
+        for claim in CLAIMS
+        if claim.with_teacher and claim.key in runs
+    }
     return {key: reason for key, reason in reasons.items() if reason is not None}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ablations.cells import NEGATIVES
+from ablations.retriever1_runs import NEGATIVES
 from simlm.commands.checks import (
     check_collection,
     check_known,

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.files import write_atomically
 from repro.costing.growth import growth_costs, query_costs
 from repro.costing.tables import Costs, stage_costs, table_costs
 from simlm.commands.checks import check_scale, check_tflops
@@ -12,6 +11,7 @@ from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
 from simlm.costs.throughput import WAYS, throughput
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 DESCRIPTION = """What the paper's tables cost at a scale, before anything runs: arithmetic, GPU hours, disk, GPU memory.
 
@@ -20,9 +20,9 @@ Nothing is run or downloaded. The figures are those of --dry-run, summed by tabl
 Examples:
   python -m repro.costs                       the paper on H100s
   python -m repro.costs --tflops 250          on GPUs whose matrix products reach 250 TFLOP/s
-  python -m repro.costs --publish             also write the tables into docs/scale.md
+  python -m repro.costs --publish             also write the tables into docs/costs.md
 """
-DOCUMENT = Path(__file__).parent.parent / "docs" / "scale.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "costs.md"
 QUOTE = re.compile(r"(<!-- costs: begin -->\n).*?(<!-- costs: end -->)", re.DOTALL)
 
 
@@ -37,7 +37,7 @@ class CostOptions:
     gpus: int = 8
     """The number of GPUs to compare with one."""
     publish: bool = False
-    """Also write the tables into docs/scale.md, between its markers."""
+    """Also write the tables into docs/costs.md, between its markers."""
 
 
 def run(options: CostOptions) -> None:

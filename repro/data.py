@@ -23,9 +23,9 @@ from simlm.data.reference import OFFICIAL
 from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
-from simlm.stages.manifest import MANIFEST, read_json, seconds_of
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import Build, Planned, plan
+from simlm.workflow.manifest import MANIFEST, read_json, seconds_of
+from simlm.workflow.plan import Build, Planned, plan
 
 DESCRIPTION = """Collections: what they are, and their tokenised form, which every table stands on.
 

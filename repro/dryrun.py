@@ -7,7 +7,7 @@ from rich.table import Table
 
 from simlm.commands.estimate import estimated, summary
 from simlm.commands.listing import needs_of, needs_shown, seconds_of, state_of
-from simlm.stages.plan import Planned
+from simlm.workflow.plan import Planned
 
 
 def print_plan(stages: list[Planned], scale: str, results: Path, tflops: float | None = None) -> None:

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from filelock import FileLock
 
-from repro.cells import Cells
 from repro.command import Options, main, refuse
 from repro.dryrun import print_plan
 from repro.exportable import Export, exports_of
+from repro.pipeline_runs import PipelineRuns
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
+from simlm.files import lock
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, plan
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import Planned, plan
 
 DESCRIPTION = """Write the rows of a table, as they lie in a results folder, in formats that other tools read.
 
@@ -76,8 +76,8 @@ def run(options: ExportOptions) -> None:
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:
-        cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
-        return {row.key: row.run(cells).origin for row in rows}
+        runs = PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
+        return {row.key: row.run(runs).origin for row in rows}
 
     stages, runs = plan(build, options.results.absolute())
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
@@ -129,7 +129,7 @@ def _write(wanted: Sequence[Export], options: ExportOptions) -> None:
         "seed": options.seed,
         "negatives": options.negatives,
     }
-    with FileLock(options.target / "export.lock"):
+    with lock(options.target / "export.lock"):
         for number, one in enumerate(wanted, start=1):
             folder = options.target / one.name
             with export_folder(folder, {**made_by, "export": one.name, "stages": one.stages}) as partial:

@@ -11,15 +11,15 @@ from repro.table import RowSpec
 from simlm.finetuning.teacher import TeacherScores
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
-from simlm.stages.manifest import read_manifest
 from simlm.stages.models import EncoderStage
 from simlm.stages.negatives import lists_of
-from simlm.stages.plan import job_of
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage, load_run
 from simlm.stages.sets import AnswerSets
-from simlm.stages.stage import Stage
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.

@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from reports.files import ROOT
 from reports.page import Cell, Link, Page, Section
-from reports.publish import ROOT
 from repro.command import Options, main, refuse
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
 from repro.run import finish
 from simlm.errors import UserError
 
@@ -30,7 +30,7 @@ def run(options: Options) -> None:
         if set(lacking) - {NAME}:
             raise UserError(f"--publish: {lacking[0]} is not published yet; publish every report before the index")
     page = index(folder, options.scale)
-    complete(page, NAME, options, Made.of([]), 0.0)
+    complete(page, NAME, options, StageResults.of([]), 0.0)
     finish(page, NAME, options)
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from reports.model import ALPHA, PAPER
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
-from repro.cases import values_of
 from repro.claimed import CLAIMS, Claim
 from repro.margins import REASON
+from repro.query_examples import values_of
 from simlm.evaluation.crossed import POWER, crossed
 from simlm.stages.runs import RunStage
 

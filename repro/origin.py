@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from reports.model import Stage as StageFacts
 from reports.page import Page
 from reports.provenance import provenance
-from repro import learnt
+from repro import training_diagnostics
 from repro.command import Options
 from simlm.data.reference import QUESTIONS
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
-from simlm.stages.manifest import outputs_digest, read_manifest, seconds_of
-from simlm.stages.plan import Planned, job_of
-from simlm.stages.stage import Stage
+from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
+from simlm.workflow.plan import Planned, job_of
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
@@ -29,14 +29,14 @@ PAPERS = ("msmarco", "released archives")
 
 
 @dataclass(frozen=True)
-class Made:
+class StageResults:
     """The stages that a command made or found done, and their manifests by job folder."""
 
     stages: Sequence[Planned]
     manifests: Mapping[Path, dict[str, Any]]
 
     @classmethod
-    def of(cls, stages: Sequence[Planned]) -> "Made":
+    def of(cls, stages: Sequence[Planned]) -> "StageResults":
         """The stages with their manifests as they lie on disk."""
         names = Counter(stage.name for stage in stages)
         twice = [name for name, count in names.items() if count > 1]
@@ -154,7 +154,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
 def origin(
     name: str,
     options: Options,
-    made: Made,
+    made: StageResults,
     tested: "Sequence[Collection]" = (),
     method: Mapping[str, Any] | None = None,
     measures: Sequence[str] = (),
@@ -190,7 +190,7 @@ def complete(
     page: Page,
     name: str,
     options: Options,
-    made: Made,
+    made: StageResults,
     seconds: float,
     tested: "Sequence[Collection]" = (),
     measures: Sequence[str] = (),
@@ -202,7 +202,7 @@ def complete(
     ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
     being the scale's collection unless said otherwise. ``rows`` are the runs that the page shows, by their names.
     """
-    page.warnings += warnings(options) + learnt.warnings(rows or {}, made.names())
+    page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
         from simlm.data.collections import open_collection
@@ -226,7 +226,7 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
-def _data(collection: "Collection", made: Made) -> dict[str, str]:
+def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
     return {
         "name": collection.name,
         "source": collection.origin,
@@ -235,7 +235,7 @@ def _data(collection: "Collection", made: Made) -> dict[str, str]:
     }
 
 
-def _identities(made: Made) -> dict[str, dict[str, str]]:
+def _identities(made: StageResults) -> dict[str, dict[str, str]]:
     return {
         stage.name: {
             "identifier": stage.job.name,

@@ -13,18 +13,18 @@ from baselines.system import System
 from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
 from reports.assess import Order
-from repro.cells import Cells
 from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
-from repro.learnt import below
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
+from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
 from simlm.stages.models import PublicModel, local_digest, public_model
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 SCALE = "paper"
 RERANKED = "simlm"
@@ -80,7 +80,7 @@ def released(
     checkpoints: Checkpoints,
     rows: Sequence[str],
     figures_of: PublishedOn,
-    run: Callable[[Cells, System, Checkpoints], RunStage] | None = None,
+    run: Callable[[PipelineRuns, System, Checkpoints], RunStage] | None = None,
 ) -> Table:
     """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
 
@@ -126,14 +126,14 @@ def _lacking(system: System, checkpoints: Checkpoints) -> str:
 
 
 def _row(
-    system: System, table: Table, checkpoints: Checkpoints, run: Callable[[Cells, System, Checkpoints], RunStage]
+    system: System, table: Table, checkpoints: Checkpoints, run: Callable[[PipelineRuns, System, Checkpoints], RunStage]
 ) -> RowSpec:
     kind: Any = system.kind if system.kind in ("sparse", "reranker") else "dense"
     return RowSpec(
         system.key,
         system.label,
         kind,
-        lambda cells: run(cells, system, checkpoints),
+        lambda runs: run(runs, system, checkpoints),
         _figures(system, table),
         _sentences(system, system.note),
     )
@@ -152,80 +152,80 @@ def _figures(system: System, table: Table) -> dict[str, float]:
     return figures(table.name, table.columns, model=system.named[table.name])
 
 
-def ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+def ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     """The runs of a published system, one stage however often it is asked for."""
-    return _once(cells, f"{system.key}: runs", lambda: _ranked(cells, system, checkpoints))
+    return _once(runs, f"{system.key}: runs", lambda: _ranked(runs, system, checkpoints))
 
 
-def _ranked(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
+def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     if system.kind == "sparse":
-        return _prebuilt(cells, system, checkpoints)
-    passages = _model(cells, system.checkpoint, checkpoints)
+        return _prebuilt(runs, system, checkpoints)
+    passages = _model(runs, system.checkpoint, checkpoints)
     if system.kind == "reranker":
-        candidates = ranked(cells, declared(RERANKED), checkpoints)
-        return cells.pipeline.add(
+        candidates = ranked(runs, declared(RERANKED), checkpoints)
+        return runs.pipeline.add(
             Rerank.C(
                 data=candidates.data,
                 reranker=passages,
                 candidates=candidates,
-                splits=_tested(cells),
-                depth=cells.scale.reranker.rerank_depth,
+                splits=_tested(runs),
+                depth=runs.scale.reranker.rerank_depth,
                 max_length=system.passage_length,
             ),
             f"{system.label}: runs",
         )
     if system.kind == "multivector":
-        return reading(cells, system, checkpoints).search_tokens(_tested(cells))
+        return reading(runs, system, checkpoints).search_tokens(_tested(runs))
     if system.kind == "start":
-        return reading(cells, system, checkpoints).fine_tuned()
-    queries = _model(cells, system.query_checkpoint or system.checkpoint, checkpoints)
-    return reading(cells, system, checkpoints).search(passages, queries, _tested(cells))
+        return reading(runs, system, checkpoints).fine_tuned()
+    queries = _model(runs, system.query_checkpoint or system.checkpoint, checkpoints)
+    return reading(runs, system, checkpoints).search(passages, queries, _tested(runs))
 
 
-def _prebuilt(cells: Cells, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
+def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
     """A sparse system reads no tokenised collection: ids and qrels are SimLM's where that is here."""
     simlm = declared(RERANKED)
     name = checkpoints.name(system.checkpoint)
     digest = local_digest(name)
-    return cells.pipeline.add(
+    return runs.pipeline.add(
         SearchPrebuilt.C(
-            data=cells.pipeline.data if checkpoints.missing(simlm) else reading(cells, simlm, checkpoints).data,
+            data=runs.pipeline.data if checkpoints.missing(simlm) else reading(runs, simlm, checkpoints).data,
             index=system.checkpoint,
             digest=digest,
             location=name if digest else "",
             k1=system.k1,
             b=system.b,
-            splits=_tested(cells),
-            depth=cells.scale.search.evaluation_depth,
+            splits=_tested(runs),
+            depth=runs.scale.search.evaluation_depth,
         ),
         f"{system.label}: runs",
     )
 
 
-def _tested(cells: Cells) -> list[str]:
+def _tested(runs: PipelineRuns) -> list[str]:
     """All test splits; nothing is chosen on valid."""
-    return ["test", *cells.scale.further]
+    return ["test", *runs.scale.further]
 
 
-def reading(cells: Cells, system: System, checkpoints: Checkpoints) -> Reading:
+def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Reading:
     """The pipeline over the collection as a system reads it."""
-    model = _model(cells, system.checkpoint, checkpoints)
-    return _once(cells, f"{system.key}: pipeline", lambda: Reading(cells.pipeline, system, model))
+    model = _model(runs, system.checkpoint, checkpoints)
+    return _once(runs, f"{system.key}: pipeline", lambda: Reading(runs.pipeline, system, model))
 
 
-def _model(cells: Cells, repository: str, checkpoints: Checkpoints) -> PublicModel:
+def _model(runs: PipelineRuns, repository: str, checkpoints: Checkpoints) -> PublicModel:
     def made() -> PublicModel:
         folder = "" if checkpoints.folder is None else checkpoints.name(repository)
-        return cells.pipeline.add(public_model(repository, folder), repository)
+        return runs.pipeline.add(public_model(repository, folder), repository)
 
-    return _once(cells, repository, made)
+    return _once(runs, repository, made)
 
 
-def _once(cells: Cells, name: str, made: Callable[[], Any]) -> Any:
+def _once(runs: PipelineRuns, name: str, made: Callable[[], Any]) -> Any:
     key = ("released", name)
-    if key not in cells.made:
-        cells.made[key] = made()
-    return cells.made[key]
+    if key not in runs.made:
+        runs.made[key] = made()
+    return runs.made[key]
 
 
 def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:

@@ -5,17 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from filelock import FileLock
-
+from reports.files import publish, write_report
 from reports.model import Report
 from reports.page import Page
-from reports.publish import publish
-from reports.render import write_report
 from reports.terminal import print_report
-from repro.cells import Cells
 from repro.command import Options, refuse
 from repro.dryrun import print_plan
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
+from repro.pipeline_runs import PipelineRuns
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
@@ -25,9 +22,10 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
 from simlm.commands.preflight import check_ready
+from simlm.files import lock
 from simlm.scales import open_scale
-from simlm.stages.plan import Build, Planned, plan
-from simlm.stages.stage import Stage
+from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.stage import Stage
 
 R = TypeVar("R")
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"
@@ -40,8 +38,10 @@ def run_table(table: Table, options: Options) -> None:
     check_domains(table, options)
 
     def build(submit: Any) -> dict[str, Stage]:
-        cells = Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
-        return {row.key: row.run(cells) for row in rows}
+        pipeline_runs = PipelineRuns(
+            open_scale(options.scale, options.collection), options.seed, submit, options.negatives
+        )
+        return {row.key: row.run(pipeline_runs) for row in rows}
 
     trials = published_trials(options.scale)
     started = time.perf_counter()
@@ -50,21 +50,21 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from repro.fill import build_report
-    from repro.further import with_further
+    from repro.extra_test_splits import with_extra_splits
+    from repro.report_builder import build_report
 
     scale = open_scale(options.scale, options.collection)
-    table, rows, runs = with_further(table, rows, runs, scale)
+    table, rows, runs = with_extra_splits(table, rows, runs, scale)
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)
 
 
-def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page], options: Options) -> None:
+def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R], Page], options: Options) -> None:
     """Make what a page asks for, have it filled for the scale of that name, add what every page says, and write it."""
     refuse(options, name, "rows")
 
     def build(submit: Any) -> R:
-        return ask(Cells(open_scale(options.scale, options.collection), options.seed, submit, options.negatives))
+        return ask(PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives))
 
     started = time.perf_counter()
     found = make(build, options)
@@ -73,7 +73,7 @@ def run_page(name: str, ask: Callable[[Cells], R], fill: Callable[[str, R], Page
     stages, asked = found
     page = fill(options.scale, asked)
     rows = asked if isinstance(asked, dict) else {"all of this page": asked}
-    complete(page, name, options, Made.of(stages), time.perf_counter() - started, rows=rows)
+    complete(page, name, options, StageResults.of(stages), time.perf_counter() - started, rows=rows)
     finish(page, name, options)
 
 
@@ -81,7 +81,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
     """Write a report below the results folder, print it, and publish it if that was asked for."""
     make_folder(options.results)
     folder = options.results / options.scale / options.variant
-    with FileLock(options.results / "report.lock"):
+    with lock(options.results / "report.lock"):
         written = write_report(report, folder, name)
     print_report(report)
     print(f"report: {written[0]}")

@@ -8,7 +8,7 @@ from reports.model import HyperParameter
 from reports.page import Cell, Page
 from repro.command import Options, refuse
 from repro.hyperparameters import choices, hyperparameters
-from repro.origin import Made, complete
+from repro.origin import StageResults, complete
 from repro.run import finish
 from repro.trials import tried_values
 from simlm.scales import Scale, open_scale
@@ -22,7 +22,7 @@ def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Pa
         return
     scale = open_scale(options.scale)
     page = fill(scale, hyperparameters(scale, tried_values(options.scale)) + choices())
-    complete(page, name, options, Made.of([]), 0.0)
+    complete(page, name, options, StageResults.of([]), 0.0)
     finish(page, name, options)
 
 

@@ -7,15 +7,15 @@ from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
-from repro.cells import Cells
 from repro.command import Options
 from repro.origin import SPLIT
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from simlm.data.reference import QUESTIONS
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 MRR = MAIN_COLUMNS[:1]
 """Tables that print MRR@10 alone."""
@@ -28,7 +28,7 @@ class RowSpec:
     key: str
     label: str
     kind: Literal["sparse", "dense", "reranker", "fusion"]
-    run: Callable[[Cells], RunStage]
+    run: Callable[[PipelineRuns], RunStage]
     published: dict[str, float] | None = None
     note: str = ""
     group: str = ""
@@ -160,12 +160,12 @@ def retriever1(
     start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, public: str = ""
 ) -> RowSpec:
     """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
-    return RowSpec(key or start, label, "dense", lambda cells: cells.retriever1(start), published, public=public)
+    return RowSpec(key or start, label, "dense", lambda runs: runs.retriever1(start), published, public=public)
 
 
-def falling(keys: Sequence[str], source: str, taught: bool = False) -> list[Order]:
+def falling(keys: Sequence[str], source: str, with_teacher: bool = False) -> list[Order]:
     """The orders of rows that the paper has one above the next, given best first."""
-    return [Order(lower, higher, source, taught) for higher, lower in pairwise(keys)]
+    return [Order(lower, higher, source, with_teacher) for higher, lower in pairwise(keys)]
 
 
 def figures(table: str, columns: Sequence[Column] = MAIN_COLUMNS, /, **where: str | int) -> dict[str, float]:

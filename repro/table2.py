@@ -55,8 +55,8 @@ def table2() -> Table:
     orders = [
         Order("base", "simlm-1", "Table 7"),
         Order("simlm-1", "simlm-2", "Table 6"),
-        Order("simlm-2", "simlm", "Table 6", taught=True),
-        Order("simlm", "reranker", "Table 6", taught=True),
+        Order("simlm-2", "simlm", "Table 6", with_teacher=True),
+        Order("simlm", "reranker", "Table 6", with_teacher=True),
         Order("bm25", "simlm", "Table 2"),
     ]
     return Table(

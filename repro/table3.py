@@ -14,16 +14,16 @@ from baselines.systems import system, systems_in
 from reports.markdown import size
 from reports.model import PAPER
 from reports.page import Cell, Page, Section
-from repro.cells import Cells
 from repro.command import Options, main
 from repro.origin import output_of
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.released import ReleasedOptions, chosen, ranked
 from repro.run import run_page
 from simlm.stages.data import stored
-from simlm.stages.manifest import read_manifest
-from simlm.stages.plan import job_of
 from simlm.stages.runs import Retrieve, RunStage
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
 
 DESCRIPTION = """Table 3 of SimLM (Wang et al., ACL 2023): bytes of the index, measured, beside a multi-vector index's.
 
@@ -44,9 +44,9 @@ LIMIT = 150 * 10**9
 """The paper's "more than 150 GB"."""
 
 
-def ask(cells: Cells) -> Retrieve:
+def ask(runs: PipelineRuns) -> Retrieve:
     """The runs of the distilled SimLM, whose stage leaves the index."""
-    return cells.distilled("simlm")
+    return runs.distilled("simlm")
 
 
 def sizes(index: Retrieve) -> tuple[int, int]:
@@ -185,7 +185,7 @@ def run(options: Options) -> None:
     said = [f"{system(key).label}: {reason}" for key, reason in lacking.items() if reason]
     run_page(
         "table3",
-        lambda cells: {one.key: ranked(cells, one, checkpoints) for one in found},
+        lambda runs: {one.key: ranked(runs, one, checkpoints) for one in found},
         partial(published_indexes, said),
         options,
     )

@@ -10,9 +10,9 @@ from baselines.system import System
 from baselines.systems import systems_in
 from reports.assess import Order
 from reports.model import Column
-from repro.cells import Cells
 from repro.checkpoints import Checkpoints
 from repro.command import Options, main
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.released import NQ, ReleasedOptions, chosen, ranked, reading, released
 from repro.run import run_table
@@ -21,7 +21,7 @@ from simlm.errors import UserError
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 DESCRIPTION = """Table 4 of SimLM (Wang et al., ACL 2023): the share of questions with an answer in the top 20 and 100.
 
@@ -118,8 +118,8 @@ def run(options: Options) -> None:
     run_table(table, options)
 
 
-def _answered(cells: Cells, system: System, checkpoints: Checkpoints) -> RunStage:
-    return reading(cells, system, checkpoints).answered(ranked(cells, system, checkpoints), "test")
+def _answered(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
+    return reading(runs, system, checkpoints).answered(ranked(runs, system, checkpoints), "test")
 
 
 if __name__ == "__main__":

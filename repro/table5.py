@@ -3,8 +3,8 @@
 `python -m repro.table5 --help` lists the options.
 """
 
-from repro.cells import Cells
 from repro.command import Options, main
+from repro.pipeline_runs import PipelineRuns
 from repro.run import run_table
 from repro.table import MRR, RowSpec, Table, falling, figures
 from simlm.stages.runs import RunStage
@@ -34,13 +34,13 @@ def table5() -> Table:
         rows=[_row(start) for start in PAPER],
         baselines=("base",),
         columns=MRR,
-        orders=falling(list(PAPER), "Table 5", taught=True),
+        orders=falling(list(PAPER), "Table 5", with_teacher=True),
     )
 
 
 def _row(start: str) -> RowSpec:
-    def run(cells: Cells) -> RunStage:
-        return cells.reranked(start)
+    def run(runs: PipelineRuns) -> RunStage:
+        return runs.reranked(start)
 
     published = figures("table5", MRR, reranker_init=PAPER[start])
     label, public = (f"re-ranker from {name}" for name in (LABELS.get(start, PAPER[start]), PAPER[start]))

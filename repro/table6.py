@@ -5,8 +5,8 @@
 
 from reports.assess import Order
 from reports.model import MAIN_COLUMNS
-from repro.cells import Cells
 from repro.command import Options, main
+from repro.pipeline_runs import PipelineRuns
 from repro.run import run_table
 from repro.table import RowSpec, Table, figures
 from simlm.stages.runs import RunStage
@@ -46,7 +46,7 @@ def table6() -> Table:
     """The paper's rows: each stage of a start is better than the one before, and SimLM's than coCondenser's."""
     rows = [_row(start, stage) for start, stage in SETTINGS]
     published = figures("table6", COLUMNS, model="SimLM", setting=RERANKER)
-    rows.append(RowSpec("reranker", f"SimLM: {RERANKER}", "reranker", lambda cells: cells.reranked(), published))
+    rows.append(RowSpec("reranker", f"SimLM: {RERANKER}", "reranker", lambda runs: runs.reranked(), published))
     steps = [(_key(start, stage), _key(start, stage + 1)) for start in MODELS for stage in (1, 2)]
     steps += [("simlm", "reranker"), *((_key("cocondenser", stage), _key("simlm", stage)) for stage in (1, 2, 3))]
     return Table(
@@ -55,7 +55,7 @@ def table6() -> Table:
         rows=rows,
         baselines=("cocondenser-1", "simlm-1"),
         columns=COLUMNS,
-        orders=[Order(lower, higher, "Table 6", taught=higher in TAUGHT) for lower, higher in steps],
+        orders=[Order(lower, higher, "Table 6", with_teacher=higher in TAUGHT) for lower, higher in steps],
     )
 
 
@@ -65,10 +65,10 @@ def _key(start: str, stage: int) -> str:
 
 
 def _row(start: str, stage: int) -> RowSpec:
-    def run(cells: Cells) -> RunStage:
+    def run(runs: PipelineRuns) -> RunStage:
         if stage == 3:
-            return cells.distilled(start, miner=start)
-        return cells.retriever1(start) if stage == 1 else cells.retriever2(start)
+            return runs.distilled(start, miner=start)
+        return runs.retriever1(start) if stage == 1 else runs.retriever2(start)
 
     setting = SETTINGS[start, stage]
     published = figures("table6", COLUMNS, model=MODELS[start], setting=setting)

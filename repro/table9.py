@@ -9,9 +9,9 @@ import pandas as pd
 
 from reports.model import Case
 from reports.page import Cell, Page, Section
-from repro.cases import disagreeing, values_of
-from repro.cells import Cells
 from repro.command import main
+from repro.pipeline_runs import PipelineRuns
+from repro.query_examples import disagreeing, values_of
 from repro.run import run_page
 from repro.table2 import table2
 from simlm.stages.runs import RunStage
@@ -33,10 +33,10 @@ COUNT = 6
 """Questions a pair."""
 
 
-def ask(cells: Cells) -> dict[str, RunStage]:
+def ask(runs: PipelineRuns) -> dict[str, RunStage]:
     """The runs of both pairs, by Table 2's keys."""
     rows = table2().chosen([key for pair in PAIRS for key in pair])
-    return {row.key: row.run(cells) for row in rows}
+    return {row.key: row.run(runs) for row in rows}
 
 
 def table9(scale: str, runs: dict[str, RunStage]) -> Page:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from repro.agreement import archives_of
-from repro.cases import run_file
 from repro.origin import SPLIT
+from repro.query_examples import run_file
 from repro.table import RowSpec
 from simlm.data.authors import DISTILLATION, authors_scores
 from simlm.data.lines import File

@@ -9,11 +9,11 @@ import pandas as pd
 
 from ablations.starts import OBJECTIVES
 from reports.model import Trial, Tuning
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from simlm.errors import UserError
 from simlm.scales import Scale
-from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import job_of
 
 TUNED = Path(__file__).parent / "tuned"
 COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
@@ -36,13 +36,13 @@ class PlannedTrial:
     setting: str
     value: float
 
-    def stage(self, cells: Cells) -> RunStage:
-        """The stage whose run on valid is judged; ``cells`` are those of the value where it is of pre-training."""
+    def stage(self, runs: PipelineRuns) -> RunStage:
+        """The stage whose run on valid is judged; ``runs`` are those of the value where it is of pre-training."""
         if self.setting == PRETRAINING_RATE:
-            return cells.retriever1(self.start)
+            return runs.retriever1(self.start)
         if self.setting == RATE:
-            return cells.retriever1(self.start, self.value)
-        return cells.distilled(self.start, self.value)
+            return runs.retriever1(self.start, self.value)
+        return runs.distilled(self.start, self.value)
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:
@@ -57,7 +57,7 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
     return rates + alphas + pretraining
 
 
-def trial_stages(open_cells: Callable[[Callable[[Scale], Scale], str], Cells], scale: Scale) -> list[RunStage]:
+def trial_stages(open_cells: Callable[[Callable[[Scale], Scale], str], PipelineRuns], scale: Scale) -> list[RunStage]:
     """The stage of every planned trial.
 
     ``open_cells`` makes the cells of a scale that a function has changed; their stages' names end in the text given.

@@ -10,17 +10,17 @@ from typing import Any
 
 import pandas as pd
 
-from reports.files import write_atomically
-from repro.cells import Cells
 from repro.command import Options, main
+from repro.pipeline_runs import PipelineRuns
 from repro.run import make
 from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
+from simlm.files import write_atomically
 from simlm.scales import Scale, open_scale
-from simlm.stages.manifest import read_manifest
-from simlm.stages.plan import job_of
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
+from simlm.workflow.stage import Stage
 
 DESCRIPTION = """Try settings on valid, each of their values with every row that they concern.
 
@@ -46,11 +46,13 @@ def run(options: Options) -> None:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
 
     def build(submit: Any) -> list[RunStage]:
-        def cells(change: Callable[[Scale], Scale], ending: str) -> Cells:
+        def cells(change: Callable[[Scale], Scale], ending: str) -> PipelineRuns:
             def named(stage: Stage, name: str) -> None:
                 submit(stage, name + ending)
 
-            return Cells(change(open_scale(options.scale, options.collection)), options.seed, named, options.negatives)
+            return PipelineRuns(
+                change(open_scale(options.scale, options.collection)), options.seed, named, options.negatives
+            )
 
         return trial_stages(cells, scale)
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import torch.distributed as dist
 
-from simlm.stages.worker import end_at_once, leave_group
+from simlm.workflow.worker import end_at_once, leave_group
 
 ROOT = Path(__file__).parents[1]
 WORLD = 2

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
 from simlm.costs.memory import Memory
 from simlm.costs.needs import GPU_BYTES, Needs, size
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import Work, work_of
 from simlm.scales import on_collection, open_scale
-from simlm.stages.plan import Planned, laid_out
+from simlm.workflow.plan import Planned, resolve_graph
 
 ELSEWHERE = {"table4": "nq"}
 """Tables that paper scale makes of another collection than its own."""
@@ -56,11 +56,11 @@ def _stages(name: str, scale: str) -> list[Planned]:
         settings = on_collection(settings, ELSEWHERE[name])
 
     def build(submit: Any) -> None:
-        cells = Cells(settings, 0, submit)
+        runs = PipelineRuns(settings, 0, submit)
         for row in table.rows:
-            row.run(cells)
+            row.run(runs)
 
-    return laid_out(build, Path("results"))[0]
+    return resolve_graph(build, Path("results"))[0]
 
 
 def table_costs(costs: Costs, gpus: int) -> list[str]:

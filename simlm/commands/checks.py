@@ -10,8 +10,8 @@ import psutil
 
 from simlm.errors import UserError
 from simlm.scales import CHOSEN, NAMES, open_scale
-from simlm.stages.slots import DEVICE, PROCESSES, SEARCH, SEARCHES, allocated_nodes, share_of_node
-from simlm.stages.slurm import check_srun
+from simlm.workflow.resources import DEVICE, PROCESSES, SEARCH, SEARCHES, allocated_nodes, share_of_node
+from simlm.workflow.slurm import check_srun
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -80,7 +80,7 @@ def check_machine(device: str, results: Path, reports: Path) -> None:
     check_known("device", device, DEVICES)
     os.environ[DEVICE] = device
     if device == "cuda":
-        from simlm.stages.slots import chosen_device
+        from simlm.workflow.resources import chosen_device
 
         chosen_device()
     _check_home()
@@ -101,7 +101,7 @@ def check_processes(processes: int, device: str | None, results: Path) -> None:
             check_srun()
             check_common(results)
         if device in ("auto", "cuda"):
-            from simlm.stages.workers import check_gpus
+            from simlm.workflow.workers import check_gpus
 
             check_gpus(share, nodes)
     os.environ[PROCESSES] = str(processes)
@@ -127,7 +127,7 @@ def check_search(search: str, device: str | None) -> None:
     check_known("search", search, SEARCHES)
     if search == "faiss" and device is not None:
         from simlm.retrieval.faiss_knn import check_faiss
-        from simlm.stages.slots import chosen_device
+        from simlm.workflow.resources import chosen_device
 
         check_faiss(chosen_device())
     os.environ[SEARCH] = search

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from simlm.data.reference import IRDS, OFFICIAL
 from simlm.stages.data import Prepare
-from simlm.stages.plan import Build, plan
+from simlm.workflow.plan import Build, plan
 
 
 def check_collections(build: Build, results: Path, fetch: bool = True) -> None:

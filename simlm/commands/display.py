@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from simlm.stages.driver import Moment
+from simlm.workflow.scheduler import StageStatus
 
 
 class TerminalDisplay:
@@ -31,7 +31,7 @@ class TerminalDisplay:
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, moments: list[Moment]) -> None:
+    def show(self, moments: list[StageStatus]) -> None:
         if self.console.is_terminal:
             self.live.update(self.view(moments))
         # A stage that starts can look as if it waited once more: its line is not said again.
@@ -43,7 +43,7 @@ class TerminalDisplay:
                 clock = _clock(time.monotonic() - self.start)
                 self.say(f"{clock}  {moment.planned.name}: {moment.state}  ({done}/{len(moments)} stages done)")
 
-    def view(self, moments: list[Moment]) -> RenderableType:
+    def view(self, moments: list[StageStatus]) -> RenderableType:
         """What a terminal shows: a bar for each stage that runs."""
         table = Table(box=None, show_header=False)
         for moment in (one for one in moments if one.state == "running"):

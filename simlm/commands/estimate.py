@@ -12,9 +12,9 @@ from simlm.commands.seeds import without_seed
 from simlm.costs.needs import GPU_BYTES, Needs, misfits
 from simlm.costs.throughput import Throughput, throughput
 from simlm.costs.work import Work, work_of
-from simlm.stages.manifest import read_manifest, seconds_of
-from simlm.stages.plan import Planned
-from simlm.stages.slots import CPU_SLOTS, allocated_nodes, chosen_processes, gpus_of_slots
+from simlm.workflow.manifest import read_manifest, seconds_of
+from simlm.workflow.plan import Planned
+from simlm.workflow.resources import CPU_SLOTS, allocated_nodes, chosen_processes, gpus_of_slots
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from simlm.errors import UserError
-from simlm.stages.driver import StageFailed
+from simlm.workflow.scheduler import StageFailed
 
 
 def leave_by(work: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from simlm.commands.estimate import Estimates
 from simlm.costs.needs import size
 from simlm.costs.work import Work
-from simlm.stages.plan import Planned
+from simlm.workflow.plan import Planned
 
 LONG_SECONDS = 36_000
 LARGE_BYTES = 8e9

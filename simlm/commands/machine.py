@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simlm.commands.origin import cpu_model, source_state
-from simlm.stages.slots import DEVICE, cores, gpus_of_slots
+from simlm.workflow.resources import DEVICE, cores, gpus_of_slots
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.machine import announce, choose_gpus
 from simlm.errors import UserError
-from simlm.stages.driver import run
-from simlm.stages.plan import Build, Planned
+from simlm.workflow.plan import Build, Planned
+from simlm.workflow.scheduler import run
 
 if TYPE_CHECKING:
-    from simlm.stages.submission import Launcher
+    from simlm.workflow.submission import Launcher
 
 
 def make(

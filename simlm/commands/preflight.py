@@ -14,10 +14,10 @@ from simlm.data.reference import OFFICIAL
 from simlm.data.released import ARCHIVE
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
-from simlm.stages.manifest import read_manifest
 from simlm.stages.models import PublicModel
-from simlm.stages.plan import Build, Planned, laid_out
-from simlm.stages.slots import DEVICE, gpus_of_slots
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import Build, Planned, resolve_graph
+from simlm.workflow.resources import DEVICE, gpus_of_slots
 
 NEEDS_GPU = ("paper",)
 """Scales whose trainings would take years on a processor."""
@@ -33,7 +33,7 @@ def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False
     A stage with a manifest counts as done. The machine's GPUs are those of `choose_gpus`; ``elsewhere`` is for stages
     that run on others than this one.
     """
-    todo = [stage for stage in laid_out(build, results.absolute())[0] if read_manifest(stage.job) is None]
+    todo = [stage for stage in resolve_graph(build, results.absolute())[0] if read_manifest(stage.job) is None]
     check_libraries(todo)
     if not elsewhere:
         check_gpu(todo, scale)

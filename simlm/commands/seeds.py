@@ -1,7 +1,7 @@
 """Names of the stages of several seeds."""
 
 from simlm.stages.pipeline import Submit
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 
 def naming_seed(submit: Submit, seed: int) -> Submit:

@@ -7,9 +7,9 @@ from pathlib import Path
 from simlm.costs.arithmetic import BERT_BASE, BYTE_LEVEL_PIECES, ELECTRA_GENERATOR, WORDPIECES, Shape, parameters
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
-from simlm.stages.manifest import read_json
 from simlm.stages.models import PublicModel
-from simlm.stages.stage import Stage, inputs_of
+from simlm.workflow.manifest import read_json
+from simlm.workflow.stage import Stage, inputs_of
 
 
 @dataclass(frozen=True)

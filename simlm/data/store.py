@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simlm.data.collections import Collection, Passage, statistics
-from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable
 from simlm.data.qrels import Qrels
 from simlm.data.tokenizer import load_tokenizer, tokenizer_digest
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
+from simlm.files import atomic_folder, read_marker
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -86,7 +86,7 @@ def tokenise_collection(
     names an unknown one.
     """
     known = statistics(collection)
-    with whole_folder(folder, MARKER) as partial:
+    with atomic_folder(folder, MARKER) as partial:
         passages = build_token_store(
             collection.passages() if segments else map(_in_one, collection.passages()),
             tokenizer,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from simlm.data.folders import read_marker, whole_folder
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.data.pieces import PieceMaker
 from simlm.errors import UserError
+from simlm.files import atomic_folder, read_marker
 from simlm.progress import Bar
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def build_token_store(
     """
     pieces_of = PieceMaker(tokenizer, max_pieces)
     dtype = np.dtype(np.uint16 if len(tokenizer) < 2**16 else np.int32)
-    with whole_folder(folder, MARKER) as partial:
+    with atomic_folder(folder, MARKER) as partial:
         writer = _Writer(partial, dtype)
         try:
             with Bar(total=total, unit=" rows", desc=f"tokenise {folder.name}", disable=None) as bar:

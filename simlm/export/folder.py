@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simlm.data.folders import check_replaceable, read_marker, whole_folder
 from simlm.errors import UserError
+from simlm.files import atomic_folder, check_replaceable, read_marker
 
 MARKER = "simlm-export.json"
 KIND = "simlm export 1"
@@ -23,7 +23,7 @@ def export_folder(folder: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
     """
     check_target(folder)
     try:
-        with whole_folder(folder, MARKER) as partial:
+        with atomic_folder(folder, MARKER) as partial:
             yield partial
             content = {"format": KIND, "origin": dict(origin), "files": sizes(partial)}
             (partial / MARKER).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")

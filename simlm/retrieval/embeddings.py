@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simlm.data.folders import read_marker
 from simlm.errors import UserError
+from simlm.files import read_marker
 
 MARKER = "embeddings.json"
 KIND = "simlm embeddings 1"

@@ -1,7 +1,6 @@
 """Encoding a corpus, or queries, into `Embeddings` (Section 3.2), by whatever makes vectors of a batch."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +15,9 @@ from torch import Tensor
 
 from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
+from simlm.distributed import is_first, processes, rank, wait_for_all
 from simlm.errors import UserError
-from simlm.group import is_first, processes, rank, wait_for_all
+from simlm.files import put_in_place, write_atomically
 from simlm.progress import Bar
 from simlm.retrieval.embeddings import KIND, MARKER, Embeddings, complete_shard, shard_path
 
@@ -47,8 +47,8 @@ def encode_texts(
     inside `encode_batch`, and so is what it reads where `collate` makes that of a batch's tokenised texts; otherwise
     these are padded to the longest, on `device`.
 
-    Several processes (`simlm.group`) that call this together take a shard's batches in turn, each writing its vectors
-    into the one file: the batches, and so the vectors, are those of one process.
+    Several processes (`simlm.distributed`) that call this together take a shard's batches in turn, each writing its
+    vectors into the one file: the batches, and so the vectors, are those of one process.
 
     Raises UserError for a store without texts and for vectors with NaN or infinity.
     """
@@ -147,7 +147,7 @@ def _write_shard(
     shard.flush()
     wait_for_all()
     if is_first():
-        os.replace(temporary, path)
+        put_in_place(temporary, path)
     wait_for_all()
     written = complete_shard(path, rows)
     assert written is not None  # just now
@@ -155,6 +155,4 @@ def _write_shard(
 
 
 def _write_marker(folder: Path, **meta: int) -> None:
-    temporary = folder / f".{MARKER}.tmp"
-    temporary.write_text(json.dumps({"format": KIND, **meta}) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / MARKER)
+    write_atomically(folder / MARKER, (json.dumps({"format": KIND, **meta}) + "\n").encode())

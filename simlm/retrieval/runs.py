@@ -5,16 +5,15 @@ directions (ir_measures' RR by ascending passage id, trec_eval by descending), s
 holds strictly decreasing scores: any tool then ranks it as we do, by score and then by passage index.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 
 import numpy as np
 
 from simlm.errors import UserError
+from simlm.files import atomic_file
 
 PADDING = -1
 """The passage index of the places that a query's ranking leaves empty; their score is -inf."""
@@ -82,19 +81,6 @@ def strictly_decreasing(scores: np.ndarray) -> np.ndarray:
     return np.where(ordered < 0, _SIGN - ordered, ordered).astype(np.uint32).view(np.float32)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file that takes its place at `path` only once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.ndarray]], tag: str) -> None:
     """Streams rankings (query id, passage ids, scores (k), best first) into a TREC run file, in the order
     given.
@@ -104,7 +90,7 @@ def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.n
     """
     if len(tag.split()) != 1:
         raise ValueError(f"a run's tag must be one word, not {tag!r}")
-    with replacing(path) as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for query_id, passage_ids, scores in rankings:
             if len(f"{query_id} {' '.join(passage_ids)}".split()) != len(passage_ids) + 1:
                 raise UserError(

@@ -8,7 +8,7 @@ from experimaestro import Param
 from simlm.retrieval.runs import Run
 from simlm.stages.data import Prepare
 from simlm.stages.runs import RunStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd

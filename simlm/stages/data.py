@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.reference import IRDS, OFFICIAL
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -84,8 +84,8 @@ class Prepare(Stage):
         return open_collection(self.collection, self.location, self.digest)
 
     @property
-    def called(self) -> str:
-        """The collection's name for readers, as it was when this stage ran."""
+    def collection_name(self) -> str:
+        """Return the collection's name for readers, as it was when this stage ran."""
         name: str = self.open().meta["name"]
         return name
 

@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from simlm.stages.manifest import read_manifest
 from simlm.stages.models import Generator, Pretrained
-from simlm.stages.plan import job_of
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import read_log
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import job_of
 
 RANKING_SLACK = 0.02
 """How far below chance, as a share of it, a listwise loss may end and still count as chance."""

@@ -35,7 +35,7 @@ from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
 from simlm.stages.sets import AnswerSets
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 S = TypeVar("S", bound=Stage)
 Submit = Callable[[Stage, str], object]

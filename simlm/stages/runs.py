@@ -10,7 +10,7 @@ from experimaestro import Param
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,19 +8,19 @@ import torch
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import Specials
-from simlm.group import is_first, local_processes, local_rank, processes
+from simlm.distributed import is_first, local_processes, local_rank, processes
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Objective, Setting, find_objective
+from simlm.pretraining.objective import Objective, ObjectiveConfig, find_objective
 from simlm.scales.settings import Optimisation, PretrainingSettings
 from simlm.stages.models import SNAPSHOTS
-from simlm.stages.slots import chosen_device, cores
 from simlm.training.snapshots import Snapshots
 from simlm.training.trainer import Outcome, Packed, Plan, train
+from simlm.workflow.resources import chosen_device, cores
 
 if TYPE_CHECKING:
     from simlm.stages.data import Prepare
-    from simlm.stages.stage import Stage
+    from simlm.workflow.stage import Stage
 
 PACKED_ON = frozenset({"cuda"})
 """Devices on which there is no padding, where there is a packed form; elsewhere batches are padded by length."""
@@ -89,9 +89,11 @@ def run_pretraining(
     collection = data.open()
     optimisation = settings.optimisation
     pieces = WordPieces.of(collection.tokenizer)
-    setting = Setting(settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed)
+    config = ObjectiveConfig(
+        settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed
+    )
     torch.manual_seed(optimisation.seed)
-    objective = find_objective(objective_name).build(encoder, generator, pieces, setting).to(device)
+    objective = find_objective(objective_name).build(encoder, generator, pieces, config).to(device)
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
     dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
     snapshots = Snapshots(encoder, kept, stage.work / SNAPSHOTS)

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from ablations import __main__ as command
-from ablations.cells import ENCODERS
 from ablations.grids import GRIDS
+from ablations.retriever1_runs import ENCODERS
 from simlm.pretraining.mlm import MaskedLM
 
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from ablations.cells import ENCODERS
 from ablations.corpora import CORPORA
 from ablations.grids import GRIDS, build_cells, cells_of
+from ablations.retriever1_runs import ENCODERS
 from ablations.starts import STARTS
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from repro.table10 import table10
 from simlm.scales import open_scale
-from simlm.stages.manifest import MANIFEST, read_manifest
-from simlm.stages.plan import job_of, plan
-from tests.stages.driving import ROOT
+from simlm.workflow.manifest import MANIFEST, read_manifest
+from simlm.workflow.plan import job_of, plan
+from tests.workflow.driving import ROOT
 
 ALL = ("objectives", "replace_rates", "generators")
 """The grids that are run whole."""
@@ -69,7 +69,7 @@ def test_grids_start_from_known_starts_and_hold_the_papers() -> None:
 
 def test_the_corpora_are_table_10s_runs(tmp_path: Path) -> None:
     def build(submit: Any) -> dict[str, Path]:
-        cells = Cells(open_scale("smoke"), 0, submit)
+        cells = PipelineRuns(open_scale("smoke"), 0, submit)
         return {row.key: job_of(row.run(cells)) for row in table10().rows}
 
     _, expected = plan(build, tmp_path)

@@ -11,9 +11,9 @@ from ablations.outcome import print_outcomes, summary
 from simlm.commands import estimate
 from simlm.commands.estimate import estimated
 from simlm.commands.seeds import with_seed, without_seed
-from simlm.stages.driver import Moment
-from simlm.stages.manifest import MANIFEST, write_json
-from simlm.stages.plan import Planned
+from simlm.workflow.manifest import MANIFEST, write_json
+from simlm.workflow.plan import Planned
+from simlm.workflow.scheduler import StageStatus
 
 
 def planned(folder: Path, kind: str, name: str, seconds: float | None, *inputs: Planned) -> Planned:
@@ -66,7 +66,7 @@ def test_the_live_table_has_a_row_for_each_start_and_a_column_for_each_seed(tmp_
     display = GridDisplay(cells)
     states = [("done", "done"), ("failed", "left out"), ("running", "waiting"), ("done", "running")]
     moments = [
-        Moment(stage, state, "steps", 3, 10)
+        StageStatus(stage, state, "steps", 3, 10)
         for pair, two in zip(runs, states, strict=True)
         for stage, state in zip(pair, two, strict=True)
     ]

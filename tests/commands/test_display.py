@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from simlm.commands.display import TerminalDisplay
-from simlm.stages.driver import Moment
-from simlm.stages.plan import Planned
+from simlm.workflow.plan import Planned
+from simlm.workflow.scheduler import StageStatus
 
 
 def test_a_line_whenever_a_stage_starts_or_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = (Planned(name, tmp_path / name) for name in ("base [MLM]", "fusion"))
     with TerminalDisplay() as display:
         display.say("x" * 200 + " is made again: [bold] is missing")
-        display.show([Moment(one, "waiting"), Moment(other, "waiting")])
-        display.show([Moment(one, "running"), Moment(other, "waiting")])
-        display.show([Moment(one, "waiting"), Moment(other, "waiting")])
-        display.show([Moment(one, "running", "steps", 3, 10), Moment(other, "waiting")])
-        display.show([Moment(one, "done"), Moment(other, "failed")])
+        display.show([StageStatus(one, "waiting"), StageStatus(other, "waiting")])
+        display.show([StageStatus(one, "running"), StageStatus(other, "waiting")])
+        display.show([StageStatus(one, "waiting"), StageStatus(other, "waiting")])
+        display.show([StageStatus(one, "running", "steps", 3, 10), StageStatus(other, "waiting")])
+        display.show([StageStatus(one, "done"), StageStatus(other, "failed")])
     output, errors = capsys.readouterr()
     assert output == ""
     said, *lines = errors.splitlines()

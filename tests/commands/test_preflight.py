@@ -33,9 +33,9 @@ from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel, public_model
-from simlm.stages.plan import Planned
+from simlm.workflow.plan import Planned
 from tests.data import irds_home
-from tests.stages.toy import Number
+from tests.workflow.toy import Number
 
 
 def planned(config: Any = None) -> Planned:

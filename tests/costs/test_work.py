@@ -16,11 +16,11 @@ from simlm.scales.settings import NegativesSettings, Optimisation, PretrainingSe
 from simlm.stages.answers import GivenAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.models import Pretrained, PublicModel
-from simlm.stages.plan import laid_out
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import PackageLists, Retrieve
 from simlm.stages.sets import AnswerSets
-from simlm.stages.stage import Stage
+from simlm.workflow.plan import resolve_graph
+from simlm.workflow.stage import Stage
 
 MILLION = 1e6
 
@@ -42,7 +42,7 @@ def work(build: Callable[[Add], Stage], tmp_path: Path) -> Work:
 
         return add(build(add))
 
-    return work_of(laid_out(adding, tmp_path)[1])
+    return work_of(resolve_graph(adding, tmp_path)[1])
 
 
 class Listed(PackageLists):

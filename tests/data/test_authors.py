@@ -55,6 +55,6 @@ def test_a_re_ranked_run_and_teacher_scores_are_read_where_they_are(tmp_path: Pa
     assert lists[0].positives == (["0"], [4.12345]) and lists[0].negatives.scores == [1.5, -2.25, -3.0]
 
 
-def test_the_readme_fetches_them_at_the_archives_commit() -> None:
-    said = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_fetches_them_at_the_archives_commit() -> None:
+    said = (Path(__file__).parents[2] / "docs" / "released-checkpoints.md").read_text(encoding="utf-8")
     assert f"hf download {ARCHIVES} {RERANKER}.zip {DISTILLATION}.zip " in said and f"--revision {REVISION}" in said

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.make import make
 from simlm.scales import Scale, open_scale
 from simlm.scales.questions import natural_questions
 from simlm.scales.settings import varied
-from simlm.stages.stage import Stage
+from simlm.workflow.stage import Stage
 
 DEPTH = 12
 
@@ -44,7 +44,7 @@ def main(results: Path, questions: str) -> None:
     """Make the stages."""
 
     def build(submit: Any) -> Stage:
-        cells = Cells(scale(questions), 0, submit)
+        cells = PipelineRuns(scale(questions), 0, submit)
         return cells.answered(cells.distilled("simlm"), "distilled")
 
     stages, _ = make(build, results, TerminalDisplay())

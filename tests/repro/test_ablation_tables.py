@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from ablations.starts import OBJECTIVES, OWN_RATES, PLMS, RATES, SAMPLED, STARTS, rates_name
-from repro.cells import Cells
 from repro.figure3 import figure3
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table import Table
 from repro.table1 import table1
@@ -28,7 +28,7 @@ from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import Pretrained
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import Planned, plan
+from simlm.workflow.plan import Planned, plan
 from tests.repro.commands import ROOT, Results
 
 
@@ -36,7 +36,7 @@ def planned(table: Table, folder: Path) -> dict[str, Planned]:
     """The stages of a table by name."""
 
     def build(submit: Any) -> None:
-        cells = Cells(open_scale("smoke"), 0, submit)
+        cells = PipelineRuns(open_scale("smoke"), 0, submit)
         for row in table.rows:
             row.run(cells)
 
@@ -99,7 +99,7 @@ def test_rows_of_table_1_differ_in_their_model_and_in_its_pieces_only(tmp_path: 
 
 
 def test_a_start_with_pieces_of_its_own_has_no_later_stages() -> None:
-    cells = Cells(open_scale("smoke"), 0, lambda stage, name: None)
+    cells = PipelineRuns(open_scale("smoke"), 0, lambda stage, name: None)
     for later in (cells.reranker, cells.distilled):
         with pytest.raises(UserError, match="no stage after Retriever1 can start from 'roberta'"):
             later("roberta")

@@ -9,20 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.files import write_report
 from reports.page import Link
-from reports.render import write_report
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
 from repro import claims, index, judged
-from repro.cells import Cells
 from repro.claimed import CLAIMS, SAME, Claim
 from repro.claims import ClaimOptions
 from repro.command import Options, refuse
 from repro.judged import Counted, claims_page
+from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
-from simlm.stages.plan import plan
+from simlm.workflow.plan import plan
 
 QUERIES = 200
 
@@ -60,7 +60,7 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
     found: dict[str, Any] = {}
 
     def build(submit: Any) -> None:
-        found.update(claims.ask(Cells(open_scale("smoke"), 0, submit)))
+        found.update(claims.ask(PipelineRuns(open_scale("smoke"), 0, submit)))
 
     plan(build, tmp_path)
     measured = {name: {row.key for row in table().rows} for name, table in TABLES.items()}
@@ -136,7 +136,7 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
         values[f"row{number}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
     both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
     unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
-    taught = Claim("taught", "here", "table7", "c", "d", taught=True)
+    taught = Claim("taught", "here", "table7", "c", "d", with_teacher=True)
     monkeypatch.setattr(judged, "CLAIMS", [both, unsure, taught])
     sides: Any = {
         both.key: [[("row1", "row0")], [("row2", "row1")]],

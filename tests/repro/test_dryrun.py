@@ -18,8 +18,8 @@ from simlm.costs import needs
 from simlm.costs.throughput import published_shares
 from simlm.costs.work import Work
 from simlm.errors import UserError
-from simlm.stages.manifest import MANIFEST, write_json
-from simlm.stages.plan import Planned
+from simlm.workflow.manifest import MANIFEST, write_json
+from simlm.workflow.plan import Planned
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ import pytest
 import safetensors.torch
 from transformers import PreTrainedTokenizerFast
 
-from repro.cells import Cells
 from repro.figure3 import curves, figure3
+from repro.pipeline_runs import PipelineRuns
 from repro.table7 import table7
 from simlm.models.shapes import load_encoder
 from simlm.scales import NAMES, open_scale
-from simlm.stages.manifest import MANIFEST
 from simlm.stages.models import SHARES, SNAPSHOTS, Snapshot, step_at
-from simlm.stages.plan import plan
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
+from simlm.workflow.manifest import MANIFEST
+from simlm.workflow.plan import plan
 from tests.repro.commands import ROOT, Results
 from tests.repro.test_ablation_tables import planned
 
@@ -46,7 +46,7 @@ def test_points_lie_at_the_updates_of_their_encoders(scale: str, tmp_path: Path)
     steps, scale_steps = {"base": 0}, open_scale(scale).pretraining.optimisation.steps
 
     def build(submit: Any) -> None:
-        cells = Cells(open_scale(scale), 0, submit)
+        cells = PipelineRuns(open_scale(scale), 0, submit)
         for row in figure3().rows[1:]:
             run = row.run(cells)
             assert isinstance(run, Retrieve) and isinstance(run.retriever, TrainRetriever)

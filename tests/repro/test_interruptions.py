@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from simlm.stages.cost import attempts
+from simlm.workflow.attempts import attempts
 from tests.repro.commands import ROOT, Results, start, table2
-from tests.stages.driving import kill_all, stage_processes, until
+from tests.workflow.driving import kill_all, stage_processes, until
 
 REDONE = ("SimLM pre-training", "Retriever1 (simlm): runs", "re-ranker", "Retriever_distill (simlm)", "fusion")
 """Of each kind of stage one; all else is kept, and must be found to stand on the same outputs afterwards."""

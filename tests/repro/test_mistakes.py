@@ -14,7 +14,7 @@ import pytest
 from repro.command import Options, check, main
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
-from simlm.stages.driver import Moment, StageFailed, only_run
+from simlm.workflow.scheduler import StageFailed, StageStatus, only_run
 from tests.repro.commands import ROOT, Results, finished, listing, start, table2
 
 
@@ -144,7 +144,7 @@ class Silent:
     """A display that shows nothing."""
 
     def say(self, line: str) -> None: ...
-    def show(self, moments: list[Moment]) -> None: ...
+    def show(self, moments: list[StageStatus]) -> None: ...
 
 
 def test_results_in_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import pytest
 from ablations.__main__ import Options as GridOptions
 from ablations.__main__ import check as check_grid
 from repro import claims
-from repro.cells import Cells
 from repro.command import Options, check
+from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
 from simlm.data.collections import open_collection
 from simlm.data.reference import resolve
@@ -22,7 +22,7 @@ from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import plan
+from simlm.workflow.plan import plan
 from tests.data.beir import smoke_as_beir, write_beir
 from tests.repro.commands import ROOT, finished, start, table2
 
@@ -162,7 +162,7 @@ def test_too_few_passages_for_a_scale(tmp_path: Path) -> None:
 def test_all_tables_but_the_one_by_domain_can_be_made(folder: Path, tmp_path: Path) -> None:
     scale = open_scale("smoke", str(folder))
     assert set(TABLES) - set(tables_on(scale.collection)) == {"table10"}
-    _, asked = plan(lambda submit: claims.ask(Cells(scale, 0, submit)), tmp_path)
+    _, asked = plan(lambda submit: claims.ask(PipelineRuns(scale, 0, submit)), tmp_path)
     assert asked and not any(key.startswith("table10") for key in asked)
 
 

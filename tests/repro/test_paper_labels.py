@@ -10,10 +10,10 @@ from ablations.starts import PLMS
 from reports.model import CollectionFacts, Report, Row
 from reports.render import render
 from reports.terminal import print_report
-from repro.cells import Cells
 from repro.hyperparameters import hyperparameters
 from repro.judged import claims_page
 from repro.notes import notes
+from repro.pipeline_runs import PipelineRuns
 from repro.table import labelled
 from repro.table1 import table1
 from repro.table3 import PASSAGES, _here
@@ -21,9 +21,9 @@ from repro.table5 import table5
 from repro.tables import TABLES
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import PublicModel
-from simlm.stages.plan import Planned, ancestors, plan
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
+from simlm.workflow.plan import Planned, ancestors, plan
 
 BELOW = [name for name in NAMES if name != "paper"]
 MODELS = {
@@ -35,7 +35,7 @@ MODELS = {
 
 def planned(run: Any, folder: Path) -> dict[str, Planned]:
     def build(submit: Any) -> None:
-        run(Cells(open_scale("paper"), 0, submit))
+        run(PipelineRuns(open_scale("paper"), 0, submit))
 
     return {stage.name: stage for stage in plan(build, folder)[0]}
 

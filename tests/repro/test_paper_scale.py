@@ -12,17 +12,17 @@ import pytest
 from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import Fusion
-from repro.cells import Cells
 from repro.command import Options
-from repro.origin import Made, origin, warnings
+from repro.origin import StageResults, origin, warnings
+from repro.pipeline_runs import PipelineRuns
 from repro.table import Table, check_domains
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.models import Pretrained, PublicModel, RandomGenerator, RandomModel, Reinitialised
-from simlm.stages.plan import Planned, plan
 from simlm.stages.reranker import Rerank
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
+from simlm.workflow.plan import Planned, plan
 from tests.data import released
 from tests.repro.commands import ROOT
 
@@ -36,7 +36,7 @@ def table_of(name: str) -> Table:
 
 def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[str, Planned]:
     def build(submit: Any) -> None:
-        cells = Cells(open_scale("paper", collection), 0, submit)
+        cells = PipelineRuns(open_scale("paper", collection), 0, submit)
         for row in (row for name in names for row in table_of(name).rows):
             row.run(cells)
 
@@ -90,7 +90,7 @@ def test_roberta_reads_its_own_pieces_and_electra_trains_as_table_1_says(tmp_pat
 @pytest.mark.parametrize("start", list(STARTS))
 def test_every_start_can_be_planned_or_says_in_one_line_why_not(start: str, tmp_path: Path) -> None:
     def build(submit: Any) -> None:
-        Cells(open_scale("paper"), 0, submit).retriever1(start)
+        PipelineRuns(open_scale("paper"), 0, submit).retriever1(start)
 
     if start.startswith("simlm-on-"):
         with pytest.raises(UserError, match="^the collection msmarco has no part 'life'|'auto'"):
@@ -195,7 +195,7 @@ def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(tmp_pa
     questions.write_text("who?\t['me']\n", encoding="utf-8")
     options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
     assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
-    seeds = origin("table4", options, Made.of([]))["method"]["seeds"]
+    seeds = origin("table4", options, StageResults.of([]))["method"]["seeds"]
     assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
     (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
     assert "as MS MARCO is" in said and "at paper scale alone" in said

@@ -11,7 +11,7 @@ import pytest
 
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.teacher import TeacherScores
-from simlm.stages.manifest import read_manifest
+from simlm.workflow.manifest import read_manifest
 from tests.data.irds_home import PASSAGES, dpr
 from tests.repro.commands import PATIENCE, ROOT
 from tests.repro.questions import DEPTH, scale

@@ -10,11 +10,11 @@ import ir_measures
 import pytest
 
 from reports.model import MAIN_COLUMNS
-from reports.provenance import sha256_of
 from repro.published import published
 from repro.table2 import table2 as table
 from simlm.data.collections import open_collection
 from simlm.evaluation.measures import MEASURES
+from simlm.files import digest
 from tests.repro.commands import Results, listing, table2
 
 ABSOLUTE = re.compile(r"(?<![\w.~})/-])/(?:home|root|Users|tmp|work|mnt|opt|usr|var|etc|private)/\w")
@@ -49,8 +49,8 @@ def test_figures_are_those_of_the_run_file(key: str, smoke: Results) -> None:
     """Measured here by ir_measures from the run file and the qrels alone; a query without a line counts 0."""
     row = rows(smoke)[key]
     run = smoke.folder / row["run"]["path"]
-    assert sha256_of(run) == row["run"]["sha256"]
-    assert sha256_of(smoke.folder / row["per_query"]["path"]) == row["per_query"]["sha256"]
+    assert digest(run) == row["run"]["sha256"]
+    assert digest(smoke.folder / row["per_query"]["path"]) == row["per_query"]["sha256"]
     qrels = open_collection("insuranceqa-smoke").qrels("test")
     judged = [ir_measures.Qrel(query, passage, grade) for query in qrels for passage, grade in qrels[query].items()]
     totals = {str(measure): 0.0 for measure in MEASURES}

@@ -12,13 +12,13 @@ import pytest
 from ir_measures import Success
 from pyserini.eval.evaluate_dpr_retrieval import SimpleTokenizer, has_answers
 
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table2 import table2
 from repro.table4 import table4
 from simlm.data.collections import open_collection
 from simlm.scales import open_scale
-from simlm.stages.plan import Planned, plan
+from simlm.workflow.plan import Planned, plan
 from tests.repro.commands import ROOT, Results
 
 ROWS = ("bm25", "simlm-1")
@@ -62,7 +62,7 @@ def test_the_papers_rows_are_all_there_with_their_figures() -> None:
 
 def test_every_row_judges_the_run_that_table_2_has_under_its_key(tmp_path: Path) -> None:
     def build(submit: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        cells = Cells(open_scale("smoke"), 0, submit)
+        cells = PipelineRuns(open_scale("smoke"), 0, submit)
         return {row.key: row.run(cells) for row in table4().rows}, {row.key: row.run(cells) for row in table2().rows}
 
     stages, (judged, runs) = plan(build, tmp_path)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ablations.starts import OBJECTIVES
-from repro.cells import Cells
+from repro.pipeline_runs import PipelineRuns
 from repro.table2 import table2
 from repro.trials import (
     ALPHA,
@@ -26,8 +26,8 @@ from repro.trials import (
 from simlm.data.collections import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
-from simlm.stages.plan import plan
 from simlm.stages.runs import RunStage
+from simlm.workflow.plan import plan
 from tests.repro.commands import ROOT, Results
 
 
@@ -41,7 +41,7 @@ def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
 
     def build(submit):  # type: ignore[no-untyped-def]
         def cells(change, ending):  # type: ignore[no-untyped-def]
-            return Cells(change(open_scale(scale.name)), 0, lambda stage, name: submit(stage, name + ending))
+            return PipelineRuns(change(open_scale(scale.name)), 0, lambda stage, name: submit(stage, name + ending))
 
         own = cells(lambda unchanged: unchanged, "")
         rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in OBJECTIVES}

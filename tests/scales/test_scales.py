@@ -19,8 +19,8 @@ from simlm.scales.settings import (
     varied,
 )
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.plan import plan
 from simlm.training.schedule import schedule
+from simlm.workflow.plan import plan
 
 BERT = "bert-base-uncased"
 

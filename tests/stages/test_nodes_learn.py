@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from simlm.scales import CHOSEN, open_scale
-from simlm.stages.driver import run
 from simlm.stages.pipeline import Pipeline
+from simlm.workflow.scheduler import run
 from tests.repro.commands import assert_same_run
 from tests.slurm import allocation
-from tests.stages.drive import Lines
+from tests.workflow.drive import Lines
 
 
 def retriever(submit: Any) -> None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from simlm.pretraining.objective import Objective
-from simlm.stages.stage import Stage
 from simlm.stages.training import numbers_of
 from simlm.training.checkpoints import COMPLETE, is_complete, newest_complete
 from simlm.training.plan import Plan
 from simlm.training.trainer import Outcome
+from simlm.workflow.stage import Stage
 from tests.training.toys import (
     PLAN,
     Collator,

@@ -1,0 +1,155 @@
+"""Files and folders that are whole or not there, their checksums, and locks between processes.
+
+Whatever a process writes for another one goes through this module. The content is flushed to the disk before the name
+appears, so that a reader sees the old file or the new one, also after a kill or a power failure.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from simlm.errors import UserError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, and rename it to ``path`` when the block ends without an error.
+
+    Makes the folder if need be. The temporary path ends like ``path``, because some writers look at the suffix.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush a finished temporary file to the disk and rename it to ``path``, which is replaced."""
+    _flush(temporary)
+    temporary.replace(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file's content as a whole."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON as a whole, with sorted keys; what JSON does not know is written as its text."""
+    write_atomically(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object of a file, or None when there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file's bytes in hexadecimal, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to ``folder`` when the block ends without an error.
+
+    A killed block leaves ``<folder>.partial``, which the next attempt removes. One writer at a time: the caller holds
+    a lock.
+
+    Args:
+        folder: What is made. One that is there is replaced when it is empty or was made by an earlier build.
+        marker: The name of the file that the block writes last. A folder that has it was made by an earlier build.
+
+    Raises:
+        UserError: ``folder`` holds something else, or cannot be written.
+    """
+    folder = folder.absolute()
+    check_replaceable(folder, marker)
+    partial = folder.with_name(folder.name + ".partial")
+    _remove(partial)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot write {partial}: {error.strerror}; choose a folder that can be written") from None
+    try:
+        yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                _flush(path)
+    except BaseException:
+        _remove(partial)
+        raise
+    _remove(folder)
+    partial.replace(folder)
+
+
+def check_replaceable(folder: Path, marker: str) -> None:
+    """Raise UserError when ``atomic_folder`` would refuse to put something at ``folder``."""
+    if folder.exists() and not (folder / marker).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and holds no {marker}: move it away or choose another folder")
+
+
+def read_marker(folder: Path, marker: str, kind: str) -> dict[str, Any]:
+    """Return the JSON object in ``folder/marker``; UserError when it does not say that the folder is a ``kind``."""
+    try:
+        meta = json.loads((folder / marker).read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{folder} is no {kind}: it has no readable {marker}; build it again") from None
+    except ValueError:
+        raise UserError(f"{folder / marker} is no JSON: delete {folder} and build it again") from None
+    if not isinstance(meta, dict) or meta.get("format") != kind:
+        raise UserError(f"{folder / marker} does not describe a {kind}: delete {folder} and build it again")
+    return meta
+
+
+@contextmanager
+def lock(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs. Processes that ask for it wait for each other.
+
+    Args:
+        path: The lock file, which is made where it is not there.
+        waiting: Called once when another process holds the lock, before waiting for it.
+
+    Raises:
+        UserError: The file cannot be locked: it is a folder, or another user's.
+    """
+    held = FileLock(path)
+    try:
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            held.acquire()
+    except OSError as error:
+        raise UserError(f"{path} cannot be locked ({error.strerror}); remove it and run again") from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _flush(path: Path) -> None:
+    """Return when the disk has all of a file that was written, by whichever process."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,85 @@
+"""Takes over finished stages from results folders that were made elsewhere."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simlm.errors import UserError
+from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
+from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.processes import process_of, slurm_job
+
+NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A stage that is not valid here, and the folder elsewhere where it is."""
+
+    stage: Planned
+    source: Path
+
+
+@dataclass(frozen=True)
+class Joinable:
+    """What can be taken over, and a line for each stage that is finished elsewhere and neither taken nor there."""
+
+    stages: list[Joined]
+    refused: list[str]
+
+
+def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
+    """What of ``build`` can be taken over from other results folders; nothing is written.
+
+    A stage is taken when its manifest verifies, for its outputs and for those of the stages that it stands on as they
+    are here, or will be; if it is finished elsewhere and does not, that is said with the reason. UserError when two
+    folders hold different results for one configuration, unless the stage can never leave the same bytes twice: then
+    the first folder's counts, this one's before all others'.
+    """
+    for folder in others:
+        if not (folder / "jobs").is_dir():
+            raise UserError(f"--join {folder}: no results folder (it has no jobs/); choose one that a command wrote")
+    stages, _ = plan(build, results)
+    digests: dict[Path, str] = {}
+    joined, refused = [], []
+    for stage in stages:
+        inputs = {name: digests.get(one.job, "") for name, one in stage.inputs.items()}
+        places = [folder / stage.job.relative_to(results) for folder in (results, *others)]
+        damages = {job: _damage(job, inputs) for job in places if (job / MANIFEST).exists()}
+        valid = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
+        if not valid:
+            refused += [f"not taken: {stage.name} ({job}): {damages[job]}" for job in places[1:] if job in damages]
+            continue
+        first = next(iter(valid))
+        other = next((job for job in valid if valid[job] != valid[first]), None)
+        if other is not None and stage.reproducible:
+            raise UserError(
+                f"two different results for one configuration, {stage.name}: {first} and {other}; "
+                "remove the one that you do not trust and run again"
+            )
+        digests[stage.job] = valid[first]
+        if first != stage.job and process_of(stage) is None and slurm_job(stage) is None:
+            joined.append(Joined(stage, first))
+    return Joinable(joined, refused)
+
+
+def _damage(job: Path, inputs: dict[str, str]) -> str | None:
+    """Why a finished stage may not be taken; ``inputs`` are as in ``damage``, "" for a stage that nobody has."""
+    if read_manifest(job) is None:
+        return "its manifest cannot be read"
+    lacking = [name for name, digest in inputs.items() if not digest]
+    reason = damage(job, dict((read_manifest(job) or {}).get("inputs") or {})) if lacking else damage(job, inputs)
+    return reason or (f"it stands on {lacking[0]}, which is neither here nor can be taken" if lacking else None)
+
+
+def take(joined: Sequence[Joined]) -> int:
+    """Copy stages here, each as a whole or not at all; how many. No run may be using the folder meanwhile."""
+    for one in joined:
+        job = one.stage.job
+        partial = job.with_name(f"{job.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(one.source, partial, symlinks=True, ignore=NOT_TAKEN)
+        shutil.rmtree(job, ignore_errors=True)
+        partial.rename(job)
+    return len(joined)

@@ -1,0 +1,108 @@
+"""The processes of stages: what they inherit, which still run, how they are ended."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from simlm.workflow.manifest import read_json
+from simlm.workflow.plan import Planned
+from simlm.workflow.resources import ALONE, cores
+from simlm.workflow.slurm import cancel
+from simlm.workflow.stage import MISTAKE
+
+if TYPE_CHECKING:
+    from simlm.workflow.submission import Launcher
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def prepare(stage: Planned, say: Callable[[str], None]) -> None:
+    """Make experimaestro, which knows no manifests, see a stage as the plan does."""
+    if stage.valid:
+        if not stage.was_finished:  # its process was killed right after it had written the manifest
+            stage.marker(".done").touch()
+            shutil.rmtree(stage.job / "work", ignore_errors=True)
+    elif stage.was_finished and not stage.waits:
+        say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
+        shutil.rmtree(stage.job)
+    elif not stage.was_finished and process_of(stage) is None and slurm_job(stage) is None:
+        # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
+        stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
+        for path in (*stale, stage.job / MISTAKE):
+            path.unlink(missing_ok=True)
+
+
+def slurm_job(stage: Planned) -> str | None:
+    """The number of the Slurm job that was given a stage and has not failed, also by an earlier driver; or None.
+
+    Whether it still runs is for experimaestro to ask of Slurm.
+    """
+    process = _process_file(stage)
+    return str(process["pid"]) if process.get("type") == "slurm" and not stage.marker(".failed").exists() else None
+
+
+def process_of(stage: Planned) -> psutil.Process | None:
+    """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
+    try:
+        process = psutil.Process(_process_file(stage)["pid"])
+        return process if str(stage.marker(".py")) in process.cmdline() else None
+    except (OSError, KeyError, ValueError, TypeError, psutil.Error):
+        return None
+
+
+def _process_file(stage: Planned) -> dict[str, Any]:
+    return read_json(stage.marker(".pid")) or {}
+
+
+def stop(stages: Sequence[Planned]) -> None:
+    """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
+    cancel([number for stage in stages if (number := slurm_job(stage)) is not None])
+    processes = set(psutil.Process().children(recursive=True))
+    processes |= {process for stage in stages if (process := process_of(stage)) is not None}
+    for process in processes:
+        with _gone():
+            process.terminate()
+    for process in psutil.wait_procs(list(processes), timeout=5)[1]:
+        with _gone():
+            process.kill()
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except psutil.NoSuchProcess:
+        return
+
+
+@contextmanager
+def environment(launcher: "Launcher | None") -> Iterator[None]:
+    """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
+
+    Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
+    included, into the stage's script.
+    """
+    threads = str(cores() if launcher is None else launcher.options.cpus_per_task or 1)
+    added = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRANSFORMERS_VERBOSITY": "error",
+    } | ({} if launcher is None else {ALONE: "1"})
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,80 @@
+"""Stages as jobs of the Slurm workload manager, through experimaestro's launcher.
+
+The driver runs where jobs are submitted; results and this environment must lie on a file system that nodes share. A
+stage that several processes can do together has all the nodes that were asked for, any other stage one of them.
+"""
+
+import dataclasses
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simlm.errors import UserError
+from simlm.workflow.resources import share_of_node
+
+if TYPE_CHECKING:
+    from simlm.workflow.submission import Launcher
+
+POLL_SECONDS = 15.0
+"""How often Slurm's accounting is asked about all jobs at once."""
+WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
+"""Options that cannot be the same for jobs of several nodes, with one task on each, and for those of one."""
+
+
+def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
+    """A launcher that submits each stage with these options of sbatch, written "key=value".
+
+    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's ``processes``.
+    """
+    from experimaestro.launchers.slurm import SlurmOptions
+
+    from simlm.workflow.submission import Launcher
+
+    known = [field.name for field in dataclasses.fields(SlurmOptions)]
+    values: dict[str, Any] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        key = key.replace("-", "_")
+        if key not in known or not value:
+            raise UserError(f"--slurm {option}: write key=value with one of these keys: {', '.join(known)}")
+        values[key] = value
+    _check_nodes(values, processes)
+    sbatch = shutil.which("sbatch")
+    if sbatch is None:
+        raise UserError("--slurm: there is no sbatch here; run the command where Slurm jobs are submitted")
+    return Launcher(options=SlurmOptions(**values), interval=POLL_SECONDS, binpath=str(Path(sbatch).parent))
+
+
+def _check_nodes(values: dict[str, Any], processes: int) -> None:
+    nodes = values.get("nodes", "1")
+    if not nodes.isdecimal() or int(nodes) < 1:
+        raise UserError(f"--slurm nodes={nodes}: give one number, 1 or more")
+    values["nodes"] = int(nodes)
+    if int(nodes) == 1:
+        return
+    share = share_of_node(processes, int(nodes))
+    for key in WHOLE_JOBS:
+        if key in values:
+            raise UserError(f"--slurm {key}={values[key]}: leave it out with several nodes; gpus_per_node counts GPUs")
+    gpus = str(values.get("gpus_per_node", share)).rpartition(":")[2]
+    if gpus.isdecimal() and int(gpus) < share:
+        raise UserError(
+            f"--slurm gpus_per_node={values['gpus_per_node']}: --processes {processes} on {nodes} nodes are {share} on "
+            "each, and each needs a GPU; choose fewer processes"
+        )
+
+
+def check_srun() -> str:
+    """Where srun is; UserError without one."""
+    found = shutil.which("srun")
+    if found is None:
+        raise UserError("this Slurm allocation has several nodes, and no srun on PATH to start processes on them")
+    return found
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    """Ask Slurm to end jobs; those that have ended already are no matter."""
+    if jobs and (scancel := shutil.which("scancel")):
+        subprocess.run([scancel, *jobs], capture_output=True, check=False, timeout=60)

@@ -1,0 +1,180 @@
+"""A step of the pipeline: a configuration, the stages it stands on, and a folder named by the hash of both.
+
+Experimaestro gives each stage its folder, its process and its lock. What it does not watch is watched here: a version
+number that counts in the identity (raise it when the code of a stage changes what it makes), and a manifest that is
+written last.
+"""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
+
+from simlm.errors import UserError
+from simlm.progress import follow
+from simlm.workflow.attempts import Attempt, attempts
+from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
+from simlm.workflow.resources import chosen_processes, gpus_of_slot, stage_slot
+from simlm.workflow.sources import sources_digest
+
+PROGRESS = "progress.json"
+MISTAKE = "mistake.txt"
+DEPENDS_ON = "depends_on.json"
+
+
+class Stage(ResumableTask):
+    """Base of all stages. ``run`` fills ``folder`` and returns numbers worth reporting."""
+
+    reproducible: ClassVar[bool] = True
+    """Whether the same configuration leaves the same bytes on every machine of a kind."""
+    shared: ClassVar[bool] = False
+    """Whether several processes (`simlm.distributed`) can do the work of ``run`` together. All of them run it then,
+    each computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that must be installed beside what every stage needs."""
+
+    version: Constant[int] = 1
+    folder: Meta[Path] = field(default_factory=PathGenerator("output"))
+
+    if TYPE_CHECKING:
+        __xpm__: Any
+
+    @property
+    def job(self) -> Path:
+        """The stage's own folder: outputs in ``output``, checkpoints in ``work`` while it runs, the manifest beside."""
+        return self.folder.parent
+
+    @property
+    def work(self) -> Path:
+        """Where an unfinished run keeps what it will resume from."""
+        return self.job / "work"
+
+    def run(self) -> dict[str, Any]:
+        """Do the work; the returned numbers go into the manifest."""
+        raise NotImplementedError(f"{type(self).__name__} has no run")
+
+    def inputs(self) -> dict[str, "Stage"]:
+        """The stages this one stands on, by parameter name."""
+        return inputs_of(self)
+
+    def modules(self) -> set[str]:
+        """Return the modules whose code the stage runs, beside all that these import."""
+        return {type(self).__module__}
+
+    def outdated(self, job: Path) -> str | None:
+        """Why what this stage left in ``job`` no longer fits what it read beside its inputs, or None when it does."""
+        return None
+
+    def execute(self) -> None:
+        """What experimaestro calls, in a process of the stage's own."""
+        (self.job / MISTAKE).unlink(missing_ok=True)
+        (self.job / MANIFEST).unlink(missing_ok=True)
+        try:
+            self._run_and_seal()
+        except UserError as error:
+            (self.job / MISTAKE).write_text(str(error), encoding="utf-8")
+            sys.exit(2)
+
+    def _run_and_seal(self) -> None:
+        tune_allocator()
+        follow(Reporter(self.job))
+        with Attempt(self.job) as attempt:
+            attempt.wait()
+            with stage_slot(self.job.parents[2] / "slots") as number:
+                attempt.go_on()
+                if number is not None and (gpus := gpus_of_slot(number)):
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+                digests = self._input_digests()
+                self._begin(digests)
+                numbers = self._numbers()
+            attempt.write()
+            write_json(self.job / MANIFEST, self._manifest(digests, numbers))
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _numbers(self) -> dict[str, Any]:
+        processes = chosen_processes() if self.shared else 1
+        if processes == 1:
+            return self.run()
+        from simlm.workflow.workers import run_in_workers
+
+        return run_in_workers(self.job, self.work, processes)
+
+    def _begin(self, digests: dict[str, str]) -> None:
+        """An empty output folder, and work to resume only if it stands on what lies there now."""
+        if not self.work.is_dir() or read_json(self.job / DEPENDS_ON) != digests:
+            shutil.rmtree(self.work, ignore_errors=True)
+            write_json(self.job / DEPENDS_ON, digests)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def _input_digests(self) -> dict[str, str]:
+        digests = {}
+        for name, stage in self.inputs().items():
+            manifest = read_manifest(stage.job)
+            if manifest is None:
+                raise UserError(f"{stage.job}: the stage {name!r} lost its manifest; run the command again")
+            digests[name] = outputs_digest(manifest)
+        return digests
+
+    def _manifest(self, digests: dict[str, str], numbers: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "stage": type(self).__name__,
+            "identifier": self.job.name,
+            "version": self.version,
+            "outputs": outputs_of(self.folder),
+            "inputs": digests,
+            "numbers": numbers,
+            "attempts": attempts(self.job),
+            "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
+            "modules": sorted(self.modules()),
+            "sources": sources_digest(self.modules()),
+            "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+
+def inputs_of(config: Config) -> dict[str, Stage]:
+    """The stages among a configuration's parameters, lists of stages included, by name."""
+    found: dict[str, Stage] = {}
+    for argument in config.__xpmtype__.arguments.values():
+        value = getattr(config, argument.name, None)
+        if isinstance(value, Stage):
+            found[argument.name] = value
+        elif isinstance(value, list):
+            found |= {f"{argument.name}[{i}]": one for i, one in enumerate(value) if isinstance(one, Stage)}
+    return found
+
+
+class Reporter:
+    """Writes a bar's state for the driver, at most twice a second."""
+
+    def __init__(self, job: Path) -> None:
+        self.path = job / PROGRESS
+        self.last = 0.0
+
+    def __call__(self, description: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - self.last > 0.5 or done == total:
+            self.last = now
+            write_json(self.path, {"description": description, "done": done, "total": total})
+
+
+def tune_allocator() -> None:
+    """Keep glibc from returning large blocks to the system after each use.
+
+    Vocabulary-sized temporaries would otherwise be page-faulted anew at every step, which took up to half the time of
+    the operations on them. Elsewhere than on glibc nothing happens.
+    """
+    import ctypes
+
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        trim_threshold, mmap_count = -1, -4
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(mmap_count, 0)
+    except (OSError, AttributeError):
+        return

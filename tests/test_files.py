@@ -1,0 +1,105 @@
+"""Files and folders that are whole or not there, and locks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simlm.errors import UserError
+from simlm.files import atomic_file, atomic_folder, digest, lock, read_json, write_atomically, write_json
+
+MARKER = "made.json"
+HOLDER = """
+import sys, pathlib
+from simlm.files import lock
+with lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "page.md"
+    write_atomically(path, b"old")
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"abc")
+        assert path.read_bytes() == b"old" and temporary.suffix == ".md"
+    assert digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert names(path.parent) == ["page.md"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old" and names(tmp_path) == ["page.md"]
+
+
+def test_json_goes_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    write_json(path, {"b": Path("x"), "a": 1})
+    assert path.read_text() == '{\n "a": 1,\n "b": "x"\n}\n'
+    assert read_json(path) == {"a": 1, "b": "x"}
+    for text in ("", "[1]", "{"):
+        path.write_text(text)
+        assert read_json(path) is None
+    assert read_json(tmp_path / "none.json") is None
+
+
+def test_a_folder_appears_as_a_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    (tmp_path / "store.partial").mkdir()
+    (tmp_path / "store.partial" / "of a killed build").touch()
+    for content in ("old", "new"):
+        with atomic_folder(folder, MARKER) as partial:
+            (partial / content).touch()
+            (partial / MARKER).write_text("{}")
+            assert not (folder / content).exists()
+    assert names(folder) == [MARKER, "new"] and names(tmp_path) == ["store"]
+
+
+def test_a_failed_folder_leaves_the_earlier_one(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    (folder / MARKER).touch()
+    with pytest.raises(RuntimeError), atomic_folder(folder, MARKER):
+        raise RuntimeError
+    assert names(folder) == [MARKER] and names(tmp_path) == ["store"]
+
+
+def test_a_folder_of_something_else_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="holds no made.json"), atomic_folder(tmp_path, MARKER):
+        pass
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_one_process_waits_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        waited: list[str] = []
+
+        def end() -> None:
+            waited.append("once")
+            assert other.stdin is not None
+            other.stdin.close()
+
+        with lock(path, waiting=end):
+            assert waited == ["once"] and other.wait() == 0
+    with lock(path, waiting=lambda: pytest.fail("nobody has it")):
+        pass
+
+
+def test_a_folder_cannot_be_locked(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be locked"), lock(tmp_path):
+        pass

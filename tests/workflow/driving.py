@@ -1,0 +1,129 @@
+"""Starting, watching and killing a driver over the toy pipeline."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a driver ended: its exit status and what it printed."""
+
+    status: int
+    lines: list[str]
+    errors: str
+    began: float = 0.0
+
+    def said(self, start: str) -> list[str]:
+        """What follows ``start`` in the lines that begin with it."""
+        return [line.removeprefix(f"{start} ") for line in self.lines if line.startswith(f"{start} ")]
+
+    @property
+    def jobs(self) -> dict[str, Path]:
+        """The folders of the stages, by name, when all are valid."""
+        return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("valid"))}
+
+    @property
+    def made(self) -> list[str]:
+        """The valid stages that this driver ran, in the order in which they began."""
+        last = {name: manifest(job)["attempts"][-1]["started"] for name, job in self.jobs.items()}
+        return sorted((name for name in last if last[name] >= self.began), key=lambda name: last[name])
+
+
+def start(results: Path, shape: str, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """A driver that runs."""
+    results.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.workflow.drive", str(results), shape, *options],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(driver: subprocess.Popen[str], began: float = 0.0) -> Ran:
+    """Wait until a driver ends that ``began`` then. Whatever it does, it shows no traceback."""
+    output, errors = driver.communicate(timeout=PATIENCE)
+    assert "Traceback" not in errors, errors
+    return Ran(driver.returncode, output.splitlines(), errors, began)
+
+
+def drive(results: Path, shape: str = "tree", *options: str, **environment: str) -> Ran:
+    """Run a driver to its end."""
+    began = time.time()
+    return end(start(results, shape, *options, **environment), began)
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for something; what it is, once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited for {what} in vain"
+        time.sleep(0.02)
+    return found
+
+
+def steps(results: Path, kind: str = "number") -> list[Path]:
+    """The steps that unfinished stages of a kind have made."""
+    return list(results.glob(f"jobs/*.{kind}/*/work/step-*"))
+
+
+def stage_processes(results: Path) -> list[psutil.Process]:
+    """The processes of stages, whoever started them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(word.startswith(str(results / "jobs")) for word in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def kill_all(driver: subprocess.Popen[str], results: Path) -> None:
+    """SIGKILL for a driver and for its stages, as a machine does that loses its power."""
+    driver.kill()
+    driver.communicate()
+    # A stage that was just being started is not seen at once.
+    for _ in range(2):
+        for process in stage_processes(results):
+            process.kill()
+        psutil.wait_procs(stage_processes(results), timeout=10)
+        time.sleep(0.05)
+
+
+def manifest(job: Path) -> dict[str, Any]:
+    """A finished stage's manifest."""
+    content: dict[str, Any] = json.loads((job / "manifest.json").read_text())
+    return content
+
+
+def made(ran: Ran) -> dict[str, Any]:
+    """What the stages of a finished run have made, by name: files and digests."""
+    return {name: manifest(job)["outputs"] for name, job in ran.jobs.items()}
+
+
+def attempts(ran: Ran) -> dict[str, int]:
+    """How often each stage of a finished run was started."""
+    return {name: len(manifest(job)["attempts"]) for name, job in ran.jobs.items()}
+
+
+def damage(job: Path, name: str = "number.txt") -> None:
+    """Change a byte of a stage's output."""
+    path = job / "output" / name
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(bytes(content))

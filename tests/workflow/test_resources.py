@@ -1,0 +1,104 @@
+"""Slots: no more stages at once than there are, and none lost with a process that is killed."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from simlm.errors import UserError
+from simlm.workflow.resources import DEVICE, SEARCH, chosen_device, cores, faiss_chosen, slot
+from tests.workflow.driving import ROOT, until
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from simlm.workflow.resources import slot
+with slot(Path(sys.argv[1]), 1):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_as_many_at_once_as_there_are_slots(tmp_path: Path) -> None:
+    held: list[int] = []
+    most: list[int] = []
+    lock = threading.Lock()
+    both = threading.Barrier(2)
+
+    def work() -> None:
+        with slot(tmp_path / "slots", 2) as number:
+            with lock:
+                held.append(number)
+                most.append(len(held))
+                assert len(set(held)) == len(held)
+            both.wait(timeout=60)
+            with lock:
+                held.remove(number)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 6 and max(most) == 2
+
+
+def test_a_slot_is_free_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), slot(tmp_path, 1):
+        raise ValueError
+    with slot(tmp_path, 1) as number:
+        assert number == 0
+
+
+def test_a_killed_process_gives_its_slot_back(tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    got: list[int] = []
+
+    def wait_for_it() -> None:
+        with slot(tmp_path, 1) as number:
+            got.append(number)
+
+    waiting = threading.Thread(target=wait_for_it)
+    waiting.start()
+    time.sleep(0.3)
+    assert got == []
+    holder.kill()
+    holder.communicate()
+    until(lambda: got, "the slot")
+    waiting.join()
+
+
+def test_threads_are_the_cores_that_may_be_used() -> None:
+    assert cores() == len(os.sched_getaffinity(0))
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv(DEVICE, raising=False)
+    assert chosen_device() == "cpu"
+    for asked, said in (("tpu", "unknown device 'tpu': choose auto, cpu or cuda"), ("cuda", "torch sees no GPU here")):
+        monkeypatch.setenv(DEVICE, asked)
+        with pytest.raises(UserError, match=said):
+            chosen_device()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert chosen_device() == "cuda"
+    monkeypatch.setenv(DEVICE, "auto")
+    assert chosen_device() == "cuda"
+
+
+def test_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SEARCH, raising=False)
+    assert not faiss_chosen()
+    for asked in ("torch", "faiss"):
+        monkeypatch.setenv(SEARCH, asked)
+        assert faiss_chosen() == (asked == "faiss")
+    monkeypatch.setenv(SEARCH, "lucene")
+    with pytest.raises(UserError, match="SIMLM_SEARCH=lucene: choose one of torch, faiss"):
+        faiss_chosen()
