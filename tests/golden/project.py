@@ -31,7 +31,7 @@ from simlm.packed.parts import PackingCollator
 from simlm.packed.reranker import PackedReranker, RerankerPacker
 from simlm.pretraining.generator import masked_rows
 from simlm.pretraining.masking import WordPieces, budget, draw_words, nested_masks, second_rate
-from simlm.pretraining.objective import Example, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig
 from simlm.pretraining.replaced_lm import Draw, NestedMaskCollator, ReplacedLM
 from simlm.retrieval.runs import PADDING, Run
 from tests.golden.values import CLS, MASK, PAD, SEP, UNK, WEIGHTS, Text, bert, generator, tensors, texts
@@ -133,11 +133,11 @@ class ReplacedLMRun:
         continues: np.ndarray,
     ) -> None:
         pieces = WordPieces(continues, SPECIALS)
-        setting = Setting(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=True, seed=0)
+        config = ObjectiveConfig(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=True, seed=0)
         draws = zip(masks["encoder"], masks["decoder"], uniforms["encoder"], uniforms["decoder"], strict=True)
         self.examples = [Example(number, 0, *text) for number, text in enumerate(passages)]
-        self.objective = OBJECTIVES[kind].build(bert(), generator(), pieces, setting)
-        self.objective.collator = GivenDraws(pieces, setting, tuple(Draw(*draw) for draw in draws))
+        self.objective = OBJECTIVES[kind].build(bert(), generator(), pieces, config)
+        self.objective.collator = GivenDraws(pieces, config, tuple(Draw(*draw) for draw in draws))
 
     def train(self, mode: bool) -> None:
         self.objective.train(mode)
