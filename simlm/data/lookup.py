@@ -134,8 +134,8 @@ def open_collection(name: str, location: str = "", digest: str = "") -> Collecti
         return irds_collection(name)
     if not Path(name).is_dir():
         raise UserError(
-            f"unknown collection {name!r}: choose one of {', '.join(CATALOGUE)}, a folder in BEIR's layout, or {IRDS}ID "
-            "for a data set of ir_datasets"
+            f"unknown collection {name!r}: choose one of {', '.join(CATALOGUE)}, a folder in BEIR's layout, or "
+            f"{IRDS}ID for a data set of ir_datasets"
         )
     found = resolve(name)
     return _in_folder(found.collection, found.location, found.digest)

@@ -60,7 +60,7 @@ def test_files_do_not_tell_how_it_was_loaded(trained: PreTrainedTokenizerFast, t
 
 def test_the_same_in_another_process(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from simlm.data.tokenizer import *; from simlm.data.tokenizer_training import *;"
+        "from pathlib import Path; from simlm.data.tokenizer import *; from simlm.data.tokenizer_training import *;"
         f"print(tokenizer_digest(train_wordpiece(iter({TEXTS!r}), 90, Path({str(tmp_path)!r}))))"
     )
     root = Path(module.__file__).parents[2]
