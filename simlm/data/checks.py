@@ -17,7 +17,7 @@ from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
 GRADES = np.iinfo(np.int64)
-"""What `simlm.data.qrels` can hold."""
+"""What `simlm.data.store.Qrels` can hold."""
 Place = Callable[[int], str]
 """What a line begins with that is about the row in a place: the file and line where that is known."""
 
