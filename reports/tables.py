@@ -245,8 +245,8 @@ def identities(tree: dict[str, Any]) -> str:
 
 def _short_commit(commit: str) -> str:
     """Return the first 12 digits of a commit, and whether there were changes since."""
-    number, changes, _ = commit.partition("+")
-    return f"{number[:12]}{changes}"
+    number, plus, changes = commit.partition("+")
+    return f"{number[:12]}{plus}{changes}"
 
 
 def lines(section: Section) -> str:
