@@ -141,7 +141,7 @@ class SearchTokens(RunStage):
     def run(self) -> dict[str, Any]:
         from baselines.late import open_encoder, write_index
         from baselines.maxsim import search_tokens
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.retrieval.runs import Run
         from simlm.stages.encoding import timed
         from simlm.stages.training import prepare_torch

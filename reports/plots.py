@@ -1,13 +1,14 @@
 """Plots of a report as SVG, the same bytes for the same numbers."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reports.model import Curves, Report
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from reports.model import Report
 
 COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusion": "#009E73"}
 """A colour a kind of row, from Okabe and Ito's palette, told apart with any colour vision."""
@@ -31,15 +32,11 @@ def _style() -> dict[Any, Any]:
     }
 
 
-def bars(report: Report) -> "Figure":
+def bars(report: Report) -> Figure:
     """The first measure of every measured row with its 95 % interval, in the table's order from the top.
 
     A panel a group.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
     rows = report.measured_rows()
     sections = [section for section in report.by_group() if section.measured_rows()]
     heights = [len(section.measured_rows()) for section in sections]
@@ -58,14 +55,13 @@ def bars(report: Report) -> "Figure":
     return figure
 
 
-def curves(report: Report, drawn: Curves) -> "Figure":
+def curves(report: Report) -> Figure:
     """The first measure of rows along a quantity, 95 % intervals included; rows that were not measured are left out.
 
     The level is a dashed line across.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    drawn = report.curves
+    assert drawn is not None, "only a report that says where its rows lie has this plot"
     measure = report.measures[0]
     known = {row.key: row.measured[measure] for row in report.rows if row.measured is not None}
     with matplotlib.rc_context(_style()):
@@ -96,7 +92,7 @@ def curves(report: Report, drawn: Curves) -> "Figure":
     return figure
 
 
-def _bars(axes: "Axes", report: Report) -> None:
+def _bars(axes: Axes, report: Report) -> None:
     measure = report.measures[0]
     rows = report.measured_rows()
     estimates = [(row.measured or {})[measure] for row in rows]
@@ -124,11 +120,8 @@ def _bars(axes: "Axes", report: Report) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def losses(report: Report) -> "Figure":
+def losses(report: Report) -> Figure:
     """Training loss against steps, a panel a stage."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     names = list(report.losses)
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
@@ -157,11 +150,13 @@ def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
     return steps, [sum(loss for _, loss in group) / len(group) for group in groups]
 
 
-def as_svg(figure: "Figure") -> bytes:
+def as_svg(figure: Figure) -> bytes:
     """The figure as SVG without dates or random ids; text as outlines, so that it looks alike everywhere."""
-    import matplotlib
-
     buffer = io.BytesIO()
     with matplotlib.rc_context(_style()):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+DRAWN = {"curves": curves, "bars": bars, "losses": losses}
+"""Every plot that a report can have, by the end of its file's name."""

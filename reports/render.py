@@ -1,53 +1,33 @@
-"""Writes a report: Markdown for people, JSON for programs, plots as SVG."""
+"""Render a report as Markdown."""
 
 import html
-import json
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from reports import plots, tables
-from reports.markdown import count, escape
+from reports import tables
+from reports.markdown import count, escape, number, table
 from reports.model import ALPHA, PAPER, Case, CasePassage, Report
 from reports.page import Page, Section
-from simlm.files import write_atomically
 
 _SHOWN = 240
 """Characters of a passage that a case shows."""
 
 
-def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
-    """Writes `name`.md, `name`.json and, of a Report, `name`-curves.svg, -bars.svg and -losses.svg where there is data.
-
-    Returns the files written, the Markdown first. Each is replaced at once; the same report gives the same
-    bytes. Raises KeyError if a comparison, claim, tuning or case names a row that the report does not have.
-    """
-    images = _plots(report, name) if isinstance(report, Report) else {}
-    page = render(report, name, images)
-    twin = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {f"{name}.md": page.encode(), f"{name}.json": twin.encode(), **images}
-    for file, content in contents.items():
-        write_atomically(folder / file, content)
-    return [folder / file for file in contents]
+def plots_of(report: Report | Page) -> list[str]:
+    """Return which plots a report has (ends of their files' names): those that it has figures for."""
+    if not isinstance(report, Report):
+        return []
+    drawn = {"curves": report.curves, "bars": report.measured_rows(), "losses": report.losses}
+    return [plot for plot, figures in drawn.items() if figures]
 
 
-def _plots(report: Report, name: str) -> dict[str, bytes]:
-    images = {}
-    if report.curves:
-        images[f"{name}-curves.svg"] = plots.as_svg(plots.curves(report, report.curves))
-    if report.measured_rows():
-        images[f"{name}-bars.svg"] = plots.as_svg(plots.bars(report))
-    if report.losses:
-        images[f"{name}-losses.svg"] = plots.as_svg(plots.losses(report))
-    return images
-
-
-def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
-    """The report as Markdown; `images` are the plots' file names beside it."""
+def render(report: Report | Page, name: str) -> str:
+    """Return the page of the report called `name`, which is also how its plots' files beside it begin."""
     environment = Environment(
         loader=PackageLoader("reports"),
         undefined=StrictUndefined,
@@ -56,11 +36,38 @@ def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
         keep_trailing_newline=True,
     )
     if isinstance(report, Report):
-        template, variables = "table.md.j2", _of_report(report, name, set(images))
+        template, variables = "table.md.j2", _of_report(report, name)
     else:
         template, variables = "page.md.j2", _of_page(report)
     text = environment.get_template(template).render(_of_both(report, name) | variables)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def quote(report: Report) -> str:
+    """Return a report in short, as README quotes it: every measured row, and what became of the paper's orders."""
+    first, *others = report.measures
+    paper = report.columns[0]
+    lines = [
+        [
+            escape(row.label),
+            f"{row.measured[first].mean:.3f} [{row.measured[first].low:.3f}, {row.measured[first].high:.3f}]",
+            *(number(row.measured[measure].mean, 3) for measure in others),
+            number((row.published or {}).get(paper.key), 1),
+        ]
+        for row in report.rows
+        if row.measured is not None
+    ]
+    introduction = (
+        f"Measured on {count(report.collection.queries)} {report.collection.split} questions of "
+        f"{report.collection.name} at {report.scale} scale, beside the paper's {paper.figure} on {paper.place} (in "
+        "percent, for order and gaps only):"
+    )
+    head = ["row", f"{first} [95 %]", *others, f"paper {paper.figure}"]
+    return "\n\n".join([_wrapped(introduction), table(head, lines), _wrapped(_verdicts(report))])
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
@@ -95,9 +102,9 @@ def _of_page(page: Page) -> dict[str, Any]:
     }
 
 
-def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
+def _of_report(report: Report, name: str) -> dict[str, Any]:
     """What only the template of a table of runs shows."""
-    curves, bars, losses = (f"{name}-{plot}.svg" for plot in ("curves", "bars", "losses"))
+    drawn = plots_of(report)
     return {
         "collections": [_collection(section) for section in report.by_group()],
         "ours": _listed(
@@ -119,9 +126,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "ordered": report.ordered,
         "ratios": any(claim.effect_ratio is not None for claim in report.claims),
         "contradictions": [escape(sentence) for sentence in report.contradictions],
-        "curves": curves if curves in images else "",
-        "bars": bars if bars in images else "",
-        "losses": losses if losses in images else "",
+        "images": {plot: f"{name}-{plot}.svg" if plot in drawn else "" for plot in ("curves", "bars", "losses")},
         "efficiency": tables.efficiency(report),
         "cases": [_case(case, lambda key: report.row(key).label) for case in report.cases],
         "hyperparameters": tables.hyperparameters(report) if report.hyperparameters or not report.marks else "",

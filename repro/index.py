@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from reports.files import ROOT
 from reports.page import Cell, Link, Page, Section
-from reports.publish import ROOT
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.run import finish

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from reports.files import publish, write_report
 from reports.model import Report
 from reports.page import Page
-from reports.publish import publish
-from reports.render import write_report
 from reports.terminal import print_report
 from repro.command import Options, main, refuse
 from repro.dryrun import print_plan

@@ -34,11 +34,11 @@ class TrainRetriever(EncoderStage):
         import torch
 
         from simlm.data.inputs import Specials
+        from simlm.distributed import even_share, is_first
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.teacher import TeacherScores
-        from simlm.group import even_share, is_first
         from simlm.models.shapes import load_body, save_model
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch

@@ -10,8 +10,8 @@ from matplotlib.container import ErrorbarContainer
 
 from reports import plots
 from reports.assess import Order, assess
+from reports.files import write_report
 from reports.model import Curve, Curves, Report, Row
-from reports.render import write_report
 from reports.terminal import print_report
 from tests.reports.conftest import per_query
 
@@ -45,7 +45,7 @@ def drawn(report: Report, values: dict[str, pd.DataFrame]) -> Report:
 
 def test_curves_are_drawn_where_the_report_says(drawn: Report) -> None:
     assert drawn.curves is not None
-    (axes,) = plots.curves(drawn, drawn.curves).axes
+    (axes,) = plots.curves(drawn).axes
     assert [container.get_label() for container in axes.containers] == ["A", "B"]
     for line, container in zip(drawn.curves.lines, axes.containers, strict=True):
         points = [(x, (drawn.row(key).measured or {})[MEASURE]) for x, key in line.points if key != "b3"]
@@ -64,7 +64,7 @@ def test_curves_are_drawn_where_the_report_says(drawn: Report) -> None:
 def test_without_its_row_there_is_no_level_and_without_any_an_empty_plot(drawn: Report) -> None:
     assert drawn.curves is not None
     drawn.rows = [row for row in drawn.rows if row.key in ("a1", "a2")]
-    (axes,) = plots.curves(drawn, drawn.curves).axes
+    (axes,) = plots.curves(drawn).axes
     assert not [line for line in axes.lines if line.get_linestyle() == "--"]
     first, second = axes.containers
     assert isinstance(first, ErrorbarContainer) and isinstance(second, ErrorbarContainer)
@@ -72,7 +72,7 @@ def test_without_its_row_there_is_no_level_and_without_any_an_empty_plot(drawn: 
         np.asarray(first.lines[0].get_xdata()).tolist() == [75, 600]
         and np.asarray(second.lines[0].get_xdata()).tolist() == []
     )
-    assert plots.as_svg(plots.curves(drawn, drawn.curves)).startswith(b"<?xml")
+    assert plots.as_svg(plots.curves(drawn)).startswith(b"<?xml")
 
 
 def test_orders_without_figures_have_verdicts_and_no_ratio(drawn: Report) -> None:
@@ -98,7 +98,7 @@ def test_the_page_shows_them_without_any_paper_column(drawn: Report, tmp_path: P
 
 def test_the_same_report_draws_the_same_bytes(drawn: Report) -> None:
     assert drawn.curves is not None
-    one, other = (plots.as_svg(plots.curves(drawn, drawn.curves)) for _ in range(2))
+    one, other = (plots.as_svg(plots.curves(drawn)) for _ in range(2))
     assert one == other
 
 

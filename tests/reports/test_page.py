@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from reports.files import publish, write_report
 from reports.model import Case, CasePassage, CaseResult, Stage
 from reports.page import Page, Section
-from reports.publish import publish
-from reports.render import render, write_report
+from reports.render import render
 from reports.terminal import print_report
 from tests.reports.test_render import tables
 

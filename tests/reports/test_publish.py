@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from reports.files import publish, write_report
 from reports.model import Report
-from reports.publish import publish
-from reports.render import write_report
 from reports.terminal import print_report
 from simlm.errors import UserError
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from reports.files import write_report
 from reports.model import MAIN_COLUMNS, Report
-from reports.render import render, write_report
+from reports.render import render
 
 
 def tables(page: str) -> list[list[list[str]]]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.files import write_report
 from reports.page import Link
-from reports.render import write_report
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
 from repro import claims, index, judged

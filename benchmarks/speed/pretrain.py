@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from repro.benching import passages as synthetic
-from repro.benching.machine import Machine
-from repro.benching.measure import Result, measured, release
-from repro.benching.models import new_bert, new_generator, shapes_for
-from repro.benching.profile import profiled
+from benchmarks import passages as synthetic
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured, release
+from benchmarks.speed.models import new_bert, new_generator, shapes_for
+from benchmarks.speed.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO
 from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator, Part
-from simlm.pretraining.objective import Example, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 
-SETTING = Setting(0.3, 0.5, False, 0)
+CONFIG = ObjectiveConfig(0.3, 0.5, False, 0)
 GROUP = 64
 """Passages of the released micro-batch."""
 EPOCH = 50
@@ -75,7 +75,7 @@ def drawn(machine: Machine, size: int, longest: int) -> Drawn:
     updates = (2 if machine.quick else 4) if machine.gpu else 10
     batches = synthetic.of_like_length(rows, size, updates)
     counts = [len(ids) for batch in batches for ids, _ in batch]
-    masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), SETTING)
+    masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), CONFIG)
     draws = [masks.draw(example) for batch in batches for example in synthetic.examples(batch)]
     masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
     counted, sizes = sum(counts) - 2 * len(counts), (len(counts), Lengths.of(counts))
@@ -101,7 +101,7 @@ def _measured(
 def _objective(machine: Machine) -> ReplacedLM:
     shapes = shapes_for(machine)
     pieces = synthetic.pieces(shapes.vocabulary)
-    objective = ReplacedLM.build(new_bert(shapes, machine), new_generator(shapes, machine), pieces, SETTING)
+    objective = ReplacedLM.build(new_bert(shapes, machine), new_generator(shapes, machine), pieces, CONFIG)
     return objective.to(machine.device).train()
 
 
