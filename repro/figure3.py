@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ablations.starts import FOLLOWED, share_name
 from reports.assess import Order
-from reports.model import Curve, Curves
+from reports.facts import Curve, Curves
 from repro.run import table_command
 from repro.table import RowSpec, Table, retriever1
 from simlm.scales import Scale

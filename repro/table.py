@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from baselines.system import System
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
+from reports.facts import Curves
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column
 from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.origin import SPLIT
