@@ -16,7 +16,7 @@ from simlm.data.catalogue import MSMARCO, NQ
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
-from simlm.workflow.plan import Planned, job_of
+from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
@@ -61,6 +61,26 @@ class StageResults:
             if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
                 return str(found["fingerprint"])
         raise ValueError(f"none of these stages has tokenised {collection}")
+
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Return what made each stage, by its name.
+
+        That is its class and version, its settings (their hash is the `identifier`), the fingerprints of the data below
+        it, and the digest of the code that it ran, which a stage of an older version of this project does not have.
+        """
+        found = {}
+        for stage in self.stages:
+            manifest = self.manifests[stage.job]
+            data = {str(stored(one.job)["fingerprint"]) for one in ancestors(stage) if isinstance(one.config, Prepare)}
+            found[stage.name] = {
+                "class": manifest["stage"],
+                "version": manifest["version"],
+                "identifier": stage.job.name,
+                "data": sorted(data),
+                "outputs": outputs_digest(manifest),
+                "commit": manifest["commit"],
+            } | {name: manifest[name] for name in ("modules", "sources") if name in manifest}
+        return found
 
     def runs(self) -> dict[str, str]:
         """The sha256 of the run file of every stage that left one, by the stage's name."""
@@ -168,12 +188,12 @@ def origin(
     facts = made.facts()
     return provenance(
         tag=f"{name}-{options.scale}",
-        command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
+        command=sys.orig_argv,
         seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
         data={
             "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
         },
-        method=dict(method or {}) | {"stages": _identities(made)},
+        method=dict(method or {}) | {"stages": made.identities()},
         measures=measures,
         baselines=baselines,
         resources={
@@ -230,15 +250,4 @@ def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
         "source": collection.origin,
         "ir_datasets": collection.registered[SPLIT],
         "fingerprint": made.fingerprint(collection.name),
-    }
-
-
-def _identities(made: StageResults) -> dict[str, dict[str, str]]:
-    return {
-        stage.name: {
-            "identifier": stage.job.name,
-            "outputs": outputs_digest(made.manifests[stage.job]),
-            "commit": made.manifests[stage.job]["commit"],
-        }
-        for stage in made.stages
     }

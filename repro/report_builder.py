@@ -63,21 +63,21 @@ def build_report(
     values = _values(report, rows, runs)
     assess(report, values, table.orders)
     report.claims = training_diagnostics.voided(report.claims, table.orders, runs, made.names())
-    report.marks = marks(report) if table.released else []
+    report.marks = marks(report) if table.published_on else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
     found = report.collection
-    report.comparable = table.released is not None and table.released.is_whole(
+    report.comparable = table.published_on is not None and table.published_on.is_whole(
         scale.collection, found.passages, found.queries
     )
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = _losses(stages)
     report.tuning = _tunings(rows, origins, made) + trials_in_force(origins, trials)
-    if not table.released:
+    if not table.published_on:
         settings = hyperparameters(scale, tried_values(options.scale))
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
     report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds, scale)
+    report.notes = [cost(report.stages, seconds)] if table.published_on else notes(report, seconds, scale)
     if not table.by_answers:
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs

@@ -1,6 +1,10 @@
-"""Table 3: what an index takes on disk, one vector a passage against one a token.
+"""Table 3: the bytes of an index, one vector a passage against one a token.
 
-`python -m repro.table3 --help` lists the options.
+Examples:
+  python -m repro.table3                    the distilled SimLM's index at mini scale
+  python -m repro.table3 --scale smoke      the same in small
+  python -m repro.table3 --dry-run          what would run, and for how long
+  python -m repro.table3 --scale paper --released    the indexes of the published SimLM and ColBERTv2
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,15 +28,6 @@ from simlm.stages.data import stored
 from simlm.stages.runs import Retrieve, RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
-
-DESCRIPTION = """Table 3 of SimLM (Wang et al., ACL 2023): bytes of the index, measured, beside a multi-vector index's.
-
-Examples:
-  python -m repro.table3                    the distilled SimLM's index at mini scale
-  python -m repro.table3 --scale smoke      the same in small
-  python -m repro.table3 --dry-run          what would run, and for how long
-  python -m repro.table3 --scale paper --released    the indexes of the published SimLM and ColBERTv2
-"""
 
 PASSAGES = 8_841_823
 """MS MARCO's passage collection, version 1."""
@@ -192,4 +187,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION, ReleasedOptions)
+    main(run, __doc__, ReleasedOptions)

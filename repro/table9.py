@@ -1,6 +1,11 @@
-"""Tables 9 and 14: test questions on which two rows differ most, with what each puts first.
+"""Tables 9 and 14: test questions on which two rows differ most, with what each row puts first.
 
-`python -m repro.table9 --help` lists the options.
+BM25 against the distilled SimLM, and both distilled retrievers against each other.
+
+Examples:
+  python -m repro.table9                    six questions a pair at mini scale
+  python -m repro.table9 --scale smoke      the same in small
+  python -m repro.table9 --dry-run          what would run, and for how long
 """
 
 from functools import partial
@@ -15,16 +20,6 @@ from repro.query_examples import disagreeing, values_of
 from repro.run import run_page
 from repro.table2 import table2
 from simlm.stages.runs import RunStage
-
-DESCRIPTION = """Tables 9 and 14 of SimLM (Wang et al., ACL 2023): cases, chosen by the size of the disagreement.
-
-BM25 against the distilled SimLM, and both distilled retrievers against each other.
-
-Examples:
-  python -m repro.table9                    six questions a pair at mini scale
-  python -m repro.table9 --scale smoke      the same in small
-  python -m repro.table9 --dry-run          what would run, and for how long
-"""
 
 PAIRS = (("bm25", "simlm"), ("base-distilled", "simlm"))
 """The rows of Table 2 that are set against each other."""
@@ -85,4 +80,4 @@ run = partial(run_page, "table9", ask, table9)
 """Make what is lacking and write the page."""
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, __doc__)

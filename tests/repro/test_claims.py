@@ -1,25 +1,23 @@
 """Claims: every one names rows that exist, verdicts come from the rows' per-query values, and nothing is left out."""
 
 import importlib
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from reports.files import write_report
-from reports.page import Link
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, index, judged
+from repro import claims, judged
 from repro.claimed import CLAIMS, SAME, Claim
 from repro.claims import ClaimOptions
 from repro.command import Options, refuse
 from repro.judged import Counted, claims_page
 from repro.pipeline_runs import PipelineRuns
-from repro.tables import TABLES
+from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.workflow.plan import plan
@@ -161,41 +159,18 @@ def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
         claims.run(options)
 
 
-def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
-    for name in ("claims", "table10", "table2"):
-        page = claims_page("mini", {}, {}, 1)
-        page.provenance = {"implementation": {"source": {"commit": "0123456789abcdef"}}}
-        write_report(page, tmp_path, name)
-    (section,) = index.index(tmp_path, "mini").sections
-    assert [line["report"] for line in section.rows] == [
-        Link("The paper's claims", f"{name}.md") for name in ("claims", "table2", "table10")
-    ]
-    assert {line["verdicts"] for line in section.rows} == {f"{len(CLAIMS)} {NOT_TESTABLE}"}
-    assert {line["commit"] for line in section.rows} == {"0123456789ab"}
-    written, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
-    assert "](table10.md)" in written.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}'])
-def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "table2.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match="no report"):
-        index.index(tmp_path, "mini")
-
-
 @pytest.mark.parametrize("changes", [{}, {"device": "cpu"}, {"seed": 1}, {"negatives": "package"}, {"publish": True}])
 def test_all_runs_every_command_with_options_that_it_takes(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: dict[str, Options] = {}
 
-    def note(name: str) -> Any:
-        return SimpleNamespace(run=lambda options: ran.update({name: options}))
+    def note(name: str, options: Options) -> None:
+        ran[name] = options
 
-    monkeypatch.setattr(everything.importlib, "import_module", lambda name: note(name.removeprefix("repro.")))
-    monkeypatch.setattr(everything, "claims", SimpleNamespace(check_seeds=lambda _: None, run=note("claims").run))
-    monkeypatch.setattr(everything, "index", note("index"))
+    monkeypatch.setattr(everything, "run_report", note)
+    monkeypatch.setattr(everything.claims, "run", partial(note, "claims"))
+    monkeypatch.setattr(everything.index, "run", partial(note, "index"))
     everything.run(ClaimOptions(scale="smoke", **changes))
     settings = {} if {"seed", "negatives"} & set(changes) else {"table11", "table13"}
     assert set(ran) == {*TABLES, "table3", "table9", *settings, "claims", "index"}
@@ -207,9 +182,9 @@ def test_all_runs_every_command_with_options_that_it_takes(
         refuse(ran[name], name, "rows", "negatives", "seed", "device")
 
 
-@pytest.mark.parametrize("name", [*TABLES, *everything.PAGES, *everything.SETTINGS])
-def test_every_module_that_all_runs_is_there(name: str) -> None:
-    assert callable(importlib.import_module(f"repro.{name}").run)
+def test_every_module_that_all_runs_is_there() -> None:
+    assert all(make().name == name for name, make in TABLES.items())
+    assert all(callable(importlib.import_module(f"repro.{name}").run) for name in (*PAGES, *SETTINGS))
 
 
 def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from repro import table2
 from repro.command import Options, check
 from repro.dryrun import print_plan
+from repro.run import run_table
+from repro.table2 import table2
 from simlm.commands import estimate
 from simlm.commands.estimate import published
 from simlm.commands.machine import this_machine
@@ -163,7 +164,7 @@ def test_the_paper_on_a_gpu_that_is_not_here(
     monkeypatch.delenv("SIMLM_GPUS", raising=False)
     monkeypatch.setattr(needs, "free_bytes", lambda folder: 10**9)
     results = tmp_path / "results"
-    table2.run(Options(scale="paper", results=results, dry_run=True, tflops=800.0))
+    run_table(table2(), Options(scale="paper", results=results, dry_run=True, tflops=800.0))
     said = capsys.readouterr().out
     assert not results.exists()
     (line,) = [line.split() for line in said.splitlines() if "SimLM pre-training" in line and "to do: new" in line]

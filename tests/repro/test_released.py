@@ -17,7 +17,8 @@ from transformers import AutoModel, AutoTokenizer, BertModel, DPRContextEncoder,
 
 from repro.command import Options, check
 from repro.released import ReleasedOptions
-from repro.table2 import run
+from repro.run import run_table
+from repro.table2 import table2
 from simlm.data.catalogue import MSMARCO, NQ
 from simlm.data.released_archive import DISTILLATION
 from simlm.errors import UserError
@@ -294,7 +295,7 @@ def refused(said: str, results: Path, table: str = "table2", **options: Any) -> 
     given = ReleasedOptions(**{"scale": "paper", "released": True, "results": results} | options)
     with pytest.raises(UserError, match=said):
         check(given)
-        run(given)
+        run_table(table2(), given)
     assert not results.exists()
 
 
