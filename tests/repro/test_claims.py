@@ -11,7 +11,7 @@ import pytest
 
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, judged
+from repro import claims, index, judged
 from repro.claimed import CLAIMS, SAME, Claim
 from repro.claims import ClaimOptions
 from repro.command import Options, refuse
