@@ -1,7 +1,6 @@
 """The shape of a stage's model, known before there is one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.costs.arithmetic import BERT_BASE, BYTE_LEVEL_PIECES, ELECTRA_GENERATOR, WORDPIECES, Shape, parameters
@@ -25,24 +24,14 @@ class Model:
         return parameters(self.shape, self.vocabulary)
 
 
-PUBLIC: Mapping[str, Model] = {
+PUBLIC: dict[str, Model] = {
     "bert-base-uncased": Model(BERT_BASE, WORDPIECES),
     "google/electra-base-generator": Model(ELECTRA_GENERATOR, WORDPIECES),
     "google/electra-base-discriminator": Model(BERT_BASE, WORDPIECES),
     "roberta-base": Model(BERT_BASE, BYTE_LEVEL_PIECES),
-    "intfloat/simlm-base-msmarco": Model(BERT_BASE, WORDPIECES),
-    "intfloat/simlm-base-msmarco-finetuned": Model(BERT_BASE, WORDPIECES),
-    "intfloat/simlm-msmarco-reranker": Model(BERT_BASE, WORDPIECES),
     "intfloat/simlm-base-wiki100w": Model(BERT_BASE, WORDPIECES),
-    "castorini/ance-msmarco-passage": Model(BERT_BASE, BYTE_LEVEL_PIECES),
-    "sentence-transformers/msmarco-distilbert-base-tas-b": Model(replace(BERT_BASE, layers=6), WORDPIECES),
-    "Shitao/RetroMAE_MSMARCO_finetune": Model(BERT_BASE, WORDPIECES),
-    "Luyu/co-condenser-marco-retriever": Model(BERT_BASE, WORDPIECES),
-    "colbert-ir/colbertv2.0": Model(BERT_BASE, WORDPIECES),
-    "facebook/dpr-ctx_encoder-single-nq-base": Model(BERT_BASE, WORDPIECES),
-    "facebook/dpr-question_encoder-single-nq-base": Model(BERT_BASE, WORDPIECES),
 }
-"""Models of the Hub, as their configurations say: BERT-base all of them, TAS-B's with half of its layers."""
+"""Models of the Hub, as their configurations say. `baselines.systems` adds those of published systems."""
 MODELS = ("start", "shape_of", "retriever", "reranker")
 """The parameters of stages that name the model which theirs has the shape of."""
 
