@@ -49,8 +49,9 @@ def process_of(stage: Planned) -> psutil.Process | None:
     try:
         written = _process_file(stage)
         process = psutil.Process(written["pid"])
-        # Another process may have got the number since. The system's idea of when it started up itself may move a bit.
-        return process if abs(process.create_time() - written["started"]) < 1 else None
+        # Another process may have got the number since, or the stage's has ended and its parent has not noticed.
+        same = abs(process.create_time() - written["started"]) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, KeyError, ValueError, TypeError, psutil.Error):
         return None
 
