@@ -2,7 +2,8 @@
 
 How wide "no difference" is must come from the paper: a margin wider than the effects that it reports would call them
 none. So a margin is at most half of a gap that the paper itself calls a difference, and "slightly" is at most what the
-paper shows where it says so; `repro.margins` takes both from its tables. What such margins leave open is undecided.
+paper shows where it says so; `repro.paper_claims` takes both from its tables. What such margins leave open is
+undecided.
 """
 
 import math
