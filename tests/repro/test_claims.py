@@ -182,17 +182,6 @@ def test_all_runs_every_command_with_options_that_it_takes(
         refuse(ran[name], name, "rows", "negatives", "seed", "device")
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("name", [*TABLES, *everything.PAGES, *everything.SETTINGS])
-def test_every_module_that_all_runs_is_there(name: str) -> None:
-    assert callable(importlib.import_module(f"repro.{name}").run)
-=======
 def test_every_module_that_all_runs_is_there() -> None:
     assert all(make().name == name for name, make in TABLES.items())
     assert all(callable(importlib.import_module(f"repro.{name}").run) for name in (*PAGES, *SETTINGS))
-
-
-def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--rows changes nothing in index"):
-        index.run(Options(rows=("bm25",), results=tmp_path))
->>>>>>> main

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +21,10 @@ def again(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     write_report(report, tmp_path / "published" / "smoke", "table2")
 
     def run(now: Report, tolerance: float = 0.001, table: str = "table2") -> bool:
-        def command(options: Options) -> None:
-            write_report(now, options.results / options.scale, "table2")
+        def command(name: str, options: Options) -> None:
+            write_report(now, options.results / options.scale, name)
 
-        monkeypatch.setattr(verify.importlib, "import_module", lambda name: SimpleNamespace(run=command))
+        monkeypatch.setattr(verify, "run_report", command)
         options = VerifyOptions(table, scale="smoke", results=tmp_path / "results", tolerance=tolerance)
         return verify.run(options, tmp_path / "published")
 
