@@ -12,7 +12,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics
 from repro.command import Options
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import MSMARCO, NQ
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
@@ -21,11 +21,9 @@ from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 SPLIT = "test"
-PAPER_CORPUS = ("msmarco", "released archives")
-"""What a scale calls the corpus that SimLM was made for."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def warnings(options: Options) -> list[str]:
 def _settings_elsewhere(options: Options) -> list[str]:
     """Says so where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
-    if scale.collection == QUESTIONS:
+    if scale.collection == NQ.name:
         if scale.by_answers:
             return []
         return [
@@ -160,7 +158,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
             "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
-        if scale.collection in PAPER_CORPUS:
+        if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
     if options.collection:
@@ -225,7 +223,7 @@ def complete(
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         scale = open_scale(options.scale, options.collection)
         tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
