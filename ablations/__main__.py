@@ -28,7 +28,8 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
 from simlm.commands.preflight import check_ready
-from simlm.data.reference import EMBEDDED, resolve
+from simlm.data.catalogue import halves
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage
@@ -100,7 +101,7 @@ def check(options: Options) -> None:
 
 def _grids(options: Options) -> Sequence[str]:
     """Those that were named; of all, those that the collection has parts for."""
-    own = open_scale(options.scale, options.collection).collection.startswith(EMBEDDED)
+    own = halves(open_scale(options.scale, options.collection).collection)
     return options.grids if own or options.grids != tuple(GRIDS) else [one for one in GRIDS if one != BY_DOMAIN]
 
 

@@ -16,7 +16,7 @@ from ablations.starts import (
     rates_name,
 )
 from simlm.commands.seeds import naming_seed
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from simlm.costs.work import PACKED_OBJECTIVES
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 from simlm.stages.data import Prepare
 from simlm.stages.models import SHARES, EncoderStage, Pretrained
 from simlm.stages.pipeline import Pipeline

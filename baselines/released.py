@@ -15,7 +15,7 @@ from simlm.stages.runs import RunStage
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 
 class PrepareFor(Prepare):
@@ -111,7 +111,7 @@ class SearchReleased(RunStage):
 
     def _pieces(self, prompt: str) -> Any:
         """The pieces of a prompt, int32 (m,)."""
-        from simlm.data.pieces import PieceMaker
+        from simlm.data.tokenizer import PieceMaker
 
         (pieces,) = PieceMaker(self.data.open().tokenizer, 512)([prompt])
         return np.array(pieces, dtype=np.int32)

@@ -80,6 +80,7 @@ def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
         "stages": tables.stages(report.stages),
         "total_cost": tables.total_cost(report.stages),
         "provenance": tables.provenance(report.provenance),
+        "identities": tables.identities(report.provenance),
         "notes": [escape(note) for note in report.notes],
         "twin": f"{name}.json",
     }

@@ -224,9 +224,29 @@ def facts(report: Report) -> str:
 
 
 def provenance(tree: dict[str, Any]) -> str:
-    """The ir_metadata tree, a leaf a line."""
-    lines = [[escape(name), escape(_plain(value))] for name, value in flatten(tree)]
-    return table(["field", "value"], lines, "ll")
+    """Return the ir_metadata tree, a line for each leaf; what made the stages is a table of its own."""
+    method = {name: value for name, value in tree.get("method", {}).items() if name != "stages"}
+    leaves = flatten(tree | ({"method": method} if method else {}))
+    return table(["field", "value"], [[escape(name), escape(_plain(value))] for name, value in leaves], "ll")
+
+
+def identities(tree: dict[str, Any]) -> str:
+    """Return what made each stage, "" where the provenance lists none; digests are cut to 12 digits."""
+    stages = tree.get("method", {}).get("stages", {})
+    heads = ["stage", "class, version", "settings", "data", "outputs", "code", "commit"]
+    rows = []
+    for name, stage in stages.items():
+        made_by = f"{stage['class']} {stage['version']}" if "class" in stage else NONE
+        digests = [stage["identifier"]], stage.get("data", []), [stage["outputs"]], [stage.get("sources", "")]
+        short = [" ".join(f"`{digest[:12]}`" for digest in one if digest) or NONE for one in digests]
+        rows.append([escape(name), escape(made_by), *short, f"`{_short_commit(stage['commit'])}`"])
+    return table(heads, rows, "l" * len(heads)) if rows else ""
+
+
+def _short_commit(commit: str) -> str:
+    """Return the first 12 digits of a commit, and whether there were changes since."""
+    number, plus, changes = commit.partition("+")
+    return f"{number[:12]}{plus}{changes}"
 
 
 def lines(section: Section) -> str:

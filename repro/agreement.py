@@ -16,10 +16,18 @@ from repro.extra_test_splits import key_on
 from repro.origin import SPLIT
 from repro.query_examples import run_file
 from repro.table import RowSpec
-from simlm.data.authors import BM25, RERANKED, RERANKER, RETRIEVER2, AuthorsRun, authors_run
-from simlm.data.lines import File
-from simlm.data.released import ARCHIVE
-from simlm.data.scored import read_msmarco_run
+from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
+from simlm.data.readers import File
+from simlm.data.released_archive import (
+    ARCHIVE,
+    AUTHORS_BM25,
+    AUTHORS_RERANKED,
+    AUTHORS_RETRIEVER2,
+    RERANKER,
+    AuthorsRun,
+    authors_run,
+)
+from simlm.data.released_lists import read_msmarco_run
 from simlm.evaluation.agreement import DEPTH, PERSISTENCE, Agreement, Rankings, agreement, effect_ratios
 from simlm.evaluation.measures import Qrels, evaluate
 from simlm.retrieval.runs import read_run_ids, write_rankings
@@ -40,9 +48,9 @@ class Beside(NamedTuple):
 
 
 COUNTERPARTS = (
-    Beside("bm25", "BM25", BM25),
-    Beside("simlm-2", "SimLM's Retriever2", RETRIEVER2),
-    Beside("reranker", "SimLM's re-ranker", RERANKED),
+    Beside("bm25", "BM25", AUTHORS_BM25),
+    Beside("simlm-2", "SimLM's Retriever2", AUTHORS_RETRIEVER2),
+    Beside("reranker", "SimLM's re-ranker", AUTHORS_RERANKED),
 )
 """From the least to the most effective, as the paper has them."""
 
@@ -100,12 +108,10 @@ def compared(folder: Path, split: str, ours: Mapping[str, Ours]) -> list[str]:
 
 def archives_of(scale: Scale) -> Path | None:
     """The folder of the released archives, of a collection that is made of one."""
-    if scale.collection == "released archives":
+    if scale.collection == MSMARCO.layout:
         return Path(scale.location)
-    if scale.collection == "msmarco":
-        from simlm.data.official import archive_folder
-
-        return archive_folder()
+    if scale.collection == MSMARCO.name:
+        return SIMLM_ARCHIVE.fetch(MSMARCO.name)
     return None
 
 
@@ -141,7 +147,7 @@ def _sentence(one: Beside, found: Agreement, split: str) -> str:
 
 def _lacking(folder: Path, rows: set[str]) -> list[str]:
     """What would have to lie there for Retriever2's run to be compared, where it was measured."""
-    if "simlm-2" not in rows or authors_run(folder, SPLIT, RETRIEVER2) is not None:
+    if "simlm-2" not in rows or authors_run(folder, SPLIT, AUTHORS_RETRIEVER2) is not None:
         return []
     return [
         f"The authors' own run of SimLM's Retriever2 is in {RERANKER}.zip, which does not lie beside {ARCHIVE}: with "

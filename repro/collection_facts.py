@@ -6,15 +6,8 @@ from typing import Any
 from reports.model import CollectionFacts, Group
 from repro.origin import SPLIT, StageResults
 from repro.table import RowSpec, Table
-from simlm.data.collections import Collection
-from simlm.data.domains import HALVES
-from simlm.data.insuranceqa import half_domains
+from simlm.data.collection import Collection
 from simlm.stages.runs import RunStage
-
-DESCRIPTIONS = {
-    "insuranceqa": "InsuranceQA (Feng et al., 2015), the English questions and answers of insuranceqa-data 1.2.",
-    "insuranceqa-smoke": "The first passages and questions of InsuranceQA: for tests, the figures mean nothing.",
-}
 
 
 def facts(collection: Collection, numbers: Mapping[str, Any], split: str = SPLIT) -> CollectionFacts:
@@ -25,19 +18,9 @@ def facts(collection: Collection, numbers: Mapping[str, Any], split: str = SPLIT
         split=split,
         passages=numbers["passages"],
         queries=queries,
-        description=_description(collection.name) or collection.description,
+        description=collection.description,
         facts=dict(numbers),
     )
-
-
-def _description(name: str) -> str:
-    for half in HALVES:
-        if name.endswith(f"-{half}"):
-            return (
-                f"One of two halves of {name.removesuffix(f'-{half}')} of whole domains: "
-                f"{', '.join(sorted(half_domains(half)))}."
-            )
-    return DESCRIPTIONS.get(name, "")
 
 
 def groups(table: Table, rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: StageResults) -> list[Group]:

@@ -21,7 +21,7 @@ from simlm.commands.checks import (
 )
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
-from simlm.data.reference import resolve
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.pipeline import Submit

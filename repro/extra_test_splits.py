@@ -6,7 +6,7 @@ from dataclasses import replace
 from reports.model import Column
 from repro.origin import SPLIT
 from repro.table import GroupSpec, RowSpec, Table
-from simlm.evaluation.measures import GRADED
+from simlm.evaluation.measures import measures_of
 from simlm.scales import Scale
 from simlm.stages.runs import RunStage
 
@@ -24,7 +24,7 @@ def with_extra_splits(
 
     Rows are repeated on a split where their run was made on it; orders are checked on test, where the paper has them.
     """
-    further = [split for split in scale.further if COLUMNS.get(split) and _prints(table, COLUMNS[split])]
+    further = [split for split in scale.extra_test_splits if COLUMNS.get(split) and _prints(table, COLUMNS[split])]
     if not further or table.groups:
         return table, list(rows), dict(runs)
     own = {column.key for column in COLUMNS.values()}
@@ -35,7 +35,9 @@ def with_extra_splits(
     paper = [row._replace(group=SPLIT) for row in table.paper_only]
     for split in further:
         baselines = [key_on(key, split) for key in table.baselines]
-        groups.append(GroupSpec(split, baselines, [COLUMNS[split]], [str(measure) for measure in GRADED], split))
+        groups.append(
+            GroupSpec(split, baselines, [COLUMNS[split]], [str(measure) for measure in measures_of(split)], split)
+        )
         repeated = [row for row in rows if split in getattr(runs[row.key], "splits", ())]
         found += [replace(row, key=key_on(row.key, split), group=split, split=split, note="") for row in repeated]
         asked |= {key_on(row.key, split): runs[row.key] for row in repeated}

@@ -12,20 +12,18 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics
 from repro.command import Options
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import MSMARCO, NQ
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
-from simlm.workflow.plan import Planned, job_of
+from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 SPLIT = "test"
-PAPERS = ("msmarco", "released archives")
-"""What a scale's configuration calls SimLM's corpus."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,26 @@ class StageResults:
             if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
                 return str(found["fingerprint"])
         raise ValueError(f"none of these stages has tokenised {collection}")
+
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Return what made each stage, by its name.
+
+        That is its class and version, its settings (their hash is the `identifier`), the fingerprints of the data below
+        it, and the digest of the code that it ran, which a stage of an older version of this project does not have.
+        """
+        found = {}
+        for stage in self.stages:
+            manifest = self.manifests[stage.job]
+            data = {str(stored(one.job)["fingerprint"]) for one in ancestors(stage) if isinstance(one.config, Prepare)}
+            found[stage.name] = {
+                "class": manifest["stage"],
+                "version": manifest["version"],
+                "identifier": stage.job.name,
+                "data": sorted(data),
+                "outputs": outputs_digest(manifest),
+                "commit": manifest["commit"],
+            } | {name: manifest[name] for name in ("modules", "sources") if name in manifest}
+        return found
 
     def runs(self) -> dict[str, str]:
         """The sha256 of the run file of every stage that left one, by the stage's name."""
@@ -131,7 +149,7 @@ def warnings(options: Options) -> list[str]:
 def _settings_elsewhere(options: Options) -> list[str]:
     """Says so where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
-    if scale.collection == QUESTIONS:
+    if scale.collection == NQ.name:
         if scale.by_answers:
             return []
         return [
@@ -140,7 +158,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
             "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
-        if scale.collection in PAPERS:
+        if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
     if options.collection:
@@ -170,12 +188,12 @@ def origin(
     facts = made.facts()
     return provenance(
         tag=f"{name}-{options.scale}",
-        command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
+        command=sys.orig_argv,
         seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
         data={
             "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
         },
-        method=dict(method or {}) | {"stages": _identities(made)},
+        method=dict(method or {}) | {"stages": made.identities()},
         measures=measures,
         baselines=baselines,
         resources={
@@ -205,7 +223,7 @@ def complete(
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         scale = open_scale(options.scale, options.collection)
         tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
@@ -232,15 +250,4 @@ def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
         "source": collection.origin,
         "ir_datasets": collection.registered[SPLIT],
         "fingerprint": made.fingerprint(collection.name),
-    }
-
-
-def _identities(made: StageResults) -> dict[str, dict[str, str]]:
-    return {
-        stage.name: {
-            "identifier": stage.job.name,
-            "outputs": outputs_digest(made.manifests[stage.job]),
-            "commit": made.manifests[stage.job]["commit"],
-        }
-        for stage in made.stages
     }

@@ -84,7 +84,7 @@ class PipelineRuns(Retriever1Runs):
                 lexical=self.bm25(),
                 weights=list(self.scale.fusion_grid),
                 depth=self.scale.search.evaluation_depth,
-                further=list(self.scale.further),
+                further=list(self.scale.extra_test_splits),
             ),
             "fusion",
         )

@@ -12,7 +12,7 @@ from simlm.stages.runs import RunStage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 
 def run_file(run: RunStage, split: str = SPLIT) -> Path:

@@ -17,7 +17,7 @@ from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
 from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
@@ -31,8 +31,6 @@ RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
 FINE_TUNED = " (fine-tuned with BM25 negatives)"
 """What the published figures of a pre-trained checkpoint are called behind its name."""
-MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
-NQ = PublishedOn(("nq",), 21_015_324, 3_610)
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,7 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
 
 def _tested(runs: PipelineRuns) -> list[str]:
     """All test splits; nothing is chosen on valid."""
-    return ["test", *runs.scale.further]
+    return ["test", *runs.scale.extra_test_splits]
 
 
 def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Reading:

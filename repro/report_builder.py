@@ -20,7 +20,7 @@ from repro.query_examples import disagreeing, values_of
 from repro.table import RowSpec, Table
 from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
-from simlm.data.collections import Collection
+from simlm.data.collection import Collection
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage, read_log
 from simlm.workflow.manifest import seconds_of
@@ -66,8 +66,9 @@ def build_report(
     report.marks = marks(report) if table.published_on else []
     report.stages = made.facts()
     scale = open_scale(options.scale, options.collection)
-    report.comparable = table.published_on is not None and table.published_on.matches(
-        scale.collection, report.collection
+    found = report.collection
+    report.comparable = table.published_on is not None and table.published_on.is_whole(
+        scale.collection, found.passages, found.queries
     )
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = _losses(stages)

@@ -8,13 +8,13 @@ from typing import Any, Literal, NamedTuple
 from baselines.system import System
 from reports.assess import Order
 from reports.facts import Curves
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
 from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import NQ, BuiltIn
 from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.stages.runs import RunStage
@@ -68,25 +68,11 @@ class GroupSpec:
 
 
 @dataclass(frozen=True)
-class PublishedOn:
-    """The collection of published figures: its names in a scale, its passages and its test queries."""
-
-    collections: tuple[str, ...]
-    passages: int
-    queries: int
-
-    def matches(self, collection: str, facts: CollectionFacts) -> bool:
-        """Say whether a scale's collection is this one, with all passages and queries."""
-        counts = (facts.passages, facts.queries)
-        return collection in self.collections and counts == (self.passages, self.queries)
-
-
-@dataclass(frozen=True)
 class ReleasedRows:
     """The published checkpoints that ``--released`` measures in place of a table's rows."""
 
     systems: Sequence[System]
-    published_on: PublishedOn
+    published_on: BuiltIn
     run: Callable[[PipelineRuns, System, Checkpoints], RunStage] | None = None
     """The run of a system; the run of its search if left out."""
     without_collection: str = ""
@@ -111,7 +97,7 @@ class Table:
     """The paper's columns; none if it prints no figures."""
     released: ReleasedRows | None = None
     """What ``--released`` measures; None if the table has no such option."""
-    published_on: PublishedOn | None = None
+    published_on: BuiltIn | None = None
     """In a table whose rows are published checkpoints: the collection of the figures that stand beside them."""
     curves: Callable[[Scale], Curves] | None = None
     """How the rows of a figure lie along its axis."""
@@ -171,10 +157,10 @@ def check_domains(table: Table, options: Options) -> None:
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
         )
-    if options.open_scale().collection == QUESTIONS and not table.by_answers:
+    if options.open_scale().collection == NQ.name and not table.by_answers:
         raise UserError(
             f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
-            f"{QUESTIONS} have answers instead; python -m repro.table4 measures by answers"
+            f"{NQ.name} have answers instead; python -m repro.table4 measures by answers"
         )
 
 

@@ -8,7 +8,7 @@ from ablations.grids import CORPORA, NONE, cell_name, corpora
 from reports.model import MAIN_MEASURES, Column
 from repro.run import table_command
 from repro.table import GroupSpec, RowSpec, Table, falling, figures
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES
 
 STANDS_FOR = {
     "life": (

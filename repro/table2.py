@@ -3,9 +3,9 @@
 from baselines.systems import system, systems_in
 from reports.assess import Order
 from repro.published import published
-from repro.released import MSMARCO
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
+from simlm.data.catalogue import MSMARCO
 
 SAME_TEACHER = (
     "The hard negatives and teacher scores are those of SimLM distilled, that is, SimLM's own, and so is the number of "

@@ -14,9 +14,10 @@ from reports.model import Column
 from repro.checkpoints import Checkpoints
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import NQ, ranked, reading
+from repro.released import ranked, reading
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
+from simlm.data.catalogue import NQ
 from simlm.evaluation.answers import MEASURES
 from simlm.stages.answers import Answered, DerivedAnswers
 from simlm.stages.runs import RunStage

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from repro.command import Options
 from repro.run import run_table
 from repro.table import Table
-from simlm.data.reference import EMBEDDED
+from simlm.data.catalogue import halves
 
 TABLE_NAMES = (
     "table1",
@@ -37,7 +37,7 @@ def tables_on(collection: str) -> dict[str, Callable[[], Table]]:
     Args:
         collection: The name of the collection in a scale.
     """
-    return {name: table for name, table in TABLES.items() if collection.startswith(EMBEDDED) or not table().by_domain}
+    return {name: table for name, table in TABLES.items() if halves(collection) or not table().by_domain}
 
 
 def run_report(name: str, options: Options) -> None:

@@ -10,9 +10,9 @@ from repro.agreement import archives_of
 from repro.origin import SPLIT
 from repro.query_examples import run_file
 from repro.table import RowSpec
-from simlm.data.authors import DISTILLATION, authors_scores
-from simlm.data.lines import File
-from simlm.data.scored import read_training
+from simlm.data.readers import File
+from simlm.data.released_archive import DISTILLATION, authors_scores
+from simlm.data.released_lists import read_training
 from simlm.evaluation.scorers import alike
 from simlm.retrieval.runs import read_run_ids
 from simlm.scales import Scale

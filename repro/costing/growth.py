@@ -7,9 +7,10 @@ from pathlib import Path
 from benchmarks.growth.report import bytes_each
 from simlm.costs.arithmetic import BERT_BASE, layers_flop
 from simlm.costs.needs import size
-from simlm.costs.sizes import MS_MARCO
+from simlm.costs.sizes import stated
 from simlm.costs.throughput import Throughput
 from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 
 PASSAGES = (1_000_000, 8_841_823, 21_015_324, 100_000_000, 1_000_000_000)
@@ -29,7 +30,7 @@ def growth_costs(throughput: Throughput, gpus: int) -> list[str]:
     width = BERT_BASE.hidden
     first, last, tokenising = _memory("tokenise")
     for passages in PASSAGES:
-        sizes = replace(MS_MARCO, passages=passages)
+        sizes = replace(stated(MSMARCO), passages=passages)
         stored = (TOKEN_BYTES * sizes.passage(512).mean + PASSAGE_BYTES) * passages
         encode = throughput.seconds({"encode": layers_flop(BERT_BASE, passages, sizes.passage(144))}) / 60
         search = throughput.seconds({"search": 2.0 * QUERIES * passages * width})
@@ -61,9 +62,10 @@ def _memory(step: str) -> tuple[int, int, float]:
 def query_costs(throughput: Throughput) -> list[str]:
     """A row a number of queries over MS MARCO: search, the run's file, re-ranking 200 passages of each."""
     lines = ["| queries | search, 1 GPU | run to depth 1,000 | re-rank 200 each, 1 GPU |", "|---:|---:|---:|---:|"]
-    pair = MS_MARCO.pair(192)
+    ms_marco = stated(MSMARCO)
+    pair = ms_marco.pair(192)
     for queries in (QUERIES, 100_000, 502_939):
-        search = throughput.seconds({"search": 2.0 * queries * MS_MARCO.passages * BERT_BASE.hidden})
+        search = throughput.seconds({"search": 2.0 * queries * ms_marco.passages * BERT_BASE.hidden})
         rerank = throughput.seconds({"rerank": layers_flop(BERT_BASE, 200.0 * queries, pair)}) / 60
         lines.append(f"| {queries:,} | {search:,.1f} s | {size(12.0 * 1_000 * queries)} | {rerank:,.1f} min |")
     return lines

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from simlm.commands.hub import SECONDS, check_file
 from simlm.costs.needs import Needs, check_disk
 from simlm.costs.work import work_of
-from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION, irds_home, on_disk, passages_url
-from simlm.data.reference import OFFICIAL
-from simlm.data.released import ARCHIVE
+from simlm.data.catalogue import fetched
+from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -81,24 +80,26 @@ def check_model(name: str, revision: str) -> None:
 def check_downloads(stages: Sequence[Planned]) -> None:
     """The paper's own collections, of which nothing is here yet, must be to be had from where they are fetched."""
     prepared = (stage.config for stage in stages if isinstance(stage.config, Prepare))
-    for name in dict.fromkeys(one.collection for one in prepared if one.collection in OFFICIAL):
-        if on_disk(name):
+    for name in dict.fromkeys(one.collection for one in prepared):
+        found = fetched(name)
+        if found is None or found.download is None or found.download.on_disk():
             continue
-        if name in FOLDERS:
-            check_server(name, passages_url(name))
+        if isinstance(found.download, HubArchive):
+            check_file("dataset", found.download.repository, found.download.file, found.download.revision)
         else:
-            check_file("dataset", ARCHIVES, f"{ARCHIVE}.zip", REVISION)
+            check_server(name, found.download)
 
 
-def check_server(name: str, url: str) -> None:
+def check_server(name: str, download: IrdsFolder) -> None:
     """UserError where nothing answers there; whether it gives the file is seen when it is fetched."""
     import requests
 
+    url = download.url()
     try:
         requests.head(url, timeout=SECONDS)
     except requests.RequestException as error:
         raise UserError(
             f"collection {name} has to be downloaded, and {urlsplit(url).netloc} cannot be reached "
-            f"({type(error).__name__}); check the network or its proxy, or copy {irds_home() / FOLDERS[name]}, "
+            f"({type(error).__name__}); check the network or its proxy, or copy {irds_home() / download.folder}, "
             "ir_datasets' own folder, from where it was fetched"
         ) from None

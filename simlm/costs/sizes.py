@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlm.costs.arithmetic import Lengths
-from simlm.data.reference import IRDS
+from simlm.data.catalogue import CATALOGUE, IRDS, MSMARCO, BuiltIn
 from simlm.stages.data import Prepare
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
@@ -61,41 +61,8 @@ def log_normal(middle: float, spread: float) -> Shares:
 
 
 QUERIES = log_normal(8.5, 0.35)
-MS_MARCO = Sizes(
-    8_841_823,
-    {"train": 497_909, "valid": 5_030, "test": 6_980, "trec-dl-2019": 43, "trec-dl-2020": 54},
-    log_normal(69.5, 0.4),
-    QUERIES,
-    counted=False,
-    download_bytes=1.1e9,
-)
-NQ = Sizes(
-    21_015_324,
-    {"train": 58_880, "valid": 6_515, "test": 3_610},
-    log_normal(148.0, 0.1),
-    QUERIES,
-    counted=False,
-    download_bytes=7.3e9,
-)
-INSURANCE = log_normal(92.0, 0.5)
-STATED: Mapping[str, Sizes] = {
-    "msmarco": MS_MARCO,
-    "msmarco-titleless": MS_MARCO,
-    "msmarco-passage": MS_MARCO,
-    "nq": NQ,
-    "dpr-w100": NQ,
-    "insuranceqa": Sizes(27_413, {"train": 12_889, "valid": 2_000, "test": 2_000}, INSURANCE, QUERIES, counted=False),
-    "insuranceqa-smoke": Sizes(600, {"train": 300, "valid": 50, "test": 50}, INSURANCE, QUERIES, counted=False),
-}
-"""Published numbers of passages and queries; lengths are assumed: about 75, 150 and 105 word pieces a passage.
-
-Of MS MARCO's 502,939 train queries with a relevant passage one in a hundred is set aside as valid. Downloads are what
-ir_datasets says of MS MARCO's and DPR's files; SimLM's released archive of MS MARCO is taken to be about as large.
-"""
-
-
-ARCHIVES, ARCHIVE_BYTES = "released archives", 1e8
-"""A folder of SimLM's released archives (`simlm.data.reference.LAYOUTS`): MS MARCO's, unless it is far too small."""
+ARCHIVE_BYTES = 1e8
+"""A folder of SimLM's released archives is MS MARCO's whole, unless it is smaller than this."""
 
 
 def sizes_of(data: Prepare) -> Sizes | None:
@@ -112,10 +79,18 @@ def sizes_of(data: Prepare) -> Sizes | None:
             whole.query_shares,
             False,
         )
-    if data.collection == ARCHIVES:
+    if data.collection == MSMARCO.layout:
         whole_archive = sum(path.stat().st_size for path in Path(data.location).rglob("*")) > ARCHIVE_BYTES
-        return replace(MS_MARCO, download_bytes=0.0) if whole_archive else None
-    return STATED.get(data.collection.removeprefix(IRDS).partition(",")[0])
+        return replace(stated(MSMARCO), download_bytes=0.0) if whole_archive else None
+    name = data.collection.removeprefix(IRDS).partition(",")[0]
+    known = CATALOGUE.get(name) or next((one for one in CATALOGUE.values() if one.download_folder == name), None)
+    return None if known is None else stated(known)
+
+
+def stated(known: BuiltIn) -> Sizes:
+    """Return what a built-in collection's record says of it."""
+    shares = log_normal(known.lengths.median, known.lengths.spread)
+    return Sizes(known.passages, known.queries, shares, QUERIES, counted=False, download_bytes=known.download_bytes)
 
 
 @cache

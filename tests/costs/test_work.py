@@ -10,8 +10,9 @@ import pytest
 from simlm.costs.arithmetic import BERT_BASE, Lengths, layers_flop, parameters
 from simlm.costs.memory import Memory
 from simlm.costs.models import Model, model_of
-from simlm.costs.sizes import MS_MARCO, log_normal
+from simlm.costs.sizes import log_normal, stated
 from simlm.costs.work import UNKNOWN, Work, work_of
+from simlm.data.catalogue import MSMARCO
 from simlm.scales.settings import NegativesSettings, Optimisation, PretrainingSettings, RetrieverSettings
 from simlm.stages.answers import GivenAnswers
 from simlm.stages.data import Prepare
@@ -165,10 +166,10 @@ def test_lengths_are_cut_and_their_means_are_those_of_a_sample() -> None:
     drawn = np.random.default_rng(0).lognormal(np.log(69.5), 0.4, 200_000).round()
     for longest in (32, 144):
         cut = np.minimum(drawn, longest)
-        lengths = MS_MARCO.passage(longest)
+        lengths = stated(MSMARCO).passage(longest)
         assert lengths.mean == pytest.approx(cut.mean(), rel=0.01)
         assert lengths.square == pytest.approx((cut**2).mean(), rel=0.01)
-    assert MS_MARCO.pair(192).mean == pytest.approx(75.4 + 9 - 1, rel=0.02)
+    assert stated(MSMARCO).pair(192).mean == pytest.approx(75.4 + 9 - 1, rel=0.02)
     assert log_normal(50, 0.3).sum() == pytest.approx(1)
 
 

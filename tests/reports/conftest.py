@@ -69,7 +69,25 @@ def report(values: dict[str, pd.DataFrame]) -> Report:
         ],
         hyperparameters=[HyperParameter("learning rate", "3e-4", "2e-5", "3 trials on valid")],
         tuning=[Tuning("bm25", "RR@10", [Trial({"k1": 0.9}, 0.3, True), Trial({"k1": 1.2}, 0.2, False)])],
-        provenance={"implementation": {"source": {"commit": "abc", "dirty": False}}},
+        provenance={
+            "implementation": {"source": {"commit": "ab" * 20, "dirty": False}},
+            "method": {
+                "seed": 7,
+                "stages": {
+                    "pre-training": {
+                        "class": "Pretrained",
+                        "version": 2,
+                        "identifier": "0123456789abcdef",
+                        "data": ["1f" * 32],
+                        "outputs": "2f" * 32,
+                        "commit": "cd" * 20,
+                        "modules": ["simlm.stages.models"],
+                        "sources": "3f" * 32,
+                    },
+                    "Retriever1": {"identifier": "fedcba9876543210", "outputs": "4f" * 32, "commit": "ab" * 20},
+                },
+            },
+        },
         notes=["One | note."],
     )
     orders = [

@@ -81,3 +81,36 @@ def test_a_plot_that_the_report_does_not_have_fails(root: Path, capsys: pytest.C
     (root / "reports" / "mini" / "table2-old.svg").write_text("of an earlier report", encoding="utf-8")
     assert main(CheckOptions(), root) == 1
     assert "table2-old.svg: is a plot that the report does not have" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("implementation", "source", "dirty"), True, "committed code alone"),
+        (("implementation", "source", "dirty"), None, "committed code alone"),
+        (("implementation", "source", "commit"), None, "the report was made from no commit"),
+        (("method", "stages", "Retriever1", "commit"), "ab" * 20 + "+changes", "Retriever1 was made from no commit"),
+    ],
+)
+def test_a_report_that_is_not_from_committed_code_fails(
+    root: Path,
+    report: Report,
+    place: tuple[str, ...],
+    value: object,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = report.provenance
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    write_report(report, root / "reports" / "mini", "table2")
+    assert main(CheckOptions(), root) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_stages_of_another_commit_pass(root: Path, report: Report) -> None:
+    """Each stage says which commit made it, and it need not be the report's."""
+    commits = {stage["commit"] for stage in report.provenance["method"]["stages"].values()}
+    assert len(commits) == 2 and main(CheckOptions(), root) == 0

@@ -148,3 +148,17 @@ def test_a_table_without_orders_says_so_and_one_whose_rows_were_not_measured_doe
     report.ordered = False
     page = render(report, "table2")
     assert "not measured" not in page and "The paper reports no order of this table's rows." in page
+
+
+def test_what_made_each_stage_is_a_table_of_its_own(report: Report) -> None:
+    page = render(report, "table2")
+    (made,) = [lines for lines in tables(page) if lines[0][:2] == ["stage", "class, version"]]
+    assert made[2] == [
+        "pre-training",
+        "Pretrained 2",
+        *(f"`{one}`" for one in ("0123456789ab", "1f" * 6, "2f" * 6)),
+        "`" + "3f" * 6 + "`",
+        "`" + "cd" * 6 + "`",
+    ]
+    assert made[3][1] == made[3][3] == made[3][5] == "–", "an older report says less"
+    assert "method · seed" in page and "method · stages" not in page

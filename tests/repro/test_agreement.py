@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repro.agreement import Ours, compared
-from simlm.data.authors import RERANKER
+from simlm.data.released_archive import RERANKER
 from simlm.errors import UserError
 from simlm.retrieval.runs import write_rankings
 from tests.data.released import also, packed, reranker

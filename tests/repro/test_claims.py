@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.files import write_report
-from reports.page import Link
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, index
+from repro import claims
 from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
 from repro.paper_claims import CLAIMS, SAME, Claim
@@ -163,29 +161,6 @@ def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
         claims.run(options)
 
 
-def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
-    for name in ("claims", "table10", "table2"):
-        page = claims_page("mini", {}, {}, 1)
-        page.provenance = {"implementation": {"source": {"commit": "0123456789abcdef"}}}
-        write_report(page, tmp_path, name)
-    (section,) = index.index(tmp_path, "mini").sections
-    assert [line["report"] for line in section.rows] == [
-        Link("The paper's claims", f"{name}.md") for name in ("claims", "table2", "table10")
-    ]
-    assert {line["verdicts"] for line in section.rows} == {f"{len(CLAIMS)} {NOT_TESTABLE}"}
-    assert {line["commit"] for line in section.rows} == {"0123456789ab"}
-    written, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
-    assert "](table10.md)" in written.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}'])
-def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "table2.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match="no report"):
-        index.index(tmp_path, "mini")
-
-
 @pytest.mark.parametrize("changes", [{}, {"device": "cpu"}, {"seed": 1}, {"negatives": "package"}, {"publish": True}])
 def test_all_runs_every_command_with_options_that_it_takes(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -212,8 +187,3 @@ def test_all_runs_every_command_with_options_that_it_takes(
 def test_every_module_that_all_runs_is_there() -> None:
     assert all(make().name == name for name, make in TABLES.items())
     assert all(callable(importlib.import_module(f"repro.{name}").run) for name in (*PAGES, *SETTINGS))
-
-
-def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--rows changes nothing in index"):
-        index.run(Options(rows=("bm25",), results=tmp_path))

@@ -16,9 +16,10 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from baselines.systems import systems_in
-from repro.released import MSMARCO, ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, chosen, released
 from repro.table import ReleasedRows, Table
 from repro.table2 import table2
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from tests.baselines.repositories import repositories

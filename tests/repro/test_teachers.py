@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from repro.teachers import compared
-from simlm.data.authors import DISTILLATION, authors_scores
-from simlm.data.lines import File
+from simlm.data.readers import File
+from simlm.data.released_archive import DISTILLATION, authors_scores
 from simlm.retrieval.runs import write_rankings
 from tests.data.released import also, distillation
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data.questions import Question, read_questions
-from simlm.data.reference import resolve
+from simlm.data.dpr_questions import Question, read_questions
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
 
 ROWS = [

@@ -1,4 +1,4 @@
-"""Natural Questions' test: 3,610 questions with their answers, in a plain file.
+"""Questions with their answers in a plain file of DPR's format: Natural Questions' test, 3,610 of them.
 
 The file is DPR's nq-test.qa.csv, or what `python -m baselines.questions` writes from Pyserini's topics: a question a
 line, a tab, and the list of its answers as JSON or as Python prints it:
@@ -11,13 +11,12 @@ line, from 0, as in Pyserini.
 
 import ast
 import csv
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from simlm.data.lines import read_bytes, read_lines
+from simlm.data.readers import read_lines
 from simlm.errors import UserError
 
 NO_FILE = (
@@ -34,26 +33,8 @@ class Question(NamedTuple):
     answers: list[str]
 
 
-def checked(location: str, digest: str = "") -> Path:
-    """The file with the questions; UserError for none, and where it has not that digest any more."""
-    if not location:
-        raise UserError(NO_FILE)
-    path = Path(location)
-    if digest and digest_of(path) != digest:
-        raise UserError(f"{path}: the file changed since this command began; run it again")
-    return path
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file's bytes; UserError where it cannot be read."""
-    whole = hashlib.sha256()
-    for block in read_bytes(path):
-        whole.update(block)
-    return whole.hexdigest()
-
-
 def read_questions(path: Path) -> Iterator[Question]:
-    """The questions of a file in DPR's format; UserError, with file and line, for a line that is none."""
+    """Yield the questions of a file; UserError, with file and line, for a line that is none."""
     number = 0
     for number, line in read_lines(path):
         try:
@@ -74,7 +55,7 @@ def read_questions(path: Path) -> Iterator[Question]:
 
 
 def _list(text: str) -> list[str]:
-    """The texts of a list, written as JSON or as Python prints it; [] for anything else."""
+    """Return the texts of a list, written as JSON or as Python prints it; [] for anything else."""
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(text)

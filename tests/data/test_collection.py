@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from simlm.data.collections import Collection, Passage, Query, open_collection, statistics, validate
-from simlm.data.source import Judged
+from simlm.data.checks import validate
+from simlm.data.collection import Collection, Passage, Query, statistics
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
+from tests.rows import Judged, collection_of
 
 PASSAGES = [Passage("p1", "", "One  text"), Passage("p2", "", "other"), Passage("p3", "", "one TEXT")]
 TRAIN = ([Query("a", "What is it?"), Query("b", "why")], {"a": {"p1": 1, "p2": 0}, "b": {"p3": 1}})
@@ -17,7 +19,7 @@ TEST = ([Query("x", " what  IS it?"), Query("y", "how")], {"x": {"p1": 2}, "y": 
 
 
 def tiny(passages: list[Passage] = PASSAGES, train: Any = TRAIN, **options: Any) -> Collection:
-    return Collection.from_rows("tiny", passages, {"train": train, "test": TEST}, **options)
+    return collection_of("tiny", passages, {"train": train, "test": TEST}, **options)
 
 
 def test_reads_rows_back() -> None:
@@ -36,10 +38,10 @@ def test_reads_rows_back() -> None:
 
 def test_titles() -> None:
     titled = [Passage("p1", "Title", "text"), Passage("p2", "", "other")]
-    collection = Collection.from_rows("titled", titled, {})
+    collection = collection_of("titled", titled, {})
     assert collection.has_titles and list(collection.passages()) == titled
     assert collection.docs.docs_store().get("p1").default_text() == "Title text"
-    assert not Collection.from_rows("plain", titled, {}, has_titles=False).has_titles
+    assert not collection_of("plain", titled, {}, has_titles=False).has_titles
 
 
 def test_is_made_of_ir_datasets_objects() -> None:
@@ -154,7 +156,7 @@ def test_statistics() -> None:
 def test_fingerprint_sees_every_change() -> None:
     base = tiny().fingerprint()
     assert tiny().fingerprint() == base
-    assert Collection.from_rows("other name", PASSAGES, {"train": TRAIN, "test": TEST}).fingerprint() == base
+    assert collection_of("other name", PASSAGES, {"train": TRAIN, "test": TEST}).fingerprint() == base
     changed: list[Callable[[], Collection]] = [
         lambda: tiny(PASSAGES[::-1]),
         lambda: tiny([Passage("p1", "", "One text"), *PASSAGES[1:]]),
@@ -169,12 +171,12 @@ def test_fingerprint_sees_every_change() -> None:
 
 def test_answers_stand_for_judgements_of_test_alone() -> None:
     split = ([Query("a", "what")], {"a": {"p1": 0}})
-    collection = Collection.from_rows("tiny", PASSAGES, {"train": TRAIN, "test": split})
+    collection = collection_of("tiny", PASSAGES, {"train": TRAIN, "test": split})
     with pytest.raises(UserError, match="^tiny/test: no query has a relevant passage"):
         validate(collection)
     collection.answers = {"test": lambda: iter([("a", ["x"])])}
     validate(collection)
-    collection = Collection.from_rows("tiny", PASSAGES, {"train": split})
+    collection = collection_of("tiny", PASSAGES, {"train": split})
     collection.answers = {"train": lambda: iter([("a", ["x"])])}
     with pytest.raises(UserError, match="^tiny/train: no query has a relevant passage"):
         validate(collection)

@@ -5,19 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from simlm.data.collections import open_collection, validate
-from simlm.data.handlers import (
-    Docs,
-    GenericDoc,
-    GenericQrel,
-    GenericQuery,
-    Qrels,
-    Queries,
-    StreamedDocs,
-    TitledDoc,
-)
-from simlm.data.irds import ir_datasets
-from simlm.data.reference import resolve
+from simlm.data.checks import validate
+from simlm.data.irds import Docs, GenericDoc, GenericQrel, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
+from simlm.data.lookup import open_collection, resolve
 from simlm.errors import UserError
 
 
@@ -52,7 +42,7 @@ def registered() -> None:
     def offline() -> Iterator[Any]:
         raise ConnectionError("no network\nat all")
 
-    with_splits("tiny/offline", StreamedDocs(offline, GenericDoc, "en"), ("train", "dev", "test"))
+    with_splits("tiny/offline", Docs(offline, GenericDoc, "en"), ("train", "dev", "test"))
 
 
 def test_splits_by_convention() -> None:
@@ -69,7 +59,7 @@ def test_splits_by_convention() -> None:
 
 def test_no_store_of_ir_datasets_is_written() -> None:
     store = open_collection("irds:tiny/plain").docs.docs_store()
-    assert store.get("d2").text == "other" and type(store).__module__ == "simlm.data.handlers"
+    assert store.get("d2").text == "other" and type(store).__module__ == "simlm.data.irds"
 
 
 def test_named_splits_by_whole_or_relative_id() -> None:

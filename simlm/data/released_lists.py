@@ -1,10 +1,10 @@
-"""Files of the released implementation that hold ids with scores: training lists, teacher scores, runs."""
+"""Files of the released implementation that hold ids with scores: lists to train on, teacher scores, runs."""
 
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from simlm.data.lines import File, id_of, read_lines, read_objects, text_of
+from simlm.data.readers import File, id_of, read_lines, read_objects, text_of
 from simlm.errors import UserError
 
 
@@ -29,7 +29,7 @@ class TrainingLine(NamedTuple):
 
 
 def read_training(path: File) -> Iterator[TrainingLine]:
-    """The lines of such a file, streamed; UserError with file and line for one that is none."""
+    """Yield the lines of such a file; UserError with file and line for one that is none."""
     for number, row in read_objects(path):
         yield TrainingLine(
             number,
@@ -54,7 +54,7 @@ def _scored(path: File, number: int, row: dict[str, Any], name: str) -> Scored:
 
 
 def read_msmarco_run(path: File) -> Iterator[tuple[str, Scored]]:
-    """A run in MS MARCO's format: query id, passage id, rank and score, separated by tabs, a query after another.
+    """Yield the queries of a run in MS MARCO's format: query id, passage id, rank and score, separated by tabs.
 
     Without its fourth column a line has the score 1 / rank. Ranks of a query are 1, 2, ... UserError, with file and
     line, for a line that is none, a rank out of turn, and a query or a passage that comes twice.

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from simlm.data.collections import open_collection, validate
-from simlm.data.downloads import REVISION, on_disk
-from simlm.data.reference import resolve
-from simlm.data.released import ARCHIVE, set_aside
+from simlm.data.catalogue import NQ, SIMLM_ARCHIVE
+from simlm.data.checks import validate
+from simlm.data.collection import set_aside
+from simlm.data.lookup import open_collection, resolve
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.irds_home import PASSAGES, dpr, msmarco
 from tests.data.released import TRAINED, packed, trec_dl
@@ -20,8 +21,9 @@ from tests.repro.commands import ROOT
 
 SHOWN = """
 import json, sys
-from simlm.data.collections import open_collection, validate
-from simlm.data.reference import resolve
+from simlm.data.lookup import open_collection
+from simlm.data.checks import validate
+from simlm.data.lookup import resolve
 found = resolve(sys.argv[1])
 one = open_collection(found.collection, found.location, found.digest)
 validate(one)
@@ -56,9 +58,13 @@ def test_ms_marco_is_the_archive_on_the_hub(tmp_path: Path, monkeypatch: pytest.
     collection = open_collection("msmarco")
     validate(collection)
     (one,) = asked
-    assert one == ("intfloat/simlm-msmarco", f"{ARCHIVE}.zip", {"repo_type": "dataset", "revision": REVISION})
+    assert one == (
+        "intfloat/simlm-msmarco",
+        f"{ARCHIVE}.zip",
+        {"repo_type": "dataset", "revision": SIMLM_ARCHIVE.revision},
+    )
     assert (collection.name, collection.has_titles) == ("msmarco", True)
-    assert collection.splits == ("train", "valid", "test", *resolve("msmarco").further)
+    assert collection.splits == ("train", "valid", "test", *resolve("msmarco").extra_test_splits)
     assert resolve("msmarco").has_negatives and dict(collection.negatives("train"))["1000"] == ["3", "1", "2"]
     assert collection.registered["test"] == "simlm-msmarco/test"
 
@@ -133,17 +139,17 @@ def test_a_damaged_file_of_ir_datasets_is_one_line(tmp_path: Path) -> None:
 
 def test_what_is_on_disk_is_told_without_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path))
-    assert on_disk("nq") == {} and not list(tmp_path.iterdir())
+    assert NQ.download is not None and NQ.download.on_disk() == {} and not list(tmp_path.iterdir())
     dpr(tmp_path)
-    assert {path.name for path in on_disk("nq")} == {"docs.tsv.gz", "nq-train.json.gz", "nq-dev.json.gz"}
-    assert all(size == path.stat().st_size > 0 for path, size in on_disk("nq").items())
+    assert {path.name for path in NQ.download.on_disk()} == {"docs.tsv.gz", "nq-train.json.gz", "nq-dev.json.gz"}
+    assert all(size == path.stat().st_size > 0 for path, size in NQ.download.on_disk().items())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    assert on_disk("msmarco") == {}
+    assert SIMLM_ARCHIVE.on_disk() == {}
     half = tmp_path / "hub" / "datasets--intfloat--simlm-msmarco" / "blobs" / "abc.incomplete"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"123")
-    assert on_disk("msmarco") == {half: 3}
+    assert SIMLM_ARCHIVE.on_disk() == {half: 3}
     whole = packed(tmp_path) / f"{ARCHIVE}.zip"
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: str(whole))
-    assert on_disk("msmarco") == {whole: whole.stat().st_size}
+    assert SIMLM_ARCHIVE.on_disk() == {whole: whole.stat().st_size}

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data.archives import members
-from simlm.data.lines import File, read_lines
+from simlm.data.readers import File, members, read_lines
 from simlm.errors import UserError
 
 RANDOM = random.Random(0)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data import archives, lines
-from simlm.data.collections import open_collection, validate
-from simlm.data.reference import resolve
-from simlm.data.released import ARCHIVE
+from simlm.data import readers
+from simlm.data.checks import validate
+from simlm.data.lookup import open_collection, resolve
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.beir import write_beir
 from tests.data.released import COUNT, TRAINED, packed, replica, trec_dl, unpacked
@@ -40,10 +40,13 @@ def test_rows_are_those_of_the_files(make: Callable[[Path], Path], tmp_path: Pat
 
 def test_trec_dl_is_two_further_test_splits_with_grades(tmp_path: Path) -> None:
     found = resolve(str(packed(tmp_path, **trec_dl())))
-    assert found.further == ("trec-dl-2019", "trec-dl-2020") and resolve(str(packed(tmp_path / "none"))).further == ()
+    assert (
+        found.extra_test_splits == ("trec-dl-2019", "trec-dl-2020")
+        and resolve(str(packed(tmp_path / "none"))).extra_test_splits == ()
+    )
     collection = open_collection(str(tmp_path))
     validate(collection)
-    assert collection.splits == ("train", "valid", "test", *found.further)
+    assert collection.splits == ("train", "valid", "test", *found.extra_test_splits)
     assert [query.text for query in collection.queries("trec-dl-2020")] == [f"text {n + 2}" for n in range(4)]
     assert collection.qrels("trec-dl-2019")["2019001"] == {"4": 3, "3": 2, "2": 1, "1": 0}
     assert not list(collection.negatives("trec-dl-2019"))
@@ -171,9 +174,9 @@ def test_a_bomb_that_declares_little_is_not_read_beyond_that(tmp_path: Path) -> 
 
 
 def test_a_gzipped_bomb_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "UNPACKED", 1500)
+    monkeypatch.setattr(readers, "LARGEST", 1500)
     with pytest.raises(UserError, match=r"passages\.jsonl\.gz:\d+: unpacks to more than 1,500 bytes"):
-        validate(open_collection(str(packed(tmp_path))))
+        validate(open_collection(str(unpacked(tmp_path))))
 
 
 def test_too_large_a_file_and_two_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +184,11 @@ def test_too_large_a_file_and_two_of_one_name(tmp_path: Path, monkeypatch: pytes
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("elsewhere/train.jsonl", b"x")
     with pytest.raises(UserError, match=r"there are two files 'train\.jsonl' in it"):
-        archives.members(path, ["train.jsonl"])
-    assert list(archives.members(path, ["dev_qrels.txt"])) == ["dev_qrels.txt"]  # what is not read may come twice
-    monkeypatch.setattr(archives, "LARGEST", 100)
+        readers.members(path, ["train.jsonl"])
+    assert list(readers.members(path, ["dev_qrels.txt"])) == ["dev_qrels.txt"]  # what is not read may come twice
+    monkeypatch.setattr(readers, "LARGEST", 100)
     with pytest.raises(UserError, match="more than any released file"):
-        archives.members(path, ["train.jsonl"])
+        readers.members(path, ["train.jsonl"])
 
 
 def test_an_empty_folder_is_no_archive(tmp_path: Path) -> None:

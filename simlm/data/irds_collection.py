@@ -1,4 +1,4 @@
-"""Any data set of ir_datasets as a collection: `irds:ID`, its splits found by convention or named.
+"""Data sets of ir_datasets as a collection: built-in ones, and `irds:ID`, its splits found by convention or named.
 
 `irds:beir/fiqa` has the passages of beir/fiqa and the queries and qrels of beir/fiqa/train, /dev and /test. Where the
 splits have other names, they are given behind the id, each as a whole id or as what follows it:
@@ -9,13 +9,11 @@ splits have other names, they are given behind the id, each as a whole id or as 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from simlm.data.handlers import GenericDoc, GenericQuery, Qrels, StreamedDocs, StreamedQueries, TitledDoc
-from simlm.data.irds import ir_datasets
-from simlm.data.layout import SPLITS
-from simlm.data.source import Collection
+from simlm.data.catalogue import IRDS, BuiltIn
+from simlm.data.collection import SPLITS, Collection, set_aside
+from simlm.data.irds import Docs, GenericDoc, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
 from simlm.errors import UserError
 
-IRDS = "irds:"
 CONVENTIONS = {"train": ("train",), "valid": ("dev", "valid", "validation"), "test": ("test",)}
 """The names that a split has after the id, where it is not named."""
 
@@ -25,31 +23,51 @@ class _Spec(NamedTuple):
     splits: dict[str, str]
 
 
-def check_public(text: str) -> str:
-    """The data set's name for readers; UserError for an unknown id, or one that has not all that is needed.
+def check_irds(text: str) -> str:
+    """Return the data set's name for readers; UserError for an unknown id, or one that lacks what is needed.
 
     Downloads nothing: what an id has is asked of ir_datasets' own description.
     """
     return _spec(text).base
 
 
-def public_collection(text: str) -> Collection:
-    """The data sets that ``text`` names, as ir_datasets has them; UserError as for `check_public`."""
+def irds_collection(text: str) -> Collection:
+    """Open the data sets that ``text``, ``irds:ID``, names; UserError as for `check_irds`."""
     base, splits = _spec(text)
     docs = docs_of(text, ir_datasets.load(base))
     return Collection(
         base,
         ir_datasets.Dataset(docs),
         {split: split_of(text, docs, ir_datasets.load(id)) for split, id in splits.items()},
-        has_titles=lambda: any(doc.title.strip() for doc in docs.docs_iter()),
+        any_title=lambda: any(doc.title.strip() for doc in docs.docs_iter()),
         description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
         origin=f"ir_datasets {ir_datasets.__version__}",
         registered=splits,
     )
 
 
-def docs_of(text: str, dataset: Any) -> StreamedDocs:
-    """A data set's titles and texts, and none of ir_datasets' own stores, which it would write as pickles."""
+def built_in_collection(known: BuiltIn) -> Collection:
+    """Open a built-in collection that is made of ``irds_ids``; UserError where its files cannot be fetched."""
+    ids = {split: id for split, id in known.irds_ids.items() if split != "passages"}
+    keep: dict[str, Callable[[str], bool]] = {}
+    if ids["train"] == ids["valid"]:
+        keep = {"train": lambda query: not set_aside(query), "valid": set_aside}
+    docs = docs_of(known.name, ir_datasets.load(known.irds_ids["passages"]))
+    return Collection(
+        known.name,
+        ir_datasets.Dataset(docs),
+        {split: split_of(known.name, docs, ir_datasets.load(id), keep.get(split)) for split, id in ids.items()},
+        description=known.description,
+        origin=f"ir_datasets {ir_datasets.__version__}",
+        registered=ids,
+    )
+
+
+def docs_of(text: str, dataset: Any) -> Docs:
+    """Return a data set's titles and texts, without ir_datasets' own stores, which it would write as pickles.
+
+    ``text`` is what the reader wrote for it, for errors.
+    """
     kind: Any = TitledDoc if "title" in dataset.docs_cls()._fields else GenericDoc
 
     def rows() -> Iterator[Any]:
@@ -57,19 +75,24 @@ def docs_of(text: str, dataset: Any) -> StreamedDocs:
             title = (doc.title or "",) if kind is TitledDoc else ()
             yield kind(doc.doc_id, *title, doc.text)
 
-    return StreamedDocs(lambda: fetched(text, rows), kind, dataset.docs_lang())
+    return Docs(lambda: fetched(text, rows), kind, dataset.docs_lang())
 
 
 def split_of(
     text: str,
-    docs: StreamedDocs,
+    docs: Docs,
     dataset: Any,
     keep: Callable[[str], bool] | None = None,
     relevant: Callable[[Any], bool] | None = None,
 ) -> Any:
-    """A data set's queries and qrels over ``docs``: those of the queries to ``keep``, and the ``relevant`` qrels.
+    """Return a data set's queries and qrels over ``docs``.
 
-    All of them where there is no such function.
+    Args:
+        text: What the reader wrote for it, for errors.
+        docs: The documents that its qrels name.
+        dataset: The object of ir_datasets.
+        keep: Says of a query's id whether to keep the query; all are kept without.
+        relevant: Says of a qrel whether to keep it; all are kept without.
     """
 
     def queries() -> Iterator[Any]:
@@ -82,13 +105,13 @@ def split_of(
 
     return ir_datasets.Dataset(
         docs,
-        StreamedQueries(lambda: fetched(text, queries), GenericQuery, dataset.queries_lang()),
+        Queries(lambda: fetched(text, queries), GenericQuery, dataset.queries_lang()),
         Qrels(lambda: fetched(text, qrels)),
     )
 
 
 def fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """The rows; UserError where ir_datasets cannot fetch or read the files behind them."""
+    """Yield the rows; UserError where ir_datasets cannot fetch or read the files behind them."""
     try:
         yield from rows()
     except (OSError, RuntimeError, EOFError, ImportError) as error:
@@ -99,7 +122,7 @@ def fetched(text: str, rows: Callable[[], Iterable[Any]]) -> Iterator[Any]:
 
 
 def _spec(text: str) -> _Spec:
-    """The ids that a text stands for, each checked."""
+    """Return the ids that a text stands for, each checked."""
     base, *named = text.removeprefix(IRDS).split(",")
     docs = _load(text, base)
     if not docs.has_docs():

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simlm.data.archives import members
-from simlm.data.released import ARCHIVE
-from simlm.data.scored import read_msmarco_run, read_training
+from simlm.data.readers import members
+from simlm.data.released_archive import ARCHIVE
+from simlm.data.released_lists import read_msmarco_run, read_training
 from simlm.errors import UserError
 from tests.data.released import packed
 
