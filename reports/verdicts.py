@@ -2,7 +2,7 @@
 
 How large a difference "no difference" allows has to come from the paper. With a margin that is wider than the gaps that
 the paper calls differences, those would be no differences either. So a margin is at most half of such a gap, and
-"slightly" allows at most what the paper shows where it says so; `repro.paper_claims` takes both from the paper's tables.
+"slightly" allows at most what the paper shows where it says so; `repro.paper_claims` takes both from its tables.
 A claim that such margins leave open is undecided.
 """
 
