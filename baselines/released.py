@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from experimaestro import Meta, Param, field
 
-from simlm.costs.work import Work, search_work, work_of
+from simlm.costs.work import Work, search_work, work_rule
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -117,7 +117,7 @@ class SearchReleased(RunStage):
         return np.array(pieces, dtype=np.int32)
 
 
-@work_of.register
+@work_rule.register
 def _searched(stage: SearchReleased) -> Work:
     return search_work(stage, stage.passages, stage.splits, stage.query_length, stage.passage_length)
 

@@ -66,14 +66,14 @@ def publish(folder: Path, name: str, scale: str, root: Path = ROOT) -> list[Path
 
 
 def _belongs(path: Path, name: str) -> bool:
-    """Whether a file is part of the report: its page, its JSON, or a plot called `name`-something."""
+    """Return whether a file is part of the report: its page, its JSON, or a plot called `name`-something."""
     return path.suffix in _SUFFIXES and (path.stem == name or path.stem.startswith(f"{name}-"))
 
 
 def read_report(path: Path) -> Report | Page:
-    """Return the report that a JSON file holds; UserError where the file holds none.
+    """Return the report that a JSON file holds; UserError where it holds none.
 
-    What an older report does not say has the value that it has by default.
+    A part that reports of an older version do not have gets its default value.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def read_report(path: Path) -> Report | Page:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    """Return what JSON holds as the type that was written: dataclasses from dicts, tuples from lists."""
+    """Return a value from JSON as the type that was written: dataclasses from dicts, tuples from lists."""
     origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)

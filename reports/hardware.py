@@ -1,4 +1,4 @@
-"""The machine and the software under an experiment, in ir_metadata's `platform` form."""
+"""The machine and the software of an experiment, as `platform` of ir_metadata."""
 
 import importlib.metadata
 import logging
@@ -17,10 +17,7 @@ _GIB = 1 << 30
 
 
 def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
-    """Hardware, operating system, and the versions of `distribution`'s direct dependencies.
-
-    What can't be read is left out; nothing here fails a run.
-    """
+    """Return hardware, operating system and versions of libraries; what cannot be read is left out."""
     info = _tirex_info()
     cpu = {
         "model": info.get("CPU_MODEL_NAME") or cpu_model(),
@@ -50,10 +47,10 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
 
 
 def software_versions(distribution: str = "simlm-repro") -> list[str]:
-    """`name==version` of each direct dependency that is installed, sorted.
+    """Return `name==version` of each direct dependency of a distribution that is installed, sorted.
 
-    The dependencies are those of the installed distribution, or of pyproject.toml in a source tree, with all
-    extras but those for developers (test, dev).
+    They are read from the installed distribution or, in a source tree, from pyproject.toml, with all extras but those
+    for developers (test, dev).
     """
     versions = {}
     for requirement in _requirements(distribution):
@@ -82,15 +79,15 @@ def _requirements(distribution: str) -> list[str]:
 
 
 def _tirex_info() -> dict[str, str]:
-    """The two facts that TIREx Tracker knows better than Python: the processor's and the system's name.
+    """Return the names of processor and system, which TIREx Tracker knows better than Python.
 
-    Asked for these alone, it collects neither paths nor the list of installed packages.
+    It is asked for these two alone: otherwise it collects paths and the list of all installed packages.
     """
     try:
         from tirex_tracker import Measure, fetch_info
 
         found = fetch_info([Measure.CPU_MODEL_NAME, Measure.OS_NAME])
-    except Exception as error:  # a native library: whatever it does on an odd machine, the report goes on
+    except Exception as error:  # a native library: whatever it does on an unusual machine, the report is written
         _LOG.debug("tirex_tracker could not be asked: %s", error)
         return {}
     return {measure.name: _text(entry.value) for measure, entry in found.items()}
@@ -102,7 +99,7 @@ def _text(value: Any) -> str:
 
 
 def _cores() -> int | None:
-    """Cores this process may use, which in a container can be fewer than the machine has."""
+    """Return how many cores this process may use: in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
@@ -116,7 +113,7 @@ def _memory_bytes() -> int | None:
 
 
 def _gpus() -> list[dict[str, Any]]:
-    """CUDA devices, asked of torch only where something else has loaded it: importing it takes seconds."""
+    """Return the CUDA devices, where torch has been imported: importing it for this alone would take seconds."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []
