@@ -28,12 +28,12 @@ def write_report(report: Report | Page, folder: Path, name: str = "table2") -> l
     Raises:
         KeyError: A comparison, order, tuning or query example names a row that the report does not have.
     """
+    data = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     images = {}
     if isinstance(report, Report):
         from reports import plots  # brings matplotlib, which no page without plots has to wait for
 
         images = {f"{name}-{plot}.svg": plots.as_svg(plots.DRAWN[plot](report)) for plot in plots_of(report)}
-    data = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     contents = {f"{name}.md": render(report, name).encode(), f"{name}.json": data.encode(), **images}
     for file, content in contents.items():
         write_atomically(folder / file, content)

@@ -6,7 +6,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports import hardware
@@ -47,6 +47,7 @@ def test_scrub_takes_known_folders_with_spaces(monkeypatch: pytest.MonkeyPatch) 
     assert scrub("in /home/Jane Doe/results/x and on") == "in x and on"
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.from_regex(r"[a-z][a-z0-9_.-]*", fullmatch=True), min_size=1, max_size=5),
     st.sampled_from("= '\"(:,"),
