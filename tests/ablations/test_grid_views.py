@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablations.display import GridDisplay
 from ablations.grids import Cell, cells_of
-from ablations.outcome import print_outcomes, summary
+from ablations.outcome import GridDisplay, print_outcomes, summary
 from simlm.commands.seeds import with_seed, without_seed
 from simlm.workflow.manifest import MANIFEST, write_json
 from simlm.workflow.plan import Planned
