@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simlm.distributed import is_first, processes, rank, wait_for_all
 from simlm.errors import UserError
-from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
 from simlm.workflow.manifest import read_json, write_json
 
@@ -72,8 +72,8 @@ def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) ->
     """Encode all texts into ``folder``; memory holds a block of them a process. UserError for NaN or infinity.
 
     A second call goes on behind the last blocks that were written whole, which a file beside ``folder`` tells: it
-    belongs to one encoder and to the same texts. Several processes (`simlm.group`) that call this together encode a
-    block each, and the first writes them one behind the other: what one process would write.
+    belongs to one encoder and to the same texts. Several processes (`simlm.distributed`) that call this together encode
+    a block each, and the first writes them one behind the other: what one process would write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder.with_suffix(".json")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.late import TokenIndex, check_finite
-from simlm.group import processes, rank, summed
+from simlm.distributed import processes, rank, summed
 from simlm.progress import Bar
 
 BLOCK = 8_192
@@ -24,9 +24,11 @@ def search_tokens(
     """The k passages with the largest MaxSim with each query, equal scores by passage index.
 
     ``queries`` are float32 (tokens, d) each. Returns scores float32 (Q, k), decreasing, and indices int64 (Q, k), with
-    k no more than the passages. Several processes (`simlm.group`) that call this together take the blocks of passages
-    in turn, and all have the results of one process. Memory holds a block's vectors and scores, a bounded number of
-    inner products and, some 40 bytes each, every process's results. UserError for queries that are not all numbers.
+    k no more than the passages. Several processes (`simlm.distributed`) that call this together take the blocks of
+    passages in turn, and all have the results of one process. Memory holds a block's vectors and scores, a bounded
+    number of inner products and, some 40 bytes each, every process's results.
+
+    UserError for queries that are not all numbers.
     """
     check_finite(queries)
     asked, real = _padded(queries)

@@ -1,113 +1,113 @@
-"""Check that the code which made each published report is unchanged: `python -m reports.check_published`.
+"""Check that published pages are what their JSON renders to: `python -m reports.check_published --help`."""
 
-A report's JSON twin names the commit it was made from (in its provenance: implementation.source.commit).
-Since then only generated reports may have changed, and README.md between the markers that quote one.
-"""
-
-import json
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reports.files import read_report
+from reports.model import Report
+from reports.render import plots_of, quote, render
+from simlm.commands.parse import parse
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
-# README quotes a report between <!-- report: begin --> and <!-- report: end -->.
-QUOTE = re.compile(r"(<!-- report: begin -->).*?(<!-- report: end -->)", re.DOTALL)
+DESCRIPTION = """Check that every page in reports/<scale>/ is what its JSON renders to, and that its plots are there.
 
-GENERATED = re.compile(r"reports/(?:(?:smoke|mini|small|paper)/|(?:growth|performance|performance-cpu)\.(?:md|json)$)")
-"""The files below reports/ that commands write; the others are code."""
+Reports and their stages have to come from committed code. README quotes Table 2 at mini scale between two markers; that
+part is checked as well. A page that differs was edited by hand, or a template has changed since: --write renders it
+again, for which nothing has to run.
+
+Examples:
+  python -m reports.check_published             check all of them
+  python -m reports.check_published --write     write the pages again, and what README quotes
+"""
+
+QUOTE = re.compile(r"(<!-- report: begin -->\n).*?(<!-- report: end -->)", re.DOTALL)
+"""What README quotes of a report, with its markers."""
+QUOTED = Path("reports/mini/table2.json")
+MEND = "render it again with python -m reports.check_published --write"
 
 
-def source_of(report: Path) -> str:
-    """Return the commit (40 hexadecimal digits) that made a report's JSON twin.
+@dataclass(frozen=True)
+class CheckOptions:
+    """What to do with pages that differ."""
 
-    Raises UserError when the file is no report, names no commit, or was made from uncommitted changes.
+    write: bool = False
+    """Write the pages again from their JSON, and what README quotes."""
+
+
+def faults(root: Path, write: bool = False) -> Iterator[str]:
+    """Yield a line for every published page of the repository `root` that is not what its JSON renders to.
+
+    With `write` the pages and README's quote are written again first; what that cannot mend is still told.
     """
-    try:
-        provenance = json.loads(report.read_text(encoding="utf-8"))["provenance"]
-        source = provenance["implementation"]["source"]
-        commit = str(source["commit"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{report}: no commit at provenance.implementation.source.commit ({error!r}); publish it again"
-        ) from error
-    if not re.fullmatch("[0-9a-f]{40}", commit):
-        raise UserError(f"{report}: {commit!r} is no commit; publish it again from a git clone")
-    if source.get("dirty") is not False:
-        raise UserError(f"{report}: not known to be made from committed code alone; commit it and publish it again")
-    _check_stages(report, provenance, commit)
-    return commit
-
-
-def _check_stages(report: Path, provenance: dict[str, Any], commit: str) -> None:
-    """Every stage has to come from the report's own commit: one of another commit was not made afresh."""
-    stages = provenance.get("method", {}).get("stages", {})
-    for name, stage in stages.items():
-        if stage.get("commit") != commit:
-            raise UserError(
-                f"{report}: its stage {name!r} was made by {stage.get('commit')}, not by {commit}; "
-                "publish it again from an empty results folder"
-            )
-
-
-def changed_since(commit: str, report: Path, root: Path) -> list[str]:
-    """Return the files that differ between a report's commit and HEAD and should not, relative to `root`.
-
-    `root` is the repository's top folder. Raises UserError when the repository does not hold the commit.
-    """
-    if _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
-        raise UserError(
-            f"{report}: commit {commit} is unknown here; fetch the whole history, or publish the report again"
-        )
-    listing = _git(root, "diff", "--name-only", "--no-renames", "-z", commit, "HEAD")
-    if listing is None:
-        raise UserError(f"{report}: git could not compare {commit} with HEAD; run this in a git clone")
-    changed = [name for name in listing.split("\0") if name and not GENERATED.match(name)]
-    if _readme_without_quotes(root, commit) == _readme_without_quotes(root, "HEAD"):
-        changed = [name for name in changed if name != "README.md"]
-    return changed
-
-
-def check(report: Path, root: Path) -> str:
-    """Return the commit that made the report `root / report`; UserError where the code changed since."""
-    commit = source_of(root / report)
-    changed = changed_since(commit, report, root)
-    if changed:
-        names = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-        raise UserError(f"{report}: made from {commit[:12]}, since when {names} changed; publish it again")
-    return commit
-
-
-def _readme_without_quotes(root: Path, commit: str) -> str | None:
-    text = _git(root, "show", f"{commit}:README.md")
-    return None if text is None else QUOTE.sub(r"\1\2", text)
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Output of a git command in `root`, or None when it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8")
-    return done.stdout if done.returncode == 0 else None
-
-
-def main(arguments: list[str], root: Path = Path()) -> int:
-    """Check the reports named in `arguments`, or all that are published; return the exit status."""
-    found = [path.relative_to(root) for path in sorted((root / "reports").glob("*/*.json"))]
-    reports = [Path(argument) for argument in arguments] or found
-    if not reports:
-        print("reports: nothing is published yet, nothing to check")
-    status = 0
-    for report in reports:
+    folder = root / "reports"
+    for path in sorted({path.with_suffix(".json") for kind in ("json", "md") for path in folder.glob(f"*/*.{kind}")}):
+        shown = path.relative_to(root)
         try:
-            commit = check(report, root)
+            report = read_report(path)
+            page, expected = path.with_suffix(".md"), render(report, path.stem)
         except UserError as error:
-            print(error, file=sys.stderr)
-            status = 2
-        else:
-            print(f"{report}: made from {commit[:12]}, and the code has not changed since")
-    return status
+            yield str(error)
+            continue
+        except KeyError as error:
+            yield f"{shown}: it has no row or figure {error}; publish {path.stem} again"
+            continue
+        if reason := _uncommitted(report.provenance):
+            yield f"{shown}: {reason}; commit the code and publish {path.stem} again"
+        if write:
+            write_atomically(page, expected.encode())
+        if not page.is_file() or page.read_text(encoding="utf-8") != expected:
+            yield f"{shown.with_suffix('.md')}: not what {shown.name} renders to; {MEND}"
+        drawn = {f"{path.stem}-{plot}.svg" for plot in plots_of(report)}
+        there = {plot.name for plot in path.parent.glob(f"{path.stem}-*.svg")}
+        for name in sorted(drawn ^ there):
+            kind = "is missing" if name in drawn else "is a plot that the report does not have"
+            yield f"{shown.with_name(name)}: {kind}; publish {path.stem} again"
+    yield from _quote_faults(root, write)
+
+
+def _uncommitted(provenance: dict[str, Any]) -> str | None:
+    """Return why a report is not known to be made from committed code alone, or None when it is."""
+    source = provenance.get("implementation", {}).get("source", {})
+    stages = provenance.get("method", {}).get("stages", {})
+    if source.get("dirty") is not False:
+        return "it was not made from committed code alone"
+    commits = {"the report": source.get("commit")} | {name: stage.get("commit") for name, stage in stages.items()}
+    unknown = [name for name, commit in commits.items() if not re.fullmatch("[0-9a-f]{40}", str(commit))]
+    return f"{unknown[0]} was made from no commit, or from changes to one" if unknown else None
+
+
+def _quote_faults(root: Path, write: bool) -> Iterator[str]:
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if not QUOTE.search(text):
+        return
+    report = read_report(root / QUOTED)
+    assert isinstance(report, Report), "Table 2 is a table of runs"
+    expected = QUOTE.sub(lambda found: f"{found[1]}{quote(report)}\n{found[2]}", text)
+    if write:
+        write_atomically(readme, expected.encode())
+    elif text != expected:
+        yield f"README.md: does not quote {QUOTED} as it is; {MEND}"
+
+
+def main(options: CheckOptions, root: Path = Path()) -> int:
+    """Print what is wrong; return 1 where anything is, otherwise 0."""
+    found = list(faults(root, options.write))
+    for line in found:
+        print(line, file=sys.stderr)
+    if not found:
+        print("reports: every published page is what its JSON renders to")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(parse(CheckOptions, DESCRIPTION)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,22 +1,23 @@
-"""Plots of a report as SVG, the same bytes for the same numbers."""
+"""Draw the plots of a report: the same bytes of SVG for the same numbers."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reports.model import Curves, Report
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from reports.model import Report
 
 COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusion": "#009E73"}
-"""A colour a kind of row, from Okabe and Ito's palette, told apart with any colour vision."""
+"""A colour for each kind of row, from Okabe and Ito's palette, which everyone can tell apart."""
 
 KIND_LABELS = {"sparse": "lexical", "dense": "dense retriever", "reranker": "re-ranker", "fusion": "fusion"}
 MARKERS = {"#0072B2": "o", "#D55E00": "s", "#009E73": "^"}
-"""Colours of curves, of the same palette, with their markers."""
+"""The colours of curves, from the same palette, with their markers."""
 _POINTS = 400
-"""Points of a loss curve that are drawn; longer curves are averaged over windows."""
+"""How many points of a loss curve are drawn at most."""
 
 
 def _style() -> dict[Any, Any]:
@@ -31,15 +32,8 @@ def _style() -> dict[Any, Any]:
     }
 
 
-def bars(report: Report) -> "Figure":
-    """The first measure of every measured row with its 95 % interval, in the table's order from the top.
-
-    A panel a group.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
+def bars(report: Report) -> Figure:
+    """Draw the first measure of every measured row with its 95 % interval, from top to bottom; groups are panels."""
     rows = report.measured_rows()
     sections = [section for section in report.by_group() if section.measured_rows()]
     heights = [len(section.measured_rows()) for section in sections]
@@ -58,14 +52,13 @@ def bars(report: Report) -> "Figure":
     return figure
 
 
-def curves(report: Report, drawn: Curves) -> "Figure":
-    """The first measure of rows along a quantity, 95 % intervals included; rows that were not measured are left out.
+def curves(report: Report) -> Figure:
+    """Draw the first measure of rows along a quantity with 95 % intervals, and the level as a dashed line across.
 
-    The level is a dashed line across.
+    Rows that were not measured are left out.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    drawn = report.curves
+    assert drawn is not None, "only a report that says where its rows lie has this plot"
     measure = report.measures[0]
     known = {row.key: row.measured[measure] for row in report.rows if row.measured is not None}
     with matplotlib.rc_context(_style()):
@@ -96,7 +89,7 @@ def curves(report: Report, drawn: Curves) -> "Figure":
     return figure
 
 
-def _bars(axes: "Axes", report: Report) -> None:
+def _bars(axes: Axes, report: Report) -> None:
     measure = report.measures[0]
     rows = report.measured_rows()
     estimates = [(row.measured or {})[measure] for row in rows]
@@ -124,11 +117,8 @@ def _bars(axes: "Axes", report: Report) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def losses(report: Report) -> "Figure":
-    """Training loss against steps, a panel a stage."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def losses(report: Report) -> Figure:
+    """Draw the training loss against steps, a panel for each stage."""
     names = list(report.losses)
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
@@ -150,18 +140,20 @@ def losses(report: Report) -> "Figure":
 
 
 def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
-    """Steps and losses, averaged over windows of one length where there are more than can be drawn."""
+    """Return steps and losses, as means over windows of one length where there are more points than are drawn."""
     window = -(-len(points) // _POINTS)
     groups = [points[start : start + window] for start in range(0, len(points), window)]
     steps = [sum(step for step, _ in group) / len(group) for group in groups]
     return steps, [sum(loss for _, loss in group) / len(group) for group in groups]
 
 
-def as_svg(figure: "Figure") -> bytes:
-    """The figure as SVG without dates or random ids; text as outlines, so that it looks alike everywhere."""
-    import matplotlib
-
+def as_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG without date or random ids; letters are outlines, so that they look alike everywhere."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(_style()):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+DRAWN = {"curves": curves, "bars": bars, "losses": losses}
+"""Every plot that a report can have, by the end of its file's name."""

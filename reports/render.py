@@ -1,53 +1,34 @@
-"""Writes a report: Markdown for people, JSON for programs, plots as SVG."""
+"""Render a report as Markdown."""
 
 import html
-import json
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from reports import plots, tables
-from reports.markdown import count, escape
-from reports.model import ALPHA, PAPER, Case, CasePassage, Report
+from reports import tables
+from reports.facts import Case, CasePassage
+from reports.markdown import count, escape, number, table
+from reports.model import ALPHA, PAPER_SCALE, Report
 from reports.page import Page, Section
-from simlm.files import write_atomically
 
 _SHOWN = 240
 """Characters of a passage that a case shows."""
 
 
-def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
-    """Writes `name`.md, `name`.json and, of a Report, `name`-curves.svg, -bars.svg and -losses.svg where there is data.
-
-    Returns the files written, the Markdown first. Each is replaced at once; the same report gives the same
-    bytes. Raises KeyError if a comparison, claim, tuning or case names a row that the report does not have.
-    """
-    images = _plots(report, name) if isinstance(report, Report) else {}
-    page = render(report, name, images)
-    twin = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {f"{name}.md": page.encode(), f"{name}.json": twin.encode(), **images}
-    for file, content in contents.items():
-        write_atomically(folder / file, content)
-    return [folder / file for file in contents]
+def plots_of(report: Report | Page) -> list[str]:
+    """Return which plots a report has figures for, as the ends of their files' names."""
+    if not isinstance(report, Report):
+        return []
+    drawn = {"curves": report.curves, "bars": report.measured_rows(), "losses": report.losses}
+    return [plot for plot, figures in drawn.items() if figures]
 
 
-def _plots(report: Report, name: str) -> dict[str, bytes]:
-    images = {}
-    if report.curves:
-        images[f"{name}-curves.svg"] = plots.as_svg(plots.curves(report, report.curves))
-    if report.measured_rows():
-        images[f"{name}-bars.svg"] = plots.as_svg(plots.bars(report))
-    if report.losses:
-        images[f"{name}-losses.svg"] = plots.as_svg(plots.losses(report))
-    return images
-
-
-def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
-    """The report as Markdown; `images` are the plots' file names beside it."""
+def render(report: Report | Page, name: str) -> str:
+    """Return a report's page. `name` is how the files of its plots begin."""
     environment = Environment(
         loader=PackageLoader("reports"),
         undefined=StrictUndefined,
@@ -56,15 +37,42 @@ def render(report: Report | Page, name: str, images: Iterable[str] = ()) -> str:
         keep_trailing_newline=True,
     )
     if isinstance(report, Report):
-        template, variables = "table.md.j2", _of_report(report, name, set(images))
+        template, variables = "table.md.j2", _of_report(report, name)
     else:
         template, variables = "page.md.j2", _of_page(report)
     text = environment.get_template(template).render(_of_both(report, name) | variables)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def quote(report: Report) -> str:
+    """Return a report in short, as README quotes it: the measured rows, and what became of the paper's orders."""
+    first, *others = report.measures
+    paper = report.columns[0]
+    lines = [
+        [
+            escape(row.label),
+            f"{row.measured[first].mean:.3f} [{row.measured[first].low:.3f}, {row.measured[first].high:.3f}]",
+            *(number(row.measured[measure].mean, 3) for measure in others),
+            number((row.published or {}).get(paper.key), 1),
+        ]
+        for row in report.rows
+        if row.measured is not None
+    ]
+    introduction = (
+        f"Measured on {count(report.collection.queries)} {report.collection.split} questions of "
+        f"{report.collection.name} at {report.scale} scale, beside the paper's {paper.figure} on {paper.place} (in "
+        "percent, for order and gaps only):"
+    )
+    head = ["row", f"{first} [95 %]", *others, f"paper {paper.figure}"]
+    return "\n\n".join([_wrapped(introduction), table(head, lines), _wrapped(_verdicts(report))])
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
-    """What every template shows, Markdown throughout."""
+    """Return what every template shows, as Markdown."""
     return {
         "title": escape(report.title),
         "scale": escape(report.scale),
@@ -72,13 +80,14 @@ def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
         "stages": tables.stages(report.stages),
         "total_cost": tables.total_cost(report.stages),
         "provenance": tables.provenance(report.provenance),
+        "identities": tables.identities(report.provenance),
         "notes": [escape(note) for note in report.notes],
         "twin": f"{name}.json",
     }
 
 
 def _of_page(page: Page) -> dict[str, Any]:
-    """What only a page's template shows."""
+    """Return what the template of a page shows besides."""
 
     def shown(section: Section) -> dict[str, Any]:
         return {
@@ -95,9 +104,9 @@ def _of_page(page: Page) -> dict[str, Any]:
     }
 
 
-def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
-    """What only the template of a table of runs shows."""
-    curves, bars, losses = (f"{name}-{plot}.svg" for plot in ("curves", "bars", "losses"))
+def _of_report(report: Report, name: str) -> dict[str, Any]:
+    """Return what the template of a table of runs shows besides."""
+    drawn = plots_of(report)
     return {
         "collections": [_collection(section) for section in report.by_group()],
         "ours": _listed(
@@ -108,7 +117,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         ),
         "alpha": ALPHA,
         "comparable": report.papers_own,
-        "printed": report.scale == PAPER,
+        "printed": report.scale == PAPER_SCALE,
         "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "marks": tables.marks(report) if report.marks else "",
@@ -119,9 +128,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
         "ordered": report.ordered,
         "ratios": any(claim.effect_ratio is not None for claim in report.claims),
         "contradictions": [escape(sentence) for sentence in report.contradictions],
-        "curves": curves if curves in images else "",
-        "bars": bars if bars in images else "",
-        "losses": losses if losses in images else "",
+        "images": {plot: f"{name}-{plot}.svg" if plot in drawn else "" for plot in ("curves", "bars", "losses")},
         "efficiency": tables.efficiency(report),
         "cases": [_case(case, lambda key: report.row(key).label) for case in report.cases],
         "hyperparameters": tables.hyperparameters(report) if report.hyperparameters or not report.marks else "",
@@ -135,7 +142,7 @@ def _of_report(report: Report, name: str, images: set[str]) -> dict[str, Any]:
 
 
 def _collection(report: Report) -> str:
-    """What rows were measured on, in words."""
+    """Return in words what rows were measured on."""
     facts = report.collection
     return (
         f"Measured on {escape(facts.name)}, split *{escape(facts.split)}*: {count(facts.passages)} passages, "
@@ -144,12 +151,12 @@ def _collection(report: Report) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The names as a sentence has them; "" for none."""
+    """Return names as a sentence has them: "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
 
 
 def _verdicts(report: Report) -> str:
-    """One sentence that counts what became of the paper's orders."""
+    """Return a sentence that counts what became of the paper's orders."""
     total = len(report.claims)
     counts = Counter(claim.verdict for claim in report.claims)
     order = (
@@ -167,7 +174,7 @@ def _verdicts(report: Report) -> str:
 
 
 def _source_warnings(report: Report | Page) -> list[str]:
-    """Says so where the commit in the provenance does not name the code that ran."""
+    """Return a warning where the commit does not tell what code ran."""
     source = report.provenance.get("implementation", {}).get("source", {})
     if source.get("dirty"):
         return ["Made from a working tree with uncommitted changes; the commit below is not all that ran."]
@@ -175,7 +182,7 @@ def _source_warnings(report: Report | Page) -> list[str]:
 
 
 def _statistics(report: Report) -> str:
-    """How the figures were computed, in words."""
+    """Return in words how the figures were computed."""
     s = report.statistics
     if not s:
         return "No row was measured."

@@ -14,7 +14,7 @@ from simlm.data.inputs import Encoded, Ids, query_input
 from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.masking import WordPieces, stateless_rng
-from simlm.pretraining.objective import Example, PackableObjective, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
 
 
 def text_of(example: Example) -> Ids:
@@ -42,11 +42,11 @@ class SpanCollator:
     """
 
     pieces: WordPieces
-    setting: Setting
+    config: ObjectiveConfig
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         spans = [halves(text_of(example), self.pieces) for example in examples]
-        batch = corrupted_batch(self._rows(examples, spans), self.pieces, self.setting.encoder_rate)
+        batch = corrupted_batch(self._rows(examples, spans), self.pieces, self.config.encoder_rate)
         paired = torch.tensor([len(second) > 0 for _, second in spans], dtype=torch.bool)
         return batch | {"paired": paired.repeat_interleave(2)}
 
@@ -54,7 +54,7 @@ class SpanCollator:
         self, examples: Sequence[Example], spans: Sequence[tuple[Ids, Ids]]
     ) -> Iterator[tuple[Encoded, np.random.Generator]]:
         for example, pair in zip(examples, spans, strict=True):
-            rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+            rng = stateless_rng(self.config.seed, example.epoch, example.passage)
             for span in pair:
                 yield query_input(span, len(span) + 2, self.pieces.specials), rng  # both masks from one stream
 
@@ -100,11 +100,11 @@ class CoCondenser(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "CoCondenser":
         if not isinstance(encoder, BertForMaskedLM):
             raise UserError(f"coCondenser needs a BERT encoder with its MLM head, not {type(encoder).__name__}")
-        return cls(Condenser.build(encoder, None, pieces, setting), SpanCollator(pieces, setting))
+        return cls(Condenser.build(encoder, None, pieces, config), SpanCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

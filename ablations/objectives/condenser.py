@@ -15,7 +15,7 @@ from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
-from simlm.pretraining.objective import Example, PackableObjective, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
 
 HEAD_LAYERS = 2
 # Of ten masked tokens eight become [MASK], one any token of the vocabulary, and one stays (Devlin et al., 2019).
@@ -62,14 +62,14 @@ class CorruptingCollator:
     """``corrupted_batch`` of the examples as they are, keyed by (seed, epoch, passage)."""
 
     pieces: WordPieces
-    setting: Setting
+    config: ObjectiveConfig
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         rows = (
-            ((example.ids, example.types), stateless_rng(self.setting.seed, example.epoch, example.passage))
+            ((example.ids, example.types), stateless_rng(self.config.seed, example.epoch, example.passage))
             for example in examples
         )
-        return corrupted_batch(rows, self.pieces, self.setting.encoder_rate)
+        return corrupted_batch(rows, self.pieces, self.config.encoder_rate)
 
 
 class Condenser(PackableObjective):
@@ -99,11 +99,11 @@ class Condenser(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "Condenser":
         if not isinstance(encoder, BertForMaskedLM):
             raise UserError(f"Condenser needs a BERT encoder with its MLM head, not {type(encoder).__name__}")
-        return cls(encoder, CorruptingCollator(pieces, setting))
+        return cls(encoder, CorruptingCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

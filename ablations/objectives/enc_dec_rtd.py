@@ -11,7 +11,7 @@ from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import PackableObjective, Setting
+from simlm.pretraining.objective import ObjectiveConfig, PackableObjective
 from simlm.pretraining.replaced_lm import NestedMaskCollator, replacing_bottleneck
 
 
@@ -42,11 +42,11 @@ class EncDecRTD(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "EncDecRTD":
-        model, replacer = replacing_bottleneck("Enc-Dec RTD", encoder, generator, pieces, setting)
-        head = detection_head(model.encoder.config.hidden_size, model.encoder.config.initializer_range, setting.seed)
-        return cls(model, replacer, head, NestedMaskCollator(pieces, setting))
+        model, replacer = replacing_bottleneck("Enc-Dec RTD", encoder, generator, pieces, config)
+        head = detection_head(model.encoder.config.hidden_size, model.encoder.config.initializer_range, config.seed)
+        return cls(model, replacer, head, NestedMaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

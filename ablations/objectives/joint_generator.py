@@ -7,7 +7,7 @@ from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Setting
+from simlm.pretraining.objective import ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM, word_losses
 
 GENERATOR_WEIGHT = 0.2
@@ -50,9 +50,9 @@ class JointReplacedLM(ReplacedLM):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "JointReplacedLM":
-        made = super().build(encoder, generator, pieces, setting)
+        made = super().build(encoder, generator, pieces, config)
         assert isinstance(made, cls)
         let_learn(made.replacer)
         return made

@@ -7,7 +7,7 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from simlm.errors import UserError
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import PackableObjective, Setting
+from simlm.pretraining.objective import ObjectiveConfig, PackableObjective
 from simlm.pretraining.replaced_lm import NestedMaskCollator
 
 
@@ -28,11 +28,11 @@ class MaskBottleneck(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> Self:
         if not isinstance(encoder, BertForMaskedLM):
             raise UserError(f"{cls.name} needs a BERT encoder, not {type(encoder).__name__}: give a BERT model")
-        return cls(BottleneckModel(encoder), pieces.specials.mask, NestedMaskCollator(pieces, setting))
+        return cls(BottleneckModel(encoder), pieces.specials.mask, NestedMaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

@@ -14,7 +14,7 @@ from simlm.errors import UserError
 from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.masking import WordPieces, counted_tokens, stateless_rng
 from simlm.pretraining.mlm import MaskCollator
-from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.objective import Example, Objective, ObjectiveConfig
 
 # The encoder's mask has the key (seed, epoch, passage); the decoder's masks have this behind it, a stream of their own.
 DECODER_STREAM = 1
@@ -41,19 +41,19 @@ class PositionMaskCollator:
     """
 
     pieces: WordPieces
-    setting: Setting
+    config: ObjectiveConfig
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        batch = MaskCollator(self.pieces, self.setting)(examples)
+        batch = MaskCollator(self.pieces, self.config)(examples)
         original = batch["input_ids"].clone()
         original[batch["masked"]] = batch["targets"]
         rows, width = original.shape
         visible = np.zeros((rows, width, width), dtype=bool)
         visible[:, :, 0] = True
         for table, example in zip(visible, examples, strict=True):
-            rng = stateless_rng(self.setting.seed, example.epoch, example.passage, DECODER_STREAM)
+            rng = stateless_rng(self.config.seed, example.epoch, example.passage, DECODER_STREAM)
             length = len(example.ids)
-            table[:length, :length] = visible_positions(length, self.setting.decoder_rate, rng)
+            table[:length, :length] = visible_positions(length, self.config.decoder_rate, rng)
         return batch | {
             "original_ids": original,
             "counted": counted_tokens(original, batch["attention_mask"], self.pieces.specials),
@@ -108,11 +108,11 @@ class RetroMAE(Objective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "RetroMAE":
         if not isinstance(encoder, BertForMaskedLM):
             raise UserError(f"RetroMAE needs a BERT encoder with its MLM head, not {type(encoder).__name__}")
-        return cls(encoder, PositionMaskCollator(pieces, setting))
+        return cls(encoder, PositionMaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

@@ -11,7 +11,7 @@ from ablations.objectives.joint_generator import learn_and_sample, let_learn
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import PackableObjective, Setting
+from simlm.pretraining.objective import ObjectiveConfig, PackableObjective
 from simlm.pretraining.replaced_lm import NestedMaskCollator, matching
 
 DETECTION_WEIGHT = 50.0
@@ -45,12 +45,12 @@ class ReplacedTokenDetection(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "ReplacedTokenDetection":
         bert, electra = matching("RTD", encoder, generator)
         replacer = let_learn(Replacer(electra, pieces.specials.mask, dropout=True))
-        head = detection_head(bert.config.hidden_size, bert.config.initializer_range, setting.seed)
-        return cls(bert, replacer, head, NestedMaskCollator(pieces, setting))
+        head = detection_head(bert.config.hidden_size, bert.config.initializer_range, config.seed)
+        return cls(bert, replacer, head, NestedMaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

@@ -10,7 +10,7 @@ from simlm.evaluation.answers import spaced
 from simlm.progress import Bar
 
 if TYPE_CHECKING:
-    from simlm.data.source import Passage
+    from simlm.data.collection import Passage
 
 
 def answering(

@@ -9,12 +9,12 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from simlm.distributed import rank
 from simlm.finetuning.buckets import bucketed
 from simlm.finetuning.cls import cls_states
 from simlm.finetuning.gather import gather_embeddings, global_batch_loss
 from simlm.finetuning.losses import contrastive_loss, distillation_loss
 from simlm.finetuning.ranking import reciprocal_ranks
-from simlm.group import rank
 
 
 class BiEncoder(nn.Module):

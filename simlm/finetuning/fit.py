@@ -3,7 +3,7 @@
 import torch
 from transformers import PretrainedConfig
 
-from simlm.group import smallest
+from simlm.distributed import smallest
 
 LAYER_STATES = 40
 """Vectors of ``hidden_size`` numbers, two bytes each, that a layer is taken to hold for each token. BERT's keeps 22

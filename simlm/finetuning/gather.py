@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from simlm.group import processes, rank
+from simlm.distributed import processes, rank
 
 
 class _Gather(torch.autograd.Function):

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 
 from simlm.data.inputs import Encoded, batch_inputs, padded_length
+from simlm.distributed import processes, rank, summed
 from simlm.finetuning.datasets import Pairs
 from simlm.finetuning.negatives import Indices
 from simlm.finetuning.reranker import Reranker
-from simlm.group import processes, rank, summed
 
 if TYPE_CHECKING:
     from simlm.packed.inference import OverPacks
@@ -23,8 +23,8 @@ class PairScorer:
     first, so that batches hold little padding and memory runs out, if at all, at the start. A call keeps its
     m encoded pairs in memory: hand over large tables in blocks. The model runs in eval mode, on its own
     device.
-    together: several processes (`simlm.group`) call at once with the same pairs, take the batches in turn, and all get
-    the scores of one process.
+    together: several processes (`simlm.distributed`) call at once with the same pairs, take the batches in turn, and
+    all get the scores of one process.
     packed: what scores a batch's pairs without padding, ``reranker``'s packed form.
     """
 

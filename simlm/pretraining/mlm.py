@@ -13,7 +13,7 @@ from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
-from simlm.pretraining.objective import Example, PackableObjective, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class MaskCollator:
     """
 
     pieces: WordPieces
-    setting: Setting
+    config: ObjectiveConfig
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         masks: list[NDArray[np.int8]] = []
         for example in examples:
-            rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+            rng = stateless_rng(self.config.seed, example.epoch, example.passage)
             words = self.pieces.words(example.ids)
-            drawn = draw_words(words, len(example.ids), self.setting.encoder_rate, rng)
+            drawn = draw_words(words, len(example.ids), self.config.encoder_rate, rng)
             masks.append((drawn & self.pieces.maskable(example.ids)).astype(np.int8))
         batch = batch_inputs([(example.ids, example.types) for example in examples], self.pieces.specials)
         masked = pad(masks, 0).bool()
@@ -60,11 +60,11 @@ class MaskedLM(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "MaskedLM":
         if not isinstance(encoder, BertForMaskedLM | ElectraForMaskedLM):
             raise UserError(f"MLM needs a BERT or ELECTRA masked language model, not {type(encoder).__name__}")
-        return cls(encoder, MaskCollator(pieces, setting))
+        return cls(encoder, MaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM | ElectraForMaskedLM:

@@ -37,7 +37,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ObjectiveConfig:
     """The choices an objective is built with; each uses those that concern it (Tables 8, 11 and 12)."""
 
     encoder_rate: float
@@ -66,7 +66,7 @@ class Objective(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "Objective":
         """The objective over ``encoder``; ``generator`` is given when ``needs_generator``."""
 

@@ -17,7 +17,7 @@ from simlm.pretraining.generator import Replacer
 from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, counted_tokens, nested_masks, stateless_rng
 from simlm.pretraining.model import BottleneckModel
-from simlm.pretraining.objective import Example, PackableObjective, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
 
 
 class Draw(NamedTuple):
@@ -39,7 +39,7 @@ class NestedMaskCollator:
     """
 
     pieces: WordPieces
-    setting: Setting
+    config: ObjectiveConfig
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         draws = [self.draw(example) for example in examples]
@@ -55,9 +55,9 @@ class NestedMaskCollator:
 
     def draw(self, example: Example) -> Draw:
         """The masks and the numbers of one passage, whatever batch it is in."""
-        rng = stateless_rng(self.setting.seed, example.epoch, example.passage)
+        rng = stateless_rng(self.config.seed, example.epoch, example.passage)
         encoder, decoder = nested_masks(
-            example.ids, self.pieces, self.setting.encoder_rate, self.setting.decoder_rate, rng
+            example.ids, self.pieces, self.config.encoder_rate, self.config.decoder_rate, rng
         )
         return Draw(encoder, decoder, rng.random(int(encoder.sum())), rng.random(int(decoder.sum())))
 
@@ -84,11 +84,11 @@ def replacing_bottleneck(
     encoder: PreTrainedModel,
     generator: ElectraForMaskedLM | None,
     pieces: WordPieces,
-    setting: Setting,
+    config: ObjectiveConfig,
 ) -> tuple[BottleneckModel, Replacer]:
     """The bottleneck over ``encoder`` and the replacer that fills its masks; UserError as from ``matching``."""
     bert, electra = matching(objective, encoder, generator)
-    return BottleneckModel(bert), Replacer(electra, pieces.specials.mask, setting.generator_dropout)
+    return BottleneckModel(bert), Replacer(electra, pieces.specials.mask, config.generator_dropout)
 
 
 def word_losses(
@@ -132,10 +132,10 @@ class ReplacedLM(PackableObjective):
 
     @classmethod
     def build(
-        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, setting: Setting
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "ReplacedLM":
-        model, replacer = replacing_bottleneck("replaced LM", encoder, generator, pieces, setting)
-        return cls(model, replacer, NestedMaskCollator(pieces, setting))
+        model, replacer = replacing_bottleneck("replaced LM", encoder, generator, pieces, config)
+        return cls(model, replacer, NestedMaskCollator(pieces, config))
 
     @property
     def encoder(self) -> BertForMaskedLM:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length, passage_input
 from simlm.data.tokens import TokenStore
+from simlm.distributed import is_first, processes, rank, wait_for_all
 from simlm.errors import UserError
 from simlm.files import put_in_place, write_atomically
-from simlm.group import is_first, processes, rank, wait_for_all
 from simlm.progress import Bar
 from simlm.retrieval.embeddings import KIND, MARKER, Embeddings, complete_shard, shard_path
 
@@ -47,8 +47,8 @@ def encode_texts(
     inside `encode_batch`, and so is what it reads where `collate` makes that of a batch's tokenised texts; otherwise
     these are padded to the longest, on `device`.
 
-    Several processes (`simlm.group`) that call this together take a shard's batches in turn, each writing its vectors
-    into the one file: the batches, and so the vectors, are those of one process.
+    Several processes (`simlm.distributed`) that call this together take a shard's batches in turn, each writing its
+    vectors into the one file: the batches, and so the vectors, are those of one process.
 
     Raises UserError for a store without texts and for vectors with NaN or infinity.
     """

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simlm.distributed import processes, rank, summed
 from simlm.errors import UserError
-from simlm.group import processes, rank, summed
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.faiss_knn import faiss_nearest
 from simlm.retrieval.runs import PADDING
@@ -92,7 +92,7 @@ def search_together(
     query_block: int = QUERY_BLOCK,
     faiss: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `search` returns, in each of several processes (`simlm.group`) that take the blocks of queries in turn.
+    """What `search` returns, in each of several processes (`simlm.distributed`) that share the blocks of queries.
 
     Every process reads all passages, and holds all results at the end.
     """

@@ -1,6 +1,6 @@
 """What stages of dual encoders have in common: a corpus encoded, searched exactly for queries, and the runs left.
 
-Several processes (`simlm.group`) share the encoding and the search; the first alone writes runs and has figures.
+Several processes (`simlm.distributed`) share the encoding and the search; the first alone writes runs and has figures.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from simlm.data.inputs import Specials, batch_inputs, query_input
 from simlm.data.tokens import TokenStore
-from simlm.group import is_first
+from simlm.distributed import is_first
 from simlm.packed.inference import OverPacks
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts

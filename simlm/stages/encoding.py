@@ -5,7 +5,7 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import TypeVar
 
-from simlm.group import wait_for_all
+from simlm.distributed import wait_for_all
 
 Vectors = TypeVar("Vectors", bound=Sized)
 """As many as there are texts."""

@@ -127,7 +127,7 @@ class Generator(EncoderStage):
     settings: Param[PretrainingSettings]
 
     def run(self) -> dict[str, Any]:
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.models.shapes import new_generator, save_model
         from simlm.stages.training import run_pretraining
 
@@ -137,6 +137,9 @@ class Generator(EncoderStage):
         if is_first():
             save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
         return numbers
+
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of("mlm")}
 
 
 class Pretrained(EncoderStage):
@@ -153,9 +156,12 @@ class Pretrained(EncoderStage):
     objective: Param[str]
     settings: Param[PretrainingSettings]
 
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of(self.objective)}
+
     def run(self) -> dict[str, Any]:
         from simlm.data.tokenizer import check_tokenizer_matches
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.models.shapes import load_encoder, save_model
         from simlm.pretraining.generator import load_generator
         from simlm.stages.training import run_pretraining
@@ -208,3 +214,10 @@ def local_digest(name: str) -> str:
     from simlm.workflow.manifest import outputs_digest, outputs_of
 
     return outputs_digest({"outputs": outputs_of(Path(name))})
+
+
+def _module_of(objective: str) -> str:
+    """Return the module that an objective's name leads to: no import names it."""
+    from simlm.pretraining.objective import find_objective
+
+    return find_objective(objective).__module__

@@ -29,10 +29,10 @@ class TrainReranker(EncoderStage):
         import torch
 
         from simlm.data.inputs import Specials
+        from simlm.distributed import is_first, processes
         from simlm.finetuning.datasets import RerankerCollator, RerankerGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.reranker import Reranker
-        from simlm.group import is_first, processes
         from simlm.models.shapes import load_reranker_start, save_model
         from simlm.stages.evaluations import RerankerEvaluation
         from simlm.stages.negatives import negative_lists
@@ -75,7 +75,7 @@ class TrainReranker(EncoderStage):
             packed=packed,
         )
         figures = numbers_of(self, outcome)
-        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.called}"
+        what = f"cross-encoder re-ranker fine-tuned on {self.candidates.data.collection_name}"
         if is_first():
             save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures
@@ -99,8 +99,8 @@ class TeacherScoresOf(Stage):
     max_length: Param[int]
 
     def run(self) -> dict[str, Any]:
+        from simlm.distributed import is_first, processes, rank, wait_for_all
         from simlm.finetuning.teacher import write_teacher_scores
-        from simlm.group import is_first, processes, rank, wait_for_all
         from simlm.progress import Bar
         from simlm.stages.negatives import negative_lists
 
@@ -146,7 +146,7 @@ class Rerank(RunStage):
     tag = "re-ranked"
 
     def run(self) -> dict[str, Any]:
-        from simlm.group import is_first
+        from simlm.distributed import is_first
         from simlm.retrieval.rerank import rerank
 
         figures: dict[str, Any] = {}

@@ -34,11 +34,11 @@ class TrainRetriever(EncoderStage):
         import torch
 
         from simlm.data.inputs import Specials
+        from simlm.distributed import even_share, is_first
         from simlm.finetuning.biencoder import BiEncoder
         from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.teacher import TeacherScores
-        from simlm.group import even_share, is_first
         from simlm.models.shapes import load_body, save_model
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
@@ -96,7 +96,7 @@ class TrainRetriever(EncoderStage):
         )
         figures = numbers_of(self, outcome)
         figures["epochs"] = settings.optimisation.steps * settings.optimisation.batch_size / len(groups)
-        what = f"retriever fine-tuned on {self.data.called}"
+        what = f"retriever fine-tuned on {self.data.collection_name}"
         if is_first():
             save_model(encoder.cpu(), collection.tokenizer, self.model, what, figures)
         return figures

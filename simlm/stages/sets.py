@@ -11,7 +11,7 @@ from simlm.stages.answers import Answers
 from simlm.stages.runs import MINED_SPLIT, RunStage
 
 if TYPE_CHECKING:
-    from simlm.data.qrels import Qrels
+    from simlm.data.store import Qrels
     from simlm.finetuning.negatives import Indices, NegativeLists
 
 LABELLED = 2

@@ -8,10 +8,10 @@ import torch
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.inputs import Specials
-from simlm.group import is_first, local_processes, local_rank, processes
+from simlm.distributed import is_first, local_processes, local_rank, processes
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Objective, Setting, find_objective
+from simlm.pretraining.objective import Objective, ObjectiveConfig, find_objective
 from simlm.scales.settings import Optimisation, PretrainingSettings
 from simlm.stages.models import SNAPSHOTS
 from simlm.training.snapshots import Snapshots
@@ -89,9 +89,11 @@ def run_pretraining(
     collection = data.open()
     optimisation = settings.optimisation
     pieces = WordPieces.of(collection.tokenizer)
-    setting = Setting(settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed)
+    config = ObjectiveConfig(
+        settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed
+    )
     torch.manual_seed(optimisation.seed)
-    objective = find_objective(objective_name).build(encoder, generator, pieces, setting).to(device)
+    objective = find_objective(objective_name).build(encoder, generator, pieces, config).to(device)
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
     dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
     snapshots = Snapshots(encoder, kept, stage.work / SNAPSHOTS)

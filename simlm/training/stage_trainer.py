@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
+from simlm.distributed import processes, summed
 from simlm.errors import UserError
-from simlm.group import processes, summed
 from simlm.scales import settings_file
 from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
 from simlm.training.checkpoints import WEIGHTS, checkpoint_of, newest_complete, seal

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerState
 
+from simlm.distributed import processes, rank, summed
 from simlm.errors import UserError
-from simlm.group import processes, rank, summed
 from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
 from simlm.training.callbacks import Begin, Follow, LogAtCheckpoints
 from simlm.training.checkpoints import STATE, WEIGHTS, checkpoint_of, newest_complete, step_of

@@ -13,7 +13,7 @@ from simlm.data.inputs import passage_input
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Setting
+from simlm.pretraining.objective import ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
@@ -30,7 +30,7 @@ def padded(texts, tokenizer):
 
 @pytest.fixture
 def objective(encoder, generator, tokenizer):
-    return ReplacedLM.build(encoder, generator, WordPieces.of(tokenizer), Setting(0.3, 0.5, False, 0))
+    return ReplacedLM.build(encoder, generator, WordPieces.of(tokenizer), ObjectiveConfig(0.3, 0.5, False, 0))
 
 
 @pytest.mark.benchmark(group="pre-training step")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simlm.data.source import Passage
+from simlm.data.collection import Passage
 from simlm.evaluation.answering import answering
 from simlm.evaluation.answers import has_answer
 

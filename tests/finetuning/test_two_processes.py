@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from simlm.distributed import even_share, processes, rank
 from simlm.errors import UserError
 from simlm.finetuning.gather import gather_embeddings, global_batch_loss
-from simlm.group import even_share, processes, rank
 from tests.finetuning import two_processes
 from tests.finetuning.two_processes import batch, biencoder, gradients, learnt, results, scores
 from tests.pairs import WORLD, run_pair
@@ -81,6 +81,6 @@ def test_one_process_gathers_nothing() -> None:
 
 
 def test_an_uneven_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simlm.group.processes", lambda: 3)
+    monkeypatch.setattr("simlm.distributed.processes", lambda: 3)
     with pytest.raises(UserError, match="--processes 3: a batch of 64 queries cannot be shared evenly; choose a divis"):
         even_share(64, "queries")

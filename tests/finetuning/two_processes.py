@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from simlm.data.inputs import Specials
+from simlm.distributed import even_share, processes, rank, smallest, summed
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.finetuning.gather import gather_embeddings, global_batch_loss
 from simlm.finetuning.losses import contrastive_loss
 from simlm.finetuning.ranking import reciprocal_ranks
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder
 from simlm.finetuning.scoring import PairScorer
-from simlm.group import even_share, processes, rank, smallest, summed
 from tests.pairs import meet, part
 
 BATCH, GROUP, WIDTH, VOCABULARY = 4, 3, 16, 40

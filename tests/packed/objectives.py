@@ -17,19 +17,19 @@ from simlm.packed.parts import Part
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import PackableObjective
 from simlm.pretraining.replaced_lm import ReplacedLM
-from tests.pretraining.toys import PIECES, SETTING, bert, electra
+from tests.pretraining.toys import CONFIG, PIECES, bert, electra
 
 PACKABLE: Mapping[str, Callable[[], PackableObjective]] = {
-    "replaced LM": lambda: ReplacedLM.build(bert(), electra(), PIECES, SETTING),
-    "joint generator": lambda: JointReplacedLM.build(bert(), electra(), PIECES, SETTING),
-    "MLM": lambda: MaskedLM.build(bert(), None, PIECES, SETTING),
-    "generator": lambda: MaskedLM.build(electra(), None, PIECES, SETTING),
-    "Enc-Dec MLM": lambda: EncDecMLM.build(bert(), None, PIECES, SETTING),
-    "Condenser": lambda: Condenser.build(bert(layers=4), None, PIECES, SETTING),
-    "coCondenser": lambda: CoCondenser.build(bert(layers=4), None, PIECES, SETTING),
-    "Enc-Dec RTD": lambda: EncDecRTD.build(bert(), electra(), PIECES, SETTING),
-    "RTD": lambda: ReplacedTokenDetection.build(bert(), electra(), PIECES, SETTING),
-    "AutoEncoder": lambda: AutoEncoder.build(bert(), None, PIECES, SETTING),
+    "replaced LM": lambda: ReplacedLM.build(bert(), electra(), PIECES, CONFIG),
+    "joint generator": lambda: JointReplacedLM.build(bert(), electra(), PIECES, CONFIG),
+    "MLM": lambda: MaskedLM.build(bert(), None, PIECES, CONFIG),
+    "generator": lambda: MaskedLM.build(electra(), None, PIECES, CONFIG),
+    "Enc-Dec MLM": lambda: EncDecMLM.build(bert(), None, PIECES, CONFIG),
+    "Condenser": lambda: Condenser.build(bert(layers=4), None, PIECES, CONFIG),
+    "coCondenser": lambda: CoCondenser.build(bert(layers=4), None, PIECES, CONFIG),
+    "Enc-Dec RTD": lambda: EncDecRTD.build(bert(), electra(), PIECES, CONFIG),
+    "RTD": lambda: ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG),
+    "AutoEncoder": lambda: AutoEncoder.build(bert(), None, PIECES, CONFIG),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.teacher import write_teacher_scores
 from simlm.models.shapes import save_model
@@ -17,6 +17,7 @@ from simlm.stages.negatives import negative_lists
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from tests.pretraining.toys import TOKENIZER, WORDS, bert
+from tests.rows import collection_of
 
 KINDS = ("contrastive", "distilled", "re-ranker")
 STEPS, GROUP, SEED = 8, 4, 3
@@ -36,7 +37,7 @@ def prepare(folder: Path) -> None:
         own = [GROUP * (first + number) for number in range(QUERIES[split])]
         queries = [Query(f"q{place}", " ".join(texts[place].split()[:4])) for place in own]
         splits[split] = queries, {f"q{place}": {f"p{place}": 1} for place in own}
-    tokenise_collection(Collection.from_rows("toy", passages, splits), TOKENIZER, folder / "store")
+    tokenise_collection(collection_of("toy", passages, splits), TOKENIZER, folder / "store")
     save_model(bert().bert, TOKENIZER, folder / "start", "toy", {})
     lists = negative_lists(candidates(folder), "train", NEGATIVES, SEED)
     query, passage = lists.drawn(STEPS, SEED, GROUP)

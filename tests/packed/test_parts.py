@@ -9,10 +9,10 @@ import torch
 from simlm.packed.batch import PackedBatch
 from simlm.packed.parts import PLACES, PackingCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-from tests.pretraining.toys import PIECES, SETTING, examples
+from tests.pretraining.toys import CONFIG, PIECES, examples
 
 LENGTHS = [4 + 7 * number % 23 for number in range(22)]
-MASKS = NestedMaskCollator(PIECES, SETTING)
+MASKS = NestedMaskCollator(PIECES, CONFIG)
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -9,19 +9,19 @@ from simlm.packed.batch import PackedBatch
 from simlm.packed.forwards import hidden_states
 from simlm.packed.objective import PackedObjective
 from simlm.packed.parts import PackingCollator
-from simlm.pretraining.objective import Setting
+from simlm.pretraining.objective import ObjectiveConfig
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 from tests.packed.objectives import summed
 from tests.packed.toys import assert_near, gradients
-from tests.pretraining.toys import PIECES, SETTING, UNK, bert, electra, examples
+from tests.pretraining.toys import CONFIG, PIECES, UNK, bert, electra, examples
 
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
-MASKS = NestedMaskCollator(PIECES, SETTING)
+MASKS = NestedMaskCollator(PIECES, CONFIG)
 PLAIN, ROUND = PackingCollator(MASKS, 10_000), PackingCollator(MASKS, 10_000, round_to=64, max_length=48)
 
 
 def models() -> tuple[ReplacedLM, PackedObjective]:
-    objective = ReplacedLM.build(bert(), electra(), PIECES, SETTING)
+    objective = ReplacedLM.build(bert(), electra(), PIECES, CONFIG)
     return objective, PackedObjective(copy.deepcopy(objective))
 
 
@@ -87,7 +87,7 @@ def test_gumbel_samples_do_not_depend_on_how_passages_are_packed() -> None:
     whole, small = replaced(PLAIN), PackingCollator(MASKS, 64)
     assert len(small(rows, 64)) > 1
     assert torch.equal(replaced(small), whole) and torch.equal(replaced(ROUND), whole)
-    other = NestedMaskCollator(PIECES, Setting(0.3, 0.5, False, 8))
+    other = NestedMaskCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))
     assert not torch.equal(replaced(PackingCollator(other, 10_000)), whole)
 
 

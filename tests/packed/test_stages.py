@@ -25,7 +25,7 @@ from simlm.training.batches import PacksCollator
 from simlm.training.split import Split
 from simlm.training.trainer import Outcome, Packed, train
 from tests.packed.toys import SPECIALS
-from tests.pretraining.toys import PIECES, SETTING, bert, examples
+from tests.pretraining.toys import CONFIG, PIECES, bert, examples
 from tests.retrieval.test_encode import random_store
 from tests.training.toys import PLAN, Collator, Killed, assert_near, dataset_in, masked_lm, replaced_lm, run
 
@@ -105,7 +105,7 @@ def test_only_what_has_a_packed_form_is_packed() -> None:
 
     plain = replaced_lm()
     variant = Variant(plain.model, plain.replacer, plain.collator)
-    retromae = RetroMAE.build(bert(), None, PIECES, SETTING)
+    retromae = RetroMAE.build(bert(), None, PIECES, CONFIG)
     assert packed_objective(plain, 24, CPU) is not None and packed_objective(masked_lm(), 24, CPU) is not None
     assert packed_objective(variant, 24, CPU) is None and packed_objective(retromae, 24, CPU) is None
 

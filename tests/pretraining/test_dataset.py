@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.data.inputs import passage_input
-from simlm.data.store import build_token_store
+from simlm.data.tokens import build_token_store
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-from tests.pretraining.toys import PIECES, SETTING, TOKENIZER, corpus
+from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, corpus
 
 MAX_LENGTH = 12
 
@@ -38,7 +38,7 @@ def test_examples_are_the_chosen_passages_cut_at_the_maximum(dataset: PassageExa
 
 
 def test_masks_are_new_in_every_epoch_and_the_same_within_one(dataset: PassageExamples) -> None:
-    collator = NestedMaskCollator(PIECES, SETTING)
+    collator = NestedMaskCollator(PIECES, CONFIG)
     masks = []
     for epoch in (0, 1, EVALUATION_EPOCH, 0):
         dataset.set_epoch(epoch)
@@ -53,7 +53,7 @@ def test_workers_get_the_same_examples_and_masks(dataset: PassageExamples) -> No
     dataset.set_epoch(4)
     copy = pickle.loads(pickle.dumps(dataset))
     for kind in (MaskCollator, NestedMaskCollator):
-        collator = kind(PIECES, SETTING)
+        collator = kind(PIECES, CONFIG)
         ours = collator([dataset[0], dataset[2]])
         theirs = pickle.loads(pickle.dumps(collator))([copy[0], copy[2]])
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)

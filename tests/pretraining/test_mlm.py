@@ -8,7 +8,7 @@ from transformers import BertForMaskedLM, BertModel, ElectraForMaskedLM
 from simlm.errors import UserError
 from simlm.pretraining.masking import nested_masks, stateless_rng
 from simlm.pretraining.mlm import MaskCollator, MaskedLM
-from tests.pretraining.toys import MASK, PIECES, SETTING, UNK, bert, electra, exact, example, examples, log_softmax
+from tests.pretraining.toys import CONFIG, MASK, PIECES, UNK, bert, electra, exact, example, examples, log_softmax
 
 LENGTHS = [22, 17, 9, 30]
 MODELS = [pytest.param(bert, id="bert"), pytest.param(electra, id="electra")]
@@ -16,7 +16,7 @@ MODELS = [pytest.param(bert, id="bert"), pytest.param(electra, id="electra")]
 
 @pytest.mark.parametrize("make", MODELS)
 def test_loss_against_a_loop_over_the_plain_model(make: type) -> None:
-    objective = MaskedLM.build(make(), None, PIECES, SETTING).eval()
+    objective = MaskedLM.build(make(), None, PIECES, CONFIG).eval()
     batch = objective.collator(examples(LENGTHS, titled=True))
     loss = objective(**batch)["loss"]
     model = objective.encoder.double()
@@ -31,11 +31,11 @@ def test_loss_against_a_loop_over_the_plain_model(make: type) -> None:
 def test_every_masked_token_becomes_mask_and_is_a_target() -> None:
     rows = examples(LENGTHS, titled=True)
     rows[0].ids[4] = UNK
-    batch = MaskCollator(PIECES, SETTING)(rows)
+    batch = MaskCollator(PIECES, CONFIG)(rows)
     for place, row in enumerate(rows):
         # The mask is SimLM's encoder mask of this passage and epoch.
-        rng = stateless_rng(SETTING.seed, row.epoch, row.passage)
-        mask, _ = nested_masks(row.ids, PIECES, SETTING.encoder_rate, SETTING.decoder_rate, rng)
+        rng = stateless_rng(CONFIG.seed, row.epoch, row.passage)
+        mask, _ = nested_masks(row.ids, PIECES, CONFIG.encoder_rate, CONFIG.decoder_rate, rng)
         length = len(row.ids)
         assert np.array_equal(batch["masked"][place, :length].numpy(), mask)
         assert not batch["masked"][place, length:].any()
@@ -47,7 +47,7 @@ def test_every_masked_token_becomes_mask_and_is_a_target() -> None:
 
 
 def test_masks_differ_between_epochs_and_come_back() -> None:
-    collator = MaskCollator(PIECES, SETTING)
+    collator = MaskCollator(PIECES, CONFIG)
     masks = [collator(examples(LENGTHS, epoch))["masked"] for epoch in (0, 1, 0)]
     assert torch.equal(masks[0], masks[2])
     assert not torch.equal(masks[0], masks[1])
@@ -56,7 +56,7 @@ def test_masks_differ_between_epochs_and_come_back() -> None:
 def test_a_passage_without_any_word_costs_nothing() -> None:
     row = example(0, 6)
     row.ids[1:-1] = UNK
-    objective = MaskedLM.build(bert(), None, PIECES, SETTING)
+    objective = MaskedLM.build(bert(), None, PIECES, CONFIG)
     loss = objective(**objective.collator([row]))["loss"]
     loss.backward()
     assert loss.item() == 0
@@ -65,7 +65,7 @@ def test_a_passage_without_any_word_costs_nothing() -> None:
 @pytest.mark.parametrize("make", MODELS)
 def test_it_learns(make: type) -> None:
     model: BertForMaskedLM | ElectraForMaskedLM = make()
-    objective = MaskedLM.build(model, None, PIECES, SETTING)
+    objective = MaskedLM.build(model, None, PIECES, CONFIG)
     assert objective.encoder is model
     optimizer = torch.optim.AdamW(objective.parameters(), lr=5e-3)
     losses = []
@@ -81,4 +81,4 @@ def test_it_learns(make: type) -> None:
 
 def test_another_kind_of_model_is_refused() -> None:
     with pytest.raises(UserError, match="needs a BERT or ELECTRA masked language model, not BertModel"):
-        MaskedLM.build(BertModel(bert().config), None, PIECES, SETTING)
+        MaskedLM.build(BertModel(bert().config), None, PIECES, CONFIG)

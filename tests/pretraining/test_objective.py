@@ -7,7 +7,7 @@ from simlm.errors import UserError
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import OBJECTIVES, Objective, find_objective
 from simlm.pretraining.replaced_lm import ReplacedLM
-from tests.pretraining.toys import PIECES, SETTING, bert, electra, examples
+from tests.pretraining.toys import CONFIG, PIECES, bert, electra, examples
 
 
 class Elsewhere(MaskedLM):
@@ -42,7 +42,7 @@ def test_something_else_is_refused(name: str) -> None:
 def test_every_objective_keeps_its_promises(name: str) -> None:
     kind = find_objective(name)
     encoder = bert()
-    objective = kind.build(encoder, electra() if kind.needs_generator else None, PIECES, SETTING)
+    objective = kind.build(encoder, electra() if kind.needs_generator else None, PIECES, CONFIG)
     assert objective.encoder is encoder
     outputs = objective(**objective.collator(examples([12, 7])))
     assert outputs["loss"].dim() == 0 and outputs["loss"].requires_grad

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from simlm.errors import UserError
-from simlm.pretraining.objective import Setting
+from simlm.pretraining.objective import ObjectiveConfig
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
 from tests.pretraining.toys import (
     CLS,
+    CONFIG,
     MASK,
     PAD,
     PIECES,
     SEP,
-    SETTING,
     UNK,
     VOCABULARY,
     bert,
@@ -28,11 +28,11 @@ from tests.pretraining.toys import (
 LENGTHS = [22, 17, 9, 30]
 
 
-def objective(dropout: float = 0.0, setting: Setting = SETTING) -> ReplacedLM:
+def objective(dropout: float = 0.0, setting: ObjectiveConfig = CONFIG) -> ReplacedLM:
     return ReplacedLM.build(bert(dropout=dropout), electra(), PIECES, setting)
 
 
-def batch_of(setting: Setting = SETTING, epoch: int = 0) -> dict[str, Tensor]:
+def batch_of(setting: ObjectiveConfig = CONFIG, epoch: int = 0) -> dict[str, Tensor]:
     rows = examples(LENGTHS, epoch, titled=True)
     rows[0].ids[4] = UNK
     return NestedMaskCollator(PIECES, setting)(rows)
@@ -101,7 +101,7 @@ def test_each_side_reads_its_own_replacements() -> None:
 
 
 def test_the_two_samples_of_a_position_are_independent() -> None:
-    setting = Setting(0.3, 0.3, False, 7)
+    setting = ObjectiveConfig(0.3, 0.3, False, 7)
     agreed, expected, count = 0, 0.0, 0
     model = objective(setting=setting).eval()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def test_decoder_loss_depends_on_the_encoder_through_cls_alone() -> None:
 
 def test_values_do_not_depend_on_how_passages_are_batched() -> None:
     model = objective().eval()
-    collator = NestedMaskCollator(PIECES, SETTING)
+    collator = NestedMaskCollator(PIECES, CONFIG)
     rows = examples(LENGTHS)
     together = model(**collator(rows))["loss"].item()
     counts, losses = [], []
@@ -163,13 +163,13 @@ def test_values_do_not_depend_on_how_passages_are_batched() -> None:
 
 
 def test_masks_and_samples_are_keyed_by_seed_epoch_and_passage() -> None:
-    collator = NestedMaskCollator(PIECES, SETTING)
+    collator = NestedMaskCollator(PIECES, CONFIG)
     first, again = (collator(examples(LENGTHS)) for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     alone = collator([example(2, LENGTHS[2])])
     assert torch.equal(alone["decoder_mask"][0, : LENGTHS[2]], first["decoder_mask"][2, : LENGTHS[2]])
     other_epoch = collator(examples(LENGTHS, epoch=1))
-    other_seed = NestedMaskCollator(PIECES, Setting(0.3, 0.5, False, 8))(examples(LENGTHS))
+    other_seed = NestedMaskCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))(examples(LENGTHS))
     for other in (other_epoch, other_seed):
         assert not torch.equal(first["encoder_mask"], other["encoder_mask"])
         assert not torch.equal(first["decoder_mask"], other["decoder_mask"])
@@ -181,23 +181,23 @@ def test_a_passage_without_any_word_costs_nothing() -> None:
     rows[0].ids[1:-1] = UNK
     rows[1].ids[1] = UNK
     model = objective()
-    outputs = model(**NestedMaskCollator(PIECES, SETTING)(rows))
+    outputs = model(**NestedMaskCollator(PIECES, CONFIG)(rows))
     outputs["loss"].backward()
     assert outputs["loss"].item() == 0
 
 
 def test_encoder_is_the_model_that_is_kept() -> None:
     encoder = bert()
-    assert ReplacedLM.build(encoder, electra(), PIECES, SETTING).encoder is encoder
+    assert ReplacedLM.build(encoder, electra(), PIECES, CONFIG).encoder is encoder
 
 
 def test_models_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
-        ReplacedLM.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, SETTING)
+        ReplacedLM.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, CONFIG)
     with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
-        ReplacedLM.build(bert(), None, PIECES, SETTING)
+        ReplacedLM.build(bert(), None, PIECES, CONFIG)
     with pytest.raises(UserError, match="needs a BERT encoder"):
-        ReplacedLM.build(electra(), electra(), PIECES, SETTING)
+        ReplacedLM.build(electra(), electra(), PIECES, CONFIG)
 
 
 def test_it_learns() -> None:

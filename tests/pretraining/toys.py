@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast, ElectraConfig, ElectraForMaskedLM
 
 from simlm.pretraining.masking import WordPieces
-from simlm.pretraining.objective import Example, Setting
+from simlm.pretraining.objective import Example, ObjectiveConfig
 
 WORDS = [f"word{i}" for i in range(20)]
 ENDINGS = [f"##end{i}" for i in range(15)]
@@ -18,7 +18,7 @@ FIRST_WORD, FIRST_ENDING = 5, 5 + len(WORDS)
 
 TOKENIZER = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=True)
 PIECES = WordPieces.of(TOKENIZER)
-SETTING = Setting(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=False, seed=7)
+CONFIG = ObjectiveConfig(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=False, seed=7)
 
 
 def bert(seed: int = 1, layers: int = 2, dropout: float = 0.0, vocabulary: int = len(VOCABULARY)) -> BertForMaskedLM:

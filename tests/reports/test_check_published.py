@@ -1,124 +1,108 @@
-"""reports.check_published against small git repositories."""
+"""Published pages are what their JSON renders to."""
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from reports.check_published import main
+from reports.check_published import CheckOptions, main
+from reports.model import Report
 
-DEFAULT_REPORT = Path("reports/mini/table2.json")
-README = "# Title\n<!-- report: begin -->\n{}\n<!-- report: end -->\nmore\n"
-
-
-def git(root: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(root: Path, files: dict[str, str]) -> str:
-    """Write and commit files; return the commit."""
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--message", "A step")
-    return git(root, "rev-parse", "HEAD")
-
-
-def report_of(source: dict[str, Any]) -> str:
-    return json.dumps({"provenance": {"implementation": {"source": source}}})
+README = "# Title\n<!-- report: begin -->\n{}<!-- report: end -->\nmore\n"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    git(tmp_path, "init", "--quiet")
+def root(written: Path, tmp_path: Path) -> Path:
+    """A repository that has published one report and quotes it."""
+    (tmp_path / "reports").mkdir()
+    written.rename(tmp_path / "reports" / "mini")
+    (tmp_path / "README.md").write_text(README.format(""), encoding="utf-8")
+    assert main(CheckOptions(write=True), tmp_path) == 0
     return tmp_path
 
 
-@pytest.fixture
-def published(root: Path) -> Path:
-    """A repository whose second commit publishes a report made from the first."""
-    made_from = commit(root, {"code.py": "1\n", "README.md": README.format("nothing yet")})
-    commit(root, {str(DEFAULT_REPORT): report_of({"commit": made_from, "dirty": False})})
-    return root
+def fault(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that the check prints."""
+    capsys.readouterr()
+    assert main(CheckOptions(), root) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
 
 
-def test_nothing_published_yet(root: Path) -> None:
-    assert main([], root) == 0
+def test_nothing_published_yet_and_pages_as_they_were_written_pass(root: Path, tmp_path: Path) -> None:
+    assert main(CheckOptions(), tmp_path / "empty") == 0
+    assert main(CheckOptions(), root) == 0
 
 
-def test_a_report_named_but_absent_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(DEFAULT_REPORT)], root) == 2
-    assert "publish it again" in capsys.readouterr().err
+def test_a_page_of_another_template_fails_until_it_is_written_again(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = root / "reports" / "mini" / "table2.md"
+    before = page.read_bytes()
+    page.write_bytes(before.replace(b"0.5", b"0.6"))
+    line = fault(root, capsys)
+    assert line.startswith("reports/mini/table2.md: not what table2.json renders to;") and "--write" in line
+    assert main(CheckOptions(write=True), root) == 0
+    assert page.read_bytes() == before
 
 
-def test_unchanged_code_passes(published: Path) -> None:
-    assert main([], published) == 0
-
-
-def test_other_files_of_the_report_may_change(published: Path) -> None:
-    commit(published, {"reports/mini/table2.md": "a table\n"})
-    assert main([], published) == 0
-
-
-@pytest.mark.parametrize("name", ["reports/small/table2.md", "reports/performance.json", "reports/performance-cpu.md"])
-def test_other_reports_may_change(published: Path, name: str) -> None:
-    commit(published, {name: "2\n"})
-    assert main([], published) == 0
-
-
-@pytest.mark.parametrize("name", ["code.py", "reports/render.py", "reports/templates/table.md.j2", "new/a file.py"])
-def test_changed_code_fails(published: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    commit(published, {name: "2\n"})
-    assert main([], published) == 2
-    assert name in capsys.readouterr().err
-
-
-def test_removed_and_renamed_code_fails(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    git(published, "mv", "code.py", "reports/mini/code.py")
-    commit(published, {})
-    assert main([], published) == 2
-    assert "code.py" in capsys.readouterr().err
-
-
-def test_readme_may_change_between_the_markers_only(published: Path) -> None:
-    commit(published, {"README.md": README.format("| the table |")})
-    assert main([], published) == 0
-    commit(published, {"README.md": README.format("| the table |") + "else\n"})
-    assert main([], published) == 2
+def test_the_readme_quotes_every_measured_row(root: Path, capsys: pytest.CaptureFixture[str], report: Report) -> None:
+    readme = root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    for row in report.measured_rows():
+        assert f"{(row.measured or {})['RR@10'].mean:.3f} [" in text
+    assert "1 reproduced; 1 contradicted" in text and "ANCE" not in text
+    readme.write_text(text.replace("1 reproduced", "2 reproduced").replace("more", "else"), encoding="utf-8")
+    assert "README.md: does not quote" in fault(root, capsys)
+    assert main(CheckOptions(write=True), root) == 0
+    assert readme.read_text(encoding="utf-8") == text.replace("more", "else")
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("name", "text", "message"),
     [
-        (report_of({"commit": "0" * 40, "dirty": False}), "unknown here"),
-        (report_of({"commit": "--output=x"}), "is no commit"),
-        (report_of({"commit": "0" * 40, "dirty": True}), "committed code alone"),
-        (report_of({"commit": "0" * 40}), "committed code alone"),
-        (report_of({"commit": None, "dirty": None}), "is no commit"),
-        (report_of({}), "no commit at"),
-        ("[]", "no commit at"),
-        ("not JSON", "no commit at"),
+        ("table2-bars.svg", None, "table2-bars.svg: is missing"),
+        ("table2.json", None, "table2.json: this is no report"),
+        ("table2.md", None, "table2.md: not what"),
+        ("table2-old.svg", "a plot", "table2-old.svg: is a plot that the report does not have"),
+        *(
+            ("table7.json", text, "table7.json: this is no report")
+            for text in ("[]", "not JSON", "{}", '{"title": "x"}')
+        ),
     ],
 )
-def test_a_report_without_a_usable_commit_fails(
-    root: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+def test_a_file_too_few_or_too_many_fails_with_one_line(
+    root: Path, name: str, text: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commit(root, {str(DEFAULT_REPORT): text})
-    assert main([], root) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    (root / "README.md").unlink()
+    file = root / "reports" / "mini" / name
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text, encoding="utf-8")
+    assert message in fault(root, capsys)
 
 
-def test_every_published_report_is_checked(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    older = commit(published, {"code.py": "2\n"})
-    commit(published, {"reports/mini/table7.json": report_of({"commit": older, "dirty": False})})
-    assert main([], published) == 2
-    shown = capsys.readouterr()
-    assert "table7.json: made from" in shown.out and "table2.json: made from" in shown.err
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"dirty": false', '"dirty": true', "committed code alone"),
+        ('"dirty": false', '"dirty": null', "committed code alone"),
+        (f'"commit": "{"ab" * 20}",', '"commit": null,', "the report was made from no commit"),
+        (f'"commit": "{"ab" * 20}"\n', f'"commit": "{"ab" * 20}+changes"\n', "Retriever1 was made from no commit"),
+    ],
+)
+def test_a_report_that_is_not_from_committed_code_fails(
+    root: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = root / "reports" / "mini" / "table2.json"
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    main(CheckOptions(write=True), root)
+    assert message in fault(root, capsys)
+
+
+def test_stages_of_another_commit_pass(root: Path, report: Report) -> None:
+    """Each stage says which commit made it, and it need not be the report's."""
+    commits = {stage["commit"] for stage in report.provenance["method"]["stages"].values()}
+    assert len(commits) == 2 and main(CheckOptions(), root) == 0

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simlm.data.store import build_token_store
+from simlm.data.tokens import build_token_store
 from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.mlm import MaskedLM
-from simlm.pretraining.objective import Example, Objective, Setting
+from simlm.pretraining.objective import Example, Objective, ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.training.trainer import Outcome, Plan, train
-from tests.pretraining.toys import PIECES, SETTING, TOKENIZER, bert, corpus, electra
+from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, bert, corpus, electra
 
 PASSAGES, BATCH = 44, 8  # five batches an epoch
 PLAN = Plan(steps=12, batch_size=BATCH, learning_rate=5e-3, warmup_steps=2, seed=11, save_every=3, log_every=2)
@@ -49,13 +49,13 @@ def dataset_in(folder: Path, passages: int = PASSAGES) -> PassageExamples:
 
 def replaced_lm(dropout: float = 0.2) -> ReplacedLM:
     """SimLM with dropout everywhere, the generator's included."""
-    setting = Setting(0.3, 0.5, dropout > 0, 7)
+    setting = ObjectiveConfig(0.3, 0.5, dropout > 0, 7)
     return ReplacedLM.build(bert(dropout=dropout), electra(dropout=dropout), PIECES, setting)
 
 
 def masked_lm(dropout: float = 0.2) -> MaskedLM:
     """An ELECTRA generator's own training."""
-    return MaskedLM.build(electra(dropout=dropout), None, PIECES, SETTING)
+    return MaskedLM.build(electra(dropout=dropout), None, PIECES, CONFIG)
 
 
 def weights_of(module: torch.nn.Module) -> dict[str, Tensor]:

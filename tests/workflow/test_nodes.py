@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from simlm import group
+from simlm import distributed
 from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
@@ -143,13 +143,13 @@ def test_options_of_jobs_must_fit(
 
 def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third node's second of two: its GPU is the second there, and it has half of the cores."""
-    assert (group.local_rank(), group.local_processes()) == (0, 1)
+    assert (distributed.local_rank(), distributed.local_processes()) == (0, 1)
     monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 6)
     monkeypatch.setattr("torch.distributed.get_rank", lambda: 5)
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert (group.local_rank(), group.local_processes()) == (1, 2)
+    assert (distributed.local_rank(), distributed.local_processes()) == (1, 2)
     monkeypatch.setattr("simlm.stages.training.chosen_device", lambda: "cuda")
     threads = torch.get_num_threads()
     assert prepare_torch() == torch.device("cuda", 1)

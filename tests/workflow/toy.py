@@ -97,7 +97,7 @@ class Shared(Number):
     shared = True
 
     def run(self) -> dict[str, Any]:
-        from simlm.group import is_first, processes, rank, wait_for_all
+        from simlm.distributed import is_first, processes, rank, wait_for_all
 
         self.work.mkdir(parents=True, exist_ok=True)
         (self.work / f"worker-{rank()}").write_text(str(os.getpid()))

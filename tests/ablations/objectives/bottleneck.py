@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-from tests.pretraining.toys import CLS, MASK, PAD, PIECES, SEP, SETTING, UNK, exact, examples, log_softmax
+from tests.pretraining.toys import CLS, CONFIG, MASK, PAD, PIECES, SEP, UNK, exact, examples, log_softmax
 
 SPECIALS = (CLS, SEP, PAD, UNK, MASK)
 
@@ -20,7 +20,7 @@ def special_batch() -> dict[str, Tensor]:
     rows[0].ids[4] = UNK
     rows[1].ids[10] = MASK  # spelled out by the text
     rows[3].ids[20] = PAD  # as well
-    return NestedMaskCollator(PIECES, SETTING)(rows)
+    return NestedMaskCollator(PIECES, CONFIG)(rows)
 
 
 def ordinary(batch: dict[str, Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ from transformers import ElectraForMaskedLM
 
 from simlm.errors import UserError
 from simlm.pretraining.objective import Objective
-from tests.pretraining.toys import PIECES, SETTING, UNK, electra, example, examples
+from tests.pretraining.toys import CONFIG, PIECES, UNK, electra, example, examples
 
 
 def assert_it_learns(objective: Objective, shares: dict[str, float], length: int = 20, steps: int = 60) -> None:
@@ -51,4 +51,4 @@ def assert_another_model_is_refused(
 ) -> None:
     """An encoder that is no BERT raises a UserError that says ``message``."""
     with pytest.raises(UserError, match=message):
-        objective.build(electra(), generator, PIECES, SETTING)
+        objective.build(electra(), generator, PIECES, CONFIG)

@@ -19,12 +19,12 @@ from tests.ablations.objectives.checks import (
     assert_it_learns,
     assert_no_word_costs_nothing,
 )
-from tests.pretraining.toys import MASK, PIECES, SETTING, bert
+from tests.pretraining.toys import CONFIG, MASK, PIECES, bert
 
 
 def exact_objective() -> AutoEncoder:
     """In float64, without dropout."""
-    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
+    objective = AutoEncoder.build(bert(), None, PIECES, CONFIG)
     return objective.double().eval()
 
 
@@ -32,7 +32,7 @@ def test_found_by_name_and_keeps_the_encoder() -> None:
     assert find_objective("ablations.objectives.autoencoder:AutoEncoder") is AutoEncoder
     assert not AutoEncoder.needs_generator
     encoder = bert()
-    assert AutoEncoder.build(encoder, None, PIECES, SETTING).encoder is encoder
+    assert AutoEncoder.build(encoder, None, PIECES, CONFIG).encoder is encoder
 
 
 def test_encoder_reads_the_passage_and_decoder_no_word_of_it() -> None:
@@ -76,17 +76,17 @@ def test_masks_play_no_part() -> None:
 
 
 def test_every_weight_is_trained() -> None:
-    objective = AutoEncoder.build(bert(), None, PIECES, SETTING)
+    objective = AutoEncoder.build(bert(), None, PIECES, CONFIG)
     objective(**special_batch())["loss"].backward()
     assert all(weight.grad is not None for weight in objective.parameters())
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(AutoEncoder.build(bert(), None, PIECES, SETTING))
+    assert_no_word_costs_nothing(AutoEncoder.build(bert(), None, PIECES, CONFIG))
 
 
 def test_it_learns() -> None:
-    assert_it_learns(AutoEncoder.build(bert(), None, PIECES, SETTING), {"loss": 0.7})
+    assert_it_learns(AutoEncoder.build(bert(), None, PIECES, CONFIG), {"loss": 0.7})
 
 
 def test_another_kind_of_model_is_refused() -> None:

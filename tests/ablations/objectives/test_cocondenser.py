@@ -10,17 +10,17 @@ from torch import Tensor
 from ablations.objectives.cocondenser import CoCondenser, SpanCollator, halves, span_loss, text_of
 from simlm.data.inputs import passage_input
 from simlm.pretraining.batch import PaddedBatch
-from simlm.pretraining.objective import Example, Setting, find_objective
+from simlm.pretraining.objective import Example, ObjectiveConfig, find_objective
 from tests.ablations.objectives.checks import assert_another_model_is_refused, assert_it_learns
 from tests.pretraining.toys import (
     CLS,
+    CONFIG,
     FIRST_ENDING,
     FIRST_WORD,
     MASK,
     PAD,
     PIECES,
     SEP,
-    SETTING,
     UNK,
     VOCABULARY,
     bert,
@@ -35,13 +35,13 @@ TEXTS = st.lists(st.integers(FIRST_WORD, len(VOCABULARY) - 1), max_size=40)
 
 
 def cocondenser() -> CoCondenser:
-    return CoCondenser.build(bert(layers=3), None, PIECES, SETTING)
+    return CoCondenser.build(bert(layers=3), None, PIECES, CONFIG)
 
 
 def batch_of(epoch: int = 0) -> dict[str, Tensor]:
     rows = examples(LENGTHS, epoch, titled=True)
     rows[0].ids[12] = UNK
-    return SpanCollator(PIECES, SETTING)(rows)
+    return SpanCollator(PIECES, CONFIG)(rows)
 
 
 def restored(batch: dict[str, Tensor]) -> list[list[int]]:
@@ -132,7 +132,7 @@ def test_text_is_found_with_and_without_a_title(title: list[int] | None, text: l
 
 def test_spans_are_halves_between_cls_and_sep_next_to_each_other() -> None:
     rows = [example(0, 20), example(1, 12), example(2, 25, titled=True)]
-    batch = SpanCollator(PIECES, SETTING)(rows)
+    batch = SpanCollator(PIECES, CONFIG)(rows)
     spans = restored(batch)
     assert len(spans) == 6
     assert not batch["token_type_ids"].any()
@@ -169,10 +169,10 @@ def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
     first, again, other_epoch = batch_of(), batch_of(), batch_of(epoch=1)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["masked"], other_epoch["masked"])
-    other_seed = SpanCollator(PIECES, Setting(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
+    other_seed = SpanCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
     assert not torch.equal(first["masked"], other_seed["masked"])
     assert restored(first) == restored(other_epoch)
-    alone = SpanCollator(PIECES, SETTING)([example(2, LENGTHS[2], titled=True)])
+    alone = SpanCollator(PIECES, CONFIG)([example(2, LENGTHS[2], titled=True)])
     width = alone["input_ids"].shape[1]
     assert torch.equal(alone["masked"], first["masked"][4:6, :width])
     assert torch.equal(alone["input_ids"], first["input_ids"][4:6, :width])
@@ -188,7 +188,7 @@ def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
     found = find_objective("ablations.objectives.cocondenser:CoCondenser")
     assert found is CoCondenser and not found.needs_generator
     encoder = bert()
-    assert found.build(encoder, None, PIECES, SETTING).encoder is encoder
+    assert found.build(encoder, None, PIECES, CONFIG).encoder is encoder
     assert_another_model_is_refused(
         CoCondenser, "coCondenser needs a BERT encoder with its MLM head, not ElectraForMaskedLM"
     )
@@ -196,4 +196,4 @@ def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
 
 def test_it_learns() -> None:
     shares = {"encoder_loss": 0.9, "head_loss": 0.8, "span_loss": 0.2}
-    assert_it_learns(CoCondenser.build(bert(), None, PIECES, SETTING), shares, length=30)
+    assert_it_learns(CoCondenser.build(bert(), None, PIECES, CONFIG), shares, length=30)

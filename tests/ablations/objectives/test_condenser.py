@@ -11,7 +11,7 @@ from ablations.objectives.condenser import Condenser, CorruptingCollator, corrup
 from simlm.pretraining.batch import PaddedBatch
 from simlm.pretraining.masking import stateless_rng
 from simlm.pretraining.mlm import MaskCollator
-from simlm.pretraining.objective import Setting, find_objective
+from simlm.pretraining.objective import ObjectiveConfig, find_objective
 from tests.ablations.objectives.checks import (
     assert_another_model_is_refused,
     assert_it_learns,
@@ -19,12 +19,12 @@ from tests.ablations.objectives.checks import (
 )
 from tests.pretraining.toys import (
     CLS,
+    CONFIG,
     FIRST_WORD,
     MASK,
     PAD,
     PIECES,
     SEP,
-    SETTING,
     UNK,
     VOCABULARY,
     bert,
@@ -39,13 +39,13 @@ SPECIAL = (CLS, SEP, PAD, UNK, MASK)
 
 
 def condenser(layers: int = 4) -> Condenser:
-    return Condenser.build(bert(layers=layers), None, PIECES, SETTING)
+    return Condenser.build(bert(layers=layers), None, PIECES, CONFIG)
 
 
 def batch_of(epoch: int = 0) -> dict[str, Tensor]:
     rows = examples(LENGTHS, epoch, titled=True)
     rows[0].ids[4] = UNK
-    return CorruptingCollator(PIECES, SETTING)(rows)
+    return CorruptingCollator(PIECES, CONFIG)(rows)
 
 
 def loop(model: Condenser, states: Tensor, batch: dict[str, Tensor]) -> float:
@@ -184,7 +184,7 @@ def test_of_ten_masked_tokens_eight_become_mask_one_another_and_one_stays() -> N
 def test_masked_words_are_those_of_masked_lm() -> None:
     """The same words are hidden as in the MLM row, so that the two differ in the objective alone."""
     rows = examples(LENGTHS, titled=True)
-    ours, theirs = CorruptingCollator(PIECES, SETTING)(rows), MaskCollator(PIECES, SETTING)(rows)
+    ours, theirs = CorruptingCollator(PIECES, CONFIG)(rows), MaskCollator(PIECES, CONFIG)(rows)
     for name in ("masked", "targets", "attention_mask", "token_type_ids"):
         assert torch.equal(ours[name], theirs[name])
 
@@ -193,9 +193,9 @@ def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
     first, again, other_epoch = batch_of(), batch_of(), batch_of(epoch=1)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["masked"], other_epoch["masked"])
-    other_seed = CorruptingCollator(PIECES, Setting(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
+    other_seed = CorruptingCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
     assert not torch.equal(first["masked"], other_seed["masked"])
-    alone = CorruptingCollator(PIECES, SETTING)([example(2, LENGTHS[2], titled=True)])
+    alone = CorruptingCollator(PIECES, CONFIG)([example(2, LENGTHS[2], titled=True)])
     assert torch.equal(alone["input_ids"][0, : LENGTHS[2]], first["input_ids"][2, : LENGTHS[2]])
 
 
@@ -218,7 +218,7 @@ def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
     found = find_objective("ablations.objectives.condenser:Condenser")
     assert found is Condenser and not found.needs_generator
     encoder = bert()
-    assert found.build(encoder, None, PIECES, SETTING).encoder is encoder
+    assert found.build(encoder, None, PIECES, CONFIG).encoder is encoder
     assert_another_model_is_refused(
         Condenser, "Condenser needs a BERT encoder with its MLM head, not ElectraForMaskedLM"
     )

@@ -18,12 +18,12 @@ from tests.ablations.objectives.checks import (
     assert_it_learns,
     assert_no_word_costs_nothing,
 )
-from tests.pretraining.toys import MASK, PIECES, SETTING, bert
+from tests.pretraining.toys import CONFIG, MASK, PIECES, bert
 
 
 def exact_objective() -> EncDecMLM:
     """In float64, without dropout."""
-    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
+    objective = EncDecMLM.build(bert(), None, PIECES, CONFIG)
     return objective.double().eval()
 
 
@@ -31,7 +31,7 @@ def test_found_by_name_and_keeps_the_encoder() -> None:
     assert find_objective("ablations.objectives.enc_dec_mlm:EncDecMLM") is EncDecMLM
     assert not EncDecMLM.needs_generator
     encoder = bert()
-    assert EncDecMLM.build(encoder, None, PIECES, SETTING).encoder is encoder
+    assert EncDecMLM.build(encoder, None, PIECES, CONFIG).encoder is encoder
 
 
 def test_each_side_reads_mask_where_it_is_masked() -> None:
@@ -81,17 +81,17 @@ def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
 
 
 def test_every_weight_is_trained() -> None:
-    objective = EncDecMLM.build(bert(), None, PIECES, SETTING)
+    objective = EncDecMLM.build(bert(), None, PIECES, CONFIG)
     objective(**special_batch())["loss"].backward()
     assert all(weight.grad is not None for weight in objective.parameters())
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(EncDecMLM.build(bert(), None, PIECES, SETTING))
+    assert_no_word_costs_nothing(EncDecMLM.build(bert(), None, PIECES, CONFIG))
 
 
 def test_it_learns() -> None:
-    assert_it_learns(EncDecMLM.build(bert(), None, PIECES, SETTING), {"loss": 0.7})
+    assert_it_learns(EncDecMLM.build(bert(), None, PIECES, CONFIG), {"loss": 0.7})
 
 
 def test_another_kind_of_model_is_refused() -> None:

@@ -25,9 +25,9 @@ from tests.ablations.objectives.checks import (
     assert_no_word_costs_nothing,
 )
 from tests.pretraining.toys import (
+    CONFIG,
     FIRST_WORD,
     PIECES,
-    SETTING,
     VOCABULARY,
     bert,
     electra,
@@ -38,7 +38,7 @@ from tests.pretraining.toys import (
 
 def exact_objective() -> EncDecRTD:
     """In float64, without dropout."""
-    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
+    objective = EncDecRTD.build(bert(), electra(), PIECES, CONFIG)
     return objective.double().eval()
 
 
@@ -84,7 +84,7 @@ def test_found_by_name_and_keeps_the_encoder() -> None:
     assert find_objective("ablations.objectives.enc_dec_rtd:EncDecRTD") is EncDecRTD
     assert EncDecRTD.needs_generator
     encoder = bert()
-    assert EncDecRTD.build(encoder, electra(), PIECES, SETTING).encoder is encoder
+    assert EncDecRTD.build(encoder, electra(), PIECES, CONFIG).encoder is encoder
 
 
 def test_each_side_reads_its_own_replacements() -> None:
@@ -137,7 +137,7 @@ def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
 
 
 def test_all_is_trained_but_the_generator_and_the_head_that_has_no_part() -> None:
-    objective = EncDecRTD.build(bert(), electra(), PIECES, SETTING)
+    objective = EncDecRTD.build(bert(), electra(), PIECES, CONFIG)
     objective(**special_batch())["loss"].backward()
     frozen = {id(weight) for weight in objective.replacer.parameters()}
     frozen |= {id(weight) for weight in objective.encoder.cls.parameters()}
@@ -169,21 +169,21 @@ def test_the_head_depends_on_its_seed_alone() -> None:
 
 
 def test_it_runs_under_autocast() -> None:
-    assert_it_runs_under_autocast(EncDecRTD.build(bert(), electra(), PIECES, SETTING), special_batch())
+    assert_it_runs_under_autocast(EncDecRTD.build(bert(), electra(), PIECES, CONFIG), special_batch())
 
 
 def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(EncDecRTD.build(bert(), electra(), PIECES, SETTING))
+    assert_no_word_costs_nothing(EncDecRTD.build(bert(), electra(), PIECES, CONFIG))
 
 
 def test_it_learns() -> None:
     # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
-    assert_it_learns(EncDecRTD.build(bert(), electra(), PIECES, SETTING), {"loss": 0.8})
+    assert_it_learns(EncDecRTD.build(bert(), electra(), PIECES, CONFIG), {"loss": 0.8})
 
 
 def test_models_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
-        EncDecRTD.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, SETTING)
+        EncDecRTD.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, CONFIG)
     with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
-        EncDecRTD.build(bert(), None, PIECES, SETTING)
+        EncDecRTD.build(bert(), None, PIECES, CONFIG)
     assert_another_model_is_refused(EncDecRTD, "Enc-Dec RTD needs a BERT encoder", electra())

@@ -8,15 +8,15 @@ import torch
 
 from ablations.objectives.joint_generator import JointReplacedLM
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
-from tests.pretraining.toys import MASK, PIECES, SETTING, bert, electra, exact, examples, log_softmax
+from tests.pretraining.toys import CONFIG, MASK, PIECES, bert, electra, exact, examples, log_softmax
 
 
 def batch_of() -> dict[str, torch.Tensor]:
-    return NestedMaskCollator(PIECES, SETTING)(examples([22, 17, 9, 30], titled=True))
+    return NestedMaskCollator(PIECES, CONFIG)(examples([22, 17, 9, 30], titled=True))
 
 
 def objective() -> JointReplacedLM:
-    return JointReplacedLM.build(bert(), electra(), PIECES, SETTING).train()
+    return JointReplacedLM.build(bert(), electra(), PIECES, CONFIG).train()
 
 
 def test_the_generators_loss_is_that_of_the_encoders_masked_tokens() -> None:
@@ -37,7 +37,7 @@ def test_the_generators_loss_is_that_of_the_encoders_masked_tokens() -> None:
 
 def test_the_sum_is_simlms_and_a_fifth_of_the_generators() -> None:
     batch = batch_of()
-    joint, frozen = objective()(**batch), ReplacedLM.build(bert(), electra(), PIECES, SETTING).train()(**batch)
+    joint, frozen = objective()(**batch), ReplacedLM.build(bert(), electra(), PIECES, CONFIG).train()(**batch)
     for name in ("encoder_loss", "decoder_loss"):
         assert joint[name].item() == pytest.approx(frozen[name].item(), rel=1e-6), "the same samples as a frozen one's"
     assert joint["loss"].item() == pytest.approx(frozen["loss"].item() + 0.2 * joint["generator_loss"].item(), rel=1e-6)
@@ -61,7 +61,7 @@ def test_the_generators_gradient_is_a_fifth_of_its_own_losss_alone() -> None:
 
 
 def test_a_frozen_generator_stays_frozen() -> None:
-    model = ReplacedLM.build(bert(), electra(), PIECES, SETTING).train()
+    model = ReplacedLM.build(bert(), electra(), PIECES, CONFIG).train()
     model(**batch_of())["loss"].backward()
     assert all(weight.grad is None for weight in model.replacer.generator.parameters())
 

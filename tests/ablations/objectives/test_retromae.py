@@ -10,7 +10,7 @@ from torch import Tensor
 from ablations.objectives.retromae import PositionMaskCollator, RetroMAE, visible_positions
 from simlm.pretraining.masking import stateless_rng
 from simlm.pretraining.mlm import MaskCollator
-from simlm.pretraining.objective import Setting, find_objective
+from simlm.pretraining.objective import ObjectiveConfig, find_objective
 from tests.ablations.objectives.checks import (
     assert_another_model_is_refused,
     assert_it_learns,
@@ -19,12 +19,12 @@ from tests.ablations.objectives.checks import (
 )
 from tests.pretraining.toys import (
     CLS,
+    CONFIG,
     FIRST_WORD,
     MASK,
     PAD,
     PIECES,
     SEP,
-    SETTING,
     UNK,
     bert,
     exact,
@@ -39,13 +39,13 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def retromae() -> RetroMAE:
-    return RetroMAE.build(bert(), None, PIECES, SETTING)
+    return RetroMAE.build(bert(), None, PIECES, CONFIG)
 
 
 def batch_of(epoch: int = 0) -> dict[str, Tensor]:
     rows = examples(LENGTHS, epoch, titled=True)
     rows[0].ids[4] = UNK
-    return PositionMaskCollator(PIECES, SETTING)(rows)
+    return PositionMaskCollator(PIECES, CONFIG)(rows)
 
 
 def normed(rows: np.ndarray, norm: torch.nn.LayerNorm) -> np.ndarray:
@@ -140,20 +140,20 @@ def test_rows_are_drawn_apart() -> None:
 
 @given(lengths=st.lists(st.integers(3, 30), min_size=1, max_size=4), epoch=st.integers(0, 1000))
 def test_masks_of_a_batch(lengths: list[int], epoch: int) -> None:
-    batch = PositionMaskCollator(PIECES, SETTING)(examples(lengths, epoch))
+    batch = PositionMaskCollator(PIECES, CONFIG)(examples(lengths, epoch))
     assert batch["visible"].any(dim=2).all()  # a row that sees nothing would have no softmax
     for row, length in enumerate(lengths):
         visible = batch["visible"][row]
         assert not visible[:, length:].any()
         assert not visible[length:, 1:].any()
-        alone = PositionMaskCollator(PIECES, SETTING)([example(row, length, epoch)])
+        alone = PositionMaskCollator(PIECES, CONFIG)([example(row, length, epoch)])
         assert torch.equal(alone["visible"][0, :length, :length], visible[:length, :length])
         assert torch.equal(alone["masked"][0, :length], batch["masked"][row, :length])
 
 
 def test_the_encoder_reads_what_masked_lm_reads() -> None:
     rows = examples(LENGTHS, titled=True)
-    ours, theirs = PositionMaskCollator(PIECES, SETTING)(rows), MaskCollator(PIECES, SETTING)(rows)
+    ours, theirs = PositionMaskCollator(PIECES, CONFIG)(rows), MaskCollator(PIECES, CONFIG)(rows)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     for row, original in zip(rows, ours["original_ids"], strict=True):
         assert original[: len(row.ids)].tolist() == row.ids.tolist()
@@ -170,7 +170,7 @@ def test_special_tokens_are_never_counted() -> None:
 
 def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
     first, again, other_epoch = batch_of(), batch_of(), batch_of(epoch=1)
-    other_seed = PositionMaskCollator(PIECES, Setting(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
+    other_seed = PositionMaskCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
     assert all(torch.equal(first[name], again[name]) for name in first)
     for other in (other_epoch, other_seed):
         assert not torch.equal(first["masked"], other["masked"])
@@ -180,9 +180,9 @@ def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
 
 def test_each_rate_concerns_its_own_side() -> None:
     rows = examples(LENGTHS)
-    first = PositionMaskCollator(PIECES, SETTING)(rows)
-    decoder = PositionMaskCollator(PIECES, Setting(0.3, 0.9, False, SETTING.seed))(rows)
-    encoder = PositionMaskCollator(PIECES, Setting(0.1, 0.5, False, SETTING.seed))(rows)
+    first = PositionMaskCollator(PIECES, CONFIG)(rows)
+    decoder = PositionMaskCollator(PIECES, ObjectiveConfig(0.3, 0.9, False, CONFIG.seed))(rows)
+    encoder = PositionMaskCollator(PIECES, ObjectiveConfig(0.1, 0.5, False, CONFIG.seed))(rows)
     assert torch.equal(decoder["masked"], first["masked"]) and decoder["visible"].sum() < first["visible"].sum()
     assert torch.equal(encoder["visible"], first["visible"]) and encoder["masked"].sum() < first["masked"].sum()
 
@@ -267,7 +267,7 @@ def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
     found = find_objective("ablations.objectives.retromae:RetroMAE")
     assert found is RetroMAE and not found.needs_generator
     encoder = bert()
-    assert found.build(encoder, None, PIECES, SETTING).encoder is encoder
+    assert found.build(encoder, None, PIECES, CONFIG).encoder is encoder
     assert_another_model_is_refused(RetroMAE, "RetroMAE needs a BERT encoder with its MLM head, not ElectraForMaskedLM")
 
 

@@ -15,10 +15,10 @@ from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import special_batch
 from tests.ablations.objectives.checks import assert_it_learns
 from tests.pretraining.toys import (
+    CONFIG,
     FIRST_WORD,
     MASK,
     PIECES,
-    SETTING,
     VOCABULARY,
     bert,
     electra,
@@ -30,7 +30,7 @@ from tests.pretraining.toys import (
 
 def objective() -> ReplacedTokenDetection:
     """In float64; the toys have no dropout."""
-    return ReplacedTokenDetection.build(bert(), electra(), PIECES, SETTING).double()
+    return ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG).double()
 
 
 def read_by(model: ReplacedTokenDetection, batch: dict[str, Tensor]) -> Tensor:
@@ -80,7 +80,7 @@ def detection_loop(model: ReplacedTokenDetection, read: Tensor, batch: dict[str,
 def test_found_by_its_start_and_keeps_the_encoder() -> None:
     assert find_objective(RTD) is ReplacedTokenDetection and ReplacedTokenDetection.needs_generator
     encoder = bert()
-    assert ReplacedTokenDetection.build(encoder, electra(), PIECES, SETTING).encoder is encoder
+    assert ReplacedTokenDetection.build(encoder, electra(), PIECES, CONFIG).encoder is encoder
 
 
 def test_only_masked_tokens_are_replaced() -> None:
@@ -131,7 +131,7 @@ def test_the_generator_learns_from_its_own_loss_alone() -> None:
 
 
 def test_all_is_trained_but_the_head_that_has_no_part() -> None:
-    model = ReplacedTokenDetection.build(bert(), electra(), PIECES, SETTING)
+    model = ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG)
     model(**special_batch())["loss"].backward()
     frozen = {id(weight) for weight in model.encoder.cls.parameters()}
     frozen.remove(id(model.encoder.bert.embeddings.word_embeddings.weight))
@@ -141,14 +141,14 @@ def test_all_is_trained_but_the_head_that_has_no_part() -> None:
 
 
 def test_both_learn() -> None:
-    objective = ReplacedTokenDetection.build(bert(), electra(), PIECES, SETTING)
+    objective = ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG)
     assert_it_learns(objective, {"loss": 0.8}, steps=90)
 
 
 def test_models_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
-        ReplacedTokenDetection.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, SETTING)
+        ReplacedTokenDetection.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, CONFIG)
     with pytest.raises(UserError, match="RTD needs a BERT encoder and an ELECTRA generator"):
-        ReplacedTokenDetection.build(bert(), None, PIECES, SETTING)
+        ReplacedTokenDetection.build(bert(), None, PIECES, CONFIG)
     with pytest.raises(UserError, match="RTD needs a BERT encoder"):
-        ReplacedTokenDetection.build(electra(), electra(), PIECES, SETTING)
+        ReplacedTokenDetection.build(electra(), electra(), PIECES, CONFIG)

@@ -1,0 +1,75 @@
+"""Synthetic texts with MS MARCO's lengths, as word pieces of a true vocabulary's size.
+
+Assumed, not measured here: passages have about 75 word pieces of at most 144, special tokens counted (the mean is what
+throughput targets are stated for, the limit is Table 11's); the form is a log-normal one, clipped. Queries have about
+9 of at most 32. Words are drawn uniformly and a fifth of them continue the word before.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simlm.data.batching import LengthBucketedSampler
+from simlm.data.inputs import Encoded, Specials, pair_input, query_input
+from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.objective import Example
+
+SPECIALS = Specials(cls=2, sep=3, pad=0, unk=1, mask=4)
+FIRST_WORD = 5
+LONGEST, LONGEST_QUERY, LONGEST_PAIR = 144, 32, 192
+
+
+def lengths(count: int, seed: int, middle: float, spread: float, longest: int) -> NDArray[np.int64]:
+    """Token counts (count,), special tokens included."""
+    drawn = np.random.default_rng(seed).lognormal(np.log(middle), spread, count)
+    return np.clip(np.round(drawn), 5, longest).astype(np.int64)
+
+
+def pieces(vocabulary: int) -> WordPieces:
+    """A vocabulary in which every fifth word continues the one before."""
+    continues = np.arange(vocabulary) % 5 == 0
+    continues[:FIRST_WORD] = False
+    return WordPieces(continues, SPECIALS)
+
+
+def texts(counts: NDArray[np.int64], vocabulary: int, seed: int) -> list[NDArray[np.int32]]:
+    """Word pieces without special tokens, two fewer each than ``counts`` says."""
+    generator = np.random.default_rng(seed)
+    return [generator.integers(FIRST_WORD, vocabulary, count - 2).astype(np.int32) for count in counts.tolist()]
+
+
+def passages(count: int, vocabulary: int, seed: int = 0, longest: int = LONGEST) -> list[Encoded]:
+    """Passages of about 75 tokens of at most 144; with another ``longest`` all are as much longer or shorter."""
+    counts = lengths(count, seed, 69.5 * longest / LONGEST, 0.4, longest)
+    return [query_input(text, longest, SPECIALS) for text in texts(counts, vocabulary, seed)]
+
+
+def tokens_of(rows: list[Encoded]) -> tuple[int, float]:
+    """Return how many tokens texts have, and how many each of them attends to in the mean, for `Model.forward`."""
+    counts = [len(ids) for ids, _ in rows]
+    return sum(counts), sum(count * count for count in counts) / sum(counts)
+
+
+def of_like_length(rows: list[Encoded], size: int, count: int) -> list[list[Encoded]]:
+    """``count`` batches of ``size`` rows, of an epoch's as stages draw them: of every length as many as there are."""
+    lengths = np.array([len(ids) for ids, _ in rows])
+    drawn = sorted(LengthBucketedSampler(lengths, size, seed=0, drop_last=True), key=lambda batch: lengths[batch].sum())
+    chosen = (np.arange(count) + 0.5) * len(drawn) / count  # the middles of as many equal parts
+    return [[rows[row] for row in drawn[int(place)]] for place in chosen]
+
+
+def queries(count: int, vocabulary: int, seed: int = 1) -> list[Encoded]:
+    """Queries of about 9 tokens of at most 32."""
+    counts = lengths(count, seed, 8.5, 0.35, LONGEST_QUERY)
+    return [query_input(text, LONGEST_QUERY, SPECIALS) for text in texts(counts, vocabulary, seed)]
+
+
+def pairs(count: int, vocabulary: int, seed: int = 2) -> list[Encoded]:
+    """(query, passage) pairs of at most 192 tokens."""
+    firsts = texts(lengths(count, seed, 8.5, 0.35, LONGEST_QUERY), vocabulary, seed)
+    seconds = texts(lengths(count, seed, 69.5, 0.4, LONGEST), vocabulary, seed + 1)
+    return [pair_input(one, other, LONGEST_PAIR, SPECIALS) for one, other in zip(firsts, seconds, strict=True)]
+
+
+def examples(rows: list[Encoded]) -> list[Example]:
+    """As pre-training reads them."""
+    return [Example(number, 0, ids, types) for number, (ids, types) in enumerate(rows)]

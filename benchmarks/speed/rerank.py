@@ -1,0 +1,57 @@
+"""Scoring (query, passage) pairs with the cross-encoder."""
+
+from collections.abc import Callable
+
+from transformers import ElectraForSequenceClassification
+
+from benchmarks import passages as synthetic
+from benchmarks.speed.loops import in_order, over_batches, over_packs
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured
+from benchmarks.speed.models import configs_for, new_bert, on_device
+from simlm.data.inputs import Encoded
+from simlm.finetuning.reranker import Reranker, reranker_from_encoder
+from simlm.packed.inference import PACK, packed_scorer
+
+
+def rerank(machine: Machine) -> list[Result]:
+    """Pairs of 192 tokens at most; 6,980 x 200 of them are a run on MS MARCO's dev queries."""
+    count = (8_000 if machine.quick else 16_000) if machine.gpu else 256
+    rows = synthetic.pairs(count, configs_for(machine).vocabulary)
+    tokens, length = synthetic.tokens_of(rows)
+    flop = configs_for(machine).sizes()[0].forward(tokens, length)
+    results = []
+    ways: list[tuple[str, str, Callable[[], None]]] = [
+        ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, rows))
+    ]
+    if machine.gpu:
+        ways.append(("packed", f"packs of at most {PACK:,} tokens, compiled layers", packs(machine, rows)))
+    else:
+        ways.append(("padded by length", "pieces by length, last layer at [CLS] only", by_length(machine, rows)))
+    for way, what, work in ways:
+        what = f"{count:,} pairs; {what}"
+        more = {"pairs": count} if machine.gpu else {}
+        results.append(measured(machine, "rerank", way, what, work, tokens, flop, more=more))
+    return results
+
+
+def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
+    """One of random weights, on its device."""
+    return on_device(reranker_from_encoder(new_bert(machine).bert), machine)
+
+
+def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
+    """What stages do on a GPU."""
+    model = Reranker(new_reranker(machine))
+    return over_packs(rows, packed_scorer(model, synthetic.SPECIALS.pad), synthetic.LONGEST_PAIR)
+
+
+def by_length(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
+    """What stages do on a CPU."""
+    return over_batches(machine, [rows], Reranker(new_reranker(machine), buckets=4).eval().score)
+
+
+def plain(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
+    """Plain transformers."""
+    model = new_reranker(machine).eval()
+    return over_batches(machine, in_order(rows), lambda batch: model(**batch).logits[:, 0].float())
