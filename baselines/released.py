@@ -9,7 +9,7 @@ from tokenizers.normalizers import Lowercase, Sequence
 
 from baselines.prebuilt_index import search_prebuilt
 from baselines.system import System
-from simlm.costs.work import Work, search_work, work_of
+from simlm.costs.work import Work, search_work, work_rule
 from simlm.data.collection import Collection
 from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
 from simlm.data.tokens import TokenStore
@@ -115,7 +115,7 @@ class SearchReleased(RunStage):
         return np.array(pieces, dtype=np.int32)
 
 
-@work_of.register
+@work_rule.register
 def _searched(stage: SearchReleased) -> Work:
     return search_work(stage, stage.passages, stage.splits, stage.query_length, stage.passage_length)
 

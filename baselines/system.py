@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from simlm.costs.arithmetic import WORDPIECES
+from simlm.costs.model import Model
 from simlm.models.public import MAIN, Pin
 
 Kind = Literal["dense", "reranker", "multivector", "sparse", "start"]
@@ -41,10 +41,8 @@ class System:
     """The commit of ``checkpoint`` that is fetched, and where it was seen; the branch main where none was seen."""
     query_pin: Pin = Pin(MAIN, "")
     """The same of ``query_checkpoint``."""
-    layers: int = 12
-    """Layers of its encoder, which is BERT-base's otherwise: for estimates, before it is fetched."""
-    vocabulary: int = WORDPIECES
-    """Pieces of its vocabulary, likewise."""
+    model: Model | None = None
+    """Its sizes where they are not BERT-base's, for estimates before it is fetched."""
     pooling: Literal["cls", "mean"] = "cls"
     head: tuple[str, ...] = ()
     """Modules that the pooled vector goes through, by their names among the weights: a linear map, a layer norm."""

@@ -7,8 +7,7 @@ says; each note names where that was read. ``printed`` is from the README of the
 from dataclasses import replace
 
 from baselines.system import System
-from simlm.costs.arithmetic import BERT_BASE, BYTE_LEVEL_PIECES
-from simlm.costs.models import PUBLIC, Model
+from simlm.costs.model import BERT_BASE, PUBLIC, ROBERTA_BASE
 from simlm.models.public import MAIN, Pin
 
 PADDLE = "Its authors published weights for PaddlePaddle only (PaddlePaddle/RocketQA); none that torch loads is known."
@@ -64,7 +63,7 @@ SYSTEMS = (
             "paths models--castorini--ance-msmarco-passage/snapshots/<commit> of the Hub's cache, in public code; its "
             "page tree/main has its first digits",
         ),
-        vocabulary=BYTE_LEVEL_PIECES,
+        model=ROBERTA_BASE,
         head=("embeddingHead", "norm"),
         query_length=64,
         passage_length=512,
@@ -81,7 +80,7 @@ SYSTEMS = (
         label="TAS-B",
         kind="dense",
         source="Hofstätter et al., SIGIR 2021",
-        layers=6,
+        model=replace(BERT_BASE, layers=6),
         checkpoint="sentence-transformers/msmarco-distilbert-base-tas-b",
         pin=Pin(
             "b12d9352e776979147078a8975a4885042984fd1",
@@ -254,14 +253,7 @@ SYSTEMS = (
 )
 
 
-PUBLIC.update(
-    {
-        repository: Model(replace(BERT_BASE, layers=one.layers), one.vocabulary)
-        for one in SYSTEMS
-        if one.link
-        for repository in one.revisions
-    }
-)
+PUBLIC.update({one.checkpoint: one.model for one in SYSTEMS if one.model is not None})
 
 
 def systems_in(table: str) -> list[System]:

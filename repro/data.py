@@ -11,10 +11,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from repro.dryrun import print_plan
 from simlm.commands.checks import check_collection, check_machine, check_scale
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.dryrun import print_plan
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make
 from simlm.commands.preflight import check_ready

@@ -28,14 +28,14 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class StageResults:
-    """The stages that a command made or found done, and their manifests by job folder."""
+    """The stages of a command, made now or found made, with their manifests by folder."""
 
     stages: Sequence[Planned]
     manifests: Mapping[Path, dict[str, Any]]
 
     @classmethod
     def of(cls, stages: Sequence[Planned]) -> "StageResults":
-        """The stages with their manifests as they lie on disk."""
+        """Return the stages of a plan with their manifests from the disk."""
         names = Counter(stage.name for stage in stages)
         twice = [name for name, count in names.items() if count > 1]
         if twice:
@@ -43,20 +43,20 @@ class StageResults:
         return cls(stages, {stage.job: read_manifest(stage.job) or {} for stage in stages})
 
     def numbers(self, stage: Stage) -> dict[str, Any]:
-        """What a stage's run returned."""
+        """Return the numbers that a stage's `run` left."""
         numbers: dict[str, Any] = self.manifests[job_of(stage)]["numbers"]
         return numbers
 
     def names(self) -> dict[Path, str]:
-        """What a reader calls each stage, by its folder."""
+        """Return what readers call each stage, by its folder."""
         return {stage.job: stage.name for stage in self.stages}
 
     def facts(self) -> list[StageFacts]:
-        """What a report says of each stage."""
+        """Return what a report says of each stage."""
         return [_facts(stage, self.manifests[stage.job]) for stage in self.stages]
 
     def fingerprint(self, collection: str) -> str:
-        """The fingerprint of a collection as it was tokenised for these stages, whatever is installed now."""
+        """Return the fingerprint of a collection as these stages tokenised it, whatever is on the disk now."""
         for stage in self.stages:
             if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
                 return str(found["fingerprint"])
@@ -65,8 +65,9 @@ class StageResults:
     def identities(self) -> dict[str, dict[str, Any]]:
         """Return what made each stage, by its name.
 
-        That is its class and version, its settings (their hash is the `identifier`), the fingerprints of the data below
-        it, and the digest of the code that it ran, which a stage of an older version of this project does not have.
+        These are its class and version, its settings (`identifier` is their hash), the fingerprints of the data below
+        it, its outputs, the commit, and a digest of the code that it ran. Stages that an older version made have no
+        such digest.
         """
         found = {}
         for stage in self.stages:
@@ -83,13 +84,13 @@ class StageResults:
         return found
 
     def runs(self) -> dict[str, str]:
-        """The sha256 of the run file of every stage that left one, by the stage's name."""
+        """Return the sha256 of the run file of every stage that has one, by the stage's name."""
         outputs = {stage.name: self.manifests[stage.job]["outputs"] for stage in self.stages}
         return {name: files[f"{SPLIT}.run"]["sha256"] for name, files in outputs.items() if f"{SPLIT}.run" in files}
 
 
 def output_of(stage: Stage) -> Path:
-    """A planned stage's output folder."""
+    """Return the output folder of a planned stage."""
     return job_of(stage) / "output"
 
 
@@ -118,7 +119,12 @@ def _tokens_per_second(numbers: dict[str, Any]) -> float | None:
 
 
 def cost(stages: Sequence[StageFacts], seconds: float) -> str:
-    """In words: this command's own wall time in seconds beside the work of its stages."""
+    """Return in words what a command took.
+
+    Args:
+        stages: What a report says of its stages.
+        seconds: The wall time of the command itself.
+    """
     work = sum(stage.seconds or 0.0 for stage in stages)
     peak = max((stage.peak_memory_bytes or 0 for stage in stages), default=0)
     return (
@@ -128,7 +134,7 @@ def cost(stages: Sequence[StageFacts], seconds: float) -> str:
 
 
 def warnings(options: Options) -> list[str]:
-    """What a reader must know before the first figure."""
+    """Return what a reader must know before the first figure."""
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
@@ -147,7 +153,7 @@ def warnings(options: Options) -> list[str]:
 
 
 def _settings_elsewhere(options: Options) -> list[str]:
-    """Says so where the settings in force were chosen for another collection."""
+    """Return a warning where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
     if scale.collection == NQ.name:
         if scale.by_answers:
@@ -179,11 +185,17 @@ def origin(
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """The provenance of the report called ``name``.
+    """Return the provenance of a report.
 
-    ``tested`` are the collections that were searched, none where none was read; ``method`` what is to be said beside
-    seeds and stages; ``measures`` and ``baselines`` are empty where nothing was tested; ``seeds`` what was added to the
-    scale's, where that is more than one number.
+    Args:
+        name: The report's name, which is also its module's in `repro`.
+        options: The options of the command.
+        made: The stages that the report stands on.
+        tested: The collections that were searched; none where none was read.
+        method: What is said beside seeds and stages.
+        measures: What was measured; empty where nothing was tested.
+        baselines: The rows that others were tested against.
+        seeds: What was added to the scale's seeds, where there is more than one run; otherwise the seed of the options.
     """
     facts = made.facts()
     return provenance(
@@ -217,8 +229,16 @@ def complete(
 ) -> None:
     """Add to a page what every page says: its stages with their cost, warnings and provenance.
 
-    ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
-    being the scale's collection unless said otherwise. ``rows`` are the runs that the page shows, by their names.
+    Args:
+        page: What is completed.
+        name: The page's name, which is also its module's in `repro`.
+        options: The options of the command.
+        made: The stages that the page stands on.
+        seconds: The wall time of the command itself.
+        tested: The collections that were searched; by default the scale's.
+        measures: As in `origin`.
+        seeds: As in `origin`.
+        rows: The runs that the page shows, by their names.
     """
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()

@@ -11,7 +11,6 @@ from reports.model import Report
 from reports.page import Page
 from reports.terminal import print_report
 from repro.command import Options, main, refuse
-from repro.dryrun import print_plan
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
 from repro.released import ReleasedOptions, chosen, released
@@ -19,6 +18,7 @@ from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages

@@ -22,20 +22,20 @@ from repro.table2 import table2
 from simlm.stages.runs import RunStage
 
 PAIRS = (("bm25", "simlm"), ("base-distilled", "simlm"))
-"""The rows of Table 2 that are set against each other."""
+"""The rows of Table 2 that are compared with each other."""
 MEASURE = "RR@10"
 COUNT = 6
-"""Questions a pair."""
+"""The number of queries a pair."""
 
 
 def ask(runs: PipelineRuns) -> dict[str, RunStage]:
-    """The runs of both pairs, by Table 2's keys."""
+    """Return the runs of both pairs, by Table 2's keys."""
     rows = table2().chosen([key for pair in PAIRS for key in pair])
     return {row.key: row.run(runs) for row in rows}
 
 
 def table9(scale: str, runs: dict[str, RunStage]) -> Page:
-    """A section for each pair."""
+    """Return the page: a section for each pair."""
     labels = {row.key: row.label for row in table2().rows}
     values = {key: values_of(run) for key, run in runs.items()}
     collection = next(iter(runs.values())).data.source()
@@ -58,7 +58,7 @@ def table9(scale: str, runs: dict[str, RunStage]) -> Page:
 
 
 def _section(names: list[str], differences: pd.Series, cases: list[Case]) -> Section:
-    """The pair's questions with where each row has its first relevant passage, and its cases."""
+    """Return the section of a pair: where each row has its first relevant passage, and the examples in full."""
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     lines: list[dict[str, Cell]] = []
     for case in cases:

@@ -1,6 +1,5 @@
 """Run a published table again and compare its figures: `python -m repro.verify --help` lists the options."""
 
-import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import tyro
 from reports.files import ROOT, read_report
 from reports.model import Report, Row
 from repro.command import Options, check
+from repro.tables import run_report
 from simlm.commands.checks import check_scale
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
@@ -56,7 +56,7 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
     before = published_report(options.table, options.scale, published)
     table = Options(scale=options.scale, results=options.results, device=options.device, processes=options.processes)
     check(table)
-    importlib.import_module(f"repro.{options.table}").run(table)
+    run_report(options.table, table)
     now = read_report(options.results / options.scale / f"{options.table}.json")
     assert isinstance(now, Report), "a table of runs stays one"
     lines = list(compared(before, now, options.tolerance))

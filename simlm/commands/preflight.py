@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from simlm.commands.hub import SECONDS, check_file
-from simlm.costs.needs import Needs, check_disk
-from simlm.costs.work import work_of
+from simlm.costs.needs import check_disk
+from simlm.costs.work import total, work_of
 from simlm.data.catalogue import fetched
 from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
@@ -36,7 +36,7 @@ def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False
     check_libraries(todo)
     if not elsewhere:
         check_gpu(todo, scale)
-    check_disk(Needs.of(work_of(stage.config) for stage in todo if stage.config is not None), results)
+    check_disk(total(work_of(stage.config) for stage in todo), results)
     check_models(todo)
     check_downloads(todo)
 
@@ -57,7 +57,7 @@ def check_gpu(stages: Sequence[Planned], scale: str) -> None:
     if scale not in NEEDS_GPU or gpus_of_slots() or os.environ.get(DEVICE) == "cpu":
         return
     for stage in stages:
-        if stage.config is not None and sum(work_of(stage.config).flop.values()) > MUCH_FLOP:
+        if work_of(stage.config).all_flop > MUCH_FLOP:
             raise UserError(
                 f"{scale} scale needs a GPU for {stage.name}, and torch sees none here: check the driver, and that "
                 "torch is a CUDA build, ask for --scale mini, or for --device cpu if years do not matter"

@@ -12,6 +12,7 @@ from simlm.errors import UserError
 from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 SNAPSHOTS = "snapshots"
@@ -26,6 +27,8 @@ def step_at(share: Fraction, steps: int) -> int:
 
 class EncoderStage(Stage):
     """A stage whose output is a model that transformers loads with ``from_pretrained``."""
+
+    imports = LIBRARIES
 
     @property
     def model(self) -> Path:

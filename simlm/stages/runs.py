@@ -9,6 +9,7 @@ from experimaestro import Param
 
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
 from simlm.workflow.stage import Stage
 
@@ -25,6 +26,8 @@ class RunStage(Stage):
 
     Train queries are searched only to mine hard negatives, so they get arrays alone.
     """
+
+    imports = LIBRARIES
 
     data: Param[Prepare]
 

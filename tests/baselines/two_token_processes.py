@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from baselines import multi_vector
 from baselines.released import SearchTokens
 from simlm.retrieval.runs import Run
 from simlm.stages import training

@@ -167,7 +167,7 @@ def test_only_what_is_to_do_counts_and_nothing_is_written(tmp_path: Path, monkey
     check_ready(build, "mini", results)
     assert asked == ["some/model"] and not results.exists()
     monkeypatch.setattr(needs, "free_bytes", lambda folder: 10)
-    monkeypatch.setattr(preflight, "work_of", lambda config: Work(kept_bytes=4e9, passing_bytes=1e9))
+    monkeypatch.setattr(preflight, "work_of", lambda config: Work(disk_bytes=4e9, passing_bytes=1e9))
     with pytest.raises(UserError, match="the stages to do need 13.0 GB, 0.0 MB are free; free some space"):
         check_ready(build, "mini", results)
     assert not results.exists()

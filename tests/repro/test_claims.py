@@ -11,11 +11,10 @@ import pytest
 
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, index, judged
-from repro.claimed import CLAIMS, SAME, Claim
-from repro.claims import ClaimOptions
+from repro import claims
+from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
-from repro.judged import Counted, claims_page
+from repro.paper_claims import CLAIMS, SAME, Claim
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
@@ -92,7 +91,7 @@ def test_a_dry_run_plans_every_seed_and_names_it(module: str, tmp_path: Path, mo
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
     known: dict[str, pd.DataFrame] = {}
-    monkeypatch.setattr(judged, "values_of", lambda run, measures: known[run])
+    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
     return known
 
 
@@ -112,7 +111,7 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         Claim("alike", "here", "table7", "base", "mlm", SAME),
         Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
     ]
-    monkeypatch.setattr(judged, "CLAIMS", made)
+    monkeypatch.setattr(claims, "CLAIMS", made)
     pairs = [[(f"high{s}", f"low{s}") for s in range(2)], [(f"low{s}", f"high{s}") for s in range(2)]]
     sides: Any = {made[0].key: [pairs[0]], made[1].key: [pairs[1]], made[2].key: [[("low0", "low1")]]}
     page = claims_page("mini", sides, {claim.key: "RR@10" for claim in made[:3]}, 2)
@@ -135,14 +134,17 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
     unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
     taught = Claim("taught", "here", "table7", "c", "d", with_teacher=True)
-    monkeypatch.setattr(judged, "CLAIMS", [both, unsure, taught])
+    monkeypatch.setattr(claims, "CLAIMS", [both, unsure, taught])
     sides: Any = {
         both.key: [[("row1", "row0")], [("row2", "row1")]],
         unsure.key: [[("row1", "row0")], [("row3", "row2")]],
         taught.key: [[("row3", "row2")]],
     }
     measures = dict.fromkeys(sides, "RR@10")
-    counted = [Counted("smaller", "Table 3", "bytes", 10_000, 400), Counted("larger", "Table 3", "bytes", 1, 2)]
+    sizes = iter([(400, 10_000), (2, 1)])
+    monkeypatch.setattr(claims.table3, "sizes", lambda index: next(sizes))
+    index: Any = None
+    counted = [claims._smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
     page = claims_page("mini", sides, measures, 1, {taught.key: "the re-ranker ended at chance"}, counted)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
@@ -185,8 +187,3 @@ def test_all_runs_every_command_with_options_that_it_takes(
 def test_every_module_that_all_runs_is_there() -> None:
     assert all(make().name == name for name, make in TABLES.items())
     assert all(callable(importlib.import_module(f"repro.{name}").run) for name in (*PAGES, *SETTINGS))
-
-
-def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--rows changes nothing in index"):
-        index.run(Options(rows=("bm25",), results=tmp_path))

@@ -1,4 +1,4 @@
-"""A hyper-parameter of the report, and how its value was chosen, in words."""
+"""One hyper-parameter of the report: our value, the paper's, and in words how ours was chosen."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from simlm.scales.settings import Optimisation
 
 SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
-PAPER = "the paper's"
+THE_PAPERS = "the paper's"
 UNTUNED = "set beforehand, not tuned; the same for every row"
 WIDTH = (
     "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input; 0.02, 0.05 and 0.1 "
@@ -19,43 +19,50 @@ WIDTH = (
 )
 UNDROPPED = "off: training is short, and faster without"
 RELEASED = "as in the released implementation"
+OPEN = "open in the paper; chosen here"
 PUBLIC = "the paper's model, from the Hub"
 EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
 EPOCHS_OF_NQ = f"as many epochs, of two sets of {questions.TRAIN_QUESTIONS:,} questions"
 FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
-"""What a cell ends in where the collection is Natural Questions: the one that its value is for."""
+"""How a printed value ends where the collection is Natural Questions: which collection it is for."""
 OF_NQ = "the paper's or the released scripts', for NQ"
 BORROWED = "Table 13's for MS MARCO: nothing else is known for NQ"
 TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
 def row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
-    """A setting's value and the paper's, and how ours was chosen."""
+    """Return a setting's value and the paper's, with how ours was chosen."""
     return HyperParameter(name, f"{value:g}" if isinstance(value, float) else str(value), str(paper), chosen)
 
 
 def kept(name: str, value: object, paper: object, otherwise: str = SIZE) -> HyperParameter:
-    """A setting that is the paper's wherever the scale allows."""
+    """Return a setting that has the paper's value wherever the scale allows; ``otherwise`` says how it was chosen."""
     return row(name, value, paper, how(value, str(paper), otherwise))
 
 
 def tuned(name: str, value: object, paper: object, trials: str) -> HyperParameter:
-    """A setting that trials choose, and where there are none it can still be the paper's."""
+    """Return a setting that trials choose; without trials it can still have the paper's value."""
     return row(name, value, paper, how(value, str(paper), trials) if trials == UNTUNED else trials)
 
 
 def how(value: object, paper: str, otherwise: str) -> str:
-    """How a value was chosen that may be the paper's, or the second of what paper and released scripts have."""
+    """Say how a value was chosen.
+
+    Args:
+        value: The value in force.
+        paper: What the paper prints; "A or B" where paper and released scripts differ.
+        otherwise: What to say if the value is neither.
+    """
     of = {FOR_NQ: OF_NQ, FOR_MS_MARCO: BORROWED}
     mark = next((mark for mark in of if paper.endswith(mark)), "")
     first, _, second = paper.removesuffix(mark).partition(" or ")
     if same(value, first):
-        return of.get(mark, PAPER)
+        return of.get(mark, THE_PAPERS)
     return RELEASED if second and same(value, second) else otherwise
 
 
 def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> HyperParameter:
-    """The updates of a stage of fine-tuning, which the paper counts in epochs where it does not in updates."""
+    """Return the updates of a stage of fine-tuning, which the paper counts in epochs or in updates."""
     if isinstance(paper.get("train steps"), str):
         return kept(f"{name}: steps", settings.steps, paper["train steps"])
     printed = str(paper["epochs"])
@@ -68,7 +75,7 @@ def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> Hyp
 
 
 def same(value: object, paper: object) -> bool:
-    """Whether a value of ours is the one that the paper prints, however either writes a number."""
+    """Say whether a value is the one that the paper prints, however the number is written."""
     try:
         return float(str(value)) == float(str(paper))
     except ValueError:
@@ -76,7 +83,7 @@ def same(value: object, paper: object) -> bool:
 
 
 def by_trials(tried: Mapping[str, Sequence[float]], setting: str) -> str:
-    """How a setting that has trials was chosen."""
+    """Say how a setting was chosen, by the values that were tried."""
     if setting not in tried:
         return UNTUNED
     values = ", ".join(f"{value:g}" for value in tried[setting])
@@ -85,7 +92,7 @@ def by_trials(tried: Mapping[str, Sequence[float]], setting: str) -> str:
 
 
 def rates_by_trials(tried: Mapping[str, Sequence[float]]) -> str:
-    """How the pre-training learning rates were chosen."""
+    """Say how the pre-training learning rates were chosen, by the values that were tried."""
     if PRETRAINING_RATE not in tried:
         return UNTUNED
     values = ", ".join(f"{value:g}" for value in tried[PRETRAINING_RATE])
@@ -93,9 +100,10 @@ def rates_by_trials(tried: Mapping[str, Sequence[float]]) -> str:
 
 
 def base_rate(scale: Scale) -> str:
-    """How the base model's learning rate was chosen, with what came of it on valid as far as trials were kept.
+    """Say how the base model's learning rate was chosen, and how the base model then did on valid.
 
-    No trial of it is among the published ones, which have its Retriever1 beside random init's at the rate in force.
+    The published trials have none of this rate itself. They have Retriever1 of base and of random init at the
+    fine-tuning rate in force, and these two are compared.
     """
     trials = published_trials(scale.name)
     at = trials[(trials["setting"] == RATE) & (trials["value"] == scale.retriever.optimisation.learning_rate)]

@@ -1,6 +1,6 @@
 """Margins: below what the paper calls a difference, above what it calls none."""
 
-from repro.margins import MARGINS, REASON, SLIGHT
+from repro.paper_claims import MARGINS, REASON, SLIGHT
 from repro.published import published
 
 
