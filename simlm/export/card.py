@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from simlm.models.card import lasting
+from simlm.models.save import lasting
 
 CARD = """---
 library_name: sentence-transformers

@@ -5,7 +5,7 @@ from typing import Any
 
 from simlm.export.card import UNTITLED, write_card
 from simlm.export.settings import change_settings
-from simlm.models.public import copy_model
+from simlm.models.fetch import copy_model
 
 IDENTITY = "torch.nn.modules.linear.Identity"
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from simlm.export.card import UNTITLED, write_card
 from simlm.export.settings import change_settings, read_settings, write_settings
-from simlm.models.public import copy_model
+from simlm.models.fetch import copy_model
 
 Titles = Literal["none", "pair", "joined"]
 """How a passage's title was given in training: there was none, as a text of its own, or before the passage's text."""

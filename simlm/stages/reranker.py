@@ -34,7 +34,8 @@ class TrainReranker(EncoderStage):
         from simlm.finetuning.datasets import RerankerCollator, RerankerGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.reranker import Reranker
-        from simlm.models.shapes import load_reranker_start, save_model
+        from simlm.models.load import load_reranker_start
+        from simlm.models.save import save_model
         from simlm.stages.evaluations import RerankerEvaluation
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
@@ -171,7 +172,7 @@ def scorer(
     from simlm.finetuning.datasets import Pairs
     from simlm.finetuning.reranker import Reranker
     from simlm.finetuning.scoring import PairScorer
-    from simlm.models.shapes import load_reranker
+    from simlm.models.load import load_reranker
     from simlm.packed.inference import packed_scorer
     from simlm.stages.training import PACKED_ON, prepare_torch
 

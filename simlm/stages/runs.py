@@ -133,7 +133,7 @@ class Retrieve(RunStage):
     def run(self) -> dict[str, Any]:
         from simlm.data.inputs import Specials
         from simlm.finetuning.biencoder import BiEncoder
-        from simlm.models.shapes import load_body
+        from simlm.models.load import load_body
         from simlm.packed.forwards import has_packed_form
         from simlm.packed.inference import packed_encoder
         from simlm.stages.dense import Tower, leave_runs

@@ -30,7 +30,7 @@ from simlm.data.catalogue import CATALOGUE, NQ, TITLELESS, fetched
 from simlm.data.downloads import IrdsFolder
 from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
-from simlm.models.pins import revision_of
+from simlm.models.public import revision_of
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel, public_model
 from simlm.workflow.plan import Planned
@@ -113,7 +113,7 @@ def test_a_pinned_commit_that_the_hub_no_longer_has_says_where_it_is_pinned(
         check_models([planned(public_model("roberta-base"))])
     assert str(caught.value) == (
         f"model roberta-base: the Hub does not have its revision {commit} any more; name another in "
-        "simlm/models/pins.py, which says where that was seen, or give its folder"
+        "simlm/models/public.py or baselines/systems.py, which says where that was seen, or give its folder"
     )
 
 

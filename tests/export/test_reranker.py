@@ -14,7 +14,8 @@ from simlm.export.reranker import write_reranker
 from simlm.finetuning.datasets import Pairs
 from simlm.finetuning.reranker import Reranker
 from simlm.finetuning.scoring import PairScorer
-from simlm.models.shapes import load_reranker, load_reranker_start, save_model
+from simlm.models.load import load_reranker, load_reranker_start
+from simlm.models.save import save_model
 from tests.export.toys import PAIR_LENGTH, PASSAGES, QUERIES, tokenised
 from tests.pretraining.toys import TOKENIZER, bert, electra
 

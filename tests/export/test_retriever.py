@@ -16,7 +16,7 @@ from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.export.retriever import Titles, write_retriever
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.models.shapes import load_body
+from simlm.models.load import load_body
 from tests.export.toys import (
     PASSAGE_LENGTH,
     PASSAGES,

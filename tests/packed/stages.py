@@ -9,7 +9,7 @@ import numpy as np
 from simlm.data.collection import Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.teacher import write_teacher_scores
-from simlm.models.shapes import save_model
+from simlm.models.save import save_model
 from simlm.retrieval.runs import Run
 from simlm.scales.settings import NegativesSettings, Optimisation, RerankerSettings, RetrieverSettings
 from simlm.stages import training

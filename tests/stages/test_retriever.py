@@ -22,7 +22,7 @@ def test_the_scales_settings_reach_the_model(
         raise Caught(temperature, given["rising"], given["scale_loss"])
 
     monkeypatch.setattr("simlm.finetuning.biencoder.BiEncoder", model)
-    monkeypatch.setattr("simlm.models.shapes.load_body", lambda *_: SimpleNamespace(config=None))
+    monkeypatch.setattr("simlm.models.load.load_body", lambda *_: SimpleNamespace(config=None))
     monkeypatch.setattr("simlm.finetuning.fit.texts_that_fit", lambda *_: 0)
     monkeypatch.setattr("simlm.stages.training.prepare_torch", lambda choices: torch.device("cpu"))
     stage = SimpleNamespace(
