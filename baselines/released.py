@@ -70,7 +70,7 @@ class SearchReleased(RunStage):
         from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         specials = Specials.of(self.data.open().tokenizer)
         encoder = self._encoder(self.passages).to(device)
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
@@ -142,7 +142,7 @@ class SearchTokens(RunStage):
         from simlm.stages.encoding import timed
         from simlm.stages.training import prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
         texts = (passage.text for passage in source.passages())

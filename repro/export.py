@@ -94,7 +94,7 @@ def run(options: ExportOptions) -> None:
     stages, runs = plan(build, options.results.absolute())
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
     if options.dry_run:
-        print_plan(stages, options.scale, options.results)
+        print_plan(stages, options.scale, options.results, options.choices())
         print("to write: " + ", ".join(str(options.target / one.name) for one in wanted))
         return
     _check_made(stages, options)

@@ -45,7 +45,7 @@ class TrainRetriever(EncoderStage):
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
         from simlm.training.trainer import train
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         settings, collection = self.settings, self.data.open()
         seed = settings.optimisation.seed
         torch.manual_seed(seed)

@@ -139,7 +139,7 @@ class Retrieve(RunStage):
         from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import PACKED_ON, prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         tokenizer = self.data.open().tokenizer
         specials = Specials.of(tokenizer)
         retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()

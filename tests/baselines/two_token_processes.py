@@ -13,6 +13,7 @@ from baselines import multi_vector
 from baselines.released import SearchTokens
 from simlm.retrieval.runs import Run
 from simlm.stages import training
+from simlm.workflow.resources import Choices
 from tests.pairs import meet, part
 
 PASSAGES, DEPTH = 37, 20
@@ -37,6 +38,7 @@ def searched(model: Path, output: Path) -> dict[str, Any]:
         model=SimpleNamespace(model=model),
         splits=list(questions),
         depth=DEPTH,
+        choices=Choices("cpu"),
         work=output.with_suffix(".work"),
         folder=output,
         leave=leave,

@@ -24,12 +24,13 @@ def test_the_scales_settings_reach_the_model(
     monkeypatch.setattr("simlm.finetuning.biencoder.BiEncoder", model)
     monkeypatch.setattr("simlm.models.load.load_body", lambda *_: SimpleNamespace(config=None))
     monkeypatch.setattr("simlm.finetuning.fit.texts_that_fit", lambda *_: 0)
-    monkeypatch.setattr("simlm.stages.training.prepare_torch", lambda: torch.device("cpu"))
+    monkeypatch.setattr("simlm.stages.training.prepare_torch", lambda choices: torch.device("cpu"))
     stage = SimpleNamespace(
         settings=on_collection(open_scale("paper"), collection).retriever,
         data=SimpleNamespace(open=lambda: SimpleNamespace(tokenizer=None)),
         start=SimpleNamespace(model=None),
         teacher=None,
+        choices=None,
     )
     with pytest.raises(Caught) as caught:
         TrainRetriever.run(stage)  # type: ignore[arg-type]
