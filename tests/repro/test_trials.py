@@ -11,7 +11,6 @@ import pytest
 from ablations.starts import OBJECTIVES
 from repro import tuning
 from repro.command import Options
-from repro.pipeline_runs import PipelineRuns
 from repro.table2 import table2
 from repro.trials import (
     ALPHA,
@@ -40,13 +39,12 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
     """The identifiers of the stages of Table 2's and 7's rows, and of the scale's trials in their order."""
 
-    def build(submit):  # type: ignore[no-untyped-def]
-        def cells(change, ending):  # type: ignore[no-untyped-def]
-            return PipelineRuns(change(open_scale(scale.name)), 0, lambda stage, name: submit(stage, name + ending))
+    options = Options(scale=scale.name)
 
-        own = cells(lambda unchanged: unchanged, "")
+    def build(submit: Any) -> tuple[dict[str, RunStage], list[RunStage]]:
+        own = options.pipeline_runs(submit)
         rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in OBJECTIVES}
-        return rows, trial_stages(cells, scale)
+        return rows, trial_stages(options, submit)
 
     def name(stage: RunStage) -> str:
         return Path(stage.__xpm__.job.path).name
