@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 _SUFFIXES = (".md", ".json", ".svg")
 
 
-def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
+def write_report(report: Report | Page, folder: Path, name: str) -> list[Path]:
     """Write a report's page (`name`.md), the same as JSON (`name`.json), and its plots (`name`-bars.svg, ...).
 
     The same report gives the same bytes.

@@ -1,22 +1,22 @@
 """The machine and the software of an experiment, as `platform` of ir_metadata."""
 
+import contextlib
 import importlib.metadata
 import logging
 import os
 import platform
 import re
 import sys
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from simlm.commands.origin import cpu_model
 
+DISTRIBUTION = "simlm-repro"
 _LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 
 
-def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
+def platform_metadata() -> dict[str, Any]:
     """Return hardware, operating system and versions of libraries; what cannot be read is left out."""
     info = _tirex_info()
     cpu = {
@@ -36,7 +36,7 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "distribution": info.get("OS_NAME") or platform.platform(terse=True),
     }
-    libraries = software_versions(distribution)
+    libraries = software_versions()
     toolkits = [
         library for library in libraries if library.split("==")[0] in {"pyserini", "faiss-cpu", "faiss-gpu-cu12"}
     ]
@@ -46,36 +46,20 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
     return {"hardware": hardware, "operating system": system, "software": software}
 
 
-def software_versions(distribution: str = "simlm-repro") -> list[str]:
-    """Return `name==version` of each direct dependency of a distribution that is installed, sorted.
+def software_versions() -> list[str]:
+    """Return `name==version` of each direct dependency of this project that is installed, sorted.
 
-    They are read from the installed distribution or, in a source tree, from pyproject.toml, with all extras but those
-    for developers (test, dev).
+    Those for developers (the extras test and dev) are left out. The list is empty where the project runs without
+    having been installed.
     """
     versions = {}
-    for requirement in _requirements(distribution):
-        match = re.match(r"[A-Za-z0-9][\w.-]*", requirement)
-        name = match[0].lower().replace("_", "-") if match else ""
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except (importlib.metadata.PackageNotFoundError, ValueError):
-            continue  # an extra that is not installed
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for requirement in importlib.metadata.requires(DISTRIBUTION) or []:
+            name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+            if not re.search(r"extra == ['\"](test|dev)['\"]", requirement):
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra that is not installed
+                    versions[name] = importlib.metadata.version(name)
     return [f"{name}=={versions[name]}" for name in sorted(versions)]
-
-
-def _requirements(distribution: str) -> list[str]:
-    try:
-        stated = importlib.metadata.requires(distribution) or []
-        return [text for text in stated if not re.search(r"extra == ['\"](test|dev)['\"]", text)]
-    except importlib.metadata.PackageNotFoundError:
-        source = Path(__file__).parent.parent / "pyproject.toml"
-    try:
-        project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        return []
-    extras = project.get("optional-dependencies", {})
-    optional = [item for name, items in extras.items() if name not in ("test", "dev") for item in items]
-    return [*project.get("dependencies", []), *optional]
 
 
 def _tirex_info() -> dict[str, str]:

@@ -40,8 +40,7 @@ def provenance(
     method: Mapping[str, Any],
     measures: Sequence[str],
     baselines: Sequence[str],
-    resources: Mapping[str, Any] | None = None,
-    root: Path | None = None,
+    resources: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the provenance of one report, as plain data without absolute paths.
 
@@ -54,9 +53,7 @@ def provenance(
         measures: What was measured; empty where nothing was tested.
         baselines: The rows that others were tested against.
         resources: What the stages cost together.
-        root: The source tree, by default the one that this package lies in.
     """
-    commit = source_state(root or Path(__file__).parent.parent)
     return scrub(
         {
             "schema version": "0.2",
@@ -67,11 +64,11 @@ def provenance(
             "research goal": _PUBLICATION | (_evaluation(measures, baselines) if measures else {}),
             "implementation": {
                 "executable": {"cmd": command_line(command)},
-                "source": {"lang": ["python"]} | commit,
+                "source": {"lang": ["python"]} | source_state(Path(__file__).parent.parent),
             },
             "method": {"automatic": True, "score ties": "smaller passage index", "seeds": dict(seeds)} | dict(method),
             "data": dict(data),
-            "resources": dict(resources or {}),
+            "resources": dict(resources),
         }
     )
 

@@ -198,7 +198,7 @@ def facts(report: Report) -> str:
     """Return the counts of the collection, and those of the groups' collections under their names."""
     lines = []
     facts = report.collection.facts | {group.collection.name: group.collection.facts for group in report.groups}
-    for name, value in flatten(facts):
+    for name, value in _flatten(facts):
         shown = count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
         lines.append([escape(name), shown])
     return table(["fact", "value"], lines)
@@ -207,7 +207,7 @@ def facts(report: Report) -> str:
 def provenance(tree: dict[str, Any]) -> str:
     """Return the ir_metadata tree, a line for each leaf; what made the stages has a table of its own."""
     method = {name: value for name, value in tree.get("method", {}).items() if name != "stages"}
-    leaves = flatten(tree | ({"method": method} if method else {}))
+    leaves = _flatten(tree | ({"method": method} if method else {}))
     return table(["field", "value"], [[escape(name), escape(_plain(value))] for name, value in leaves], "ll")
 
 
@@ -255,14 +255,14 @@ def runs(report: Report) -> str:
     return table(["row", "file", "path in the results folder", "sha256"], lines, "llll")
 
 
-def flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+def _flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
     """Return the leaves of nested dicts, each with its names joined by a middle dot."""
     if not isinstance(tree, dict):
         return [(name, tree)]
     leaves = []
     for key, value in tree.items():
         path = [name] if name else []
-        leaves += flatten(value, " · ".join([*path, str(key).replace("_", " ")]))
+        leaves += _flatten(value, " · ".join([*path, str(key).replace("_", " ")]))
     return leaves
 
 

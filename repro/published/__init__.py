@@ -12,8 +12,7 @@ def published(table: str) -> pd.DataFrame:
     """Return the figures of one table of the paper, as printed (effectiveness in percent).
 
     Args:
-        table: "table1" to "table8", "table10" to "table13", "nq" for the hyper-parameters on Natural Questions, or
-            "released" for the released checkpoints.
+        table: "table1" to "table8", "table10" to "table13", or "nq" for the hyper-parameters on Natural Questions.
 
     Returns:
         The columns of the file; a blank cell of the paper is NaN.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.catalogue import IRDS, fetched
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Prepare(Stage):
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
     """
+
+    imports = LIBRARIES
 
     collection: Param[str]
     vocabulary: Param[int]

@@ -8,19 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from experimaestro import experiment
 from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
+from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
 from simlm.workflow.processes import environment, prepare, stop
 from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 POLL_SECONDS = 0.25
 LET_GO_SECONDS = 5.0
@@ -53,7 +51,7 @@ class Display(Protocol):
 
 
 def run(
-    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: "Launcher | None" = None
+    build: Build, results: Path, display: Display, launcher: Launcher, keep_going: bool = False
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` whose manifest does not verify; the verified plan and what ``build`` returned.
 
@@ -61,7 +59,7 @@ def run(
     other failure; stages already running are then stopped, and go on from their last checkpoint in the next run.
     With ``keep_going`` a failure raises nothing and leaves out only what stands on the failed stage: all of these have
     their ``failure`` in the plan that comes back.
-    Stages run on this machine, or where ``launcher`` sends them.
+    Stages run where ``launcher`` starts them.
     """
     with only_run(results, display):
         ran: Planned | None = None
@@ -88,7 +86,7 @@ def run(
                     raise failures[lacking.job]
                 continue
             ran = lacking
-            failures |= _run_once(build, results, stages, display, keep_going, launcher)
+            failures |= _run_once(build, results, stages, display, launcher, keep_going)
 
 
 def _run_once(
@@ -96,8 +94,8 @@ def _run_once(
     results: Path,
     stages: list[Planned],
     display: Display,
+    launcher: Launcher,
     keep_going: bool,
-    launcher: "Launcher | None",
 ) -> dict[Path, Exception]:
     """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
@@ -111,7 +109,7 @@ def _run_once(
             with quiet():
                 name_only(stage)  # what else is left out is built on it
             return
-        stage.submit(launcher=launcher if stage.shared or launcher is None else launcher.of_one_node())
+        stage.submit(launcher=launcher.for_stage(stage))
         submitted[job_of(stage)] = stage.__xpm__.job
 
     with (

@@ -44,7 +44,7 @@ def written(written_once: Path, tmp_path: Path) -> Path:
 def written_once(made: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report's files; drawing its plots takes a second."""
     folder = tmp_path_factory.mktemp("once")
-    write_report(made, folder)
+    write_report(made, folder, "table2")
     return folder
 
 

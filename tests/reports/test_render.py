@@ -96,7 +96,7 @@ def test_a_report_is_read_back_from_its_json(report: Report, grouped: Report, wr
 
 
 def test_the_same_report_gives_the_same_bytes(report: Report, written: Path, tmp_path: Path) -> None:
-    again = write_report(report, tmp_path / "again")
+    again = write_report(report, tmp_path / "again", "table2")
     names = ["table2.md", "table2.json", "table2-bars.svg", "table2-losses.svg"]
     assert [path.name for path in again] == names
     assert sorted(path.name for path in written.iterdir()) == sorted(names)
@@ -113,7 +113,7 @@ def test_images_of_the_page_exist_and_hold_no_dates(written: Path) -> None:
 
 def test_nothing_measured_is_still_a_report(report: Report, tmp_path: Path) -> None:
     empty = Report(report.title, report.scale, report.collection, [report.row("ance")], report.measures, provenance={})
-    written = write_report(empty, tmp_path)
+    written = write_report(empty, tmp_path, "table2")
     assert [path.name for path in written] == ["table2.md", "table2.json"]
     assert "No row was measured" in written[0].read_text(encoding="utf-8")
 
@@ -122,7 +122,7 @@ def test_a_value_that_json_does_not_know_leaves_the_old_report(report: Report, w
     before = {path.name: path.read_bytes() for path in written.iterdir()}
     report.stages[0].seconds = float("nan")
     with pytest.raises(ValueError):
-        write_report(report, written)
+        write_report(report, written, "table2")
     assert {path.name: path.read_bytes() for path in written.iterdir()} == before
 
 
