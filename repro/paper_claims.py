@@ -56,6 +56,10 @@ REASON = (
 NOT_BELOW, SAME, SLIGHTLY = not_below(MARGINS["RR@10"]), same(MARGINS["RR@10"]), slightly(SLIGHT)
 
 
+RowOf = tuple[str, str]
+"""A row by its table and its key."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper: the difference of two rows of a table, higher minus lower, lies where it is expected."""
@@ -79,6 +83,11 @@ class Claim:
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return all pairs of rows that the claim compares."""
         return ((self.higher, self.lower), *self.also)
+
+    @property
+    def rows(self) -> list[RowOf]:
+        """Return all rows that the claim compares, pair by pair."""
+        return [(self.table, key) for pair in self.pairs for key in pair]
 
     @property
     def key(self) -> str:
