@@ -133,7 +133,7 @@ class Stage(ResumableTask):
             "attempts": attempts(self.job),
             "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
             "modules": sorted(self.modules()),
-            "sources": sources_digest(self.modules()),
+            "sources": sources_digest(tuple(sorted(self.modules()))),
             "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
