@@ -21,7 +21,7 @@ from repro.table8 import table8
 from repro.table10 import table10
 from repro.table12 import table12
 from repro.tables import TABLES
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale

@@ -23,7 +23,7 @@ from repro.trials import (
     trial_stages,
     trials_in_force,
 )
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.runs import RunStage
