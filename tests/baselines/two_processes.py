@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.encoder import load_encoder
-from baselines.texts import Texts
+from baselines.encoder import Texts, load_encoder
 from simlm.data.inputs import Specials
 from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.retrieval.runs import Run
 from simlm.stages.dense import Tower, leave_runs
+from simlm.workflow.resources import Choices
 from tests.pairs import meet, part
 
 PASSAGES, QUERIES, DEPTH = 2_100, 300, 7
@@ -36,7 +36,9 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
         return {f"{split} queries": float(len(run.query_ids))}
 
     data = SimpleNamespace(open=lambda: collection)
-    stage: Any = SimpleNamespace(data=data, work=output.with_suffix(".work"), folder=output, leave=leave)
+    stage: Any = SimpleNamespace(
+        data=data, work=output.with_suffix(".work"), folder=output, leave=leave, choices=Choices("cpu")
+    )
     cpu = torch.device("cpu")
     return leave_runs(
         stage,
