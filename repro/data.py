@@ -21,11 +21,12 @@ from simlm.commands.make import make
 from simlm.commands.preflight import check_ready
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
+from simlm.files import read_json
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.launchers import LocalLauncher
-from simlm.workflow.manifest import MANIFEST, read_json, seconds_of
+from simlm.workflow.manifest import MANIFEST, seconds_of
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 
