@@ -46,7 +46,7 @@ def digest(tmp_path: Path) -> Callable[..., str]:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(changed.get(path.stem, text), encoding="utf-8")
-        return sources_digest(["house.stage"], root)
+        return sources_digest(("house.stage",), root)
 
     return of
 
