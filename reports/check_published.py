@@ -10,7 +10,7 @@ from typing import Any
 from reports.files import read_report
 from reports.model import Report
 from reports.render import plots_of, quote, render
-from simlm.commands.parse import parse
+from simlm.commands.command_line import parse
 from simlm.errors import UserError
 from simlm.files import write_atomically
 

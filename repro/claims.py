@@ -136,7 +136,7 @@ def check_seeds(options: ClaimOptions) -> None:
 
 def measure_of(claim: Claim) -> str:
     """Return the measure that a claim is judged by."""
-    return claim.measure or TABLES[claim.table]().measure_of(claim.higher)
+    return claim.measure or TABLES[claim.table]().measure_of(claim.pairs[0][0])
 
 
 def claims_page(

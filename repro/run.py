@@ -16,13 +16,10 @@ from repro.pipeline_runs import PipelineRuns
 from repro.released import ReleasedOptions, chosen, released
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
-from simlm.commands.collections import check_collections
-from simlm.commands.display import TerminalDisplay
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.make import make as make_stages
-from simlm.commands.make import make_folder
-from simlm.commands.preflight import check_ready
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
@@ -45,7 +42,7 @@ def _help(table: Table, doc: str) -> str:
         "": "the whole table at mini scale",
         "--scale smoke": "the same in small, on a few hundred passages",
         "--dry-run": "what would run, and for how long",
-        f"--rows {rows}": "two rows and what they stand on",
+        f"--rows {rows}": "two rows, with the stages that they need",
     }
     if table.released:
         examples["--scale paper --released"] = "the published checkpoints, without training"
@@ -132,4 +129,4 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
             print(ELSEWHERE)
         return None
     check_ready(build, options.scale, options.results, choices)
-    return make_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    return run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))

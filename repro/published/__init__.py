@@ -12,7 +12,8 @@ def published(table: str) -> pd.DataFrame:
     """Return the figures of one table of the paper, as printed (effectiveness in percent).
 
     Args:
-        table: "table1" to "table8", "table10" to "table13", or "nq" for the hyper-parameters on Natural Questions.
+        table: "table1" to "table8", "table10" to "table13", "nq" for the hyper-parameters on Natural Questions, or
+            "claims" for the claims about order.
 
     Returns:
         The columns of the file; a blank cell of the paper is NaN.

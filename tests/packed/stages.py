@@ -57,7 +57,7 @@ def candidates(folder: Path) -> Any:
         scores = np.broadcast_to(-np.arange(GROUP - 1, dtype=np.float32), indices.shape)
         return Run([ids[number] for number in range(len(ids))], indices, scores)
 
-    return SimpleNamespace(load=load, data=SimpleNamespace(open=lambda: collection, called="toy"))
+    return SimpleNamespace(load=load, data=SimpleNamespace(open=lambda: collection, collection_name="toy"))
 
 
 def optimisation(batch_size: int) -> Optimisation:

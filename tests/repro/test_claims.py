@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
+from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
 from repro import claims
 from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
-from repro.paper_claims import CLAIMS, SAME, Claim
+from repro.paper_claims import CLAIMS, MARGINS, Claim
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
@@ -22,6 +22,7 @@ from simlm.scales import open_scale
 from simlm.workflow.plan import plan
 
 QUERIES = 200
+SAME = same(MARGINS["RR@10"])
 
 
 def keys(table: str) -> set[str]:
@@ -42,7 +43,7 @@ def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
     published |= {row.key: row.published for row in table.paper_only}
     groups = {group.key: group.columns for group in table.groups}
     of_row = {row.key: groups.get(row.group, table.columns) for row in table.rows}
-    columns = of_row.get(claim.higher) or table.columns
+    columns = of_row.get(claim.pairs[0][0]) or table.columns
     measure = claims.measure_of(claim)
     (column, *_) = [one.key for one in columns if one.measure == measure] or [""]
     for higher, lower in claim.pairs:
@@ -65,7 +66,9 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
     assert set(found) == {row for claim in testable for row in claim.rows}
     for claim in testable:
         pairs = [[found[claim.table, key] for key in pair] for pair in claim.pairs]
-        assert all(higher is not lower for higher, lower in pairs) and len(pairs) == (6 if claim.also else 1)
+        assert all(higher is not lower for higher, lower in pairs) and len(pairs) == (
+            6 if "only objective" in claim.sentence else 1
+        )
 
 
 def test_a_dry_run_plans_every_seed_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +103,10 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         better = below + 0.1 + 0.01 * rng.standard_normal(QUERIES)
         values[f"high{seed}"] = pd.DataFrame({"RR@10": better}, index=names).sample(frac=1, random_state=seed)
     made = [
-        Claim("better", "here", "table7", "simlm", "mlm", measure="RR@10"),
-        Claim("worse", "here", "table7", "mlm", "simlm", measure="RR@10"),
-        Claim("alike", "here", "table7", "base", "mlm", SAME, measure="RR@10"),
-        Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
+        Claim("better", "here", "table7", (("simlm", "mlm"),), measure="RR@10"),
+        Claim("worse", "here", "table7", (("mlm", "simlm"),), measure="RR@10"),
+        Claim("alike", "here", "table7", (("base", "mlm"),), SAME, measure="RR@10"),
+        Claim("unknown", "here", "table2", (("simlm", "paper-ar2"),)),
     ]
     monkeypatch.setattr(claims, "CLAIMS", made)
     low, high = ([f"{side}{seed}" for seed in range(2)] for side in ("low", "high"))
@@ -125,9 +128,9 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     rng = np.random.default_rng(1)
     for key, mean in zip("cbad", (0.1, 0.2, 0.3, 0.099), strict=True):
         values[f"run of {key}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
-    both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),), measure="RR@10")
-    unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),), measure="RR@10")
-    taught = Claim("taught", "here", "table7", "c", "d", measure="RR@10", with_teacher=True)
+    both = Claim("both", "here", "table7", (("a", "b"), ("b", "c")), measure="RR@10")
+    unsure = Claim("unsure", "here", "table7", (("b", "c"), ("c", "d")), measure="RR@10")
+    taught = Claim("taught", "here", "table7", (("c", "d"),), measure="RR@10", with_teacher=True)
     monkeypatch.setattr(claims, "CLAIMS", [both, unsure, taught])
     rows: Any = {("table7", key): [f"run of {key}"] for key in "abcd"}
     sizes = iter([(400, 10_000), (2, 1)])
