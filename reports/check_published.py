@@ -106,8 +106,4 @@ def main(options: CheckOptions, root: Path = Path()) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(parse(CheckOptions, DESCRIPTION)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    leave_by(lambda: sys.exit(main(parse(CheckOptions, DESCRIPTION))))
