@@ -59,8 +59,8 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
     now = read_report(options.results / options.scale / f"{options.table}.json")
     assert isinstance(now, Report), "a table of runs stays one"
     lines = list(compared(before, now, options.tolerance))
-    commit = before.provenance.get("implementation", {}).get("source", {}).get("commit", "unknown")
-    print(f"{before.title}, {before.scale} scale, as published from {commit[:12]}, within {options.tolerance:g}:")
+    commit = str(before.provenance["implementation"]["source"]["commit"])[:12]
+    print(f"{before.title}, {before.scale} scale, as published from {commit}, within {options.tolerance:g}:")
     for line in lines:
         print(line)
     return all(line.startswith("met") for line in lines)
