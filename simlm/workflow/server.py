@@ -121,6 +121,11 @@ def stage_server() -> StageServer:
     return _server()
 
 
+def is_server(pid: int) -> bool:
+    """Return whether the process with that number is this process's stage server."""
+    return _server.cache_info().currsize > 0 and _server().process.pid == pid
+
+
 @cache
 def _server() -> StageServer:
     server = StageServer()
