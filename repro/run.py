@@ -13,7 +13,7 @@ from reports.terminal import print_report
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
-from repro.released import ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, checkpoints_for, released
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
@@ -54,7 +54,7 @@ def _help(table: Table, doc: str) -> str:
 
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
-    checkpoints = chosen(options)
+    checkpoints = checkpoints_for(options)
     if checkpoints is not None:
         table = released(table, checkpoints, options)
     table = labelled(table, options.open_scale())
