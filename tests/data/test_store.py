@@ -170,8 +170,7 @@ def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("judged", "message"),
-    [({"x": {"p1": 1}}, "unknown query 'x'"), ({"a": {"p9": 1}}, "unknown passage 'p9'")],
+    ("judged", "message"), [({"x": {"p1": 1}}, "unknown query 'x'"), ({"a": {"p9": 1}}, "unknown passage 'p9'")]
 )
 def test_qrel_of_an_unknown_id(
     tokenizer: BertTokenizerFast, tmp_path: Path, judged: dict[str, dict[str, int]], message: str
