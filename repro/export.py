@@ -1,4 +1,4 @@
-"""Write what a table's rows stand on in formats that other tools read; nothing is trained.
+"""Export a table's rows in formats that other tools read: models, runs and training files. Nothing is trained.
 
 `python -m repro.export --help` lists the options.
 """
