@@ -1,8 +1,8 @@
-"""Map-style datasets of groups (a query and its n passages of an epoch), and the batches made of them."""
+"""Datasets of groups, a query with its n passages of an epoch, and the batches that are made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from simlm.data.inputs import (
     Encoded,
     Specials,
-    batch_inputs,
     colon_pieces,
     pair_input,
     passage_input,
@@ -20,8 +19,13 @@ from simlm.data.inputs import (
     reranker_passage,
 )
 from simlm.data.store import TokenisedCollection
+from simlm.finetuning.biencoder import BiEncoderBatch
 from simlm.finetuning.negatives import NegativeLists
+from simlm.finetuning.reranker import RerankerBatch
 from simlm.finetuning.teacher import TeacherScores
+from simlm.packed import MAX_TOKENS
+from simlm.packed.pack import even_parts
+from simlm.packed.texts import Layout
 
 G = TypeVar("G")
 
@@ -35,7 +39,7 @@ class BiEncoderGroup(NamedTuple):
 
 
 class _Groups(Dataset[G]):
-    """One group a query of `lists`: n passages, the positive first, drawn anew in each epoch."""
+    """One group for each query of ``lists``: n passages, the positive first, drawn anew in each epoch."""
 
     def __init__(self, lists: NegativeLists, n: int, seed: int) -> None:
         self.lists = lists
@@ -54,16 +58,21 @@ class _Groups(Dataset[G]):
         return self.inputs(int(self.lists.queries[j]), self.lists.group(j, self.epoch, self.seed, self.n))
 
     def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> G:
-        """The model's inputs for a query of the split and its n passages, both by index."""
+        """Return the model's inputs for a query of the split and its n passages, both by index."""
         raise NotImplementedError
 
 
 class BiEncoderGroups(_Groups[BiEncoderGroup]):
-    """Groups of n passages for the bi-encoder, one a query of `lists`.
+    """Groups of n passages for the bi-encoder, one for each query of ``lists``.
 
-    split: the split whose queries the lists index. seed: the stage's, which shifts the windows
-    (`NegativeLists.group`). query_length, passage_length: most tokens with the special ones (32 and 144 at
-    paper scale). teacher: for distillation; it must know every pair that is drawn (UserError otherwise).
+    Args:
+        collection: the tokenised collection.
+        split: the split whose queries the lists index.
+        lists: positives and negatives.
+        n: passages of a group.
+        seed: the stage's, which shifts the windows (`NegativeLists.group`).
+        query_length, passage_length: most tokens with the special ones (32 and 144 at paper scale).
+        teacher: for distillation; it must know every pair that is drawn (UserError otherwise).
     """
 
     def __init__(
@@ -98,25 +107,22 @@ class BiEncoderGroups(_Groups[BiEncoderGroup]):
 
 @dataclass(frozen=True)
 class BiEncoderCollator:
-    """B groups -> the arguments of `BiEncoder.forward`."""
+    """Makes one batch of B groups, in a layout."""
 
-    specials: Specials
+    layout: Layout
 
-    def __call__(self, groups: Sequence[BiEncoderGroup]) -> dict[str, Any]:
-        batch: dict[str, Any] = {
-            "queries": batch_inputs([group.query for group in groups], self.specials),
-            "passages": batch_inputs([one for group in groups for one in group.passages], self.specials),
-        }
+    def __call__(self, groups: Sequence[BiEncoderGroup]) -> BiEncoderBatch:
         scores = [group.teacher_scores for group in groups if group.teacher_scores is not None]
-        if scores:
-            batch["teacher_scores"] = torch.from_numpy(np.stack(scores))
-        return batch
+        texts = self.layout.sides(
+            [group.query for group in groups], [passage for group in groups for passage in group.passages]
+        )
+        return BiEncoderBatch(texts, len(groups), torch.from_numpy(np.stack(scores)) if scores else None)
 
 
 class RerankerGroups(_Groups[list[Encoded]]):
-    """Groups of n (query, passage) pairs for the re-ranker, the positive first, one a query of `lists`.
+    """Groups of n (query, passage) pairs for the re-ranker, the positive first, one for each query of ``lists``.
 
-    max_length: most tokens of a pair with the special ones (192 at paper scale). The rest as in
+    ``max_length`` is the most tokens of a pair with the special ones (192 at paper scale); the rest is as in
     `BiEncoderGroups`.
     """
 
@@ -137,7 +143,7 @@ class RerankerGroups(_Groups[list[Encoded]]):
 
 
 class Pairs:
-    """The re-ranker's input for a query and a passage, by their indices in a split and in the collection."""
+    """Makes the re-ranker's input for a query and a passage, by their indices in a split and in the collection."""
 
     def __init__(self, collection: TokenisedCollection, split: str, max_length: int) -> None:
         self.queries = collection.queries(split)
@@ -147,21 +153,44 @@ class Pairs:
         self.max_length = max_length
 
     def __call__(self, query: int, passage: int) -> Encoded:
-        """(ids, token types) of [CLS] query [SEP] title: text [SEP]."""
+        """Return the ids and token types of [CLS] query [SEP] title: text [SEP]."""
         text = reranker_passage(self.passages.title(passage), self.passages.text(passage), self.colon)
         return pair_input(self.queries.text(query), text, self.max_length, self.specials)
 
 
 @dataclass(frozen=True)
 class RerankerCollator:
-    """B groups of n pairs -> the arguments of `Reranker.forward`: inputs (B n, L), n and how many to keep."""
+    """Makes batches of groups of n pairs, in a layout.
 
-    specials: Specials
+    Attributes:
+        layout: how pairs are laid out.
+        keep: pairs of a group that are trained on.
+        max_tokens: most tokens of a batch's two dropout passes together, reckoned by the longest pairs that can be kept,
+            and up to a group more. Nothing holds the activations of the pass that chooses pairs.
+    """
+
+    layout: Layout
     keep: int
+    max_tokens: int = MAX_TOKENS
 
-    def __call__(self, groups: Sequence[list[Encoded]]) -> dict[str, Any]:
-        return {
-            "inputs": batch_inputs([pair for group in groups for pair in group], self.specials),
-            "group_size": len(groups[0]),
-            "keep": self.keep,
-        }
+    def __call__(self, groups: Sequence[list[Encoded]]) -> RerankerBatch:
+        """Return one batch of all groups; ValueError if only the positives would be kept."""
+        return self._batch(groups, 1.0)
+
+    def parts(self, groups: Sequence[list[Encoded]], micro_batch: int = 0) -> list[RerankerBatch]:
+        """Return batches of whole groups whose losses, added up, are the mean over all queries.
+
+        ``micro_batch`` counts nothing: queries are what is averaged.
+        """
+        most = np.array([self._at_most(group) for group in groups])
+        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in even_parts(most, self.max_tokens)]
+
+    def _batch(self, groups: Sequence[list[Encoded]], share: float) -> RerankerBatch:
+        if self.keep < 2:
+            raise ValueError(f"keep {self.keep} is below 2")
+        pairs = self.layout.texts([pair for group in groups for pair in group], keep_rows=True)
+        return RerankerBatch(pairs, len(groups[0]), self.keep, share)
+
+    def _at_most(self, group: Sequence[Encoded]) -> int:
+        positive, *others = [len(ids) for ids, _ in group]
+        return 2 * (positive + sum(sorted(others, reverse=True)[: self.keep - 1]))

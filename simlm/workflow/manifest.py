@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simlm.training.checkpoints import digest
+from simlm.files import digest
 
 MANIFEST = "manifest.json"
 

@@ -1,4 +1,4 @@
-"""A collator's padded batches as packs: the same passages, masks and numbers, and how much each masked token counts."""
+"""A collator's padded batch as packs: the same passages, masks and numbers, and how much each masked token counts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,53 +9,55 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import BertForMaskedLM
 
 from simlm.data.inputs import Encoded
-from simlm.packed.inputs import OnDevice, Pack, even_parts, pack, rounded_up, shared_size
-from simlm.packed.limits import SEQUENCES
-from simlm.pretraining.objective import Example
+from simlm.packed import MAX_TOKENS, ROUND_TO, SEQUENCES
+from simlm.packed.batch_size_limits import BOTTLENECK_STATES, texts_that_fit
+from simlm.packed.forwards import prepare
+from simlm.packed.layouts import packs_pay
+from simlm.packed.pack import even_parts, pack, rounded_up, shared_size
+from simlm.pretraining.objective import Example, Objective, PackableObjective
+from simlm.pretraining.packed_batch import MaskedPack, MaskPlaces
+from simlm.training.batches import MicroBatches, Packs
 
 PLACES = 1_024
-"""A mask's places are rounded up to a multiple of it, where shapes are few."""
+"""Where shapes are to be few, the number of a mask's places is rounded up to a multiple of it."""
 FILLER = 0
-"""A token that nothing reads the states of: any will do."""
+"""A token whose states nothing reads: any will do."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-@dataclass(frozen=True)
-class Places(OnDevice):
-    """Where a mask is true: positions (M,) in the pack, and weights float32 (M,), 0 for those that round M up.
+def batches_of(objective: Objective, max_length: int, device: torch.device) -> MicroBatches | Packs:
+    """Return how an objective's examples become batches; where they are packs, prepare its layers in place.
 
-    Weighted sums over all parts of a batch are the mean, over its groups of passages, of the mean over a group's
-    places; a last group with fewer passages weighs as much less.
+    Args:
+        objective: on its device.
+        max_length: tokens of the longest passage, for which compiled code is made.
+        device: where the objective is.
     """
-
-    positions: Tensor
-    weights: Tensor
-
-
-@dataclass(frozen=True)
-class Part(OnDevice):
-    """A part of a batch.
-
-    tensors: what the collator made beside the passages, by name; (1, T) for (B, L), 0 where the row is filled up, and
-    as it was for others. places: those of every mask, and of "attention_mask". groups: how many of the pack's sequences
-    each micro-batch has, in their order, and its share of the batch's loss; () where micro-batches may be cut.
-    """
-
-    pack: Pack
-    tensors: dict[str, Tensor]
-    places: dict[str, Places]
-    groups: tuple[tuple[int, float], ...]
-
-    @property
-    def tokens(self) -> int:
-        """How many are real."""
-        return self.pack.tokens
+    # An objective with a forward of its own computes its losses from padded batches there.
+    own = type(objective).forward is not PackableObjective.forward
+    if own or not isinstance(objective, PackableObjective) or not packs_pay(device):
+        return MicroBatches(objective.collator)
+    on_gpu = device.type == "cuda"
+    fit = texts_that_fit(objective.encoder.config, 1, device, BOTTLENECK_STATES)
+    prepare(objective, compiled=on_gpu)
+    if on_gpu and isinstance(objective.encoder, BertForMaskedLM):
+        objective.encoder.cls.predictions.transform.compile(dynamic=False)
+    return Packs(
+        PackingCollator(
+            objective.collator,
+            min(MAX_TOKENS, fit) if fit else MAX_TOKENS,
+            round_to=ROUND_TO if on_gpu else 0,
+            max_length=max_length if on_gpu else None,
+            whole_groups=objective.whole_groups,
+        )
+    )
 
 
 class _Piece(NamedTuple):
-    """Passages of one group, without padding: (tokens,) of what was (B, L), and what was not."""
+    """Passages of one micro-batch without padding: (tokens,) of what was (B, L), and what had another shape."""
 
     group: int
     rows: list[Encoded]
@@ -81,19 +83,22 @@ class _Piece(NamedTuple):
 
 
 def _pieces(part: slice, group: int) -> Iterator[tuple[int, int]]:
-    """A part of a batch, cut where groups begin."""
+    """Cut a part of a batch where micro-batches begin."""
     for start in range(part.start - part.start % group, part.stop, group):
         yield max(start, part.start), min(start + group, part.stop)
 
 
 @dataclass(frozen=True)
 class PackingCollator:
-    """Cuts a whole batch into packs of about equal token counts, of what ``collate`` makes of its passages.
+    """Cuts a batch into packs of about equal token counts, of what a padding collator makes of its passages.
 
-    collate: of a ``PackableObjective``. max_tokens: of a pack; memory on the device sets it. round_to: tokens are
-    rounded up to a multiple of it, and masks' places and sequences to fixed multiples, so that compiled code meets few
-    shapes; 0 rounds nothing. max_length: as ``pack``'s. whole_groups: no micro-batch is cut, even if a pack has more
-    than ``max_tokens`` then.
+    Attributes:
+        collate: the collator of a `PackableObjective`.
+        max_tokens: most tokens of a pack; the device's memory sets it.
+        round_to: tokens are rounded up to a multiple of it, and masks' places and texts to fixed multiples, so that
+            compiled code meets few shapes; 0 rounds nothing.
+        max_length: as in `pack`.
+        whole_groups: whether no micro-batch is cut, even if a pack then has more than ``max_tokens``.
     """
 
     collate: Callable[[Sequence[Example]], dict[str, Tensor]]
@@ -102,8 +107,12 @@ class PackingCollator:
     max_length: int | None = None
     whole_groups: bool = False
 
-    def __call__(self, examples: Sequence[Example], group: int) -> list[Part]:
-        """``group``: passages whose masked tokens are averaged together, the micro-batch; the last may be smaller."""
+    def __call__(self, examples: Sequence[Example], group: int) -> list[MaskedPack]:
+        """Return the packs of a batch.
+
+        ``group`` is the number of passages of a micro-batch, whose masked tokens are averaged together; the last may be
+        smaller.
+        """
         lengths = np.array([len(example.ids) for example in examples])
         starts = range(0, len(examples), group)
         parts = [
@@ -120,7 +129,7 @@ class PackingCollator:
         return [self._part(pieces, shares, counts, tokens) for pieces in parts]
 
     def _parts(self, lengths: NDArray[np.integer[Any]], starts: range) -> Iterator[slice]:
-        """Passages of each part, by their lengths (n,); ``starts`` are where groups begin."""
+        """Cut passages with lengths (n,) into packs; ``starts`` are where micro-batches begin."""
         if not self.whole_groups:
             return even_parts(lengths, self.max_tokens)
         bounds = [*starts, starts.stop]
@@ -133,7 +142,7 @@ class PackingCollator:
         shares: Sequence[float],
         counts: Sequence[dict[str, int]],
         tokens: int | None,
-    ) -> Part:
+    ) -> MaskedPack:
         rows = [row for piece in pieces for row in piece.rows]
         packed = pack(rows, FILLER, tokens, SEQUENCES if self.round_to else 1, self.max_length)
         total = packed.input_ids.shape[1]
@@ -148,13 +157,13 @@ class PackingCollator:
             each = [shares[piece.group] / max(1, counts[piece.group][name]) for piece in pieces]
             places[name] = self._places(flat[name], np.repeat(each, [int(piece.flat[name].sum()) for piece in pieces]))
         groups = tuple((len(piece.rows), shares[piece.group]) for piece in pieces) if self.whole_groups else ()
-        return Part(packed, tensors, places, groups)
+        return MaskedPack(packed, tensors, places, groups)
 
-    def _places(self, mask: NDArray[np.bool_], weights: NDArray[np.float64]) -> Places:
-        """More positions, where they are rounded up, repeat the first; none stay none."""
+    def _places(self, mask: NDArray[np.bool_], weights: NDArray[np.float64]) -> MaskPlaces:
+        """Find a mask's places; where they are rounded up, more positions repeat the first, and none stay none."""
         positions = np.flatnonzero(mask)
         if self.round_to and len(positions):
             more = rounded_up(len(positions), PLACES) - len(positions)
             positions = np.pad(positions, (0, more), constant_values=positions[0])
             weights = np.pad(weights, (0, more))
-        return Places(torch.from_numpy(positions), torch.from_numpy(weights.astype(np.float32)))
+        return MaskPlaces(torch.from_numpy(positions), torch.from_numpy(weights.astype(np.float32)))
