@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reports.model import CheckedOrder, Comparison, Estimate, Report
+from reports.model import CheckedOrder, Comparison, Estimate, Mark, Report
 from simlm.evaluation import significance
 from simlm.evaluation.significance import Improvement, Resampled
 
@@ -150,3 +150,14 @@ def _contradictions(report: Report) -> list[str]:
                     f"{'; '.join(rivals)}."
                 )
     return sentences
+
+
+def marks(report: Report) -> list[Mark]:
+    """A mark for every measured row and column of the paper in which both have a figure."""
+    return [
+        Mark(row.key, column.key, round(100 * row.measured[column.measure].mean, 1), row.published[column.key])
+        for section in report.by_group()
+        for row in section.rows
+        for column in section.columns
+        if row.measured and row.published and column.measure in row.measured and column.key in row.published
+    ]

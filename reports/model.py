@@ -8,15 +8,17 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from reports.facts import Case, Curves, FileRef, HyperParameter, StageFacts, Tuning
+
 ALPHA = 0.05
 """A Holm-corrected p below this is called significant."""
 MET, CLOSE = 0.1, 0.5
 """Points: the largest differences from a published figure that are called met and close."""
 
 
-PAPER = "paper"
+PAPER_SCALE = "paper"
 """The scale whose models, settings and budgets are the paper's."""
-PAPERS = ("msmarco", "SimLM's MS MARCO", "nq")
+PAPER_COLLECTIONS = ("msmarco", "SimLM's MS MARCO", "nq")
 """The collections on which, at that scale, the same is measured as the paper measured."""
 
 
@@ -73,14 +75,6 @@ class Comparison:
     @property
     def significant(self) -> bool:
         return self.p_holm < ALPHA
-
-
-@dataclass(frozen=True)
-class FileRef:
-    """A file of the results, by its path relative to the results folder."""
-
-    path: str
-    sha256: str
 
 
 @dataclass
@@ -162,97 +156,6 @@ class Mark:
         return "close" if abs(self.difference) <= CLOSE else "off"
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A line through rows that were measured: (x, row key) from left to right."""
-
-    label: str
-    points: list[tuple[float, str]]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Rows along a quantity, whose name `axis` is, and the row that is drawn as a level beside them."""
-
-    axis: str
-    lines: list[Curve]
-    level: str
-
-
-@dataclass
-class Stage:
-    """A step of the pipeline and what it cost, added up over interrupted attempts.
-
-    `state` is what its manifest says ("valid"); `reused` whether this command found it done.
-    """
-
-    name: str
-    identifier: str
-    seconds: float | None = None
-    tokens_per_second: float | None = None
-    peak_memory_bytes: int | None = None
-    energy_joules: float | None = None
-    attempts: int = 1
-    state: str = "valid"
-    reused: bool = False
-
-
-@dataclass(frozen=True)
-class CasePassage:
-    """A passage as a case shows it."""
-
-    id: str
-    text: str
-    relevant: bool
-
-
-@dataclass
-class CaseResult:
-    """The top passages that one row has for a case's query, and where its first relevant passage is."""
-
-    row: str
-    passages: list[CasePassage]
-    first_relevant_rank: int | None
-
-
-@dataclass
-class Case:
-    """A query on which rows disagree."""
-
-    query_id: str
-    query: str
-    relevant: list[CasePassage]
-    results: list[CaseResult]
-
-
-@dataclass(frozen=True)
-class HyperParameter:
-    """A setting in force, the paper's (or what the paper does not say), and how ours was chosen."""
-
-    name: str
-    value: str
-    paper: str
-    chosen: str
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting that was tried on the validation split, with what it scored there."""
-
-    settings: dict[str, Any]
-    score: float
-    chosen: bool
-
-
-@dataclass
-class Tuning:
-    """All trials of one row, scored by `measure` on the validation split."""
-
-    row: str
-    measure: str
-    trials: list[Trial]
-
-
 @dataclass
 class CollectionFacts:
     """The collection that was searched. `facts` are counts and overlaps, as data.statistics gives them."""
@@ -302,7 +205,7 @@ class Report:
     claims: list[CheckedOrder] = field(default_factory=list)
     contradictions: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageFacts] = field(default_factory=list)
     curves: Curves | None = None
     losses: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
@@ -322,7 +225,7 @@ class Report:
     @property
     def papers_own(self) -> bool:
         """Whether the same is measured as the paper measured, and figures can be compared."""
-        return self.scale == PAPER and self.collection.name in PAPERS
+        return self.scale == PAPER_SCALE and self.collection.name in PAPER_COLLECTIONS
 
     def by_group(self) -> list["Report"]:
         """What the report says of each group, as a report without groups; itself where it has none.

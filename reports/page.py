@@ -4,8 +4,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.facts import Case, StageFacts
 from reports.markdown import count, number
-from reports.model import Case, Stage
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Page:
     scale: str
     introduction: str
     sections: list[Section]
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageFacts] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)

@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports import tables
+from reports.facts import Case, CasePassage
 from reports.markdown import count, escape, number, table
-from reports.model import ALPHA, PAPER, Case, CasePassage, Report
+from reports.model import ALPHA, PAPER_SCALE, Report
 from reports.page import Page, Section
 
 _SHOWN = 240
@@ -115,7 +116,7 @@ def _of_report(report: Report, name: str) -> dict[str, Any]:
         ),
         "alpha": ALPHA,
         "comparable": report.papers_own,
-        "printed": report.scale == PAPER,
+        "printed": report.scale == PAPER_SCALE,
         "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "marks": tables.marks(report) if report.marks else "",

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from reports.facts import StageFacts
 from reports.markdown import NONE, count, duration, escape, number, probability, signed, size, table
-from reports.model import CheckedOrder, Report, Row, Stage
+from reports.model import CheckedOrder, Report, Row
 from reports.page import Cell, Link, Section, shown
 
 
@@ -133,7 +134,7 @@ def comparisons(report: Report) -> str:
     return table(["difference", "measure", "mean", "95 %", "p", "p (Holm)"], lines, "llrrrr")
 
 
-def stages(made: Sequence[Stage]) -> str:
+def stages(made: Sequence[StageFacts]) -> str:
     """The pipeline's stages and what each cost."""
     heads = [
         "stage",
@@ -164,7 +165,7 @@ def stages(made: Sequence[Stage]) -> str:
     return table(heads, lines, "llrrrrrll")
 
 
-def total_cost(made: Sequence[Stage]) -> str:
+def total_cost(made: Sequence[StageFacts]) -> str:
     """In words: what all stages took together, and the largest of their peaks."""
     seconds = sum(stage.seconds or 0 for stage in made)
     peaks = [stage.peak_memory_bytes for stage in made if stage.peak_memory_bytes is not None]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
 from simlm.scales import Scale, questions
 from simlm.scales.paper import TRAIN_QUERIES, epochs

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ablations.steps import CURVES, share_name
 from reports.assess import Order
-from reports.model import Curve, Curves
+from reports.facts import Curve, Curves
 from repro.command import Options, main
 from repro.run import run_table
 from repro.table import RowSpec, Table, retriever1

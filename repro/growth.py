@@ -1,88 +1,8 @@
 """Memory and time as a collection grows: `python -m repro.growth --help` lists the options."""
 
-import argparse
-import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from repro.benching.outcome import ROOT, ended, make_out, origin, write
-from repro.growing.report import markdown
-from simlm.commands.machine import this_machine
-from simlm.errors import UserError
-
-DESCRIPTION = """Measure the memory and the time of tokenising, encoding and searching synthetic collections of growing
-size, each step in a process of its own. Writes growth.json and growth.md."""
-EXAMPLES = """examples:
-  python -m repro.growth --quick        2,000 and 10,000 passages, half a minute
-  python -m repro.growth                10,000, 100,000 and 1,000,000, some minutes on two cores, 1 GB of disk
-  python -m repro.growth --publish      also copy both files to reports/
-"""
-SIZES = (10_000, 100_000, 1_000_000)
-QUICK = (2_000, 10_000)
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
-"""As the stages' processes have it."""
-STEPS = ("tokenise", "encode", "search")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options."""
-    made = argparse.ArgumentParser(
-        "python -m repro.growth",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.add_argument("--quick", action="store_true", help="small collections")
-    made.add_argument("--largest", type=int, default=SIZES[-1], metavar="N", help="leave out collections above that")
-    made.add_argument("--out", type=Path, default=Path("results/growth"), metavar="FOLDER", help="where files go")
-    made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
-    return made
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command on its arguments; the exit status (`ended`)."""
-    return ended(run, parser().parse_args(arguments), "nothing was written")
-
-
-def run(options: argparse.Namespace) -> None:
-    """Check, measure, write."""
-    if options.publish and options.quick:
-        raise UserError("--publish is for the large collections: leave out --quick")
-    sizes = [size for size in (QUICK if options.quick else SIZES) if size <= options.largest]
-    if not sizes:
-        raise UserError(f"--largest {options.largest}: the smallest collection has {SIZES[0]:,} passages")
-    if options.publish and len(sizes) < 2:
-        raise UserError(f"--publish --largest {options.largest}: growth shows in two sizes; leave out --largest")
-    make_out(options.out)
-    words = ["python -m repro.growth", *(["--quick"] if options.quick else [])]
-    words += [f"--largest {options.largest}"] if options.largest != SIZES[-1] else []
-    results = []
-    for size in sizes:
-        # Below --out, whose disk was chosen; it holds the store and the vectors until all steps are done.
-        with tempfile.TemporaryDirectory(dir=options.out) as folder:
-            for step in STEPS:
-                results.append(measure(step, size, Path(folder)))
-                print(f"{step:9} {size:>11,} passages {results[-1]['seconds']:8.1f} s", flush=True)
-    report = origin(" ".join(words)) | {"machine": this_machine(), "results": results}
-    write("growth", report, markdown(report), options.out, options.publish)
-
-
-def measure(step: str, passages: int, folder: Path) -> dict[str, Any]:
-    """One step in a process of its own."""
-    command = [sys.executable, "-m", "repro.growing.tasks", step, str(passages), str(folder.absolute())]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | QUIET, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["its process was killed"])[-1]
-        raise UserError(f"{step} of {passages:,} passages failed: {said}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
+from benchmarks.growth.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

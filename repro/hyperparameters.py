@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from repro.chosen import (
     PAPER,
     PUBLIC,

@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
-from reports.model import ALPHA, PAPER
+from reports.model import ALPHA, PAPER_SCALE
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro.claimed import CLAIMS, Claim
@@ -81,7 +81,7 @@ def claims_page(
         introduction=(
             f"{len(lines)} claims about order that the paper's text or tables make. "
             + "; ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-            + f". Decided over {over}. {AT_PAPER_SCALE if scale == PAPER else BELOW_PAPER_SCALE}"
+            + f". Decided over {over}. {AT_PAPER_SCALE if scale == PAPER_SCALE else BELOW_PAPER_SCALE}"
         ),
         sections=[
             Section("Verdicts", lines),
@@ -178,7 +178,7 @@ def _method(seeds: int, tests: int, scale: str) -> str:
         "gives in units of the measure, contradicted where it is significantly outside, undecided otherwise. An order "
         "is a range above 0; no difference is tested by two one-sided tests, 'not below' by one against the margin, "
         "several orders in one claim by the largest of their p (intersection-union). The margins are the paper's own: "
-        f"{REASON} {'' if scale == PAPER else FEW}p is two-sided; "
+        f"{REASON} {'' if scale == PAPER_SCALE else FEW}p is two-sided; "
         f"Holm's correction goes over all {tests} claims that could be tested; significant is below {ALPHA:g}. "
         f"'Smallest provable' is what this run had a {POWER:.0%} chance to show at the first step of that correction "
         f"(t-tests at {ALPHA:g} / {tests}): for an order the smallest true difference; for no difference and 'not "

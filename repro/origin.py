@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.model import Stage as StageFacts
+from reports.facts import StageFacts
 from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics

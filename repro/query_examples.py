@@ -1,13 +1,12 @@
 """The test questions on which two rows differ most, with what rows find for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reports.cases import collect_cases, disagreements
-from reports.model import Case
+from reports.facts import Case, CasePassage, CaseResult
 from repro.origin import SPLIT, output_of
 from simlm.stages.runs import RunStage
 
@@ -57,3 +56,63 @@ def disagreeing(
         queries.__getitem__,
         lambda passages: {doc.doc_id: doc.text for doc in store.get_many_iter(passages)},
     )
+
+
+def disagreements(one: pd.DataFrame, other: pd.DataFrame, measure: str, count: int) -> list[str]:
+    """Ids of `count` queries on which two rows differ most, taken in turn from both sides.
+
+    Ties go to the smaller query id, so the choice is the same every time. Fewer where fewer differ.
+    """
+    difference = (one[measure] - other[measure].reindex(one.index)).sort_index()
+    first = difference[difference > 0].sort_values(ascending=False, kind="stable").index
+    second = difference[difference < 0].sort_values(kind="stable").index
+    chosen: list[str] = []
+    for position in range(max(len(first), len(second))):
+        chosen.extend(str(side[position]) for side in (first, second) if position < len(side))
+    return chosen[:count]
+
+
+def collect_cases(
+    query_ids: Sequence[str],
+    runs: Mapping[str, Path],
+    qrels: Mapping[str, Mapping[str, int]],
+    query_text: Callable[[str], str],
+    passage_texts: Callable[[set[str]], Mapping[str, str]],
+    shown: int = 3,
+) -> list[Case]:
+    """The case of each query: its relevant passages, and the first `shown` of every row's run file.
+
+    `runs` maps row keys to run files; the functions give the text of a query's id, and the texts of
+    passages' ids, all that are shown at once: a collection in files is read from its start for them.
+    """
+    rankings = {row: _rankings(path, query_ids) for row, path in runs.items()}
+    wanted = {id_ for found in rankings.values() for ids in found.values() for id_ in ids[:shown]}
+    wanted |= {id_ for query in query_ids for id_, grade in qrels.get(query, {}).items() if grade > 0}
+    texts = passage_texts(wanted)
+
+    def passages(query_id: str, ids: Sequence[str]) -> list[CasePassage]:
+        grades = qrels.get(query_id, {})
+        return [CasePassage(id_, texts[id_], grades.get(id_, 0) > 0) for id_ in ids]
+
+    cases = []
+    for query_id in query_ids:
+        relevant = [id_ for id_, grade in qrels.get(query_id, {}).items() if grade > 0]
+        results = []
+        for row, found in rankings.items():
+            ranking = found[query_id]
+            ranks = [rank for rank, id_ in enumerate(ranking, start=1) if id_ in relevant]
+            results.append(CaseResult(row, passages(query_id, ranking[:shown]), ranks[0] if ranks else None))
+        cases.append(Case(query_id, query_text(query_id), passages(query_id, relevant), results))
+    return cases
+
+
+def _rankings(path: Path, query_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Passage ids of a few queries in the order of the run file, of which all other lines are passed over."""
+    found: dict[str, list[str]] = {query_id: [] for query_id in query_ids}
+    starts = tuple(query_id + blank for query_id in query_ids for blank in " \t")
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith(starts):
+                query_id, _, passage_id, _ = line.split(maxsplit=3)
+                found[query_id].append(passage_id)
+    return found

@@ -1,6 +1,6 @@
 """The settings of Natural Questions' procedure that no table of the paper has a row for (`simlm.scales.questions`)."""
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from repro.chosen import OF_NQ, RELEASED, row
 from simlm.scales import Scale
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from reports.assess import assess
-from reports.marks import marks
-from reports.model import Case, FileRef, Report, Row, Trial, Tuning
+from reports.assess import assess, marks
+from reports.facts import Case, FileRef, Trial, Tuning
+from reports.model import Report, Row
 from repro import training_diagnostics
 from repro.agreement import beside_authors
 from repro.collection_facts import facts, groups

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from reports.page import Cell, Page
 from repro.command import Options, refuse
 from repro.hyperparameters import choices, hyperparameters

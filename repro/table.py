@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from reports.assess import Order
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column, Curves
+from reports.facts import Curves
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns

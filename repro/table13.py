@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from reports.page import Page, Section
 from repro.command import main
 from repro.hyperparameters import FINE_TUNING

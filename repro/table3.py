@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from baselines.multivector import BYTES, DIMENSIONS, MAX_TOKENS, SPECIAL_TOKENS, index_bytes, vectors
 from baselines.systems import system, systems_in
 from reports.markdown import size
-from reports.model import PAPER
+from reports.model import PAPER_SCALE
 from reports.page import Cell, Page, Section
 from repro.command import Options, main
 from repro.origin import output_of
@@ -88,7 +88,7 @@ def _here(passages: int, ours: int, tokens: int, scale: str) -> Section:
     paper = published("table3").set_index("model")
     many = index_bytes(tokens)
     wide = passages * WIDTH * FLOAT
-    whole = scale == PAPER and passages == PASSAGES
+    whole = scale == PAPER_SCALE and passages == PASSAGES
     other = "" if whole else " The paper's sizes are of another collection."
 
     def line(index: str, known: str, count: int, bytes_: int, model: str) -> dict[str, Cell]:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pandas as pd
 
-from reports.model import Case
+from reports.facts import Case
 from reports.page import Cell, Page, Section
 from repro.command import main
 from repro.pipeline_runs import PipelineRuns

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ablations.starts import OBJECTIVES
-from reports.model import Trial, Tuning
+from reports.facts import Trial, Tuning
 from repro.pipeline_runs import PipelineRuns
 from simlm.errors import UserError
 from simlm.scales import Scale

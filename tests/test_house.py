@@ -76,7 +76,7 @@ def test_every_document_named_exists() -> None:
             assert (ROOT / document).exists(), (name, document)
 
 
-@pytest.mark.parametrize("room", ["simlm", "baselines", "ablations", "repro", "reports"])
+@pytest.mark.parametrize("room", ["simlm", "baselines", "ablations", "repro", "reports", "benchmarks"])
 def test_every_package_says_what_it_holds(room: str) -> None:
     for path in (ROOT / room).rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from repro.growing.report import bytes_each
+from benchmarks.growth.report import bytes_each
 from simlm.costs.arithmetic import BERT_BASE, layers_flop
 from simlm.costs.needs import size
 from simlm.costs.sizes import MS_MARCO

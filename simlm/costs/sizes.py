@@ -54,7 +54,7 @@ class Sizes:
 
 
 def log_normal(middle: float, spread: float) -> Shares:
-    """Lengths whose logarithm is normal around that of ``middle``, as in `repro.benching.passages`."""
+    """Lengths whose logarithm is normal around that of ``middle``, as in `benchmarks.passages`."""
     counts = np.arange(1, LONGEST + 1)
     density = np.exp(-((np.log(counts / middle) / spread) ** 2) / 2) / counts
     return np.concatenate([[0.0], density / density.sum()])

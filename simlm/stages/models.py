@@ -135,6 +135,9 @@ class Generator(EncoderStage):
             save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
         return numbers
 
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of("mlm")}
+
 
 class Pretrained(EncoderStage):
     """Further pre-training of ``start`` with an objective (Section 3.1); only the encoder is kept.
@@ -149,6 +152,9 @@ class Pretrained(EncoderStage):
     generator: Param[EncoderStage | None] = field(default=None)
     objective: Param[str]
     settings: Param[PretrainingSettings]
+
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of(self.objective)}
 
     def run(self) -> dict[str, Any]:
         from simlm.data.tokenizer import check_tokenizer_matches
@@ -205,3 +211,10 @@ def local_digest(name: str) -> str:
     from simlm.workflow.manifest import outputs_digest, outputs_of
 
     return outputs_digest({"outputs": outputs_of(Path(name))})
+
+
+def _module_of(objective: str) -> str:
+    """Return the module that an objective's name leads to: no import names it."""
+    from simlm.pretraining.objective import find_objective
+
+    return find_objective(objective).__module__

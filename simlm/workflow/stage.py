@@ -19,6 +19,7 @@ from simlm.progress import follow
 from simlm.workflow.attempts import Attempt, attempts
 from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
 from simlm.workflow.resources import chosen_processes, gpus_of_slot, stage_slot
+from simlm.workflow.sources import sources_digest
 
 PROGRESS = "progress.json"
 MISTAKE = "mistake.txt"
@@ -59,6 +60,10 @@ class Stage(ResumableTask):
     def inputs(self) -> dict[str, "Stage"]:
         """The stages this one stands on, by parameter name."""
         return inputs_of(self)
+
+    def modules(self) -> set[str]:
+        """Return the modules whose code the stage runs, beside all that these import."""
+        return {type(self).__module__}
 
     def outdated(self, job: Path) -> str | None:
         """Why what this stage left in ``job`` no longer fits what it read beside its inputs, or None when it does."""
@@ -125,6 +130,8 @@ class Stage(ResumableTask):
             "numbers": numbers,
             "attempts": attempts(self.job),
             "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
+            "modules": sorted(self.modules()),
+            "sources": sources_digest(self.modules()),
             "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

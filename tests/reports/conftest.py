@@ -5,21 +5,8 @@ import pandas as pd
 import pytest
 
 from reports.assess import Order, assess
-from reports.model import (
-    Case,
-    CasePassage,
-    CaseResult,
-    CollectionFacts,
-    Column,
-    FileRef,
-    Group,
-    HyperParameter,
-    Report,
-    Row,
-    Stage,
-    Trial,
-    Tuning,
-)
+from reports.facts import Case, CasePassage, CaseResult, FileRef, HyperParameter, StageFacts, Trial, Tuning
+from reports.model import CollectionFacts, Column, Group, Report, Row
 
 MEASURES = ["RR@10", "R@50", "R@1000", "nDCG@10"]
 
@@ -65,8 +52,8 @@ def report(values: dict[str, pd.DataFrame]) -> Report:
         baselines=["bm25", "base"],
         warnings=["Made-up values."],
         stages=[
-            Stage("pre-training", "0123456789abcdef", 190.0, 5000.0, 2_100_000_000, None, 2),
-            Stage("Retriever1", "fedcba9876543210", 80.0, reused=True),
+            StageFacts("pre-training", "0123456789abcdef", 190.0, 5000.0, 2_100_000_000, None, 2),
+            StageFacts("Retriever1", "fedcba9876543210", 80.0, reused=True),
         ],
         losses={
             "pre-training": [(1, 8.0), (2, 7.0)],

@@ -10,8 +10,9 @@ from matplotlib.container import ErrorbarContainer
 
 from reports import plots
 from reports.assess import Order, assess
+from reports.facts import Curve, Curves
 from reports.files import write_report
-from reports.model import Curve, Curves, Report, Row
+from reports.model import Report, Row
 from reports.terminal import print_report
 from tests.reports.conftest import per_query
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from reports.marks import marks
+from reports.assess import marks
 from reports.model import MAIN_COLUMNS, CollectionFacts, Column, Estimate, Group, Mark, Report, Row
 from reports.render import render
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from reports.facts import Case, CasePassage, CaseResult, StageFacts
 from reports.files import publish, write_report
-from reports.model import Case, CasePassage, CaseResult, Stage
 from reports.page import Page, Section
 from reports.render import render
 from reports.terminal import print_report
@@ -31,7 +31,7 @@ def page() -> Page:
             ),
             Section("None", []),
         ],
-        stages=[Stage("pre-training", "0123456789abcdef", 190.0)],
+        stages=[StageFacts("pre-training", "0123456789abcdef", 190.0)],
         warnings=["Made up."],
         notes=["One | note."],
         provenance={"implementation": {"source": {"commit": "abc", "dirty": True}}},

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import hardware
-from reports.provenance import command_line, provenance
-from reports.scrub import scrub
+from reports.provenance import command_line, provenance, scrub
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from repro.bench import TASKS, main
-from repro.benching import passages, pretrain
-from repro.benching.loops import over_packs
-from repro.benching.machine import Machine
-from repro.benching.models import MINI, PAPER
-from repro.benching.outcome import ended
-from repro.benching.profile import GROUPS
-from repro.benching.report import against, markdown
+from benchmarks import passages
+from benchmarks.outcome import ended
+from benchmarks.speed import pretrain
+from benchmarks.speed.command import TASKS, main
+from benchmarks.speed.loops import over_packs
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.models import MINI, PAPER
+from benchmarks.speed.profile import GROUPS
+from benchmarks.speed.report import against, markdown
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
 from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, batch_inputs
@@ -59,7 +60,7 @@ def test_help_has_examples() -> None:
 
 
 def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:
-    code = "import sys, repro.bench" + "".join(f", repro.benching.{task}" for task in (*TASKS, "report"))
+    code = "import sys, repro.bench" + "".join(f", benchmarks.speed.{task}" for task in (*TASKS, "report"))
     code += "; print([name for name in ('tyro', 'experimaestro', 'ir_datasets', 'faiss') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

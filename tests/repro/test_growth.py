@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from repro import growth
-from repro.benching.passages import SPECIALS
-from repro.growing.report import markdown
-from repro.growing.tasks import rows, tokenizer
+from benchmarks.growth import command as growth
+from benchmarks.growth.report import markdown
+from benchmarks.growth.tasks import rows, tokenizer
+from benchmarks.passages import SPECIALS
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
 from simlm.retrieval.embeddings import Embeddings

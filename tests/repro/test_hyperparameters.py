@@ -5,7 +5,7 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
-from reports.model import HyperParameter
+from reports.facts import HyperParameter
 from repro.chosen import (
     BORROWED,
     EPOCHS,

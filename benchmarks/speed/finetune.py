@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BertModel
 
-from repro.benching import passages as synthetic
-from repro.benching.machine import Machine
-from repro.benching.measure import Result, measured
-from repro.benching.models import new_bert, shapes_for
+from benchmarks import passages as synthetic
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured
+from benchmarks.speed.models import new_bert, shapes_for
 from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from repro.benching.outcome import made_by
+from benchmarks.outcome import made_by
 
 SAID = {
     "tokenise": "Passages generated one after the other, tokenised into the store that every stage reads. Beside a "
@@ -22,7 +22,7 @@ def markdown(report: dict[str, Any]) -> str:
         made_by(report),
         "",
         f"- Machine: {report['machine']}.",
-        "- Passages are synthetic, with MS MARCO's lengths as assumed in `repro/benching/passages.py`.",
+        "- Passages are synthetic, with MS MARCO's lengths as assumed in `benchmarks/passages.py`.",
         "- Each step of each size is a process of its own. Its memory is what it allocated beyond what it had after",
         "  its imports; pages of mapped files, which the system takes back when it needs them, are in the last column",
         "  only.",

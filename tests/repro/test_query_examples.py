@@ -1,12 +1,11 @@
 """Choosing and collecting the queries that a report shows."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
-from reports.cases import collect_cases, disagreements
-from reports.model import CasePassage
+from reports.facts import CasePassage
+from repro.query_examples import collect_cases, disagreements
 
 
 def test_disagreements_take_turns_and_do_not_depend_on_order() -> None:
@@ -28,7 +27,7 @@ def test_cases_show_the_top_passages_and_the_first_relevant_rank(tmp_path: Path)
     qrels = {"q1": {"p2": 1, "p9": 1, "p1": 0}, "q2": {"p1": 1}}
     asked: list[set[str]] = []
 
-    def texts(ids: Collection[str]) -> dict[str, str]:
+    def texts(ids: set[str]) -> dict[str, str]:
         asked.append(set(ids))
         return {id: f"passage {id}" for id in ids}
 

@@ -12,7 +12,7 @@ from typing import Any
 from simlm.commands.origin import source_state
 from simlm.errors import UserError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def origin(command: str, commit: str | None = None) -> dict[str, Any]:

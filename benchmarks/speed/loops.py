@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.benching import passages as synthetic
-from repro.benching.machine import Machine
+from benchmarks import passages as synthetic
+from benchmarks.speed.machine import Machine
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.inference import OverPacks
 from simlm.packed.inputs import full_parts

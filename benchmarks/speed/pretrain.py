@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from repro.benching import passages as synthetic
-from repro.benching.machine import Machine
-from repro.benching.measure import Result, measured, release
-from repro.benching.models import new_bert, new_generator, shapes_for
-from repro.benching.profile import profiled
+from benchmarks import passages as synthetic
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured, release
+from benchmarks.speed.models import new_bert, new_generator, shapes_for
+from benchmarks.speed.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.limits import MAX_TOKENS, ROUND_TO

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from transformers import ElectraForSequenceClassification
 
-from repro.benching import passages as synthetic
-from repro.benching.loops import in_order, over_batches, over_packs
-from repro.benching.machine import Machine
-from repro.benching.measure import Result, measured
-from repro.benching.models import new_bert, on_device, shapes_for
+from benchmarks import passages as synthetic
+from benchmarks.speed.loops import in_order, over_batches, over_packs
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured
+from benchmarks.speed.models import new_bert, on_device, shapes_for
 from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker, reranker_from_encoder

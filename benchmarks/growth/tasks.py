@@ -1,6 +1,6 @@
 """The three steps on a synthetic collection, and the process that does one of them and says what it took.
 
-`python -m repro.growing.tasks TASK PASSAGES FOLDER` prints a line of JSON; each step reads what the one before left.
+`python -m benchmarks.growth.tasks TASK PASSAGES FOLDER` prints a line of JSON; a step reads what the one before left.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from repro.benching.passages import LONGEST, lengths
-from repro.growing.peak import Peak
+from benchmarks.growth.peak import Peak
+from benchmarks.passages import LONGEST, lengths
 
 VOCABULARY, WIDTH, LAYERS = 2_000, 64, 1
 QUERIES, K = 64, 100

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from repro.benching.machine import Machine
-from repro.benching.measure import Result, measured
+from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Result, measured
 from simlm.errors import UserError
 from simlm.packed.search import products, search_resident
 from simlm.retrieval.faiss_knn import check_faiss

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from repro.benching.machine import Machine, seconds
+from benchmarks.speed.machine import Machine, seconds
 
 
 @dataclass

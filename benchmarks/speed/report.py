@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repro.benching.outcome import made_by
+from benchmarks.outcome import made_by
 
 TARGETS: Mapping[str, str] = {
     "pretrain": "half of the peak, 80,000 updates in 8 h; 4x straightforward",
@@ -56,7 +56,7 @@ def _assumptions(gpu: bool) -> list[str]:
         else "the mini scale's models, random weights, float32"
     )
     return [
-        f"Models: {models}. Texts are synthetic, with MS MARCO's lengths as assumed in `repro/benching/passages.py`:",
+        f"Models: {models}. Texts are synthetic, with MS MARCO's lengths as assumed in `benchmarks/passages.py`:",
         "log-normal, about 75 tokens of at most 144. Tokens are real ones, and so is the arithmetic: what padding",
         "costs counts for nothing. Pre-training's updates are some of an epoch's, each of passages of like length, as",
         "stages draw them; the straightforward way takes the same at random. Times are medians after a warm-up."

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from transformers import BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM
 
-from repro.benching.machine import Machine
+from benchmarks.speed.machine import Machine
 from simlm.costs.arithmetic import BERT_BASE, ELECTRA_GENERATOR, WORDPIECES, Shape
 
 Model = TypeVar("Model", bound=torch.nn.Module)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from repro.benching.machine import Machine
+from benchmarks.speed.machine import Machine
 
 GROUPS = (
     ("attention", r"flash|fmha|attention|^_forward$|^_backward$"),
