@@ -11,6 +11,7 @@ from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.runs import RunStage
+from simlm.workflow.resources import chosen_device, faiss_chosen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -67,10 +68,12 @@ class SearchReleased(RunStage):
         from baselines.texts import Texts
         from simlm.data.inputs import Specials
         from simlm.data.tokens import TokenStore
-        from simlm.stages.dense import Tower, leave_runs
-        from simlm.stages.training import prepare_torch
+        from simlm.distributed import own_device
+        from simlm.packed.layouts import Inference
+        from simlm.packed.texts import Padded
+        from simlm.retrieval.dense import EncoderSide, search_splits
 
-        device = prepare_torch()
+        device = own_device(chosen_device())
         specials = Specials.of(self.data.open().tokenizer)
         encoder = self._encoder(self.passages).to(device)
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
@@ -84,11 +87,17 @@ class SearchReleased(RunStage):
         def queries(store: TokenStore) -> Texts:
             return Texts(store, "none", asked, specials)
 
-        return leave_runs(
-            self,
-            Tower(encoder, self.passage_length, specials, device, passages),
-            Tower(asker, self.query_length, specials, device, queries),
+        layout = Padded(specials)
+        return search_splits(
+            self.data.open(),
+            EncoderSide(Inference(encoder, layout, device), self.passage_length, specials, passages),
+            EncoderSide(Inference(asker, layout, device), self.query_length, specials, queries),
             dict.fromkeys(self.splits, self.depth),
+            self.splits[-1],
+            faiss_chosen(),
+            self.work,
+            self.folder,
+            self.leave,
         )
 
     def _encoder(self, stage: PublicModel) -> Any:
@@ -141,12 +150,11 @@ class SearchTokens(RunStage):
     def run(self) -> dict[str, Any]:
         from baselines.late import open_encoder, write_index
         from baselines.maxsim import search_tokens
-        from simlm.distributed import is_first
+        from simlm.distributed import is_first, own_device
+        from simlm.retrieval.dense import timed
         from simlm.retrieval.runs import Run
-        from simlm.stages.encoding import timed
-        from simlm.stages.training import prepare_torch
 
-        device = prepare_torch()
+        device = own_device(chosen_device())
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
         texts = (passage.text for passage in source.passages())

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from repro.origin import output_of
 from repro.table import RowSpec
+from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import TeacherScores
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
-from simlm.stages.negatives import lists_of
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage, load_run
@@ -137,7 +137,7 @@ def _write_training(training: _Training, label: str, folder: Path) -> None:
     for split in LISTED:
         ids = collection.queries(split).ids
         found = load_run(output_of(run), split, collection)
-        lists = lists_of(found, collection, split, training.lists, training.seed)
+        lists = lists_of_split(found, collection, split, training.lists, training.seed)
         write_lists(folder / f"{released_name(split)}.jsonl", lists, found, source.queries(split), ids, graded)
         if training.teacher is not None and split == MINED_SPLIT:
             teacher = TeacherScores.open(output_of(training.teacher) / "scores")

@@ -13,7 +13,7 @@ from repro.table import RowSpec
 from simlm.data.authors import DISTILLATION, authors_scores
 from simlm.data.lines import File
 from simlm.data.scored import read_training
-from simlm.evaluation.scorers import alike
+from simlm.evaluation.agreement import alike
 from simlm.retrieval.runs import read_run_ids
 from simlm.scales import Scale
 from simlm.stages.reranker import Rerank

@@ -53,6 +53,8 @@ def encode(passages: int, folder: Path) -> None:
     from simlm.data.inputs import Specials
     from simlm.data.tokens import TokenStore
     from simlm.finetuning.biencoder import BiEncoder
+    from simlm.packed.layouts import Inference
+    from simlm.packed.texts import Padded
     from simlm.retrieval.encode import encode_texts
 
     torch.manual_seed(0)
@@ -66,7 +68,9 @@ def encode(passages: int, folder: Path) -> None:
     model = BertModel(config, add_pooling_layer=False)
     encoder = BiEncoder(model, temperature=1.0).eval()
     store = TokenStore.open(folder / "store")
-    encode_texts(encoder.encode, store, Specials.of(tokenizer()), folder / "vectors", LONGEST)
+    specials = Specials.of(tokenizer())
+    encode = Inference(encoder.encode, Padded(specials), torch.device("cpu"))
+    encode_texts(encode, store, specials, folder / "vectors", LONGEST)
 
 
 def search(passages: int, folder: Path) -> None:

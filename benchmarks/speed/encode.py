@@ -20,10 +20,14 @@ from benchmarks.speed.models import new_bert, shapes_for
 from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.packed.inference import PACK, packed_encoder
-from simlm.retrieval.encode import length_batches
-
-BATCH_TOKENS = 16_384
+from simlm.packed.layouts import (
+    BATCH_TOKENS,
+    PACK,
+    Inference,
+    inference_copy,
+    inference_layout,
+    length_batches,
+)
 
 
 def encode(machine: Machine) -> list[Result]:
@@ -47,13 +51,13 @@ def encode(machine: Machine) -> list[Result]:
         )
     if machine.gpu:
         what = f"packs of {PACK:,} tokens, packed in the loop, compiled layers"
-        ways.append(("packed", what, packs(body, rows, synthetic.LONGEST)))
+        ways.append(("packed", what, packs(machine, body, rows, synthetic.LONGEST)))
     results = [_measured(machine, way, f"{count:,} passages; {what}", work, rows) for way, what, work in ways]
     if not machine.quick:
         way = "packed" if machine.gpu else "padded by length"
         for limit in (72, 144, 288, 512):
             rows = synthetic.passages(count * synthetic.LONGEST // limit, shapes.vocabulary, longest=limit)
-            work = packs(body, rows, limit) if machine.gpu else by_length(machine, body, rows)
+            work = packs(machine, body, rows, limit) if machine.gpu else by_length(machine, body, rows)
             results.append(_measured(machine, way, f"{len(rows):,} passages", work, rows, limit))
     return results
 
@@ -68,9 +72,11 @@ def _measured(
     return measured(machine, "encode", way, what, work, sum(counts), flop, more=more, varied=varied, at=limit)
 
 
-def packs(body: BertModel, rows: list[Encoded], longest: int) -> Callable[[], None]:
-    """What stages do on a GPU; the other ways run the model as it is."""
-    return over_packs(rows, packed_encoder(BiEncoder(body, 0.02), synthetic.SPECIALS.pad), longest)
+def packs(machine: Machine, body: BertModel, rows: list[Encoded], longest: int) -> Callable[[], None]:
+    """Do what stages do on a GPU; the other ways run the model as it is."""
+    model = inference_copy(BiEncoder(body, 0.02).eval(), body, machine.device)
+    layout = inference_layout(body, synthetic.SPECIALS, longest, machine.device)
+    return over_packs(rows, Inference(model.encode, layout, machine.device))
 
 
 def by_length(machine: Machine, body: BertModel, rows: list[Encoded]) -> Callable[[], None]:

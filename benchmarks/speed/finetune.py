@@ -14,12 +14,9 @@ from benchmarks.speed.measure import Result, measured
 from benchmarks.speed.models import new_bert, shapes_for
 from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
-from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
-from simlm.packed.forwards import prepare
-from simlm.packed.limits import ROUND_TO
-from simlm.packed.packer import Packer
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.packed.layouts import training_layout
+from simlm.packed.texts import PackedTexts
 
 Make = Callable[[Machine, list[Encoded], list[Encoded]], tuple[Callable[[], None], str]]
 
@@ -70,20 +67,19 @@ def _body(machine: Machine) -> BertModel:
 def ours(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> tuple[Callable[[], None], str]:
     """Packs on a GPU, pieces of similar length on a CPU; the last layer at [CLS] only."""
     body = _body(machine)
-    if not machine.gpu:
-        inputs = [batch_inputs(part, synthetic.SPECIALS) for part in (queries, rows)]
-        model = BiEncoder(body, 0.02, buckets=4)
-        return _updating(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), False), "4 pieces by length"
-    prepare(body, compiled=True)
-    packed = PackedBiEncoder(BiEncoder(body, 0.02))
-    fit = texts_that_fit(body.config, 1, machine.device, PACKED_STATES)
-    packs = Packer(synthetic.SPECIALS.pad, ROUND_TO, synthetic.LONGEST).packs([*queries, *rows], fit or None)
-    part = RetrieverPacks(packs, len(queries)).pin_memory()
+    model = BiEncoder(body, 0.02)
+    layout = training_layout(model, body, synthetic.SPECIALS, synthetic.LONGEST, machine.device)
+    batch = BiEncoderBatch(layout.sides(queries, rows), len(queries))
+    if machine.gpu:
+        batch = batch.pin_memory()
 
     def loss() -> Tensor:
-        return cast(Tensor, packed(part.to(machine.device))["loss"])
+        return cast(Tensor, model(batch.to(machine.device))["loss"])
 
-    many = "one pack" if len(packs) == 1 else f"{len(packs)} packs that fit (GradCache)"
+    (texts,) = batch.texts[:1]
+    if not isinstance(texts, PackedTexts):
+        return _updating(body, machine, loss, False), "4 pieces by length"
+    many = "one pack" if len(texts.packs) == 1 else f"{len(texts.packs)} packs that fit (GradCache)"
     return _updating(body, machine, loss, True), f"queries and passages in {many}, compiled layers, fused AdamW"
 
 

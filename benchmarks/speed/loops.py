@@ -10,16 +10,16 @@ from torch import Tensor
 from benchmarks import passages as synthetic
 from benchmarks.speed.machine import Machine
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.packed.inference import OverPacks
-from simlm.packed.inputs import full_parts
+from simlm.packed.layouts import Inference
+from simlm.packed.pack import full_parts
 
 
-def over_packs(rows: list[Encoded], packs: OverPacks, max_length: int) -> Callable[[], None]:
-    """Packs as stages encode and score with, filled in the order of ``rows``, of ``max_length`` tokens at most."""
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), packs.tokens))
+def over_packs(rows: list[Encoded], compute: Inference) -> Callable[[], None]:
+    """Fill packs as stages encode and score with, in the order of ``rows``."""
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), compute.batch_tokens))
 
     def work() -> None:
-        torch.cat([packs(packs.collate(rows[part], max_length)) for part in parts]).cpu()
+        torch.cat([compute(compute.collate(rows[part])) for part in parts]).cpu()
 
     return work
 

@@ -17,11 +17,11 @@ from benchmarks.speed.models import new_bert, new_generator, shapes_for
 from benchmarks.speed.profile import profiled
 from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.packed.limits import MAX_TOKENS, ROUND_TO
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import PackingCollator, Part
 from simlm.pretraining.objective import Example, ObjectiveConfig
+from simlm.pretraining.packed_batch import MaskedPack
+from simlm.pretraining.packing import batches_of
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
+from simlm.training.batches import Packs, Split, losses_of
 
 CONFIG = ObjectiveConfig(0.3, 0.5, False, 0)
 GROUP = 64
@@ -123,24 +123,26 @@ def ours(machine: Machine, updates: Drawn) -> Made:
     """Packs on a GPU; on a CPU the padded objective that mini's stages run."""
     objective = _objective(machine)
     examples = [synthetic.examples(rows) for rows in updates.batches]
-    if not machine.gpu:
+    batches = batches_of(objective, updates.longest, machine.device)
+    if not isinstance(batches, Packs):
 
         def padded(batch: list[Example]) -> None:
-            objective(**objective.collator(batch))["loss"].backward()
+            for part in batches.update(batch, Split(len(batch))).parts:
+                losses_of(objective, part)["loss"].backward()
 
         backwards = [partial(padded, batch) for batch in examples]
         return _updating(objective, backwards, fused=False), "masks drawn in the step, logits in chunks", {}
-    collator = PackingCollator(objective.collator, MAX_TOKENS, round_to=ROUND_TO, max_length=updates.longest)
     start = time.perf_counter()
-    parts = [[part.pin_memory() for part in collator(batch, GROUP)] for batch in examples]
+    parts: list[list[MaskedPack]] = [
+        [part.pin_memory() for part in batches.collate(batch, GROUP)] for batch in examples
+    ]
     collated = sum(map(len, examples)) / (time.perf_counter() - start)
-    model = PackedObjective(objective, compiled=True, gumbel=True)
 
-    def packed(update: list[Part]) -> None:
+    def packed(update: list[MaskedPack]) -> None:
         for part in update:
             moved = part.to(machine.device)
             with machine.autocast():
-                loss = model(moved)["loss"]
+                loss = objective(moved)["loss"]
             loss.backward()
 
     tokens = [one.pack.input_ids.shape[1] for update in parts for one in update]

@@ -11,8 +11,9 @@ from benchmarks.speed.measure import Result, measured
 from benchmarks.speed.models import new_bert, on_device, shapes_for
 from simlm.costs.arithmetic import Lengths, layers_flop
 from simlm.data.inputs import Encoded
-from simlm.finetuning.reranker import Reranker, reranker_from_encoder
-from simlm.packed.inference import PACK, packed_scorer
+from simlm.finetuning.reranker import Reranker
+from simlm.models.shapes import reranker_from_encoder
+from simlm.packed.layouts import PACK, Inference, inference_copy, inference_layout, pieces_on
 
 
 def rerank(machine: Machine) -> list[Result]:
@@ -43,14 +44,25 @@ def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
 
 
 def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
-    """What stages do on a GPU."""
-    model = Reranker(new_reranker(machine))
-    return over_packs(rows, packed_scorer(model, synthetic.SPECIALS.pad), synthetic.LONGEST_PAIR)
+    """Do what stages do on a GPU."""
+    return over_packs(rows, _scorer(machine))
 
 
 def by_length(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:
-    """What stages do on a CPU."""
-    return over_batches(machine, [rows], Reranker(new_reranker(machine), buckets=4).eval().score)
+    """Do what stages do on a CPU while they train: one batch, in pieces by length."""
+    score = _scorer(machine)
+
+    def work() -> None:
+        score(score.collate(rows))
+
+    return work
+
+
+def _scorer(machine: Machine) -> Inference:
+    model = Reranker(new_reranker(machine)).eval()
+    electra, device = model.model.electra, machine.device
+    layout = inference_layout(electra, synthetic.SPECIALS, synthetic.LONGEST_PAIR, device, pieces_on(device))
+    return Inference(inference_copy(model, electra, device).score, layout, device)
 
 
 def plain(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:

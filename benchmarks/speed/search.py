@@ -8,7 +8,6 @@ from torch import Tensor
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.measure import Result, measured
 from simlm.errors import UserError
-from simlm.packed.search import products, search_resident
 from simlm.retrieval.faiss_knn import check_faiss
 from simlm.retrieval.search import PASSAGE_BLOCK, search_tiles
 
@@ -41,15 +40,12 @@ def _vectors(machine: Machine, rows: int, width: int) -> Tensor:
 
 
 def _ways(machine: Machine, asked: Tensor, stored: Tensor, smallest: bool) -> list[tuple[str, str, Work]]:
-    """Ours at every size, but for what takes long on a GPU; the others at the smallest."""
-    half = "products of float16, equal scores in any order"
+    """Return ours at every size, and the others at the smallest."""
     full = "products of float32, equal scores by index"
-    ours = as_stages(machine, asked, stored)
-    ways = [("tiled", half, tiled(asked, stored)) if machine.gpu else ("tiled", full, ours)]
-    if machine.gpu and (smallest or not machine.quick):
-        ways.append(("as stages do", full, ours))
+    ways = [("tiled", full, as_stages(machine, asked, stored))]
     if smallest:
-        ways.append(("straightforward", half if machine.gpu else half.replace("16", "32"), plain(asked, stored)))
+        kind = "float16" if machine.gpu else "float32"
+        ways.append(("straightforward", f"products of {kind}, equal scores in any order", plain(asked, stored)))
         if _has_faiss(machine):
             ways.append(("faiss", full, as_stages(machine, asked, stored, faiss=True)))
     return ways
@@ -74,16 +70,18 @@ def as_stages(machine: Machine, asked: Tensor, stored: Tensor, faiss: bool = Fal
     return work
 
 
-def tiled(asked: Tensor, stored: Tensor) -> Work:
-    """Products in the vectors' own precision, in tiles."""
-    return lambda: search_resident(asked, lambda start, stop: stored[start:stop], len(stored), K)
-
-
 def plain(asked: Tensor, stored: Tensor) -> Work:
     """A product and torch's top-k a block of queries."""
     rows = max(1, (1 << 31) // (4 * len(stored)))
 
     def work() -> list[Tensor]:
-        return [products(part, stored).topk(K, dim=1).indices for part in asked.split(rows)]
+        return [_products(part, stored).topk(K, dim=1).indices for part in asked.split(rows)]
 
     return work
+
+
+def _products(queries: Tensor, passages: Tensor) -> Tensor:
+    """Return inner products float32 (Q, n) of (Q, d) and (n, d), summed in float32 whatever the vectors' type."""
+    if queries.is_cuda:
+        return torch.mm(queries, passages.t(), out_dtype=torch.float32)
+    return queries @ passages.t()

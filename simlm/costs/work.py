@@ -11,7 +11,7 @@ from simlm.costs.arithmetic import TRAINING, Lengths, bottleneck_flop, generator
 from simlm.costs.memory import Memory
 from simlm.costs.models import Model, model_of
 from simlm.costs.sizes import Sizes, sizes_of
-from simlm.packed.limits import MAX_TOKENS
+from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import SHARES, EncoderStage, Generator, Pretrained, PublicModel

@@ -23,9 +23,8 @@ from simlm.finetuning.biencoder import BiEncoderBatch
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.reranker import RerankerBatch
 from simlm.finetuning.teacher import TeacherScores
-from simlm.packed import MAX_TOKENS
 from simlm.packed.pack import even_parts
-from simlm.packed.texts import Layout
+from simlm.packed.texts import Layout, Packed
 
 G = TypeVar("G")
 
@@ -165,25 +164,26 @@ class RerankerCollator:
     Attributes:
         layout: how pairs are laid out.
         keep: pairs of a group that are trained on.
-        max_tokens: most tokens of a batch's two dropout passes together, reckoned by the longest pairs that can be kept,
-            and up to a group more. Nothing holds the activations of the pass that chooses pairs.
     """
 
     layout: Layout
     keep: int
-    max_tokens: int = MAX_TOKENS
 
     def __call__(self, groups: Sequence[list[Encoded]]) -> RerankerBatch:
         """Return one batch of all groups; ValueError if only the positives would be kept."""
         return self._batch(groups, 1.0)
 
     def parts(self, groups: Sequence[list[Encoded]], micro_batch: int = 0) -> list[RerankerBatch]:
-        """Return batches of whole groups whose losses, added up, are the mean over all queries.
+        """Return packed batches of whole groups whose losses, added up, are the mean over all queries.
 
-        ``micro_batch`` counts nothing: queries are what is averaged.
+        A batch's two dropout passes together have at most as many tokens as a pack of the layout, reckoned by the
+        longest pairs that can be kept, and up to a group more; nothing holds the activations of the pass that chooses
+        pairs. ``micro_batch`` counts nothing: queries are what is averaged.
         """
+        assert isinstance(self.layout, Packed), "padded pairs are one batch"
         most = np.array([self._at_most(group) for group in groups])
-        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in even_parts(most, self.max_tokens)]
+        parts = even_parts(most, self.layout.packer.max_tokens or int(most.sum()))
+        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in parts]
 
     def _batch(self, groups: Sequence[list[Encoded]], share: float) -> RerankerBatch:
         if self.keep < 2:

@@ -31,8 +31,8 @@ def contrastive_loss(queries: Tensor, passages: Tensor, temperature: float) -> T
 
     Args:
         queries: (B, d), L2-normalised.
-        passages: (B n, d), L2-normalised, group-major: the n passages of query 0, its positive first, then those of query
-            1, and so on.
+        passages: (B n, d), L2-normalised, group-major: the n passages of query 0, its positive first, then those of
+            query 1, and so on.
         temperature: what similarities are divided by.
 
     Returns:
@@ -60,8 +60,8 @@ def r_drop_listwise_loss(scores_a: Tensor, scores_b: Tensor) -> Tensor:
     """Return the listwise loss of the re-ranker with R-Drop (Liang et al., 2021), over two dropout passes.
 
     The listwise loss is the cross-entropy of a query's passages against its positive. Its mean over the two passes is
-    added to half of KL(a || b) + KL(b || a), each summed over passages; gradient flows through both passes. ``scores_a``
-    and ``scores_b`` are (B, n), the positive in column 0.
+    added to half of KL(a || b) + KL(b || a), each summed over passages; gradient flows through both passes.
+    ``scores_a`` and ``scores_b`` are (B, n), the positive in column 0.
     """
     log_a = functional.log_softmax(_full_precision(scores_a), dim=1)
     log_b = functional.log_softmax(_full_precision(scores_b), dim=1)
@@ -100,10 +100,10 @@ class _Gather(torch.autograd.Function):
 def gather_embeddings(local: Tensor) -> Tensor:
     """Return the embeddings (processes x B, d) of all processes, in the order of ranks, from each one's own (B, d).
 
-    B has to be the same everywhere. The gradient is the local one: every process computes the loss L of the whole global
-    batch, and its backward pass keeps only dL / d(own rows), without further communication. Averaging the gradients of W
-    processes would then give 1/W of the gradient that one process with the whole batch gets; `global_batch_loss` makes
-    up for it.
+    B has to be the same everywhere. The gradient is the local one: every process computes the loss L of the whole
+    global batch, and its backward pass keeps only dL / d(own rows), without further communication. Averaging the
+    gradients of W processes would then give 1/W of the gradient that one process with the whole batch gets;
+    `global_batch_loss` makes up for it.
     """
     if processes() == 1:
         return local
@@ -114,9 +114,9 @@ def gather_embeddings(local: Tensor) -> Tensor:
 def global_batch_loss(loss: Tensor, scale_loss: bool) -> Tensor:
     """Prepare a loss over gathered embeddings for averaging gradients over processes; its value stays.
 
-    With ``scale_loss`` (MS MARCO) its gradient is multiplied by the number of processes, so that averaged gradients equal
-    those of one process with the whole batch. Without it (the released scripts for NQ: scale 1) they are smaller by that
-    factor, which Adam's normalisation and a clipped norm hide for the most part.
+    With ``scale_loss`` (MS MARCO) its gradient is multiplied by the number of processes, so that averaged gradients
+    equal those of one process with the whole batch. Without it (the released scripts for NQ: scale 1) they are smaller
+    by that factor, which Adam's normalisation and a clipped norm hide for the most part.
     """
     if not scale_loss or processes() == 1:
         return loss

@@ -58,13 +58,13 @@ class Reranker(nn.Module):
     def forward(self, batch: RerankerBatch) -> dict[str, Tensor]:
         """Compute a part's share of the training loss.
 
-        A pass without gradient in evaluation mode keeps each query's best pairs, the positive always; it is skipped when
-        all are kept. Two dropout passes over those, in one doubled batch, give the R-Drop loss.
+        A pass without gradient in evaluation mode keeps each query's best pairs, the positive always; it is skipped
+        when all are kept. Two dropout passes over those, in one doubled batch, give the R-Drop loss.
 
         Returns:
             ``loss``, and without gradient ``accuracy``, the share of queries whose positive scores above all others;
-            both are multiplied by the part's share. ``scores`` (B, n) of the kept pairs, positive first, are the means of
-            the two passes.
+            both are multiplied by the part's share. ``scores`` (B, n) of the kept pairs, positive first, are the means
+            of the two passes.
         """
         places = self._kept(batch)
         doubled = batch.pairs.take(torch.cat([places, places]))

@@ -109,9 +109,9 @@ def reranker_from_encoder(encoder: BertModel | ElectraModel) -> ElectraForSequen
     """Put an encoder under ELECTRA's head: dropout, dense, GELU, dropout, linear, one logit.
 
     The encoder's weights are copied and give the same hidden states: an ELECTRA encoder without a projection of its
-    embeddings is a BERT encoder. BERT's pooler has no part in it. The head is drawn from torch's global generator, which
-    the caller seeds. Attention implementation and dropout rates stay the encoder's. Raises TypeError for another kind of
-    encoder.
+    embeddings is a BERT encoder. BERT's pooler has no part in it. The head is drawn from torch's global generator,
+    which the caller seeds. Attention implementation and dropout rates stay the encoder's. Raises TypeError for another
+    kind of encoder.
     """
     if not isinstance(encoder, BertModel | ElectraModel):
         raise TypeError(f"a re-ranker comes from a BertModel or ElectraModel, not a {type(encoder).__name__}")

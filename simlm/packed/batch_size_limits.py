@@ -6,17 +6,17 @@ from transformers import PretrainedConfig
 from simlm.distributed import smallest
 
 LAYER_STATES = 40
-"""Vectors of ``hidden_size`` numbers, two bytes each, that a layer is assumed to hold for each token. BERT's layer keeps
-22 for its backward pass (counted under autocast to bfloat16 with dropout and fused attention). Layer norms in float32, as
-on a GPU, and what the backward pass itself holds for a while come on top."""
+"""Vectors of ``hidden_size`` numbers, two bytes each, that a layer is assumed to hold for each token. BERT's layer
+keeps 22 for its backward pass (counted under autocast to bfloat16 with dropout and fused attention). Layer norms in
+float32, as on a GPU, and what the backward pass itself holds for a while come on top."""
 PACKED_STATES = 20
-"""The same without padding, where layer norms hand on half precision: 64 queries with 16 passages of about 75 tokens took
-23.7 GB in all (reports/performance.md), which is 16 such vectors a token and layer with everything on top."""
+"""The same without padding, where layer norms hand on half precision: 64 queries with 16 passages of about 75 tokens
+took 23.7 GB in all (reports/performance.md), which is 16 such vectors a token and layer with everything on top."""
 BOTTLENECK_STATES = 28
 """The same in pre-training, with decoder and losses: packs of 75,776 tokens took 34.6 GB, 23 such vectors."""
 SHARE = 0.6
-"""Share of the free memory, once the weights are there, that activations may take; the weights' gradients and Adam's two
-moments take from the rest."""
+"""Share of the free memory, once the weights are there, that activations may take; the weights' gradients and Adam's
+two moments take from the rest."""
 
 
 def texts_that_fit(config: PretrainedConfig, length: int, device: torch.device, states: int = LAYER_STATES) -> int:

@@ -16,8 +16,8 @@ RECOMPILE_LIMIT = 128
 """Beyond so many compiled versions of a layer torch uses slow code without a word; all kinds of layers and both modes
 count together."""
 SPLIT = 32
-"""Rows whose gradients one program of torch's compiled layer norms adds up. For large packs torch takes 64, for which an
-H200 had too few registers: that was its slowest kernel by far."""
+"""Rows whose gradients one program of torch's compiled layer norms adds up. For large packs torch takes 64, for which
+an H200 had too few registers: that was its slowest kernel by far."""
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")
 """Modules that end with a layer norm, which autocast computes and leaves in float32; the first argument of each is the
 result of a product."""
@@ -25,7 +25,8 @@ Body = BertModel | ElectraModel
 
 
 def has_packed_form(encoder: nn.Module) -> TypeGuard[Body]:
-    """Tell whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other layers."""
+    """Tell whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other
+    layers."""
     # A subclass may compute something else.
     return type(encoder) in (BertModel, ElectraModel)
 
@@ -80,7 +81,8 @@ def prepare(module: nn.Module, compiled: bool) -> None:
 
 
 def embedded(body: Body, pack: Pack, input_ids: Tensor | None = None) -> Tensor:
-    """Return the states (1, T, H) that the first layer reads, of ``input_ids`` (1, T) instead of the pack's if given."""
+    """Return the states (1, T, H) that the first layer reads, of ``input_ids`` (1, T) instead of the pack's if
+    given."""
     ids = pack.input_ids if input_ids is None else input_ids
     hidden: Tensor = body.embeddings(input_ids=ids, token_type_ids=pack.token_type_ids, position_ids=pack.position_ids)
     if isinstance(body, ElectraModel) and hasattr(body, "embeddings_project"):

@@ -1,4 +1,5 @@
-"""The choice between padded and packed batches, by device and model, for training and for computing without gradient."""
+"""The choice between padded and packed batches, by device and model, for training and for computing without
+gradient."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +25,8 @@ BATCH_TOKENS = 16_384
 PACK = 65_536
 """Tokens of a pack without gradient."""
 MULTIPLE = 1_024
-"""On a GPU the number of texts of such a pack, with empty ones, is a multiple of this, so that compiled code is compiled
-a few times only."""
+"""On a GPU the number of texts of such a pack, with empty ones, is a multiple of this, so that compiled code is
+compiled a few times only."""
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -141,7 +142,8 @@ class Inference:
 
 
 def length_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Cut texts with ``lengths`` (n,) into batches of at most ``batch_tokens`` tokens with padding, longest texts first.
+    """Cut texts with ``lengths`` (n,) into batches of at most ``batch_tokens`` tokens with padding, longest texts
+    first.
 
     Yields the positions of a batch's texts. A batch holds at least one text, however long.
     """

@@ -13,6 +13,7 @@ from simlm.data.inputs import Encoded, Specials, batch_inputs, padded_length
 from simlm.packed.cls_pooling import Inputs
 from simlm.packed.pack import OnDevice, Pack, Packer
 
+
 class Texts(OnDevice, ABC):
     """N texts on their way through a model."""
 
@@ -37,7 +38,8 @@ class Texts(OnDevice, ABC):
 
     @abstractmethod
     def take(self, places: Tensor) -> "Texts":
-        """Return the texts at ``places``, int64 (M,), in this order and on the device of ``places``; they may repeat."""
+        """Return the texts at ``places``, int64 (M,), in this order and on the device of ``places``; they may
+        repeat."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def by_length(forward: Callable[[Inputs], Tensor], inputs: Mapping[str, Tensor],
     """Compute ``forward`` over (N, L) inputs in ``pieces`` of N / pieces rows of similar length.
 
     Rows are sorted by length and each piece is cut to its own longest row, so that short texts do not pay for the
-    longest one. Returns (N, ...) in the order of the inputs: values and gradients are those of one padded pass, and only
-    dropout draws differ. One piece is the padded pass itself.
+    longest one. Returns (N, ...) in the order of the inputs: values and gradients are those of one padded pass, and
+    only dropout draws differ. One piece is the padded pass itself.
     """
     if pieces <= 1:
         return forward(inputs)
@@ -177,7 +179,9 @@ class Packed(Layout):
 
     def texts(self, rows: Sequence[Encoded], keep_rows: bool = False) -> PackedTexts:
         packs = self.packer(rows)
-        return PackedTexts(packs, list(rows), replace(self.packer, max_tokens=None)) if keep_rows else PackedTexts(packs)
+        return (
+            PackedTexts(packs, list(rows), replace(self.packer, max_tokens=None)) if keep_rows else PackedTexts(packs)
+        )
 
     def sides(self, queries: Sequence[Encoded], passages: Sequence[Encoded]) -> tuple[Texts, ...]:
         return (self.texts([*queries, *passages]),)

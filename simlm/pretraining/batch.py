@@ -1,8 +1,9 @@
 """What an objective computes its losses from, in whichever layout the passages of a batch lie.
 
 `PaddedBatch` is the batch of a collator as it is; `simlm.pretraining.packed_batch` has the one without padding. Tokens,
-and what there is one of for each token, are (B, L) where passages are padded and (1, T) where they are packed: "(tokens)"
-below. A mask is named by its key in the batch and has M true places; ``attention_mask`` is that of all tokens.
+and what there is one of for each token, are (B, L) where passages are padded and (1, T) where they are packed:
+"(tokens)" below. A mask is named by its key in the batch and has M true places; ``attention_mask`` is that of all
+tokens.
 """
 
 from abc import ABC, abstractmethod

@@ -133,7 +133,8 @@ class Replacer(nn.Module):
     ) -> Tensor:
         """Return the passages (B, L) with the positions of ``masked``, bool (B, L), drawn anew.
 
-        The generator reads token types too, as in the released implementation. ``uniforms`` are (M,) in row-major order.
+        The generator reads token types too, as in the released implementation. ``uniforms`` are (M,) in row-major
+        order.
         """
         inputs = {
             "input_ids": input_ids.masked_fill(masked, self.mask_token),

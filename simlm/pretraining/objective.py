@@ -95,7 +95,7 @@ class PackableObjective(Objective):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss": scalar, ...}, as ``forward`` returns; each is a mean over micro-batches."""
 
-    def forward(self, packed: MaskedPack | None = None, **batch: Tensor) -> dict[str, Tensor]:
+    def forward(self, packed: MaskedPack | None = None, /, **batch: Tensor) -> dict[str, Tensor]:
         """Return the losses of the collator's batch, or the shares of them that one of its packs has."""
         return self.losses(PaddedBatch(batch) if packed is None else PackedBatch(packed))
 

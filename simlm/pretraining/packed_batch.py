@@ -37,8 +37,8 @@ class MaskedPack(OnDevice):
 
     Attributes:
         pack: the passages.
-        tensors: what the collator made beside the passages, by name: (1, T) instead of (B, L), 0 where the row is filled
-            up, and other shapes as they were.
+        tensors: what the collator made beside the passages, by name: (1, T) instead of (B, L), 0 where the row is
+            filled up, and other shapes as they were.
         places: those of each mask, and of "attention_mask".
         groups: for each micro-batch, how many of the pack's texts it has, in their order, and its share of the batch's
             loss; () where micro-batches may be cut.

@@ -47,7 +47,9 @@ class Split:
         """This process's micro-batches, in their order."""
         size = self.micro_batch or self.batch
         cuts = [(start, min(start + size, self.batch)) for start in range(0, self.batch, size)]
-        own = [MicroBatch(start, stop, (stop - start) / self.batch) for start, stop in cuts[self.rank :: self.processes]]
+        own = [
+            MicroBatch(start, stop, (stop - start) / self.batch) for start, stop in cuts[self.rank :: self.processes]
+        ]
         lacking = -(-len(cuts) // self.processes) - len(own)
         return own + [MicroBatch(*cuts[0], 0.0)] * lacking
 
@@ -66,8 +68,8 @@ class Split:
 class EpochBatches(Sampler[list[int]]):
     """Batches of examples of similar length; order and content depend on the epoch, whatever the number of processes.
 
-    Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them are
-    one batch.
+    Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
+    are one batch.
 
     Args:
         dataset: what the examples come from; if it has epochs, they are set too.

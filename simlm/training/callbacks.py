@@ -57,8 +57,8 @@ def snapshot_in(folder: Path, step: int) -> Path:
 def unique_weights(module: nn.Module) -> dict[str, Tensor]:
     """Return the module's tensors, each once, under the first of its names.
 
-    ``safetensors.torch.load_model`` reads them back. Its own ``save_model`` also notes the other names, in an order that
-    differs from run to run: the same weights would not give the same bytes.
+    ``safetensors.torch.load_model`` reads them back. Its own ``save_model`` also notes the other names, in an order
+    that differs from run to run: the same weights would not give the same bytes.
     """
     named: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in module.state_dict().items():

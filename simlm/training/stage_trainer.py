@@ -26,7 +26,8 @@ from simlm.training.plan import Plan, schedule
 class StageTrainer(Trainer):
     """Trainer of a module that returns {"loss": ..., further scalars to log}.
 
-    An update is one training step in every process, over its parts of a batch; gradients are then summed over processes.
+    An update is one training step in every process, over its parts of a batch; gradients are then summed over
+    processes.
 
     Args:
         plan: how long and how fast.

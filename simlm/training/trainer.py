@@ -1,5 +1,6 @@
 """One way to train every stage: from the newest checkpoint to the last update or to the best evaluation."""
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerState
 
-from simlm.distributed import processes, rank, summed
+from simlm.distributed import is_first, processes, rank, summed
 from simlm.errors import UserError
 from simlm.training.batches import EpochBatches, MicroBatches, Packs
 from simlm.training.callbacks import BeforeUpdate, LogAtCheckpoints, ProgressBar, Snapshots
@@ -41,6 +42,24 @@ class Outcome:
     seconds: float = 0.0
     resumed_from: int = 0
     best_step: int | None = None
+
+    def leave(self, folder: Path) -> dict[str, Any]:
+        """Write the log as ``losses.json`` into a folder, and return the figures of the training."""
+        # The Trainer's summary times this attempt, and a state read back from a checkpoint has its names in another
+        # order: without these the same training leaves the same bytes.
+        log = [entry for entry in self.log if "train_runtime" not in entry]
+        if is_first():
+            (folder / "losses.json").write_text(json.dumps(log, indent=0, sort_keys=True), encoding="utf-8")
+        losses = [entry["loss"] for entry in self.log if "loss" in entry]
+        return {
+            "tokens": self.tokens,
+            "training_seconds": self.seconds,
+            "tokens_per_second": self.tokens / self.seconds if self.tokens else None,
+            "resumed_from_step": self.resumed_from,
+            "best_step": self.best_step,
+            "first_loss": losses[0] if losses else None,
+            "last_loss": losses[-1] if losses else None,
+        }
 
 
 def train(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simlm.evaluation.scorers import alike
+from simlm.evaluation.agreement import alike
 
 LISTS = [
     ([3.0, 1.0, 2.0, 2.0], [0.5, -1.0, 0.7, 0.2]),
