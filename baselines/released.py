@@ -79,13 +79,13 @@ class SearchReleased(RunStage):
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
         self._check_lengths(encoder, asker)
         title: Any = self.title
-        told, asked = self._pieces(self.passage_prompt), self._pieces(self.query_prompt)
+        passage_prompt, query_prompt = self._pieces(self.passage_prompt), self._pieces(self.query_prompt)
 
         def passages(store: TokenStore) -> Texts:
-            return Texts(store, title, told, specials)
+            return Texts(store, title, passage_prompt, specials)
 
         def queries(store: TokenStore) -> Texts:
-            return Texts(store, "none", asked, specials)
+            return Texts(store, "none", query_prompt, specials)
 
         layout = Padded(specials)
         return search_splits(

@@ -1,12 +1,17 @@
 """The bi-encoder: one encoder for queries and passages (Section 3.2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from simlm.data.inputs import Encoded
 from simlm.distributed import rank
 from simlm.finetuning.losses import (
     contrastive_loss,
@@ -17,7 +22,15 @@ from simlm.finetuning.losses import (
 )
 from simlm.packed.cls_pooling import Inputs, cls_states
 from simlm.packed.pack import OnDevice
-from simlm.packed.texts import Texts
+from simlm.packed.texts import Layout, Texts
+
+
+class BiEncoderGroup(NamedTuple):
+    """A query, its n passages with the positive first, and the teacher's logits (n) for them."""
+
+    query: Encoded
+    passages: list[Encoded]
+    teacher_scores: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,20 @@ class BiEncoderBatch(OnDevice):
     def tokens(self) -> int:
         """How many tokens are real."""
         return sum(texts.tokens for texts in self.texts)
+
+
+@dataclass(frozen=True)
+class BiEncoderCollator:
+    """Makes one batch of B groups, in a layout."""
+
+    layout: Layout
+
+    def __call__(self, groups: Sequence[BiEncoderGroup]) -> BiEncoderBatch:
+        scores = [group.teacher_scores for group in groups if group.teacher_scores is not None]
+        texts = self.layout.sides(
+            [group.query for group in groups], [passage for group in groups for passage in group.passages]
+        )
+        return BiEncoderBatch(texts, len(groups), torch.from_numpy(np.stack(scores)) if scores else None)
 
 
 class BiEncoder(nn.Module):

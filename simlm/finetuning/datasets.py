@@ -1,12 +1,9 @@
-"""Datasets of groups, a query with its n passages of an epoch, and the batches that are made of them."""
+"""Datasets of groups: a query with its n passages of an epoch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch.utils.data import Dataset
 
 from simlm.data.inputs import (
@@ -19,22 +16,11 @@ from simlm.data.inputs import (
     reranker_passage,
 )
 from simlm.data.store import TokenisedCollection
-from simlm.finetuning.biencoder import BiEncoderBatch
+from simlm.finetuning.biencoder import BiEncoderGroup
 from simlm.finetuning.negatives import NegativeLists
-from simlm.finetuning.reranker import RerankerBatch
 from simlm.finetuning.teacher import TeacherScores
-from simlm.packed.pack import even_parts
-from simlm.packed.texts import Layout, Packed
 
 G = TypeVar("G")
-
-
-class BiEncoderGroup(NamedTuple):
-    """A query, its n passages with the positive first, and the teacher's logits (n) for them."""
-
-    query: Encoded
-    passages: list[Encoded]
-    teacher_scores: npt.NDArray[np.float32] | None
 
 
 class _Groups(Dataset[G]):
@@ -104,20 +90,6 @@ class BiEncoderGroups(_Groups[BiEncoderGroup]):
         )
 
 
-@dataclass(frozen=True)
-class BiEncoderCollator:
-    """Makes one batch of B groups, in a layout."""
-
-    layout: Layout
-
-    def __call__(self, groups: Sequence[BiEncoderGroup]) -> BiEncoderBatch:
-        scores = [group.teacher_scores for group in groups if group.teacher_scores is not None]
-        texts = self.layout.sides(
-            [group.query for group in groups], [passage for group in groups for passage in group.passages]
-        )
-        return BiEncoderBatch(texts, len(groups), torch.from_numpy(np.stack(scores)) if scores else None)
-
-
 class RerankerGroups(_Groups[list[Encoded]]):
     """Groups of n (query, passage) pairs for the re-ranker, the positive first, one for each query of ``lists``.
 
@@ -155,42 +127,3 @@ class Pairs:
         """Return the ids and token types of [CLS] query [SEP] title: text [SEP]."""
         text = reranker_passage(self.passages.title(passage), self.passages.text(passage), self.colon)
         return pair_input(self.queries.text(query), text, self.max_length, self.specials)
-
-
-@dataclass(frozen=True)
-class RerankerCollator:
-    """Makes batches of groups of n pairs, in a layout.
-
-    Attributes:
-        layout: how pairs are laid out.
-        keep: pairs of a group that are trained on.
-    """
-
-    layout: Layout
-    keep: int
-
-    def __call__(self, groups: Sequence[list[Encoded]]) -> RerankerBatch:
-        """Return one batch of all groups; ValueError if only the positives would be kept."""
-        return self._batch(groups, 1.0)
-
-    def parts(self, groups: Sequence[list[Encoded]], micro_batch: int = 0) -> list[RerankerBatch]:
-        """Return packed batches of whole groups whose losses, added up, are the mean over all queries.
-
-        A batch's two dropout passes together have at most as many tokens as a pack of the layout, reckoned by the
-        longest pairs that can be kept, and up to a group more; nothing holds the activations of the pass that chooses
-        pairs. ``micro_batch`` counts nothing: queries are what is averaged.
-        """
-        assert isinstance(self.layout, Packed), "padded pairs are one batch"
-        most = np.array([self._at_most(group) for group in groups])
-        parts = even_parts(most, self.layout.packer.max_tokens or int(most.sum()))
-        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in parts]
-
-    def _batch(self, groups: Sequence[list[Encoded]], share: float) -> RerankerBatch:
-        if self.keep < 2:
-            raise ValueError(f"keep {self.keep} is below 2")
-        pairs = self.layout.texts([pair for group in groups for pair in group], keep_rows=True)
-        return RerankerBatch(pairs, len(groups[0]), self.keep, share)
-
-    def _at_most(self, group: Sequence[Encoded]) -> int:
-        positive, *others = [len(ids) for ids, _ in group]
-        return 2 * (positive + sum(sorted(others, reverse=True)[: self.keep - 1]))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from simlm.data.inputs import Encoded
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.datasets import BiEncoderGroup, BiEncoderGroups, RerankerGroups
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderGroup
+from simlm.finetuning.datasets import BiEncoderGroups, RerankerGroups
 from simlm.finetuning.losses import reciprocal_ranks, top_1_accuracy
 from simlm.finetuning.reranker import Reranker
 from simlm.packed.layouts import Inference

@@ -1,15 +1,18 @@
 """The re-ranker: a cross-encoder with one logit for a (query, passage) pair (Section 3.2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import ElectraForSequenceClassification
 
+from simlm.data.inputs import Encoded
 from simlm.finetuning.losses import r_drop_listwise_loss, top_1_accuracy
 from simlm.packed.cls_pooling import Inputs, cls_states
-from simlm.packed.pack import OnDevice
-from simlm.packed.texts import Texts
+from simlm.packed.pack import OnDevice, even_parts
+from simlm.packed.texts import Layout, Packed, Texts
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,45 @@ class RerankerBatch(OnDevice):
     def tokens(self) -> int:
         """How many tokens are real."""
         return self.pairs.tokens
+
+
+@dataclass(frozen=True)
+class RerankerCollator:
+    """Makes batches of groups of n pairs, in a layout.
+
+    Attributes:
+        layout: how pairs are laid out.
+        keep: pairs of a group that are trained on.
+    """
+
+    layout: Layout
+    keep: int
+
+    def __call__(self, groups: Sequence[list[Encoded]]) -> RerankerBatch:
+        """Return one batch of all groups; ValueError if only the positives would be kept."""
+        return self._batch(groups, 1.0)
+
+    def parts(self, groups: Sequence[list[Encoded]], micro_batch: int = 0) -> list[RerankerBatch]:
+        """Return packed batches of whole groups whose losses, added up, are the mean over all queries.
+
+        A batch's two dropout passes together have at most as many tokens as a pack of the layout, reckoned by the
+        longest pairs that can be kept, and up to a group more; nothing holds the activations of the pass that chooses
+        pairs. ``micro_batch`` counts nothing: queries are what is averaged.
+        """
+        assert isinstance(self.layout, Packed), "padded pairs are one batch"
+        most = np.array([self._at_most(group) for group in groups])
+        parts = even_parts(most, self.layout.packer.max_tokens or int(most.sum()))
+        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in parts]
+
+    def _batch(self, groups: Sequence[list[Encoded]], share: float) -> RerankerBatch:
+        if self.keep < 2:
+            raise ValueError(f"keep {self.keep} is below 2")
+        pairs = self.layout.texts([pair for group in groups for pair in group], keep_rows=True)
+        return RerankerBatch(pairs, len(groups[0]), self.keep, share)
+
+    def _at_most(self, group: Sequence[Encoded]) -> int:
+        positive, *others = [len(ids) for ids, _ in group]
+        return 2 * (positive + sum(sorted(others, reverse=True)[: self.keep - 1]))
 
 
 class Reranker(nn.Module):

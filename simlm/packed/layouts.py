@@ -124,7 +124,7 @@ class Inference:
     @property
     def batch_tokens(self) -> int:
         """Most tokens of a batch, padding included."""
-        return PACK if isinstance(self.layout, Packed) else BATCH_TOKENS
+        return self.layout.packer.max_tokens or PACK if isinstance(self.layout, Packed) else BATCH_TOKENS
 
     # Code that was compiled in inference mode cannot be used outside of it, and the other way round.
     @torch.inference_mode(False)

@@ -15,8 +15,10 @@ from simlm.data.inputs import Specials
 from simlm.data.pieces import PieceMaker
 from simlm.data.tokenizer import load_tokenizer
 from simlm.data.tokens import TokenStore
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
+from simlm.retrieval.dense import EncoderSide, search_splits
 from simlm.retrieval.runs import Run
-from simlm.stages.dense import Tower, leave_runs
 from tests.pairs import meet, part
 
 PASSAGES, QUERIES, DEPTH = 2_100, 300, 7
@@ -27,7 +29,7 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
     """What a stage leaves in ``output`` for the models and stores in ``folder``: titles, prompts, two encoders."""
     tokenizer = load_tokenizer(folder / "passages")
     specials, maker = Specials.of(tokenizer), PieceMaker(tokenizer, 512)
-    told, asked = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
+    passage_prompt, query_prompt = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
     stores = {name: TokenStore.open(folder / "stores" / name) for name in ("passages", "test")}
     collection = SimpleNamespace(passages=stores["passages"], queries=lambda split: stores[split])
 
@@ -36,27 +38,23 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
         np.savez(output / f"{split}.npz", ids=run.query_ids, scores=run.scores, indices=run.indices)
         return {f"{split} queries": float(len(run.query_ids))}
 
-    data = SimpleNamespace(open=lambda: collection)
-    stage: Any = SimpleNamespace(data=data, work=output.with_suffix(".work"), folder=output, leave=leave)
-    cpu = torch.device("cpu")
-    return leave_runs(
-        stage,
-        Tower(
-            load_encoder(folder / "passages", "mean", normalised=True),
-            14,
-            specials,
-            cpu,
-            lambda store: Texts(store, "separated", told, specials),
-        ),
-        Tower(
-            load_encoder(folder / "queries", "cls"),
-            9,
-            specials,
-            cpu,
-            lambda store: Texts(store, "none", asked, specials),
-        ),
-        {"test": DEPTH},
+    def inference(model: Any) -> Inference:
+        return Inference(model, Padded(specials), torch.device("cpu"))
+
+    prompted = EncoderSide(
+        inference(load_encoder(folder / "passages", "mean", normalised=True)),
+        14,
+        specials,
+        lambda store: Texts(store, "separated", passage_prompt, specials),
     )
+    asking = EncoderSide(
+        inference(load_encoder(folder / "queries", "cls")),
+        9,
+        specials,
+        lambda store: Texts(store, "none", query_prompt, specials),
+    )
+    places = output.with_suffix(".work"), output
+    return search_splits(collection, prompted, asking, {"test": DEPTH}, "test", False, *places, leave)  # type: ignore
 
 
 def main(folder: Path) -> None:

@@ -10,7 +10,9 @@ import torch
 from torch.nn import functional
 
 from simlm.data.inputs import passage_input
-from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded, PaddedTexts
 from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import ObjectiveConfig
@@ -82,10 +84,11 @@ def pairs(store, specials):
 
 @pytest.mark.benchmark(group="fine-tuning step")
 def test_finetuning(benchmark, encoder, store, specials):
-    model = BiEncoder(encoder.bert, 0.05, buckets=4)
+    model = BiEncoder(encoder.bert, 0.05)
     inputs = pairs(store, specials)
     queries = {name: tensor[:BATCH, :16] for name, tensor in inputs.items()}
-    benchmark.pedantic(lambda: model(queries, inputs)["loss"].backward(), **ROUNDS)
+    batch = BiEncoderBatch((PaddedTexts(queries), PaddedTexts(inputs, pieces=4)), BATCH)
+    benchmark.pedantic(lambda: model(batch)["loss"].backward(), **ROUNDS)
 
 
 @pytest.mark.benchmark(group="fine-tuning step")
@@ -113,8 +116,9 @@ def test_finetuning_straightforward(benchmark, encoder, store, specials):
 def test_encode(benchmark, encoder, store, specials, tmp_path):
     model = BiEncoder(encoder.bert, 1.0).eval()
     number = iter(range(100))
+    encode = Inference(model.encode, Padded(specials), torch.device("cpu"))
     benchmark.pedantic(
-        lambda: encode_texts(model.encode, store, specials, tmp_path / str(next(number)), MAX_LENGTH * 2), **ROUNDS
+        lambda: encode_texts(encode, store, specials, tmp_path / str(next(number)), MAX_LENGTH * 2), **ROUNDS
     )
 
 

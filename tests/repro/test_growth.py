@@ -18,6 +18,8 @@ from benchmarks.growth.tasks import rows, tokenizer
 from benchmarks.passages import SPECIALS
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search
@@ -88,7 +90,8 @@ def vectors(store: TokenStore, folder: Path) -> int:
         made[:, 1] = inputs["input_ids"][:, 1].numpy()
         return torch.from_numpy(made)
 
-    return traced(lambda: encode_texts(encoded, store, SPECIALS, folder / "vectors", 144, batch_tokens=BATCH_TOKENS))
+    encode = Inference(encoded, Padded(SPECIALS), torch.device("cpu"))
+    return traced(lambda: encode_texts(encode, store, SPECIALS, folder / "vectors", 144, batch_tokens=BATCH_TOKENS))
 
 
 def test_encoding_holds_a_few_bytes_a_passage(stores: dict[int, tuple[TokenStore, int]], tmp_path: Path) -> None:

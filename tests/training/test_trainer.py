@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from simlm.errors import UserError
 from simlm.pretraining.mlm import MaskedLM
 from simlm.scales import CHOSEN
+from simlm.training.batches import MicroBatches
 from simlm.training.checkpoints import newest_complete
-from simlm.training.schedule import schedule
+from simlm.training.plan import schedule
 from simlm.training.trainer import EpochBatches, Plan, train
 from tests.training.toys import (
     BATCH,
@@ -137,7 +138,7 @@ def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tenso
     dataset, module = dataset_in(folder), Spoiled(at, spoil)
     with pytest.raises(UserError) as caught, pytest.MonkeyPatch.context() as patch:
         patch.setenv(CHOSEN, "mini")
-        train(module, dataset, dataset.lengths, module.inner.collator, plan, folder / "work", "toy")
+        train(module, dataset, dataset.lengths, MicroBatches(module.inner.collator), plan, folder / "work", "toy")
     message = str(caught.value)
     ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales/mini.py and run again"
     assert "\n" not in message and message.endswith(ending)
@@ -170,7 +171,9 @@ def test_the_last_update_is_checked_too(tmp_path: Path) -> None:
 def test_it_can_go_on_from_the_last_good_checkpoint(tmp_path: Path) -> None:
     train_spoiled(tmp_path, 8, lambda loss, _: loss * torch.nan, PLAN)
     dataset, module = dataset_in(tmp_path), Spoiled(0, lambda loss, _: loss)
-    outcome = train(module, dataset, dataset.lengths, module.inner.collator, PLAN, tmp_path / "work", "toy")
+    outcome = train(
+        module, dataset, dataset.lengths, MicroBatches(module.inner.collator), PLAN, tmp_path / "work", "toy"
+    )
     assert outcome.resumed_from == 6
 
 
@@ -229,7 +232,9 @@ def test_each_update_is_told_how_many_are_done_resumed_ones_included(tmp_path: P
 
     def train_on(objective: MaskedLM, collate: Collator) -> int:
         work = tmp_path / "work"
-        return train(objective, dataset, dataset.lengths, collate, PLAN, work, "toy", begin=done.append).resumed_from
+        made = MicroBatches(collate)
+        outcome = train(objective, dataset, dataset.lengths, made, PLAN, work, "toy", before_update=done.append)
+        return outcome.resumed_from
 
     killed, resumed = masked_lm(dropout=0), masked_lm(dropout=0)
     with pytest.raises(Killed):
@@ -281,7 +286,7 @@ def test_other_modules_and_datasets(tmp_path: Path) -> None:
 
     lengths = np.zeros(12, dtype=np.int64)
     plan = Plan(3, 12, 1e-2, 0, 1, micro_batch=4, log_every=1)
-    outcome = train(Line(), Numbers(), lengths, collate, plan, tmp_path / "work", "toy")
+    outcome = train(Line(), Numbers(), lengths, MicroBatches(collate), plan, tmp_path / "work", "toy")
     assert outcome.tokens == 3 * 12 * 3 * 2
     # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
     (batch,) = EpochBatches(Numbers(), lengths, 12, 1)

@@ -12,10 +12,10 @@ from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
 from simlm.distributed import is_first, own_device, processes, rank, wait_for_all
 from simlm.files import atomic_file
-from simlm.finetuning.datasets import Pairs, RerankerCollator, RerankerGroups
+from simlm.finetuning.datasets import Pairs, RerankerGroups
 from simlm.finetuning.evaluations import RerankerEvaluation
 from simlm.finetuning.negatives import NegativeLists
-from simlm.finetuning.reranker import Reranker
+from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
 from simlm.finetuning.teacher import write_teacher_scores
 from simlm.models.shapes import load_reranker, load_reranker_start, save_model

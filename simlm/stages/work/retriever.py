@@ -10,8 +10,8 @@ import torch
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
 from simlm.distributed import even_share, is_first, own_device
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderCollator
+from simlm.finetuning.datasets import BiEncoderGroups
 from simlm.finetuning.evaluations import RetrieverEvaluation
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.teacher import TeacherScores

@@ -1,4 +1,4 @@
-"""Fine-tuning stages without padding, against what they do where there is padding: losses, figures, checkpoints."""
+"""Fine-tuning over packs, against what it does over padded batches: losses, figures, checkpoints."""
 
 import json
 import shutil
@@ -8,29 +8,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import RobertaConfig, RobertaModel
 
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.packed.forwards import has_packed_form
-from simlm.packed.training import packed_retriever
-from simlm.stages import training
-from tests.packed import two_stages
-from tests.packed.stages import KINDS, STEPS, prepare, run
 from tests.pairs import run_pair
-from tests.pretraining.toys import bert, electra
+from tests.stages import two_processes
+from tests.stages.finetuning import KINDS, STEPS, prepare, run
 
 WITHOUT_GRADIENT = ("key.bias", "classifier.out_proj.bias")
 
 
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
-    monkeypatch.setattr(training, "PACKED_ON", training.PACKED_ON)  # `run` changes it
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What stages stand on."""
+    """What trainings stand on."""
     folder = tmp_path_factory.mktemp("fine-tuning")
     prepare(folder)
     return folder
@@ -38,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def padded(folder: Path, kind: str) -> dict[str, Any]:
-    """Figures of the padded stage, made once."""
+    """Figures of the padded training, made once."""
     figures = folder / f"{kind}.json"
     if not figures.is_file():
         figures.write_text(json.dumps(run(kind, folder, f"padded {kind}", packed=False)))
@@ -75,7 +63,7 @@ def test_stages_learn_the_same(
 ) -> None:
     """With room for a whole batch, and for a hundred tokens at a time."""
     made: list[int] = []
-    monkeypatch.setattr("simlm.packed.training.texts_that_fit", lambda *_: made.append(fit) or fit)
+    monkeypatch.setattr("simlm.packed.layouts.texts_that_fit", lambda *_: made.append(fit) or fit)
     own = folder / f"packed {kind} {fit}"
     figures = run(kind, folder, own.name, packed=True)
     assert made == [fit]  # it did run on packs
@@ -105,7 +93,7 @@ def test_either_resumes_the_other(
 @pytest.fixture(scope="module")
 def pair(folder: Path) -> Path:
     """Where two processes trained together on packs."""
-    run_pair(two_stages.__name__, folder)
+    run_pair(two_processes.__name__, folder)
     return folder
 
 
@@ -113,11 +101,3 @@ def pair(folder: Path) -> Path:
 def test_two_processes_train_as_one(kind: str, pair: Path, padded: dict[str, Any]) -> None:
     assert_same_training(pair / f"two {kind}", pair / f"padded {kind}")
     assert json.loads((pair / f"two {kind}.json").read_text())["tokens"] == padded["tokens"]
-
-
-def test_other_encoders_stay_padded() -> None:
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    other = RobertaModel(RobertaConfig(vocab_size=20, **sizes), add_pooling_layer=False)
-    assert not has_packed_form(other)
-    assert packed_retriever(BiEncoder(other, 0.1), 0, 16, torch.device("cpu")) is None
-    assert has_packed_form(bert().bert) and has_packed_form(electra().electra)

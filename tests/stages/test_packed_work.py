@@ -1,7 +1,6 @@
-"""What stages do where there is no padding, against what they do where there is: training, encoding, scoring."""
+"""Pre-training and encoding over packs, against what they do over padded batches."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +12,30 @@ from torch import Tensor
 
 from ablations.objectives.retromae import RetroMAE
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.packed.inference import packed_encoder
-from simlm.packed.inputs import pack
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import PackingCollator
-from simlm.packed.training import packed_objective
+from simlm.packed.forwards import prepare
+from simlm.packed.layouts import Inference, inference_copy, inference_layout
+from simlm.packed.pack import Packer, full_parts
+from simlm.packed.texts import Packed, Padded
+from simlm.pretraining.packing import PackingCollator, batches_of
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.retrieval.encode import encode_texts
-from simlm.stages.training import held_out_loss
-from simlm.training.batches import PacksCollator
-from simlm.training.split import Split
-from simlm.training.trainer import Outcome, Packed, train
+from simlm.stages.work.pretraining import held_out_loss
+from simlm.training.batches import MicroBatches, Packs, Split
+from simlm.training.trainer import Outcome, train
 from tests.packed.toys import SPECIALS
 from tests.pretraining.toys import CONFIG, PIECES, bert, examples
 from tests.retrieval.test_encode import random_store
+from tests.stages.finetuning import packs_on_the_cpu
 from tests.training.toys import PLAN, Collator, Killed, assert_near, dataset_in, masked_lm, replaced_lm, run
 
 CPU = torch.device("cpu")
 OBJECTIVE = replaced_lm(dropout=0).eval()
 
 
-def packed_form(objective: ReplacedLM) -> Packed:
+def packs_of(objective: ReplacedLM) -> Packs:
     """A few packs a batch."""
-    return Packed(PackedObjective(objective), PackingCollator(objective.collator, 60))
+    prepare(objective, compiled=False)
+    return Packs(PackingCollator(objective.collator, 60))
 
 
 @pytest.mark.parametrize("micro_batch", [0, 3])
@@ -46,11 +46,8 @@ def test_training_without_padding_is_training_with_it(tmp_path: Path, micro_batc
 
     def without_padding(folder: str) -> tuple[ReplacedLM, Outcome]:
         objective = replaced_lm(dropout=0)
-        packed = packed_form(objective)
         work = tmp_path / folder / "work"
-        return objective, train(
-            objective, dataset, dataset.lengths, objective.collator, plan, work, "toy", packed=packed
-        )
+        return objective, train(objective, dataset, dataset.lengths, packs_of(objective), plan, work, "toy")
 
     padded = replaced_lm(dropout=0)
     whole = run(padded, dataset, tmp_path / "padded", plan)
@@ -69,7 +66,7 @@ def test_training_without_padding_is_training_with_it(tmp_path: Path, micro_batc
     assert_near(resumed, padded)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 5), st.integers(1, 4))
 def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, processes: int) -> None:
     """The weighted losses of all processes add up to the plain mean over micro-batches, weighed by their passages."""
@@ -82,20 +79,19 @@ def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, p
         total, tokens = 0.0, 0
         for rank in range(processes):
             split = Split(batch, micro_batch, processes, rank)
-            packed = packed_form(objective)
-            made = PacksCollator(packed.collate, split)(split.rows(rows))
-            assert made["parts"]  # a process without any would wait for the others' sums in vain
-            for part, weight in zip(made["parts"], made["weights"], strict=True):
-                total += weight * float(packed.model(**part)["loss"])
-            tokens += made["tokens"]
+            parts, weights, own = packs_of(objective).update(split.rows(rows), split)
+            assert parts  # a process without any would wait for the others' sums in vain
+            for part, weight in zip(parts, weights, strict=True):
+                total += weight * float(objective(part)["loss"])
+            tokens += own
     assert total == pytest.approx(sum(losses), rel=1e-4)
     assert tokens == sum(len(row.ids) for row in rows)
 
 
 def test_held_out_loss(tmp_path: Path) -> None:
     dataset, objective = dataset_in(tmp_path), replaced_lm(dropout=0)
-    expected = held_out_loss(objective, dataset, CPU)
-    assert held_out_loss(objective, dataset, CPU, packed_form(objective)) == pytest.approx(expected, rel=1e-5)
+    expected = held_out_loss(objective, dataset, MicroBatches(objective.collator), CPU)
+    assert held_out_loss(objective, dataset, packs_of(objective), CPU) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_what_has_a_packed_form_is_packed() -> None:
@@ -106,8 +102,10 @@ def test_only_what_has_a_packed_form_is_packed() -> None:
     plain = replaced_lm()
     variant = Variant(plain.model, plain.replacer, plain.collator)
     retromae = RetroMAE.build(bert(), None, PIECES, CONFIG)
-    assert packed_objective(plain, 24, CPU) is not None and packed_objective(masked_lm(), 24, CPU) is not None
-    assert packed_objective(variant, 24, CPU) is None and packed_objective(retromae, 24, CPU) is None
+    objectives = [plain, masked_lm(), variant, retromae]
+    assert all(isinstance(batches_of(one, 24, CPU), MicroBatches) for one in objectives)
+    with packs_on_the_cpu(True):
+        assert [isinstance(batches_of(one, 24, CPU), Packs) for one in objectives] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("titles", [False, True])
@@ -116,13 +114,17 @@ def test_vectors_of_two_lengths_from_one_encoder(tmp_path: Path, titles: bool, f
     """Passages, queries, and passages again: packs that hold their texts alone, and those of a GPU's one shape."""
     store = random_store(50, titles)
     retriever = BiEncoder(bert(vocabulary=100).bert, 0.02).eval()
-    packs = packed_encoder(retriever, SPECIALS.pad)
+    with packs_on_the_cpu(True):
+        model = inference_copy(retriever, retriever.encoder, CPU)
+        layouts = {length: inference_layout(retriever.encoder, SPECIALS, length, CPU) for length in (16, 9)}
+    assert model is not retriever and inference_copy(retriever, retriever.encoder, CPU) is retriever
     found = []
     for number, length in enumerate((16, 9, 16)):
         one = tmp_path / f"padded-{number}", tmp_path / f"packed-{number}"
-        expected = encode_texts(retriever.encode, store, SPECIALS, one[0], length, 64, 17).read()
-        shape = partial(pack, filler=SPECIALS.pad, tokens=128, sequences=16, max_length=length)
-        collate = shape if fixed else partial(packs.collate, max_length=length)
-        found.append(encode_texts(packs, store, SPECIALS, one[1], length, 64, 17, collate=collate).read())
+        padded = Inference(retriever.encode, Padded(SPECIALS), CPU)
+        expected = encode_texts(padded, store, SPECIALS, one[0], length, 64, 17).read()
+        shaped = Packed(Packer(SPECIALS.pad, 128, 128, 16, length, full_parts))
+        packed = Inference(model.encode, shaped if fixed else layouts[length], CPU)
+        found.append(encode_texts(packed, store, SPECIALS, one[1], length, 64, 17).read())
         np.testing.assert_allclose(found[-1], expected, atol=1e-5)
     assert np.array_equal(found[0], found[2]) and not np.allclose(found[0], found[1], atol=1e-3)

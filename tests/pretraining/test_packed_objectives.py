@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from simlm.packed.batch import PackedBatch
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import PackingCollator
+from simlm.packed.forwards import prepare
 from simlm.pretraining.objective import Example, PackableObjective
-from tests.packed.objectives import PACKABLE, summed
+from simlm.pretraining.packed_batch import PackedBatch
+from simlm.pretraining.packing import PackingCollator
 from tests.packed.toys import assert_near, gradients
+from tests.pretraining.packable import PACKABLE, summed
 from tests.pretraining.toys import UNK, examples
 
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
@@ -30,10 +30,15 @@ def packs(objective: PackableObjective, max_tokens: int, rounded: bool) -> Packi
     )
 
 
+def for_packs(objective: PackableObjective) -> PackableObjective:
+    prepare(objective, compiled=False)
+    return objective
+
+
 def assert_same(name: str, rows: Sequence[Example], max_tokens: int, rounded: bool, group: int) -> int:
     """Losses and gradients, of the mean over padded groups by their passages; how many parts there were."""
     padded = PACKABLE[name]()
-    packed = PackedObjective(copy.deepcopy(padded))
+    packed = for_packs(copy.deepcopy(padded))
     groups = [rows[start : start + group] for start in range(0, len(rows), group)]
     outputs = [padded(**padded.collator(one)) for one in groups]
     weights = torch.tensor([len(one) / len(rows) for one in groups])
@@ -43,7 +48,7 @@ def assert_same(name: str, rows: Sequence[Example], max_tokens: int, rounded: bo
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert found[key].item() == pytest.approx(value.item(), rel=1e-5), key
-    assert_near(gradients(packed.objective, found["loss"]), gradients(padded, expected["loss"]))
+    assert_near(gradients(packed, found["loss"]), gradients(padded, expected["loss"]))
     return len(parts)
 
 
@@ -64,7 +69,7 @@ def test_several_packs_are_the_padded_micro_batches(name: str, max_tokens: int) 
 def test_what_a_passage_costs_does_not_depend_on_its_neighbours(name: str) -> None:
     """Groups of one: the batch's loss is the mean of its passages', each alone in a pack."""
     objective = PACKABLE[name]().eval()
-    packed = PackedObjective(objective)
+    packed = for_packs(objective)
     collate = packs(objective, 10_000, rounded=False)
     rows = examples(LENGTHS, titled=True)
     together, alone = summed(packed, collate(rows, 1)), [summed(packed, collate([row], 1)) for row in rows]
@@ -79,7 +84,7 @@ def test_a_batch_without_any_word(name: str, rounded: bool) -> None:
         row.ids[1:-1] = UNK
     objective = PACKABLE[name]()
     expected = objective(**objective.collator(rows))
-    found = summed(PackedObjective(objective), packs(objective, 10_000, rounded)(rows, 64))
+    found = summed(for_packs(objective), packs(objective, 10_000, rounded)(rows, 64))
     for key, value in expected.items():
         assert found[key].item() == pytest.approx(value.item(), rel=1e-5), key
     found["loss"].backward()
@@ -89,7 +94,7 @@ def test_a_batch_without_any_word(name: str, rounded: bool) -> None:
 def test_bfloat16_is_near_float32(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss within 0.5 %, the whole gradient within 5 % of its norm: 8 bits of mantissa through two small models."""
     objective = PACKABLE[name]()
-    packed = PackedObjective(objective)
+    packed = for_packs(objective)
     parts = packs(objective, 80, rounded=True)(examples(LENGTHS, titled=True), 3)
     # Samples would differ.
     monkeypatch.setattr(PackedBatch, "sampled", lambda batch, rows, output, side: batch["input_ids"])

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare, kstest
 from torch import Tensor, nn
 
-from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
+from simlm.pretraining.generator import gumbel_argmax, keys_of, sample_by_noise
 
 DRAWS = 40_000
 
@@ -59,9 +59,9 @@ def test_noise_is_gumbel_distributed() -> None:
 def test_a_draw_depends_on_its_own_key_only() -> None:
     output = nn.Linear(8, 50)
     rows, uniforms = torch.randn(30, 8), torch.rand(30, dtype=torch.float64)
-    whole = sample_rows(rows, output, uniforms, gumbel=True)
+    whole = sample_by_noise(rows, output, uniforms)
     order = torch.randperm(30)
-    assert torch.equal(sample_rows(rows[order], output, uniforms[order], gumbel=True), whole[order])
+    assert torch.equal(sample_by_noise(rows[order], output, uniforms[order]), whole[order])
 
 
 def test_a_word_of_probability_zero_is_never_drawn() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertModel
 
-from simlm.finetuning.fit import LAYER_STATES, texts_in, texts_that_fit
+from simlm.packed.batch_size_limits import LAYER_STATES, texts_in, texts_that_fit
 
 SIZE: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 2, "vocab_size": 50}
 

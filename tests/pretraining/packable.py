@@ -12,10 +12,9 @@ from ablations.objectives.enc_dec_mlm import EncDecMLM
 from ablations.objectives.enc_dec_rtd import EncDecRTD
 from ablations.objectives.joint_generator import JointReplacedLM
 from ablations.objectives.rtd import ReplacedTokenDetection
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import Part
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import PackableObjective
+from simlm.pretraining.packed_batch import MaskedPack
 from simlm.pretraining.replaced_lm import ReplacedLM
 from tests.pretraining.toys import CONFIG, PIECES, bert, electra
 
@@ -33,7 +32,7 @@ PACKABLE: Mapping[str, Callable[[], PackableObjective]] = {
 }
 
 
-def summed(model: PackedObjective, parts: list[Part]) -> dict[str, Tensor]:
+def summed(model: PackableObjective, parts: list[MaskedPack]) -> dict[str, Tensor]:
     """The losses of all parts, added up."""
     outputs = [model(part) for part in parts]
     return {name: torch.stack([output[name] for output in outputs]).sum() for name in outputs[0]}

@@ -1,8 +1,11 @@
-"""An encoding's figures: sizes counted by hand, and no rate for the rest of an interrupted one."""
+"""The figures of an encoding, and a query's latency by a clock that the test turns."""
 
 from pathlib import Path
 
-from simlm.stages.encoding import timed
+import pytest
+
+from simlm.retrieval import dense
+from simlm.retrieval.dense import mean_latency, timed
 
 
 def encode(folder: Path) -> list[int]:
@@ -24,3 +27,22 @@ def test_a_rate_where_an_interrupted_attempt_left_nothing_whole(tmp_path: Path) 
     (tmp_path / ".shard-00000.npy.tmp").write_bytes(bytes(100))
     figures = timed(encode, tmp_path)[1]
     assert "passages_per_second" in figures and figures["index_bytes"] == 117
+
+
+@pytest.mark.parametrize(
+    ("count", "each", "counted"),
+    [(200, 0.25, 64), (3, 0.25, 3), (1, 0.25, 1), (200, 4.0, 5), (200, 7.0, 3), (200, 300.0, 1)],
+)
+def test_the_mean_of_what_is_begun_in_time(
+    count: int, each: float, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, answered = 0.0, []
+
+    def answer(number: int) -> None:
+        nonlocal now
+        now += each if answered else 1_000.0  # the first warms up
+        answered.append(number)
+
+    monkeypatch.setattr(dense.time, "perf_counter", lambda: now)
+    assert mean_latency(answer, count) == each
+    assert answered == [0, *range(counted)]

@@ -1,16 +1,14 @@
-"""One of two gloo processes of `test_finetuning_stages`: python -m tests.packed.two_stages FOLDER."""
+"""One of two gloo processes of `test_packed_finetuning`: python -m tests.stages.two_processes FOLDER."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
-from tests.packed.stages import KINDS, run
 from tests.pairs import meet, part
+from tests.stages.finetuning import KINDS, run
 
 
 def main(folder: Path) -> None:
-    os.environ["SIMLM_DEVICE"] = "cpu"
     rank = meet()
     for kind in KINDS:
         figures = run(kind, folder, f"two {kind}", packed=True)

@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from simlm.packed.batch import PackedBatch
-from simlm.packed.forwards import hidden_states
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import PackingCollator
+from simlm.packed.forwards import hidden_states, prepare
+from simlm.pretraining.generator import sample_by_noise
 from simlm.pretraining.objective import ObjectiveConfig
+from simlm.pretraining.packed_batch import PackedBatch
+from simlm.pretraining.packing import PackingCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
-from tests.packed.objectives import summed
 from tests.packed.toys import assert_near, gradients
+from tests.pretraining.packable import summed
 from tests.pretraining.toys import CONFIG, PIECES, UNK, bert, electra, examples
 
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
@@ -20,9 +20,12 @@ MASKS = NestedMaskCollator(PIECES, CONFIG)
 PLAIN, ROUND = PackingCollator(MASKS, 10_000), PackingCollator(MASKS, 10_000, round_to=64, max_length=48)
 
 
-def models() -> tuple[ReplacedLM, PackedObjective]:
+def models() -> tuple[ReplacedLM, ReplacedLM]:
+    """One for padded batches, and its copy for packs."""
     objective = ReplacedLM.build(bert(), electra(), PIECES, CONFIG)
-    return objective, PackedObjective(copy.deepcopy(objective))
+    packed = copy.deepcopy(objective)
+    prepare(packed, compiled=False)
+    return objective, packed
 
 
 @pytest.mark.parametrize("collator", [PLAIN, ROUND], ids=["plain", "rounded"])
@@ -33,7 +36,7 @@ def test_the_decoder_with_its_bridge(collator: PackingCollator) -> None:
     inputs = (batch["input_ids"], batch["attention_mask"])
     hidden = padded.model.encode(*inputs, batch["token_type_ids"])
     expected = padded.model.decode(hidden[:, 0], *inputs)[batch["attention_mask"].bool()]
-    model = packed.objective.model
+    model = packed.model
     states = hidden_states(model.encoder.bert, part.pack)
     decoded = PackedBatch(part).decode(model, states, part.pack.input_ids)[0, : part.pack.tokens]
     assert_near({"states": decoded}, {"states": expected})
@@ -49,7 +52,7 @@ def test_samples_are_the_padded_ones(collator: PackingCollator) -> None:
     inputs = [batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")]
     for side in ("encoder", "decoder"):
         expected = padded.replacer(*inputs, batch[f"{side}_mask"], batch[f"{side}_uniforms"])
-        replaced = PackedBatch(part).replaced(packed.objective.replacer, side)[0, : part.pack.tokens]
+        replaced = PackedBatch(part).replaced(packed.replacer, side)[0, : part.pack.tokens]
         assert torch.equal(replaced, expected[batch["attention_mask"].bool()])
 
 
@@ -57,7 +60,7 @@ def test_the_generator_gets_no_gradient() -> None:
     _, packed = models()
     (part,) = PLAIN(examples(LENGTHS), 64)
     packed(part)["loss"].backward()
-    assert all(weight.grad is None for weight in packed.objective.replacer.parameters())
+    assert all(weight.grad is None for weight in packed.replacer.parameters())
 
 
 @pytest.mark.parametrize("max_tokens", [40, 500])
@@ -72,16 +75,17 @@ def test_the_loss_does_not_depend_on_how_passages_are_packed(max_tokens: int) ->
     assert len(parts) > 3
     loss = summed(packed, parts)["loss"]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    assert_near(gradients(packed.objective.model, loss), gradients(padded.model, expected))
+    assert_near(gradients(packed.model, loss), gradients(padded.model, expected))
 
 
-def test_gumbel_samples_do_not_depend_on_how_passages_are_packed() -> None:
-    objective = models()[1].objective.eval()
+def test_gumbel_samples_do_not_depend_on_how_passages_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PackedBatch, "drawn", lambda batch, *given: sample_by_noise(*given))  # as on a GPU
+    objective = models()[1].eval()
     rows = examples([20] * 30)
 
     def replaced(collator: PackingCollator) -> torch.Tensor:
         parts = collator(rows, 64)
-        read = [PackedBatch(part, gumbel=True).replaced(objective.replacer, "decoder") for part in parts]
+        read = [PackedBatch(part).replaced(objective.replacer, "decoder") for part in parts]
         return torch.cat([ids[0, : part.pack.tokens] for ids, part in zip(read, parts, strict=True)])
 
     whole, small = replaced(PLAIN), PackingCollator(MASKS, 64)

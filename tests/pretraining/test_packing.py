@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from simlm.packed.batch import PackedBatch
-from simlm.packed.parts import PLACES, PackingCollator
+from simlm.pretraining.packed_batch import PackedBatch
+from simlm.pretraining.packing import PLACES, PackingCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator
 from tests.pretraining.toys import CONFIG, PIECES, examples
 

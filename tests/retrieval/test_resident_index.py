@@ -1,4 +1,4 @@
-"""Queries one at a time over vectors at hand: what the search over all finds, and nothing is opened again."""
+"""Queries one at a time over a resident index: what the search over all finds, and nothing is opened again."""
 
 import shutil
 import warnings
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from simlm.retrieval.search import search_tiles
-from simlm.retrieval.single import at_hand
+from simlm.retrieval.search import resident_index, search_tiles
 from tests.retrieval.test_search import WAYS, brute_force, stored
 
 
@@ -21,7 +20,7 @@ def check(folder: Path, dtype: type, device: str, faiss: bool = False) -> list[t
     expected = brute_force(queries, corpus, 30)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tiles = at_hand(stored(folder, corpus, 100), device, 40)
+        tiles = resident_index(stored(folder, corpus, 100), device, 40)
     shutil.rmtree(folder)
     for number in range(len(queries)):
         found = search_tiles(queries[number : number + 1], tiles, 30, device, faiss=faiss)
