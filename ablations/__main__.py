@@ -1,4 +1,14 @@
-"""Runs ablations as one grid: `python -m ablations --help` lists the options."""
+"""Ablations of SimLM (Wang et al., ACL 2023) as one grid: every start of some, with several seeds.
+
+Stages that cells, seeds and tables have in common are made once. A cell that fails is listed at the end with its log;
+the others go on, and the same command then runs only what failed.
+
+Examples:
+  python -m ablations --grids objectives --seeds 3             Table 7's starts, three seeds each
+  python -m ablations --dry-run                                every grid's cells, shared stages and time
+  python -m ablations --join DIR                               take over what another machine has finished first
+  python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +17,9 @@ from typing import Annotated
 
 import tyro
 
-from ablations.display import GridDisplay
 from ablations.dryrun import print_grid_plan
 from ablations.grids import BY_DOMAIN, GRIDS, Cell, build_cells, cells_of
-from ablations.outcome import outcomes, print_outcomes, write_outcomes
+from ablations.outcome import GridDisplay, outcomes, print_outcomes, write_outcomes
 from simlm.commands.checks import (
     check_collection,
     check_common,
@@ -28,7 +37,8 @@ from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make, make_folder
 from simlm.commands.parse import parse
 from simlm.commands.preflight import check_ready
-from simlm.data.reference import EMBEDDED, resolve
+from simlm.data.catalogue import halves
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage
@@ -36,18 +46,6 @@ from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.scheduler import StageFailed, only_run
 from simlm.workflow.slurm import slurm_launcher
-
-DESCRIPTION = """Ablations of SimLM (Wang et al., ACL 2023) as one grid: every start of some, with several seeds.
-
-Stages that cells, seeds and tables have in common are made once. A cell that fails is listed at the end with its log;
-the others go on, and the same command then runs only what failed.
-
-Examples:
-  python -m ablations --grids objectives --seeds 3             Table 7's starts, three seeds each
-  python -m ablations --dry-run                                every grid's cells, shared stages and time
-  python -m ablations --join DIR                               take over what another machine has finished first
-  python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
-"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Refuse what cannot work, before anything is written."""
+    """Raise UserError for options that cannot work, before anything is written."""
     if not options.grids:
         raise UserError(f"--grids: name at least one of {', '.join(GRIDS)}, or leave the option out for all")
     for grid in options.grids:
@@ -99,13 +97,17 @@ def check(options: Options) -> None:
 
 
 def _grids(options: Options) -> Sequence[str]:
-    """Those that were named; of all, those that the collection has parts for."""
-    own = open_scale(options.scale, options.collection).collection.startswith(EMBEDDED)
+    """Return the grids that were named; otherwise all that can be made on the collection."""
+    own = halves(open_scale(options.scale, options.collection).collection)
     return options.grids if own or options.grids != tuple(GRIDS) else [one for one in GRIDS if one != BY_DOMAIN]
 
 
 def run(options: Options) -> None:
-    """Run the grid, or show what that would do; StageFailed when there are cells that failed."""
+    """Run the grid, or show what that would do.
+
+    Raises:
+        StageFailed: Some cells failed.
+    """
     check(options)
     launcher = slurm_launcher(options.slurm, options.processes) if options.slurm else None
     if launcher is not None and launcher.options.nodes > 1:
@@ -146,7 +148,7 @@ def run(options: Options) -> None:
 
 
 def _variant(options: Options) -> str:
-    """The folder of another collection's outcome, as the tables have it (`repro.command`)."""
+    """Return the name of the folder for another collection's outcome, the same as for tables (`repro.command`)."""
     return f"collection-{resolve(options.collection).slug}" if options.collection else ""
 
 
@@ -161,8 +163,8 @@ def _by_cell(stages: Sequence[Planned], runs: Mapping[Cell, RunStage]) -> dict[C
 
 
 def main() -> None:
-    """The command."""
-    leave_by(lambda: run(parse(Options, DESCRIPTION, prog="python -m ablations")))
+    """Run the command."""
+    leave_by(lambda: run(parse(Options, __doc__ or "", prog="python -m ablations")))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations.grids import Cell
-from simlm.commands.estimate import Estimates, estimated, summary
-from simlm.commands.listing import seconds_of, state_of
+from simlm.commands.dryrun import seconds_of, state_of, summary
+from simlm.commands.estimate import Estimates, estimated
 from simlm.workflow.plan import Planned, ancestors
 
 

@@ -1,17 +1,47 @@
-"""The ablations as grids of cells: which starts each compares, and one run for each start and seed."""
+"""The ablations as grids: a cell is one start with one seed, fine-tuned as Retriever1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablations.corpora import CORPORA
 from ablations.retriever1_runs import Retriever1Runs
-from ablations.starts import GENERATORS, OBJECTIVES, OWN_RATES, PLMS, RATES, rates_name
-from ablations.steps import CURVES, STEPS
+from ablations.starts import (
+    FOLLOWED,
+    GENERATORS,
+    OBJECTIVES,
+    OWN_RATES,
+    PLMS,
+    RATES,
+    SNAPSHOTS,
+    corpus_name,
+    rates_name,
+)
 from simlm.commands.seeds import naming_seed
+from simlm.data.catalogue import HALVES
 from simlm.scales import open_scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import Build
+
+NONE = "none"
+"""No further pre-training, among the corpora of Table 10."""
+
+
+def corpora(searched: str) -> list[str]:
+    """Return what the starts on a half were pre-trained on, best first by the paper: it, the other half, nothing."""
+    return [searched, *(half for half in HALVES if half != searched), NONE]
+
+
+def cell_name(searched: str, corpus: str) -> str:
+    """Return the name of a cell of Table 10, which is the key of its row."""
+    return f"{searched}-on-{corpus}"
+
+
+CORPORA: dict[str, tuple[str, str]] = {
+    cell_name(searched, corpus): (searched, "base" if corpus == NONE else corpus_name(corpus))
+    for searched in HALVES
+    for corpus in corpora(searched)
+}
+"""The half that is searched and the start that is fine-tuned on it, of each cell of Table 10."""
 
 BY_DOMAIN = "corpora"
 """The grid that needs a collection whose questions have domains."""
@@ -21,15 +51,15 @@ GRIDS: dict[str, tuple[str, ...]] = {
     "replace_rates": tuple("simlm" if rates == OWN_RATES else rates_name(*rates) for rates in RATES),
     "generators": ("simlm", *GENERATORS),
     "plms": tuple(PLMS),
-    "steps": ("base", *STEPS, *CURVES),
+    "steps": ("base", *SNAPSHOTS, *FOLLOWED),
     BY_DOMAIN: tuple(CORPORA),
 }
-"""The starts that an ablation compares: Tables 7, 8, 12 and 1, Figure 3, and Table 10, whose starts are `CORPORA`'s."""
+"""The starts that each ablation compares: those of Tables 7, 8, 12 and 1 and Figure 3, and the cells of Table 10."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A start of a grid, fine-tuned as Retriever1, with this number added to every seed of the scale."""
+    """One start of a grid with one seed, a number that is added to every seed of the scale."""
 
     grid: str
     start: str
@@ -40,15 +70,15 @@ class Cell:
 
 
 def cells_of(grids: Sequence[str], seeds: int) -> list[Cell]:
-    """The cells of some grids with the seeds 0 to ``seeds`` - 1; 0 is the seed of the published tables."""
+    """Return the cells of some grids with the seeds 0 to ``seeds`` - 1; the published tables have seed 0."""
     chosen = dict.fromkeys(grids)
     return [Cell(grid, start, seed) for grid in chosen for start in GRIDS[grid] for seed in range(seeds)]
 
 
 def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Build:
-    """Builds the run of every cell, on the scale's collection or the reader's own.
+    """Return what builds the run of every cell, on the scale's collection or another.
 
-    Stages that are equal, over grids, seeds and tables, are one and the same.
+    Equal stages of several grids, seeds and tables are one and the same.
     """
 
     def build(submit: Submit) -> dict[Cell, RunStage]:
@@ -63,7 +93,7 @@ def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Buil
 
 
 def _run(runs: Retriever1Runs, start: str) -> RunStage:
-    """A start fine-tuned on the collection, or one of ``CORPORA`` on the half that is searched."""
+    """Return the run of a start: on the whole collection, or for one of ``CORPORA`` on the half that is searched."""
     if start in CORPORA:
         searched, encoder = CORPORA[start]
         return runs.part(searched).retriever1(encoder)

@@ -1,12 +1,11 @@
-"""An ablation's cells: a start fine-tuned as Retriever1 on BM25's negatives, searched and measured."""
+"""The runs that an ablation compares: each start fine-tuned as Retriever1 on BM25's negatives, and searched."""
 
 from collections.abc import Callable
 from copy import copy
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ablations.starts import STARTS, collection_of
-from ablations.steps import STEPS
+from ablations.starts import ENCODERS, collection_of
 from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
@@ -20,15 +19,11 @@ BM25_DEFAULT = [0.9, 0.4]
 NEGATIVES = ("bm25", "package", "official")
 """Where Retriever1's hard negatives come from: our own BM25's run, or the lists that come with the collection.
 
-Of MS MARCO's lists the last is the usual name: they are of its official BM25 run. Both names mean the same.
+"package" and "official" mean the same. The latter is the usual name of MS MARCO's lists, from its official BM25 run.
 """
 
 STAGED = ("simlm", "cocondenser")
-"""The starts that go through every stage (Tables 2 and 6): their Retriever1 is also searched with train queries."""
-
-ENCODERS = STARTS | STEPS
-"""What a retriever can be fine-tuned from, by name: a whole pre-training, or what it had after some of its updates."""
-
+"""The starts that go through every stage (Tables 2 and 6): their Retriever1 also searches with the train queries."""
 
 C = TypeVar("C", bound="Retriever1Runs")
 P = ParamSpec("P")
@@ -36,7 +31,7 @@ R = TypeVar("R")
 
 
 def once(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], R]:
-    """A method that builds its stage at the first call and gives the same one afterwards."""
+    """Make a method build its stage at the first call, and return the same stage at every later call."""
 
     @wraps(method)
     def built(self: C, *arguments: P.args, **named: P.kwargs) -> R:
@@ -50,7 +45,7 @@ def once(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], 
 
 
 class Retriever1Runs:
-    """Every run that an ablation can ask for, over one pipeline; asking builds what it stands on, once."""
+    """Every run that an ablation can ask for, over one pipeline. Asking for a run builds what it depends on, once."""
 
     def __init__(self, scale: Scale, seed: int, submit: Submit, negatives: str = "bm25") -> None:
         check_known("source of negatives", negatives, NEGATIVES)
@@ -61,31 +56,36 @@ class Retriever1Runs:
 
     @once
     def part(self: C, name: str) -> C:
-        """The runs over a part of the collection."""
+        """Return the same over a part of the collection."""
         runs = copy(self)
         runs.pipeline, runs.made = self.pipeline.part(name), {}
         return runs
 
     @once
     def bm25(self) -> BM25:
-        """BM25 with default parameters; its train run gives Retriever1's negatives."""
+        """Return BM25 with default parameters; its train run gives Retriever1's negatives."""
         return self.bm25_of(BM25_DEFAULT, [MINED_SPLIT, *self.pipeline.evaluated], "BM25")
 
     @once
     def first_negatives(self) -> RunStage:
-        """What Retriever1's hard negatives are taken from."""
+        """Return the run or the lists that Retriever1's hard negatives are taken from."""
         if self.negatives == "bm25":
             return self.bm25()
         return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
 
     @once
     def first_set(self) -> RunStage:
-        """What Retriever1 trains on."""
+        """Return what Retriever1 trains on."""
         return self.pipeline.training_set([self.first_negatives()], "first training set")
 
     @once
     def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
-        """Runs of a start fine-tuned on the first negatives, maybe at another rate; mined too for ``STAGED``."""
+        """Return the runs of a start fine-tuned on the first negatives; for ``STAGED`` also on train queries.
+
+        Args:
+            start: A key of ``ENCODERS``.
+            rate: The learning rate, where a trial has another than the scale's.
+        """
         settings = self.scale.retrievers.get(start, self.scale.retriever)
         name = f"Retriever1 ({start})"
         if rate not in (None, settings.optimisation.learning_rate):
@@ -96,7 +96,13 @@ class Retriever1Runs:
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)
 
     def bm25_of(self, grid: list[float], splits: list[str], name: str) -> BM25:
-        """BM25 runs of some splits with the parameters that are best on valid, or the only ones of ``grid``."""
+        """Return BM25's runs with the parameters that are best on valid.
+
+        Args:
+            grid: Values of (k1, b), one pair after the other; a single pair is not tried on valid.
+            splits: The splits to search with.
+            name: The name of the stage.
+        """
         search = self.scale.search
         return self.pipeline.add(
             BM25.C(

@@ -1,62 +1,81 @@
-"""What a retriever or a re-ranker starts from.
+"""What a retriever or a re-ranker starts from, by name: fresh weights, public models, and pre-trainings of all kinds.
 
-The cells of "does further pre-training help, and which?" (Tables 2, 7, 8, 10 and 12) and of "which pre-trained model?"
-(Tables 1 and 5).
+Tables 2, 7, 8, 10 and 12 and Figure 3 compare kinds of further pre-training, Tables 1 and 5 pre-trained models. A new
+objective needs one line in ``OBJECTIVES``: it is then a start, a cell of the grid, a row of Table 7 and a trial.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
 
-from simlm.costs.work import PACKED_OBJECTIVES
-from simlm.data.domains import HALVES
+from simlm.costs.work import PADDED_OBJECTIVES
+from simlm.data.catalogue import HALVES
 from simlm.stages.data import Prepare
-from simlm.stages.models import EncoderStage
+from simlm.stages.models import SHARES, EncoderStage, Pretrained
 from simlm.stages.pipeline import Pipeline
 
 Start = Callable[[Pipeline], EncoderStage]
 
-OBJECTIVES = {
-    "enc-dec-mlm": "ablations.objectives.enc_dec_mlm:EncDecMLM",
-    "condenser": "ablations.objectives.condenser:Condenser",
-    "mlm": "mlm",
-    "enc-dec-rtd": "ablations.objectives.enc_dec_rtd:EncDecRTD",
-    "autoencoder": "ablations.objectives.autoencoder:AutoEncoder",
-    "retromae": "ablations.objectives.retromae:RetroMAE",
-    "cocondenser": "ablations.objectives.cocondenser:CoCondenser",
-}
-"""Table 7's objectives beside SimLM's, and two that the paper's readers compare with, by the name of their start."""
 
-SAMPLED = frozenset({"enc-dec-rtd"})
-"""Those whose inputs a generator fills."""
+class Objective(NamedTuple):
+    """An objective of pre-training that is compared with SimLM's."""
+
+    path: str
+    """``package.module:Class``, or the name of an objective in `simlm.pretraining`."""
+    label: str
+    """Its name in Table 7, as the paper prints it if it does."""
+    generator: bool = False
+    """Whether a generator fills the masked positions of its inputs."""
+    packed: bool = True
+    """Whether its forward pass works on packed passages."""
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "enc-dec-mlm": Objective("ablations.objectives.enc_dec_mlm:EncDecMLM", "Enc-Dec MLM"),
+    "condenser": Objective("ablations.objectives.condenser:Condenser", "Condenser"),
+    "mlm": Objective("mlm", "MLM"),
+    "enc-dec-rtd": Objective("ablations.objectives.enc_dec_rtd:EncDecRTD", "Enc-Dec RTD", generator=True),
+    "autoencoder": Objective("ablations.objectives.autoencoder:AutoEncoder", "AutoEncoder"),
+    # Its decoder sees other tokens from every position: that attention has no packed form here.
+    "retromae": Objective("ablations.objectives.retromae:RetroMAE", "RetroMAE", packed=False),
+    "cocondenser": Objective("ablations.objectives.cocondenser:CoCondenser", "coCondenser"),
+}
+"""Table 7's objectives beside SimLM's, and two that readers of the paper compare with, by the name of their start."""
 
 JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
+"""SimLM's objective with a generator that learns beside the encoder (Table 12)."""
 
 RTD = "ablations.objectives.rtd:ReplacedTokenDetection"
+"""ELECTRA's objective, for Table 1's stand-in of ELECTRA."""
 
-# RetroMAE's decoder sees other tokens from every position: its attention has no packed form here.
-PACKED_OBJECTIVES.update({*OBJECTIVES.values(), JOINT, RTD} - {OBJECTIVES["retromae"]})
+PADDED_OBJECTIVES.update(objective.path for objective in OBJECTIVES.values() if not objective.packed)
 
 RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
-"""Table 8's replace rates of encoder and decoder."""
+"""The pairs of replace rates in Table 8: of the encoder's input and of the decoder's."""
 
 OWN_RATES = (0.3, 0.5)
-"""Those that the paper chose, SimLM's own."""
+"""The pair that the paper chose, SimLM's own."""
 
 
 def rates_name(encoder: float, decoder: float) -> str:
-    """The name of the start with these replace rates."""
+    """Return the name of the start with these replace rates."""
     return f"simlm-{100 * encoder:.0f}-{100 * decoder:.0f}"
 
 
 def corpus_name(part: str) -> str:
-    """The name of the start that was pre-trained on a part of the collection (Table 10)."""
+    """Return the name of the start that was pre-trained on a part of the collection (Table 10)."""
     return f"simlm-on-{part}"
 
 
-def _objective(name: str) -> Start:
+def share_name(start: str, share: Fraction) -> str:
+    """Return the name of the encoder after a share of a start's updates; after all of them it is the start's own."""
+    return start if share == 1 else f"{start}-{share.numerator}of{share.denominator}"
+
+
+def _objective(name: str, objective: Objective) -> Start:
     def start(pipeline: Pipeline) -> EncoderStage:
-        generator = pipeline.generator if name in SAMPLED else None
-        settings = pipeline.pretraining_of(name)
-        return pipeline.pretrained(OBJECTIVES[name], f"{name} pre-training", generator, settings)
+        generator = pipeline.generator if objective.generator else None
+        return pipeline.pretrained(objective.path, f"{name} pre-training", generator, pipeline.pretraining_of(name))
 
     return start
 
@@ -75,11 +94,20 @@ def _corpus(part: str) -> Start:
     return lambda pipeline: pipeline.part(part).simlm
 
 
+def _snapshot(start: str, share: Fraction) -> Start:
+    def encoder(pipeline: Pipeline) -> EncoderStage:
+        pretrained = STARTS[start](pipeline)
+        assert isinstance(pretrained, Pretrained), f"{start} is no pre-training"
+        return pipeline.snapshot(pretrained, share, f"{share_name(start, share)} snapshot")
+
+    return encoder
+
+
 GENERATORS: dict[str, Start] = {
     "joint": lambda pipeline: pipeline.generator,
     "joint-random": lambda pipeline: pipeline.random_generator,
 }
-"""Table 12's generators that learn beside the encoder, and what they start from."""
+"""What the generators of Table 12 that learn beside the encoder start from, by the name of the encoder's start."""
 
 
 def _roberta(pipeline: Pipeline) -> EncoderStage:
@@ -95,8 +123,9 @@ def _electra(pipeline: Pipeline) -> EncoderStage:
 
 
 PLMS: dict[str, Start] = {"base": lambda pipeline: pipeline.base, "roberta": _roberta, "electra": _electra}
-"""Pre-trained language models of one size (Tables 1 and 5): the public ones at paper scale, otherwise stand-ins of one
-budget of updates, each trained in its own manner.
+"""Pre-trained language models of one size (Tables 1 and 5): at paper scale the public ones.
+
+At other scales they are stand-ins with the same number of updates, each trained in its own manner.
 
 "base" is BERT's: MLM of whole words, WordPiece, lower case. "roberta" keeps of RoBERTa (Liu et al., 2019) the
 byte-level BPE that knows case, the masks of single tokens, drawn anew in every epoch, and inputs without segments;
@@ -109,7 +138,7 @@ BYTE_LEVEL = frozenset({"roberta"})
 
 
 def collection_of(start: str, pipeline: Pipeline) -> Prepare:
-    """The collection in the pieces that a start reads."""
+    """Return the collection in the pieces that a start reads."""
     return pipeline.byte_level if start in BYTE_LEVEL else pipeline.data
 
 
@@ -117,9 +146,20 @@ STARTS: dict[str, Start] = {
     "random": lambda pipeline: pipeline.random,
     **PLMS,
     "simlm": lambda pipeline: pipeline.simlm,
-    **{name: _objective(name) for name in OBJECTIVES},
+    **{name: _objective(name, objective) for name, objective in OBJECTIVES.items()},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
     **{rates_name(*rates): _rates(*rates) for rates in RATES if rates != OWN_RATES},
     **{corpus_name(part): _corpus(part) for part in HALVES},
 }
-"""Fresh weights, no further pre-training, SimLM's; other objectives', joint generators', rates' and corpora's."""
+"""Every start: fresh weights, pre-trained models, SimLM, other objectives, generators, replace rates and corpora."""
+
+FOLLOWED = ("simlm", "mlm")
+"""The pre-trainings that are followed step by step (Figure 3)."""
+
+SNAPSHOTS: dict[str, Start] = {
+    share_name(start, share): _snapshot(start, share) for start in FOLLOWED for share in SHARES
+}
+"""The encoders that they had after shares of their updates."""
+
+ENCODERS = STARTS | SNAPSHOTS
+"""Everything that a Retriever1 can be fine-tuned from, by name."""

@@ -42,7 +42,7 @@ _BUFFER_MB = 256.0
 
 
 class PassageLike(Protocol):
-    """A passage of `simlm.data.collections`."""
+    """A passage of `simlm.data.collection`."""
 
     @property
     def id(self) -> str: ...
@@ -53,7 +53,7 @@ class PassageLike(Protocol):
 
 
 class QueryLike(Protocol):
-    """A query of `simlm.data.collections`."""
+    """A query of `simlm.data.collection`."""
 
     @property
     def id(self) -> str: ...

@@ -1,7 +1,7 @@
 """Natural Questions' test questions with their answers, from Pyserini's topics, as a plain file.
 
 `python -m baselines.questions nq-test.qa.csv` writes what `--collection nq:nq-test.qa.csv` reads
-(`simlm.data.questions`). Anserini fetches the topics when they are first asked for.
+(`simlm.data.dpr_questions`). Anserini fetches the topics when they are first asked for.
 """
 
 import csv

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from experimaestro import Meta, Param, field
 
-from simlm.costs.work import Work, search_work, work_of
+from simlm.costs.work import Work, search_work, work_rule
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -16,7 +16,7 @@ from simlm.workflow.resources import chosen_device, faiss_chosen
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 
 class PrepareFor(Prepare):
@@ -120,13 +120,13 @@ class SearchReleased(RunStage):
 
     def _pieces(self, prompt: str) -> Any:
         """The pieces of a prompt, int32 (m,)."""
-        from simlm.data.pieces import PieceMaker
+        from simlm.data.tokenizer import PieceMaker
 
         (pieces,) = PieceMaker(self.data.open().tokenizer, 512)([prompt])
         return np.array(pieces, dtype=np.int32)
 
 
-@work_of.register
+@work_rule.register
 def _searched(stage: SearchReleased) -> Work:
     return search_work(stage, stage.passages, stage.splits, stage.query_length, stage.passage_length)
 

@@ -6,7 +6,7 @@ from typing import Any
 from experimaestro import Param, field
 
 from simlm.costs.sizes import sizes_of
-from simlm.costs.work import UNKNOWN, Work, work_of
+from simlm.costs.work import Work, work_rule
 from simlm.retrieval.runs import read_run
 from simlm.stages.data import Prepare
 from simlm.stages.runs import MINED_SPLIT, RunStage
@@ -112,9 +112,7 @@ INDEX_BYTES = 1.3
 """Lucene's index takes for a word piece of the collection (InsuranceQA's 27,413 passages: 3.1 MB)."""
 
 
-@work_of.register
+@work_rule.register
 def _index(stage: BM25Index) -> Work:
     sizes = sizes_of(stage.data)
-    if sizes is None:
-        return UNKNOWN
-    return Work(kept_bytes=INDEX_BYTES * sizes.passages * sizes.passage(512).mean)
+    return Work(disk_bytes=INDEX_BYTES * sizes.passages * sizes.passage())

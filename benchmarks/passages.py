@@ -43,6 +43,12 @@ def passages(count: int, vocabulary: int, seed: int = 0, longest: int = LONGEST)
     return [query_input(text, longest, SPECIALS) for text in texts(counts, vocabulary, seed)]
 
 
+def tokens_of(rows: list[Encoded]) -> tuple[int, float]:
+    """Return how many tokens texts have, and how many each of them attends to in the mean, for `Model.forward`."""
+    counts = [len(ids) for ids, _ in rows]
+    return sum(counts), sum(count * count for count in counts) / sum(counts)
+
+
 def of_like_length(rows: list[Encoded], size: int, count: int) -> list[list[Encoded]]:
     """``count`` batches of ``size`` rows, of an epoch's as stages draw them: of every length as many as there are."""
     lengths = np.array([len(ids) for ids, _ in rows])

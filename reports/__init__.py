@@ -1,1 +1,1 @@
-"""Turns results into pages: tables, plots, provenance. Generated reports lie in folders named by scale."""
+"""Turn results into pages: tables, plots, provenance. The published reports are in folders named by their scale."""

@@ -1,4 +1,4 @@
-"""From per-query values to what a report says of them: estimates, tests, claims, contradictions, cases."""
+"""From per-query values to what a report says of them: estimates, tests, checked orders, contradictions, marks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,9 +12,10 @@ from simlm.evaluation.significance import Improvement, Resampled
 
 
 class Order(NamedTuple):
-    """An order of two rows (keys) that the paper reports and the table it is from.
+    """An order of two rows (keys) that the paper reports, and the table that it is from ("Table 6").
 
-    ``with_teacher``: it is about what a trained re-ranker does or teaches, and void where that learnt nothing.
+    `with_teacher` says that the order stands on the trained re-ranker, as the better row or as its teacher: it cannot
+    be tested where the re-ranker learnt nothing.
     """
 
     lower: str
@@ -24,13 +25,16 @@ class Order(NamedTuple):
 
 
 def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order] = ()) -> None:
-    """Fills a report's estimates, comparisons, claims, contradictions and statistics from per-query values.
+    """Fill a report's estimates, comparisons, claims, contradictions and statistics from per-query values.
 
-    `values` maps row keys to frames of `simlm.evaluation.measures.evaluate`, those of a group (of all rows, where
-    there are no groups) over the same queries, with a column for every measure of theirs. Rows of the report without
-    values stay as the paper has them. A baseline without values is skipped, as when only some rows were asked for; so
-    is an order of which a side was not measured or is of another group. An order without published figures has no
-    effect ratio.
+    Rows without values stay as they are. A baseline without values is left out, and so is an order of which a row has
+    no values or whose rows are of two groups. An order without published figures has no effect ratio.
+
+    Args:
+        report: What is filled.
+        values: By the rows' keys, frames of `simlm.evaluation.measures.evaluate` with a column for every measure. Rows
+            of one group (or all rows of a report without groups) have the same queries.
+        orders: What the paper says of the rows.
     """
     if not values:
         return
@@ -62,7 +66,10 @@ def assess(report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[
 def _assess_section(
     report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order]
 ) -> tuple[list[Comparison], list[CheckedOrder], list[str]]:
-    """Fill the estimates of rows with the same queries; their comparisons, claims (uncorrected) and contradictions."""
+    """Fill the estimates of rows with the same queries; return comparisons, claims and contradictions.
+
+    The p of claims are not corrected yet.
+    """
     resampled = Resampled(significance.side_by_side(values, report.measures))
     for row in report.rows:
         if row.key in values:
@@ -93,7 +100,7 @@ def _comparisons(
 def _claims(
     report: Report, values: Mapping[str, pd.DataFrame], orders: Sequence[Order], resampled: Resampled
 ) -> list[CheckedOrder]:
-    """The orders that can be checked, p not corrected."""
+    """Return the orders that can be checked; their p is not corrected."""
     measure = report.measures[0]
     claims = []
     for order in orders:
@@ -113,7 +120,7 @@ def _claims(
 
 
 def _corrected(claims: Sequence[CheckedOrder]) -> list[CheckedOrder]:
-    """Holm's correction over all orders that were checked, whatever their groups."""
+    """Return the claims with Holm's correction over all of them, whatever their groups."""
     corrected = significance.holm({str(i): claim.comparison.p for i, claim in enumerate(claims)})
     return [
         replace(claim, comparison=replace(claim.comparison, p_holm=corrected[str(i)])) for i, claim in enumerate(claims)
@@ -126,7 +133,7 @@ def _published(report: Report, key: str, measure: str) -> float | None:
 
 
 def _contradictions(report: Report) -> list[str]:
-    """Says in words which rows stand in another order than in the paper, a sentence a row and measure."""
+    """Return a sentence for each row and measure by which it stands above rows that the paper has above it."""
     sentences = []
     for measure in report.measures:
         column = report.column(measure)
@@ -153,7 +160,7 @@ def _contradictions(report: Report) -> list[str]:
 
 
 def marks(report: Report) -> list[Mark]:
-    """A mark for every measured row and column of the paper in which both have a figure."""
+    """Return how near measured figures come to printed ones, for every row and column in which both are there."""
     return [
         Mark(row.key, column.key, round(100 * row.measured[column.measure].mean, 1), row.published[column.key])
         for section in report.by_group()

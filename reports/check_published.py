@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reports.files import read_report
 from reports.model import Report
@@ -15,8 +16,9 @@ from simlm.files import write_atomically
 
 DESCRIPTION = """Check that every page in reports/<scale>/ is what its JSON renders to, and that its plots are there.
 
-README quotes Table 2 at mini scale between two markers; that part is checked as well. A page that differs was edited by
-hand, or a template has changed since: --write renders it again, for which nothing has to run.
+Reports and their stages have to come from committed code. README quotes Table 2 at mini scale between two markers; that
+part is checked as well. A page that differs was edited by hand, or a template has changed since: --write renders it
+again, for which nothing has to run.
 
 Examples:
   python -m reports.check_published             check all of them
@@ -54,6 +56,8 @@ def faults(root: Path, write: bool = False) -> Iterator[str]:
         except KeyError as error:
             yield f"{shown}: it has no row or figure {error}; publish {path.stem} again"
             continue
+        if reason := _uncommitted(report.provenance):
+            yield f"{shown}: {reason}; commit the code and publish {path.stem} again"
         if write:
             write_atomically(page, expected.encode())
         if not page.is_file() or page.read_text(encoding="utf-8") != expected:
@@ -64,6 +68,17 @@ def faults(root: Path, write: bool = False) -> Iterator[str]:
             kind = "is missing" if name in drawn else "is a plot that the report does not have"
             yield f"{shown.with_name(name)}: {kind}; publish {path.stem} again"
     yield from _quote_faults(root, write)
+
+
+def _uncommitted(provenance: dict[str, Any]) -> str | None:
+    """Return why a report is not known to be made from committed code alone, or None when it is."""
+    source = provenance.get("implementation", {}).get("source", {})
+    stages = provenance.get("method", {}).get("stages", {})
+    if source.get("dirty") is not False:
+        return "it was not made from committed code alone"
+    commits = {"the report": source.get("commit")} | {name: stage.get("commit") for name, stage in stages.items()}
+    unknown = [name for name, commit in commits.items() if not re.fullmatch("[0-9a-f]{40}", str(commit))]
+    return f"{unknown[0]} was made from no commit, or from changes to one" if unknown else None
 
 
 def _quote_faults(root: Path, write: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file of the results, by its path relative to the results folder."""
+    """A file of the results, with its path in the results folder."""
 
     path: str
     sha256: str
@@ -14,7 +14,7 @@ class FileRef:
 
 @dataclass(frozen=True)
 class Curve:
-    """A line through rows that were measured: (x, row key) from left to right."""
+    """A line of a plot through measured rows: (x, key of the row) from left to right."""
 
     label: str
     points: list[tuple[float, str]]
@@ -22,7 +22,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """Rows along a quantity, whose name `axis` is, and the row that is drawn as a level beside them."""
+    """Rows along a quantity, which `axis` names; the row `level` is drawn as a line across."""
 
     axis: str
     lines: list[Curve]
@@ -31,9 +31,9 @@ class Curves:
 
 @dataclass
 class StageFacts:
-    """A step of the pipeline and what it cost, added up over interrupted attempts.
+    """A stage and what it cost, with interrupted attempts.
 
-    `state` is what its manifest says ("valid"); `reused` whether this command found it done.
+    `state` is "valid" or says why its manifest does not verify. `reused` says that the command found the stage made.
     """
 
     name: str
@@ -49,7 +49,7 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class CasePassage:
-    """A passage as a case shows it."""
+    """A passage of a query example."""
 
     id: str
     text: str
@@ -58,7 +58,7 @@ class CasePassage:
 
 @dataclass
 class CaseResult:
-    """The top passages that one row has for a case's query, and where its first relevant passage is."""
+    """The passages that one row ranks first for a query, and the rank of its first relevant one."""
 
     row: str
     passages: list[CasePassage]
@@ -67,7 +67,7 @@ class CaseResult:
 
 @dataclass
 class Case:
-    """A query on which rows disagree."""
+    """A query example: a query on which rows disagree."""
 
     query_id: str
     query: str
@@ -77,7 +77,7 @@ class Case:
 
 @dataclass(frozen=True)
 class HyperParameter:
-    """A setting in force, the paper's (or what the paper does not say), and how ours was chosen."""
+    """A setting: its value here and in the paper (or what the paper leaves open), and how ours was chosen."""
 
     name: str
     value: str
@@ -87,7 +87,7 @@ class HyperParameter:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting that was tried on the validation split, with what it scored there."""
+    """Settings that were tried on the validation split, and the score there."""
 
     settings: dict[str, Any]
     score: float
@@ -96,7 +96,7 @@ class Trial:
 
 @dataclass
 class Tuning:
-    """All trials of one row, scored by `measure` on the validation split."""
+    """All trials of one row, by one measure."""
 
     row: str
     measure: str

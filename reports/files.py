@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 _SUFFIXES = (".md", ".json", ".svg")
 
 
-def write_report(report: Report | Page, folder: Path, name: str = "table2") -> list[Path]:
+def write_report(report: Report | Page, folder: Path, name: str) -> list[Path]:
     """Write a report's page (`name`.md), the same as JSON (`name`.json), and its plots (`name`-bars.svg, ...).
 
     The same report gives the same bytes.
@@ -28,12 +28,12 @@ def write_report(report: Report | Page, folder: Path, name: str = "table2") -> l
     Raises:
         KeyError: A comparison, order, tuning or query example names a row that the report does not have.
     """
+    data = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     images = {}
     if isinstance(report, Report):
         from reports import plots  # brings matplotlib, which no page without plots has to wait for
 
         images = {f"{name}-{plot}.svg": plots.as_svg(plots.DRAWN[plot](report)) for plot in plots_of(report)}
-    data = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     contents = {f"{name}.md": render(report, name).encode(), f"{name}.json": data.encode(), **images}
     for file, content in contents.items():
         write_atomically(folder / file, content)
@@ -66,14 +66,14 @@ def publish(folder: Path, name: str, scale: str, root: Path = ROOT) -> list[Path
 
 
 def _belongs(path: Path, name: str) -> bool:
-    """Whether a file is part of the report: its page, its JSON, or a plot called `name`-something."""
+    """Return whether a file is part of the report: its page, its JSON, or a plot called `name`-something."""
     return path.suffix in _SUFFIXES and (path.stem == name or path.stem.startswith(f"{name}-"))
 
 
 def read_report(path: Path) -> Report | Page:
-    """Return the report that a JSON file holds; UserError where the file holds none.
+    """Return the report that a JSON file holds; UserError where it holds none.
 
-    What an older report does not say has the value that it has by default.
+    A part that reports of an older version do not have gets its default value.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def read_report(path: Path) -> Report | Page:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    """Return what JSON holds as the type that was written: dataclasses from dicts, tuples from lists."""
+    """Return a value from JSON as the type that was written: dataclasses from dicts, tuples from lists."""
     origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)

@@ -1,26 +1,23 @@
-"""The machine and the software under an experiment, in ir_metadata's `platform` form."""
+"""The machine and the software of an experiment, as `platform` of ir_metadata."""
 
+import contextlib
 import importlib.metadata
 import logging
 import os
 import platform
 import re
 import sys
-import tomllib
-from pathlib import Path
 from typing import Any
 
 from simlm.commands.origin import cpu_model
 
+DISTRIBUTION = "simlm-repro"
 _LOG = logging.getLogger(__name__)
 _GIB = 1 << 30
 
 
-def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
-    """Hardware, operating system, and the versions of `distribution`'s direct dependencies.
-
-    What can't be read is left out; nothing here fails a run.
-    """
+def platform_metadata() -> dict[str, Any]:
+    """Return hardware, operating system and versions of libraries; what cannot be read is left out."""
     info = _tirex_info()
     cpu = {
         "model": info.get("CPU_MODEL_NAME") or cpu_model(),
@@ -39,7 +36,7 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "distribution": info.get("OS_NAME") or platform.platform(terse=True),
     }
-    libraries = software_versions(distribution)
+    libraries = software_versions()
     toolkits = [
         library for library in libraries if library.split("==")[0] in {"pyserini", "faiss-cpu", "faiss-gpu-cu12"}
     ]
@@ -49,48 +46,32 @@ def platform_metadata(distribution: str = "simlm-repro") -> dict[str, Any]:
     return {"hardware": hardware, "operating system": system, "software": software}
 
 
-def software_versions(distribution: str = "simlm-repro") -> list[str]:
-    """`name==version` of each direct dependency that is installed, sorted.
+def software_versions() -> list[str]:
+    """Return `name==version` of each direct dependency of this project that is installed, sorted.
 
-    The dependencies are those of the installed distribution, or of pyproject.toml in a source tree, with all
-    extras but those for developers (test, dev).
+    Those for developers (the extras test and dev) are left out. The list is empty where the project runs without
+    having been installed.
     """
     versions = {}
-    for requirement in _requirements(distribution):
-        match = re.match(r"[A-Za-z0-9][\w.-]*", requirement)
-        name = match[0].lower().replace("_", "-") if match else ""
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except (importlib.metadata.PackageNotFoundError, ValueError):
-            continue  # an extra that is not installed
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for requirement in importlib.metadata.requires(DISTRIBUTION) or []:
+            name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+            if not re.search(r"extra == ['\"](test|dev)['\"]", requirement):
+                with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # an extra that is not installed
+                    versions[name] = importlib.metadata.version(name)
     return [f"{name}=={versions[name]}" for name in sorted(versions)]
 
 
-def _requirements(distribution: str) -> list[str]:
-    try:
-        stated = importlib.metadata.requires(distribution) or []
-        return [text for text in stated if not re.search(r"extra == ['\"](test|dev)['\"]", text)]
-    except importlib.metadata.PackageNotFoundError:
-        source = Path(__file__).parent.parent / "pyproject.toml"
-    try:
-        project = tomllib.loads(source.read_text(encoding="utf-8"))["project"]
-    except (OSError, KeyError, tomllib.TOMLDecodeError):
-        return []
-    extras = project.get("optional-dependencies", {})
-    optional = [item for name, items in extras.items() if name not in ("test", "dev") for item in items]
-    return [*project.get("dependencies", []), *optional]
-
-
 def _tirex_info() -> dict[str, str]:
-    """The two facts that TIREx Tracker knows better than Python: the processor's and the system's name.
+    """Return the names of processor and system, which TIREx Tracker knows better than Python.
 
-    Asked for these alone, it collects neither paths nor the list of installed packages.
+    It is asked for these two alone: otherwise it collects paths and the list of all installed packages.
     """
     try:
         from tirex_tracker import Measure, fetch_info
 
         found = fetch_info([Measure.CPU_MODEL_NAME, Measure.OS_NAME])
-    except Exception as error:  # a native library: whatever it does on an odd machine, the report goes on
+    except Exception as error:  # a native library: whatever it does on an unusual machine, the report is written
         _LOG.debug("tirex_tracker could not be asked: %s", error)
         return {}
     return {measure.name: _text(entry.value) for measure, entry in found.items()}
@@ -102,7 +83,7 @@ def _text(value: Any) -> str:
 
 
 def _cores() -> int | None:
-    """Cores this process may use, which in a container can be fewer than the machine has."""
+    """Return how many cores this process may use: in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
@@ -116,7 +97,7 @@ def _memory_bytes() -> int | None:
 
 
 def _gpus() -> list[dict[str, Any]]:
-    """CUDA devices, asked of torch only where something else has loaded it: importing it takes seconds."""
+    """Return the CUDA devices, where torch has been imported: importing it for this alone would take seconds."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

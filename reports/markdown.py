@@ -1,29 +1,34 @@
-"""Markdown as GitHub reads it: text that stays text, well-formed tables, readable numbers."""
+"""Markdown as GitHub reads it: escaped text, well-formed tables, numbers for people."""
 
 import re
 from collections.abc import Sequence
 
 NONE = "–"
-"""What a cell without a value shows."""
+"""An empty cell."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]~|])")
 _LEADING = re.compile(r"^(\s*)([#>+-]|\d+[.)])(?=\s|$)")
 
 
 def escape(text: str) -> str:
-    """Text on one line that Markdown and GitHub show as it is: no markup, HTML, table bar or formula."""
+    """Return text as one line that GitHub shows as it is: no markup, HTML, table bar or formula."""
     line = " ".join(text.split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _SPECIAL.sub(r"\\\1", line)
-    line = line.replace("$", "&#36;")  # GitHub sets what stands between two dollar signs as mathematics
+    line = line.replace("$", "&#36;")  # GitHub reads what is between two dollar signs as a formula
     return _LEADING.sub(lambda match: f"{match[1]}&#{ord(match[2][0])};{match[2][1:]}", line)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | None = None) -> str:
-    """A Markdown table of cells that are Markdown already.
+    """Return a Markdown table.
 
-    `align` has a letter a column, l, c or r; without it the first column is set left and the others right.
-    Raises ValueError when a row has another number of cells than the header, or a cell a bare bar or a break.
+    Args:
+        header: The cells of the first line. All cells are Markdown already.
+        rows: The cells of the other lines.
+        align: A letter for each column: l, c or r. By default the first column is aligned left, the others right.
+
+    Raises:
+        ValueError: A row has more or fewer cells than the header, or a cell has a bare bar or a line break.
     """
     align = align or "l" + "r" * (len(header) - 1)
     marks = {"l": ":---", "c": ":---:", "r": "---:"}
@@ -54,7 +59,7 @@ def probability(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as 0.4 s, 12 s, 3 min 05 s or 2 h 07 min."""
+    """Return seconds as "0.4 s", "12 s", "3 min 05 s" or "2 h 07 min"."""
     if seconds is None:
         return NONE
     if seconds < 10:
@@ -69,7 +74,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size(bytes_: float | None) -> str:
-    """Bytes in decimal units, to three figures: 8.41 MB."""
+    """Return bytes in decimal units with three figures: "8.41 MB"."""
     if bytes_ is None:
         return NONE
     units = ["B", "kB", "MB", "GB", "TB"]

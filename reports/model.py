@@ -1,7 +1,7 @@
-"""What a report says, as plain data: dataclasses of text, numbers, lists and dicts, so that JSON can hold it.
+"""A report of a table of runs, as plain data that JSON can hold.
 
-Effectiveness measured here is a share in [0, 1]; what the paper prints is percent. The two never share a
-field: `Row.measured` holds estimates by ir_measures' names, `Row.published` figures by the paper's columns.
+What is measured here is a share from 0 to 1; what the paper prints is percent. They never share a field:
+`Row.measured` has estimates by the names of ir_measures, `Row.published` has figures by the paper's columns.
 """
 
 import dataclasses
@@ -11,23 +11,21 @@ from typing import Any, Literal
 from reports.facts import Case, Curves, FileRef, HyperParameter, StageFacts, Tuning
 
 ALPHA = 0.05
-"""A Holm-corrected p below this is called significant."""
+"""A p below it, after Holm's correction, is called significant."""
 MET, CLOSE = 0.1, 0.5
-"""Points: the largest differences from a published figure that are called met and close."""
-
-
+"""The largest differences from a published figure, in points, that are called met and close."""
 PAPER_SCALE = "paper"
 """The scale whose models, settings and budgets are the paper's."""
 PAPER_COLLECTIONS = ("msmarco", "SimLM's MS MARCO", "nq")
-"""The collections on which, at that scale, the same is measured as the paper measured."""
+"""What that scale calls the collections on which it measures the same as the paper."""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column of the paper's figures, in percent.
 
-    `key` is its name in `Row.published`, `place` and `figure` its head ("MS MARCO dev", "MRR@10"), `measure` the name
-    that ir_measures has for the same figure ("RR@10"), "" where none of ours corresponds.
+    `key` is its name in `Row.published`. `place` and `figure` are its head: "MS MARCO dev", "MRR@10". `measure` is what
+    ir_measures calls the same figure ("RR@10"), "" where we do not measure it.
     """
 
     key: str
@@ -43,16 +41,16 @@ MAIN_COLUMNS = (
     Column("dl19_ndcg10", "TREC DL 19", "nDCG@10"),
     Column("dl20_ndcg10", "TREC DL 20", "nDCG@10"),
 )
-"""The paper's Table 2. Its nDCG@10 is of TREC DL, which is not what ours is measured on."""
+"""The columns of the paper's Table 2. Its nDCG@10 is measured on TREC DL, ours is not."""
 
 
 MAIN_MEASURES = ("RR@10", "R@50", "R@1000", "nDCG@10")
-"""What Table 2's rows are measured by, as ir_measures spells it."""
+"""What the rows of Table 2 are measured by, as ir_measures spells it."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over queries with the ends of its bootstrap interval."""
+    """A mean over queries (0 to 1) and the ends of its bootstrap interval."""
 
     mean: float
     low: float
@@ -81,10 +79,10 @@ class Comparison:
 class Row:
     """One line of the table.
 
-    `key` names the row in comparisons, claims, cases and plots. A row without `measured` is one that only the paper
-    gives; a row without `published` one that only we have. `seconds` is what the row's own stages took, `index_bytes`
-    the size of what is searched, `latency_ms` milliseconds a query, one at a time. `group` is the key of the report's
-    `Group` that the row is in, "" in a report without.
+    `key` is what comparisons, claims, query examples and plots call the row. A row without `measured` is one that only
+    the paper has; one without `published` is only ours. `seconds` is the time of all stages that the row stands on,
+    `index_bytes` the size of what is searched, `latency_ms` the milliseconds for one query at a time. `group` is the
+    key of the row's `Group`, "" in a report without groups.
     """
 
     key: str
@@ -103,12 +101,12 @@ class Row:
 
 @dataclass(frozen=True)
 class CheckedOrder:
-    """The paper has `higher` above `lower` (row keys) in its first column, as `source` ("Table 6") prints it.
+    """An order of two rows that the paper has, with what was measured: `higher` above `lower` in its first column.
 
-    `published_lower` and `published_higher` are percent, None where the paper draws or tells the order and prints no
-    figures. `comparison` is higher minus lower as measured here; `effect_ratio` the measured improvement over the
-    published one (Breuer et al., 2020). `void` is why the order cannot be tested here though both rows were measured,
-    "" where it can.
+    `lower` and `higher` are keys of rows. `source` is where the paper prints the order ("Table 6"). `published_lower`
+    and `published_higher` are percent, None where the paper prints no figures. `comparison` is `higher` minus `lower`
+    as measured here. `effect_ratio` is the measured improvement over the published one (Breuer et al., SIGIR 2020).
+    `void` says why the order cannot be tested although both rows were measured, "" where it can.
     """
 
     lower: str
@@ -122,6 +120,7 @@ class CheckedOrder:
 
     @property
     def verdict(self) -> str:
+        """Return in words what became of the order."""
         if self.void:
             return "not testable at this scale"
         if self.comparison.difference == 0:
@@ -137,7 +136,7 @@ class CheckedOrder:
 
 @dataclass(frozen=True)
 class Mark:
-    """A row's figure in a column of the paper (its key), both in percent, to the one decimal that is printed."""
+    """A row's figure in a column of the paper (its key): measured and published, both in percent with one decimal."""
 
     row: str
     column: str
@@ -146,11 +145,12 @@ class Mark:
 
     @property
     def difference(self) -> float:
-        """Measured minus published, in points."""
+        """Return measured minus published, in points."""
         return round(self.measured - self.published, 1)
 
     @property
     def verdict(self) -> Literal["met", "close", "off"]:
+        """Return how near they are: within `MET`, within `CLOSE`, or neither."""
         if abs(self.difference) <= MET:
             return "met"
         return "close" if abs(self.difference) <= CLOSE else "off"
@@ -158,7 +158,7 @@ class Mark:
 
 @dataclass
 class CollectionFacts:
-    """The collection that was searched. `facts` are counts and overlaps, as data.statistics gives them."""
+    """The collection that was searched; `facts` are counts and overlaps."""
 
     name: str
     split: str
@@ -170,10 +170,10 @@ class CollectionFacts:
 
 @dataclass
 class Group:
-    """Rows that were measured on one collection, in a report whose rows were not all measured on the same.
+    """Rows that were measured on one collection or split, in a report of rows on several.
 
-    Rows of different groups answer other queries: they are never compared, and every group is a table of its own, with
-    measures, columns of the paper and baselines of its own.
+    Rows of different groups have other queries: they are never compared. Each group is a table of its own, with its own
+    measures, columns of the paper and baselines.
     """
 
     key: str
@@ -185,13 +185,14 @@ class Group:
 
 @dataclass
 class Report:
-    """Everything a report says. `measures` orders the measured columns; the first is compared and plotted.
+    """All that a report says of a table of runs.
 
-    In a report with `groups`, those say which measures, columns and baselines are whose, and `collection` is the one
-    that theirs are parts of. `columns` are the paper's, the first being what orders are about, none where it prints no
-    figures; `baselines` the keys of the rows that every row is tested against. `curves` are drawn where the rows lie
-    along a quantity. `losses` maps a stage's name to its (step, loss) points. `warnings` are sentences that belong at
-    the top. `provenance` is ir_metadata.
+    `measures` are the measured columns in their order; the first is compared and plotted. `columns` are the paper's;
+    its first is what orders are about; there are none where the paper prints no figures. `baselines` are the keys of
+    the rows that every row is tested against. In a report with `groups` these three are the groups' own, and
+    `collection` is the one that the groups' collections are parts of. `curves` say which rows lie along a quantity, in
+    a figure. `losses` has (step, loss) points by stage. `warnings` are sentences for the top of the page. `provenance`
+    is ir_metadata.
     """
 
     title: str
@@ -218,19 +219,19 @@ class Report:
     ordered: bool = True
     """Whether the paper has any of the table's rows above another."""
     marks: list[Mark] = field(default_factory=list)
-    """Where rows are published checkpoints: how near they come to the figures that were printed for them."""
+    """How near published checkpoints come to the figures that were printed for them."""
     comparable: bool = False
-    """Whether such marks are fair: what was searched is the collection that the figures are of."""
+    """Whether such marks are fair: the collection is the one that the printed figures are of."""
 
     @property
     def papers_own(self) -> bool:
-        """Whether the same is measured as the paper measured, and figures can be compared."""
+        """Return whether the same is measured as in the paper, so that figures can be compared."""
         return self.scale == PAPER_SCALE and self.collection.name in PAPER_COLLECTIONS
 
     def by_group(self) -> list["Report"]:
-        """What the report says of each group, as a report without groups; itself where it has none.
+        """Return a report for each group, or the report itself where it has no groups.
 
-        They share their rows, and all lists that do not belong to a group, with this report.
+        They share their rows, and all lists that belong to no group, with this report.
         """
         if not self.groups:
             return [self]
@@ -248,34 +249,34 @@ class Report:
         ]
 
     def row(self, key: str) -> Row:
-        """The row called `key`; KeyError if there is none."""
+        """Return the row of that key; KeyError if there is none."""
         for row in self.rows:
             if row.key == key:
                 return row
         raise KeyError(key)
 
     def measured_rows(self) -> list[Row]:
-        """The rows that were measured here, in the table's order."""
+        """Return the rows that were measured here, in the table's order."""
         return [row for row in self.rows if row.measured is not None]
 
     def column(self, measure: str) -> Column | None:
-        """The paper's column that a measure of ours corresponds to, if there is one."""
+        """Return the paper's column for one of our measures, if there is one."""
         return next((column for column in self.columns if column.measure == measure), None)
 
     def head_of(self, mark: Mark) -> str:
-        """The place and the figure of a mark's column: "MS MARCO dev MRR@10"."""
+        """Return the head of a mark's column: "MS MARCO dev MRR@10"."""
         columns = [column for section in self.by_group() for column in section.columns]
         return next(f"{column.place} {column.figure}" for column in columns if column.key == mark.column)
 
     def comparison(self, row: str, baseline: str, measure: str) -> Comparison | None:
-        """The comparison of two rows by a measure, if it was made."""
+        """Return the comparison of two rows (keys) by a measure, if it was made."""
         for comparison in self.comparisons:
             if (comparison.row, comparison.baseline, comparison.measure) == (row, baseline, measure):
                 return comparison
         return None
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON has it, verdicts included."""
+        """Return the report as JSON has it, with verdicts."""
         data = dataclasses.asdict(self)
         for claim, as_data in zip(self.claims, data["claims"], strict=True):
             as_data["verdict"] = claim.verdict

@@ -1,4 +1,4 @@
-"""A report that is no table of runs: sections of lines and cases, with their provenance."""
+"""A report that is no table of runs: sections of lines and query examples, with provenance."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from reports.markdown import count, number
 
 @dataclass(frozen=True)
 class Link:
-    """A text that leads to a file, by its path relative to the page's."""
+    """Text that leads to a file, whose path is relative to the page's."""
 
     text: str
     target: str
 
 
 Cell = str | int | float | Link | None
-"""Text, a whole number or a measure as JSON has it, a link, or None where there is nothing to say."""
+"""Text, a whole number, a measure (a float), a link, or None for an empty cell."""
 
 
 def shown(cell: Cell) -> str:
-    """A cell for people: a whole number with its thousands set apart, a measure with four digits."""
+    """Return a cell as text for people: 12,345 for a whole number, 0.1234 for a measure."""
     if isinstance(cell, Link):
         return cell.text
     if isinstance(cell, str):
@@ -31,10 +31,10 @@ def shown(cell: Cell) -> str:
 
 @dataclass
 class Section:
-    """Lines under a heading, maybe with the cases that they list.
+    """Lines below a heading, and maybe query examples.
 
-    `rows` hold a cell for every head of the table, all the same heads in the same order. The `row` of a case's result
-    is the label that a reader knows it by.
+    Each of `rows` has a cell for every head of the table: all have the same heads in the same order. `row` of an
+    example's result is a label for readers.
     """
 
     heading: str
@@ -44,17 +44,17 @@ class Section:
 
     @property
     def heads(self) -> list[str]:
-        """The heads of the table's columns."""
+        """Return the heads of the table's columns."""
         return list(self.rows[0]) if self.rows else []
 
     def is_numeric(self, head: str) -> bool:
-        """Whether a column holds numbers."""
+        """Return whether a column has numbers."""
         return any(isinstance(row[head], int | float) for row in self.rows)
 
 
 @dataclass
 class Page:
-    """Everything a page says. `stages`, `warnings`, `notes` and `provenance` are as in `reports.model.Report`."""
+    """A report that is no table of runs. `stages`, `warnings`, `notes` and `provenance` are as in a `Report`."""
 
     title: str
     scale: str
@@ -66,5 +66,5 @@ class Page:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The page as JSON has it."""
+        """Return the page as JSON has it."""
         return dataclasses.asdict(self)

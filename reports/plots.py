@@ -1,4 +1,4 @@
-"""Plots of a report as SVG, the same bytes for the same numbers."""
+"""Draw the plots of a report: the same bytes of SVG for the same numbers."""
 
 import io
 from typing import Any
@@ -11,13 +11,13 @@ from matplotlib.patches import Patch
 from reports.model import Report
 
 COLOURS = {"sparse": "#999999", "dense": "#0072B2", "reranker": "#D55E00", "fusion": "#009E73"}
-"""A colour a kind of row, from Okabe and Ito's palette, told apart with any colour vision."""
+"""A colour for each kind of row, from Okabe and Ito's palette, which everyone can tell apart."""
 
 KIND_LABELS = {"sparse": "lexical", "dense": "dense retriever", "reranker": "re-ranker", "fusion": "fusion"}
 MARKERS = {"#0072B2": "o", "#D55E00": "s", "#009E73": "^"}
-"""Colours of curves, of the same palette, with their markers."""
+"""The colours of curves, from the same palette, with their markers."""
 _POINTS = 400
-"""Points of a loss curve that are drawn; longer curves are averaged over windows."""
+"""How many points of a loss curve are drawn at most."""
 
 
 def _style() -> dict[Any, Any]:
@@ -33,10 +33,7 @@ def _style() -> dict[Any, Any]:
 
 
 def bars(report: Report) -> Figure:
-    """The first measure of every measured row with its 95 % interval, in the table's order from the top.
-
-    A panel a group.
-    """
+    """Draw the first measure of every measured row with its 95 % interval, from top to bottom; groups are panels."""
     rows = report.measured_rows()
     sections = [section for section in report.by_group() if section.measured_rows()]
     heights = [len(section.measured_rows()) for section in sections]
@@ -56,9 +53,9 @@ def bars(report: Report) -> Figure:
 
 
 def curves(report: Report) -> Figure:
-    """The first measure of rows along a quantity, 95 % intervals included; rows that were not measured are left out.
+    """Draw the first measure of rows along a quantity with 95 % intervals, and the level as a dashed line across.
 
-    The level is a dashed line across.
+    Rows that were not measured are left out.
     """
     drawn = report.curves
     assert drawn is not None, "only a report that says where its rows lie has this plot"
@@ -121,7 +118,7 @@ def _bars(axes: Axes, report: Report) -> None:
 
 
 def losses(report: Report) -> Figure:
-    """Training loss against steps, a panel a stage."""
+    """Draw the training loss against steps, a panel for each stage."""
     names = list(report.losses)
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
@@ -143,7 +140,7 @@ def losses(report: Report) -> Figure:
 
 
 def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
-    """Steps and losses, averaged over windows of one length where there are more than can be drawn."""
+    """Return steps and losses, as means over windows of one length where there are more points than are drawn."""
     window = -(-len(points) // _POINTS)
     groups = [points[start : start + window] for start in range(0, len(points), window)]
     steps = [sum(step for step, _ in group) / len(group) for group in groups]
@@ -151,7 +148,7 @@ def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
 
 
 def as_svg(figure: Figure) -> bytes:
-    """The figure as SVG without dates or random ids; text as outlines, so that it looks alike everywhere."""
+    """Return a figure as SVG without date or random ids; letters are outlines, so that they look alike everywhere."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(_style()):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

@@ -13,8 +13,8 @@ from reports.hardware import platform_metadata
 from simlm.commands.origin import source_state
 
 _PART = r"[^\s/\\\"'<>|,;:()\[\]{}]+"
-# A path starts where no word, dot or slash runs into its first slash ("and/or", "../x" and "https://x" are
-# none) or right after an option of one letter (-I/usr/include), and ends at a space. So does a file: address.
+# A path starts with a slash that follows no word, dot or slash (as in "and/or", "../x" and "https://x") or that follows
+# an option of one letter (-I/usr/include), and ends at a space. So does a file: address.
 _POSIX = re.compile(
     r"(?:file:/+|(?<![\w./~:])/+|(?<=:)/(?!/)|(?:(?<=^-[A-Za-z])|(?<=\s-[A-Za-z]))/+)"
     rf"{_PART}(?:/+{_PART})*/*"
@@ -40,18 +40,20 @@ def provenance(
     method: Mapping[str, Any],
     measures: Sequence[str],
     baselines: Sequence[str],
-    resources: Mapping[str, Any] | None = None,
-    root: Path | None = None,
+    resources: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The provenance of one report, as plain data without absolute paths.
+    """Return the provenance of one report, as plain data without absolute paths.
 
-    `tag` names the experiment ("table2-mini"); `command` is the command line as given; `data` is
-    ir_metadata's (`test collection`, `training data`, with the collection's fingerprint); `method` its
-    retrieval components and settings; `measures` and `baselines` are empty where nothing was tested;
-    `resources` is what the stages cost in all. `root` is the source tree, by default the one around this
-    package.
+    Args:
+        tag: The name of the experiment: "table2-mini".
+        command: The words of the command line.
+        seeds: The seed of each kind of training; a list for several runs.
+        data: As ir_metadata has it: collections with their fingerprints.
+        method: The rows, their runs, and what made each stage.
+        measures: What was measured; empty where nothing was tested.
+        baselines: The rows that others were tested against.
+        resources: What the stages cost together.
     """
-    commit = source_state(root or Path(__file__).parent.parent)
     return scrub(
         {
             "schema version": "0.2",
@@ -62,11 +64,11 @@ def provenance(
             "research goal": _PUBLICATION | (_evaluation(measures, baselines) if measures else {}),
             "implementation": {
                 "executable": {"cmd": command_line(command)},
-                "source": {"lang": ["python"]} | commit,
+                "source": {"lang": ["python"]} | source_state(Path(__file__).parent.parent),
             },
             "method": {"automatic": True, "score ties": "smaller passage index", "seeds": dict(seeds)} | dict(method),
             "data": dict(data),
-            "resources": dict(resources or {}),
+            "resources": dict(resources),
         }
     )
 
@@ -82,7 +84,7 @@ def _evaluation(measures: Sequence[str], baselines: Sequence[str]) -> dict[str, 
 
 
 def command_line(command: Sequence[str]) -> str:
-    """The command as another reader would type it: `python` for the interpreter, no absolute path."""
+    """Return the command as others would type it: `python` for the interpreter, no absolute path."""
     words = list(command)
     if words and Path(words[0]).name.startswith("python"):
         words[0] = "python"
@@ -90,10 +92,10 @@ def command_line(command: Sequence[str]) -> str:
 
 
 def scrub(value: Any) -> Any:
-    """`value` with every absolute path in it cut to its last part, in dict keys and nested values as well.
+    """Return a value without absolute paths: each is cut to its last part, in keys and nested values too.
 
-    Paths become text, tuples become lists, and what is no text, container or path stays as it is. Web
-    addresses and relative paths stay.
+    They would name people and machines, and help nobody else. Paths become text and tuples lists; web addresses,
+    relative paths and other values stay.
     """
     if isinstance(value, PurePath):
         return _scrub_text(str(value))
@@ -108,13 +110,13 @@ def scrub(value: Any) -> Any:
 
 def _scrub_text(text: str) -> str:
     for folder in _known_folders():
-        # these can hold spaces, after which the pattern alone would stop
+        # These can have spaces, where the pattern alone would end.
         text = re.sub(re.escape(folder) + r"(?![\w.-])", lambda match: "/" + Path(match[0]).name.split()[-1], text)
     text = _WINDOWS.sub(lambda match: re.split(r"[\\/]", match[0].rstrip("\\/"))[-1], text)
     return _POSIX.sub(lambda match: match[0].rstrip("/").rsplit("/", 1)[-1], text)
 
 
 def _known_folders() -> list[str]:
-    """This machine's own folders, the longest first."""
+    """Return this machine's own folders, the longest first."""
     folders = {os.getcwd(), str(Path.home()), tempfile.gettempdir(), sys.prefix, sys.base_prefix}
     return sorted((folder for folder in folders if len(folder) > 1), key=len, reverse=True)

@@ -20,7 +20,7 @@ _SHOWN = 240
 
 
 def plots_of(report: Report | Page) -> list[str]:
-    """Return which plots a report has (ends of their files' names): those that it has figures for."""
+    """Return which plots a report has figures for, as the ends of their files' names."""
     if not isinstance(report, Report):
         return []
     drawn = {"curves": report.curves, "bars": report.measured_rows(), "losses": report.losses}
@@ -28,7 +28,7 @@ def plots_of(report: Report | Page) -> list[str]:
 
 
 def render(report: Report | Page, name: str) -> str:
-    """Return the page of the report called `name`, which is also how its plots' files beside it begin."""
+    """Return a report's page. `name` is how the files of its plots begin."""
     environment = Environment(
         loader=PackageLoader("reports"),
         undefined=StrictUndefined,
@@ -45,7 +45,7 @@ def render(report: Report | Page, name: str) -> str:
 
 
 def quote(report: Report) -> str:
-    """Return a report in short, as README quotes it: every measured row, and what became of the paper's orders."""
+    """Return a report in short, as README quotes it: the measured rows, and what became of the paper's orders."""
     first, *others = report.measures
     paper = report.columns[0]
     lines = [
@@ -72,7 +72,7 @@ def _wrapped(text: str) -> str:
 
 
 def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
-    """What every template shows, Markdown throughout."""
+    """Return what every template shows, as Markdown."""
     return {
         "title": escape(report.title),
         "scale": escape(report.scale),
@@ -80,13 +80,14 @@ def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
         "stages": tables.stages(report.stages),
         "total_cost": tables.total_cost(report.stages),
         "provenance": tables.provenance(report.provenance),
+        "identities": tables.identities(report.provenance),
         "notes": [escape(note) for note in report.notes],
         "twin": f"{name}.json",
     }
 
 
 def _of_page(page: Page) -> dict[str, Any]:
-    """What only a page's template shows."""
+    """Return what the template of a page shows besides."""
 
     def shown(section: Section) -> dict[str, Any]:
         return {
@@ -104,7 +105,7 @@ def _of_page(page: Page) -> dict[str, Any]:
 
 
 def _of_report(report: Report, name: str) -> dict[str, Any]:
-    """What only the template of a table of runs shows."""
+    """Return what the template of a table of runs shows besides."""
     drawn = plots_of(report)
     return {
         "collections": [_collection(section) for section in report.by_group()],
@@ -141,7 +142,7 @@ def _of_report(report: Report, name: str) -> dict[str, Any]:
 
 
 def _collection(report: Report) -> str:
-    """What rows were measured on, in words."""
+    """Return in words what rows were measured on."""
     facts = report.collection
     return (
         f"Measured on {escape(facts.name)}, split *{escape(facts.split)}*: {count(facts.passages)} passages, "
@@ -150,12 +151,12 @@ def _collection(report: Report) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The names as a sentence has them; "" for none."""
+    """Return names as a sentence has them: "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
 
 
 def _verdicts(report: Report) -> str:
-    """One sentence that counts what became of the paper's orders."""
+    """Return a sentence that counts what became of the paper's orders."""
     total = len(report.claims)
     counts = Counter(claim.verdict for claim in report.claims)
     order = (
@@ -173,7 +174,7 @@ def _verdicts(report: Report) -> str:
 
 
 def _source_warnings(report: Report | Page) -> list[str]:
-    """Says so where the commit in the provenance does not name the code that ran."""
+    """Return a warning where the commit does not tell what code ran."""
     source = report.provenance.get("implementation", {}).get("source", {})
     if source.get("dirty"):
         return ["Made from a working tree with uncommitted changes; the commit below is not all that ran."]
@@ -181,7 +182,7 @@ def _source_warnings(report: Report | Page) -> list[str]:
 
 
 def _statistics(report: Report) -> str:
-    """How the figures were computed, in words."""
+    """Return in words how the figures were computed."""
     s = report.statistics
     if not s:
         return "No row was measured."

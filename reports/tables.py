@@ -10,7 +10,7 @@ from reports.page import Cell, Link, Section, shown
 
 
 def effectiveness(report: Report) -> str:
-    """The table itself, one a group: what was measured, differences from the baselines, what the paper prints."""
+    """Return the table itself, one for each group: measured, differences from baselines, and the paper's figures."""
     noted = [row.key for row in report.rows if row.note]
     return "\n\n".join(_effectiveness(section, noted) for section in report.by_group())
 
@@ -53,17 +53,8 @@ def _published(report: Report, row: Row) -> list[str]:
 
 
 def claims(report: Report) -> str:
-    """The paper's orders, checked."""
-    heads = [
-        "the paper has",
-        "above",
-        "in",
-        "paper",
-        "here, difference [95 %]",
-        "p (Holm)",
-        "effect ratio",
-        "verdict",
-    ]
+    """Return the paper's orders with their verdicts."""
+    heads = ["the paper has", "above", "in", "paper", "here, difference [95 %]", "p (Holm)", "effect ratio", "verdict"]
     lines = []
     for claim in report.claims:
         found = claim.comparison
@@ -89,7 +80,7 @@ def _both(claim: CheckedOrder) -> str:
 
 
 def marks(report: Report) -> str:
-    """What was measured beside what is printed, and how near it comes."""
+    """Return the measured figures of published checkpoints beside the printed ones."""
     lines = [
         [
             escape(report.row(one.row).label),
@@ -105,7 +96,7 @@ def marks(report: Report) -> str:
 
 
 def intervals(report: Report) -> str:
-    """Every measured mean with its interval, a table a group."""
+    """Return every measured mean with its interval, a table for each group."""
     return "\n\n".join(_intervals(section) for section in report.by_group())
 
 
@@ -118,7 +109,7 @@ def _intervals(report: Report) -> str:
 
 
 def comparisons(report: Report) -> str:
-    """Every test against a baseline."""
+    """Return every test against a baseline."""
     lines = []
     for found in report.comparisons:
         lines.append(
@@ -135,18 +126,8 @@ def comparisons(report: Report) -> str:
 
 
 def stages(made: Sequence[StageFacts]) -> str:
-    """The pipeline's stages and what each cost."""
-    heads = [
-        "stage",
-        "identifier",
-        "wall time",
-        "tokens/s",
-        "peak memory",
-        "energy",
-        "attempts",
-        "manifest",
-        "run",
-    ]
+    """Return the pipeline's stages with their cost."""
+    heads = ["stage", "identifier", "wall time", "tokens/s", "peak memory", "energy", "attempts", "manifest", "run"]
     lines = []
     for stage in made:
         lines.append(
@@ -166,7 +147,7 @@ def stages(made: Sequence[StageFacts]) -> str:
 
 
 def total_cost(made: Sequence[StageFacts]) -> str:
-    """In words: what all stages took together, and the largest of their peaks."""
+    """Return in words what all stages took together, and the largest process."""
     seconds = sum(stage.seconds or 0 for stage in made)
     peaks = [stage.peak_memory_bytes for stage in made if stage.peak_memory_bytes is not None]
     energies = [stage.energy_joules for stage in made if stage.energy_joules is not None]
@@ -180,7 +161,7 @@ def total_cost(made: Sequence[StageFacts]) -> str:
 
 
 def efficiency(report: Report) -> str:
-    """Index size, latency and time of every measured row."""
+    """Return index size, latency and time of every measured row."""
     lines = [
         [
             escape(row.label),
@@ -194,7 +175,7 @@ def efficiency(report: Report) -> str:
 
 
 def hyperparameters(report: Report) -> str:
-    """Settings in force beside the paper's."""
+    """Return the settings in force beside the paper's."""
     lines = [
         [escape(h.name), escape(h.value), escape(h.paper) or NONE, escape(h.chosen)] for h in report.hyperparameters
     ]
@@ -202,7 +183,7 @@ def hyperparameters(report: Report) -> str:
 
 
 def tuning(report: Report) -> str:
-    """All trials on the validation split."""
+    """Return all trials on the validation split."""
     lines = []
     for row in report.tuning:
         for trial in row.trials:
@@ -214,23 +195,43 @@ def tuning(report: Report) -> str:
 
 
 def facts(report: Report) -> str:
-    """Counts of the collection, and of the groups' under their names; nested names are joined."""
+    """Return the counts of the collection, and those of the groups' collections under their names."""
     lines = []
     facts = report.collection.facts | {group.collection.name: group.collection.facts for group in report.groups}
-    for name, value in flatten(facts):
+    for name, value in _flatten(facts):
         shown = count(value) if isinstance(value, int) and not isinstance(value, bool) else escape(_plain(value))
         lines.append([escape(name), shown])
     return table(["fact", "value"], lines)
 
 
 def provenance(tree: dict[str, Any]) -> str:
-    """The ir_metadata tree, a leaf a line."""
-    lines = [[escape(name), escape(_plain(value))] for name, value in flatten(tree)]
-    return table(["field", "value"], lines, "ll")
+    """Return the ir_metadata tree, a line for each leaf; what made the stages has a table of its own."""
+    method = {name: value for name, value in tree.get("method", {}).items() if name != "stages"}
+    leaves = _flatten(tree | ({"method": method} if method else {}))
+    return table(["field", "value"], [[escape(name), escape(_plain(value))] for name, value in leaves], "ll")
+
+
+def identities(tree: dict[str, Any]) -> str:
+    """Return what made each stage, "" for no stages. Digests are cut to 12 digits."""
+    stages = tree.get("method", {}).get("stages", {})
+    heads = ["stage", "class, version", "settings", "data", "outputs", "code", "commit"]
+    rows = []
+    for name, stage in stages.items():
+        made_by = f"{stage['class']} {stage['version']}" if "class" in stage else NONE
+        digests = [stage["identifier"]], stage.get("data", []), [stage["outputs"]], [stage.get("sources", "")]
+        short = [" ".join(f"`{digest[:12]}`" for digest in one if digest) or NONE for one in digests]
+        rows.append([escape(name), escape(made_by), *short, f"`{_short_commit(stage['commit'])}`"])
+    return table(heads, rows, "l" * len(heads)) if rows else ""
+
+
+def _short_commit(commit: str) -> str:
+    """Return the first 12 digits of a commit, with "+changes" where there were any."""
+    number, plus, changes = commit.partition("+")
+    return f"{number[:12]}{plus}{changes}"
 
 
 def lines(section: Section) -> str:
-    """The lines of a page's section, "" for none."""
+    """Return the table of a page's section, "" for one without lines."""
     if not section.rows:
         return ""
     cells = [[_linked(row[head]) for head in section.heads] for row in section.rows]
@@ -244,7 +245,7 @@ def _linked(cell: Cell) -> str:
 
 
 def runs(report: Report) -> str:
-    """Run files with their checksums."""
+    """Return the run files with their checksums."""
     lines = [
         [escape(row.label), escape(kind), escape(file.path), f"`{file.sha256}`"]
         for row in report.measured_rows()
@@ -254,14 +255,14 @@ def runs(report: Report) -> str:
     return table(["row", "file", "path in the results folder", "sha256"], lines, "llll")
 
 
-def flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Leaves of nested dicts with their names, joined by a middle dot; underscores become spaces."""
+def _flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Return the leaves of nested dicts, each with its names joined by a middle dot."""
     if not isinstance(tree, dict):
         return [(name, tree)]
     leaves = []
     for key, value in tree.items():
         path = [name] if name else []
-        leaves += flatten(value, " · ".join([*path, str(key).replace("_", " ")]))
+        leaves += _flatten(value, " · ".join([*path, str(key).replace("_", " ")]))
     return leaves
 
 

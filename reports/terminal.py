@@ -1,4 +1,4 @@
-"""The table as the command prints it at the end."""
+"""Print a report in the terminal, in short."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ from reports.page import Page, Section, shown
 
 
 def print_report(report: Report | Page, console: Console | None = None) -> None:
-    """Prints a table of runs, or the tables of a page."""
+    """Print a table of runs, or the tables of a page."""
     console = console or Console()
     if isinstance(report, Report):
         _print_runs(report, console)
@@ -30,10 +30,7 @@ def _lines(section: Section) -> Table:
 
 
 def _print_runs(report: Report, console: Console) -> None:
-    """The measured rows beside the paper's figures, their differences, and the verdicts on the paper's orders.
-
-    A star marks a difference in the first measure that is significant after Holm's correction.
-    """
+    """Print the measured rows beside the paper's figures, their differences, and the verdicts on the paper's orders."""
     for section in report.by_group():
         _print_section(section, console)
     if report.marks:
@@ -68,7 +65,7 @@ def _print_section(report: Report, console: Console) -> None:
 
 
 def _marks(report: Report) -> Table:
-    """Measured beside published: met is within 0.1 points, close within 0.5."""
+    """Return measured beside published figures."""
     fair = "" if report.comparable else "; another collection than the published figures are of"
     table = Table(title=Text(f"measured beside published, in percent{fair}"))
     for head in ("row", "figure", "measured", "published", "mark"):
@@ -80,7 +77,10 @@ def _marks(report: Report) -> Table:
 
 
 def _differences(report: Report) -> Table:
-    """A table of its own: beside the measures it would not fit a terminal of 80 columns."""
+    """Return the differences from the baselines: beside the measures they would not fit 80 columns.
+
+    A star marks what is significant after Holm's correction.
+    """
     measure = report.measures[0]
     table = Table(title=Text(f"differences in {measure}; * significant, Holm-corrected p < 0.05"))
     table.add_column("row", min_width=26)

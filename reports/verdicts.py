@@ -1,8 +1,9 @@
-"""What becomes of the paper's claims: where a true difference should lie, and whether the measured one tells.
+"""Verdicts on the paper's claims: the range in which a claim puts a true difference, and tests of it.
 
-How wide "no difference" is must come from the paper: a margin wider than the effects that it reports would call them
-none. So a margin is at most half of a gap that the paper itself calls a difference, and "slightly" is at most what the
-paper shows where it says so; `repro.margins` takes both from its tables. What such margins leave open is undecided.
+How large a difference "no difference" allows has to come from the paper. With a margin that is wider than the gaps that
+the paper calls differences, those would be no differences either. So a margin is at most half of such a gap, and
+"slightly" allows at most what the paper shows where it says so; `repro.paper_claims` takes both from its tables.
+A claim that such margins leave open is undecided.
 """
 
 import math
@@ -24,24 +25,29 @@ SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE = (
 
 @dataclass(frozen=True)
 class Expectation:
-    """Where a claim puts the true difference: between `low` and `high`, shares of the compared row's mean."""
+    """A claim's range for the true difference of two rows: `low` to `high`, as shares of the compared row's mean."""
 
     words: str
     low: float
     high: float
 
     def within(self, level: float) -> str:
-        """The range in units of the measure, for a row that is compared with whose mean is ``level``."""
+        """Return the range in units of the measure. `level` is the mean of the row that is compared with."""
         low, high = self.low * level, self.high * level
         if not math.isfinite(high):
             return f"above {low:+.4f}" if low else "above 0"
         return f"within ±{high:.4f}" if low == -high else f"between {low:.4f} and {high:+.4f}"
 
     def provable(self, difference: Difference, alpha: float, power: float = POWER) -> float:
-        """The smallest of what the run could have shown with this power at ``alpha``, two-sided; NaN for no estimate.
+        """Return the smallest effect or margin that the run could have shown, NaN where there is no estimate.
 
-        An effect, where the claim is of an order. Otherwise a margin: of non-inferiority or equivalence, if the rows
-        are truly equal; of "slightly", if the true difference lies in the middle of the range.
+        For an order it is the effect. Otherwise it is the margin: of non-inferiority or equivalence if the rows are
+        truly equal, and of "slightly" if the true difference lies in the middle of the range.
+
+        Args:
+            difference: The measured difference with its standard error.
+            alpha: The two-sided level of the test.
+            power: The chance that the test succeeds.
         """
         if not math.isfinite(self.high):
             # From 0 up to an effect, or from a margin up to 0: the same distance.
@@ -55,17 +61,17 @@ ABOVE = Expectation("above", 0.0, math.inf)
 
 
 def not_below(margin: float) -> Expectation:
-    """Non-inferiority by a share of the compared row's mean."""
+    """Return the range of non-inferiority: not below by more than a share of the compared row's mean."""
     return Expectation("not below", -margin, math.inf)
 
 
 def same(margin: float) -> Expectation:
-    """Equivalence within a share of the compared row's mean."""
+    """Return the range of equivalence: within a share of the compared row's mean."""
     return Expectation("no difference", -margin, margin)
 
 
 def slightly(most: float) -> Expectation:
-    """Above, and by less than a share of the compared row's mean."""
+    """Return the range above 0 and below a share of the compared row's mean."""
     return Expectation("slightly above", 0.0, most)
 
 
@@ -78,7 +84,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim's verdict with its two-sided p, alone and Holm-corrected over all claims."""
+    """A claim's verdict and its two-sided p, alone and after Holm's correction over all claims."""
 
     verdict: str
     p: float
@@ -86,12 +92,16 @@ class Verdict:
 
 
 def judge(found: Mapping[str, tuple[Expectation, Sequence[Measured]]]) -> dict[str, Verdict]:
-    """Verdicts by claim, of an expectation and the measured differences that all have to meet it, one or more.
+    """Return the verdict on each claim.
 
-    A claim is supported where every true difference is inside its range: every bound has a one-sided test, and all must
-    hold, so that the largest p counts (intersection-union, Berger 1982; two bounds of one difference: equivalence by
-    two one-sided tests, Schuirmann 1987; one below 0: non-inferiority). It is contradicted where a difference is beyond
-    a bound, Bonferroni over the bounds. The smaller of both p, doubled, goes through Holm's correction over all claims.
+    A claim is supported where every true difference is inside its range: every bound has a one-sided test, all must
+    succeed, and so the largest p counts (intersection-union, Berger 1982; with two bounds this is equivalence by two
+    one-sided tests, Schuirmann 1987; with one bound below 0 it is non-inferiority). A claim is contradicted where one
+    difference is beyond a bound, with Bonferroni's correction over the bounds. The smaller p of the two is doubled, and
+    Holm's correction is over all claims.
+
+    Args:
+        found: By claim, its range and the measured differences, one or more, that must all lie in it.
     """
     sides = {name: _sides(*one) for name, one in found.items()}
     ps = {name: min(1.0, 2 * min(inside, beyond)) for name, (inside, beyond) in sides.items()}
@@ -107,7 +117,7 @@ def judge(found: Mapping[str, tuple[Expectation, Sequence[Measured]]]) -> dict[s
 
 
 def _sides(expected: Expectation, measured: Sequence[Measured]) -> tuple[float, float]:
-    """One-sided p of all differences inside the range, and of one of them beyond it."""
+    """Return the one-sided p of all differences being inside the range, and that of one of them being beyond it."""
     inside, beyond = [], []
     for difference, level in measured:
         inside.append(difference.p_above(expected.low * level))

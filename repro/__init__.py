@@ -5,7 +5,7 @@ from types import TracebackType
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while a command still imports its libraries is no error either."""
+    """Say in one line that Ctrl-C stopped a command that was still importing its libraries."""
     if issubclass(kind, KeyboardInterrupt):
         print("stopped before anything was done", file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""What the commands of all tables share: options, and how a command checks them, runs and ends."""
+"""The options that all tables share, and how a command checks them, runs and ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from ablations.retriever1_runs import NEGATIVES
+from repro.pipeline_runs import PipelineRuns
 from simlm.commands.checks import (
     check_collection,
     check_known,
@@ -20,8 +21,10 @@ from simlm.commands.checks import (
 )
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
-from simlm.data.reference import resolve
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
+from simlm.scales import Scale, open_scale
+from simlm.stages.pipeline import Submit
 
 
 def _rows(keys: list[str]) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ ROWS = tyro.constructors.PrimitiveConstructorSpec(
     is_instance=lambda rows: isinstance(rows, tuple),
     str_from_instance=lambda rows: list(rows),
 )
-"""How --rows is read: an option without a value would otherwise mean the whole table."""
+"""How to read --rows: without this, the option without a value would mean the whole table."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,12 @@ class Options:
 
     @property
     def trains(self) -> bool:
-        """Whether stages train on the collection, which has to be large enough for that."""
+        """Say whether stages train on the collection, which must then be large enough."""
         return True
 
     @property
     def variant(self) -> str:
-        """What sets this run apart from the one that is published, as a folder's name; "" for nothing."""
+        """Return the name of the folder for reports that differ from the published ones, "" for those that do not."""
         parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
         parts += [f"seed-{self.seed}"] if self.seed else []
         parts += ["negatives-package"] if self.negatives != "bm25" else []
@@ -84,12 +87,26 @@ class Options:
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return "_".join(parts)
 
+    def open_scale(self) -> Scale:
+        """Return the settings of the scale, on the collection that was named; new ones at each call."""
+        return open_scale(self.scale, self.collection)
 
-def main(command: Callable[[Any], None], description: str, kind: type[Options] = Options) -> None:
-    """Parse the command line into ``Options``, or a kind of them, run a command, and leave as every command does."""
+    def pipeline_runs(self, submit: Submit) -> PipelineRuns:
+        """Return the pipeline's runs at this scale, with this seed and these negatives."""
+        return PipelineRuns(self.open_scale(), self.seed, submit, self.negatives)
+
+
+def main(command: Callable[[Any], None], description: str | None, kind: type[Options] = Options) -> None:
+    """Parse the command line, run a command with the options, and exit as every command does.
+
+    Args:
+        command: Does the work.
+        description: The text of ``--help`` above the options, usually the docstring of the module.
+        kind: The class of the options.
+    """
 
     def work() -> None:
-        options = parse(kind, description)
+        options = parse(kind, description or "")
         check(options)
         command(options)
 
@@ -97,7 +114,7 @@ def main(command: Callable[[Any], None], description: str, kind: type[Options] =
 
 
 def check(options: Options) -> None:
-    """Refuse what cannot work, before anything is written."""
+    """Raise UserError for options that cannot work, before anything is written."""
     check_scale(options.scale)
     check_known("source of negatives", options.negatives, NEGATIVES)
     if options.publish and (options.collection or options.variant):
@@ -116,7 +133,7 @@ def check(options: Options) -> None:
 
 
 def refuse(options: Options, command: str, *names: str) -> None:
-    """UserError when one of these options is given, none of which changes what a command does."""
+    """Raise UserError if one of the options called ``names`` is given: none of them changes what a command does."""
     for name in names:
         if getattr(options, name) != getattr(Options(), name):
             raise UserError(f"--{name.replace('_', '-')} changes nothing in {command}: leave it out")

@@ -1,17 +1,26 @@
 """What the whole paper costs, by arithmetic: `python -m repro.costs --help` lists the options."""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from repro.costing.growth import growth_costs, query_costs
-from repro.costing.tables import Costs, stage_costs, table_costs
+from reports.files import write_atomically
+from repro.pipeline_runs import PipelineRuns
+from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_scale, check_tflops
 from simlm.commands.exits import leave_by
 from simlm.commands.parse import parse
-from simlm.costs.throughput import WAYS, throughput
+from simlm.costs.model import BERT_BASE
+from simlm.costs.needs import disk_bytes, size
+from simlm.costs.sizes import stated
+from simlm.costs.throughput import Throughput, throughput
+from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES, Work, total, work_of
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
-from simlm.files import write_atomically
+from simlm.scales import on_collection, open_scale
+from simlm.workflow.plan import Planned, resolve_graph
 
 DESCRIPTION = """What the paper's tables cost at a scale, before anything runs: arithmetic, GPU hours, disk, GPU memory.
 
@@ -24,6 +33,11 @@ Examples:
 """
 DOCUMENT = Path(__file__).parent.parent / "docs" / "costs.md"
 QUOTE = re.compile(r"(<!-- costs: begin -->\n).*?(<!-- costs: end -->)", re.DOTALL)
+ELSEWHERE = {"table4": "nq"}
+"""Tables that paper scale makes of another collection than its own."""
+PASSAGES = (1_000_000, 8_841_823, 21_015_324, 100_000_000, 1_000_000_000)
+"""A million, MS MARCO, DPR's Wikipedia, and two that the paper does not have."""
+QUERIES = 6_980
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class CostOptions:
 
 
 def run(options: CostOptions) -> None:
-    """Print the tables, and write them where that is asked for."""
+    """Print the tables, and write them into the document where that is asked for."""
     check_scale(options.scale)
     check_tflops(options.tflops, dry_run=True)
     if options.tflops == 0 or options.gpus < 1:
@@ -57,32 +71,78 @@ def run(options: CostOptions) -> None:
 
 
 def markdown(options: CostOptions) -> str:
-    """All tables, each under its heading."""
-    now, packed = (throughput(options.tflops, way) for way in WAYS)
-    costs = Costs.of(options.scale, now, packed)
+    """Return all tables, each under its heading."""
+    speed = throughput(options.tflops)
+    tables = {name: planned(name, options.scale) for name in tables_on(open_scale(options.scale).collection)}
+    parts = {
+        f"Tables, on 1 and on {options.gpus} GPUs": table_costs(tables, speed, options.gpus),
+        "Passages": growth_costs(speed),
+    }
+    text = "".join("\n".join([f"### {title}", "", *lines, "", ""]) for title, lines in parts.items())
+    return f"{text}Speed: {speed.source}.\n"
+
+
+def planned(name: str, scale: str) -> list[Planned]:
+    """Return the stages of a table; nothing is looked for in a results folder."""
+    settings = open_scale(scale)
+    if scale == "paper" and name in ELSEWHERE:
+        settings = on_collection(settings, ELSEWHERE[name])
+
+    def build(submit: Any) -> None:
+        runs = PipelineRuns(settings, 0, submit)
+        for row in TABLES[name]().rows:
+            row.run(runs)
+
+    return resolve_graph(build, Path("results"))[0]
+
+
+def table_costs(tables: Mapping[str, Sequence[Planned]], speed: Throughput, gpus: int) -> list[str]:
+    """Return a row a table, and one for all of them, in which shared stages count once."""
     lines = [
-        f"### Tables, on 1 and on {options.gpus} GPUs",
-        "",
-        *table_costs(costs, options.gpus),
-        "",
-        "### Stages of Table 2",
-        "",
-        *stage_costs(costs, "table2"),
-        "",
-        "### Passages",
-        "",
-        *growth_costs(now, options.gpus),
-        "",
-        "### Queries over MS MARCO",
-        "",
-        *query_costs(now),
-        "",
-        f"As stages compute: {now.source}.",
-        "",
-        f"Packed throughout: {packed.source}.",
-        "",
+        f"| table | stages | PFLOP | 1 GPU | {gpus} GPUs, a stage on each | {gpus} GPUs, each stage on all | disk |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    return "\n".join(lines)
+    every = {stage.job: stage for stages in tables.values() for stage in stages}
+    for name, stages in (*tables.items(), ("all, what they share once", list(every.values()))):
+        works = {stage.job: work_of(stage.config) for stage in stages}
+        alone = sum(hours(work, speed) for work in works.values())
+        apart = max(alone / gpus, longest_chain(stages, works, speed))
+        needs = total(works.values())
+        cells = [f"{needs.all_flop / 1e15:,.0f}", *(f"{one:,.1f} h" for one in (alone, apart, alone / gpus))]
+        title = name.replace("table", "Table ").replace("figure", "Figure ")
+        lines.append(f"| {title} | {len(works)} | {' | '.join(cells)} | {size(disk_bytes(needs))} |")
+    return lines
+
+
+def hours(work: Work, speed: Throughput) -> float:
+    """Return the hours that one GPU needs."""
+    return speed.seconds(work.flop) / 3_600
+
+
+def longest_chain(stages: Iterable[Planned], works: Mapping[Path, Work], speed: Throughput) -> float:
+    """Return the hours of the longest chain of stages that wait for one another, which more GPUs do not shorten."""
+    ends: dict[Path, float] = {}
+    for stage in stages:  # each follows what it depends on
+        before = max((ends[one.job] for one in stage.inputs.values()), default=0.0)
+        ends[stage.job] = before + hours(works[stage.job], speed)
+    return max(ends.values(), default=0.0)
+
+
+def growth_costs(speed: Throughput) -> list[str]:
+    """Return a row a number of passages as long as MS MARCO's, for a model as large as BERT-base."""
+    lines = [
+        f"| passages | tokens on disk | vectors on disk | encode, 1 GPU | search {QUERIES:,} queries, 1 GPU |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    sizes = stated(MSMARCO)
+    length = sizes.passage(144)
+    for passages in PASSAGES:
+        stored = (TOKEN_BYTES * sizes.passage() + PASSAGE_BYTES) * passages
+        encode = speed.seconds({"encode": BERT_BASE.forward(passages * length, length)}) / 60
+        search = speed.seconds({"search": 2.0 * QUERIES * passages * BERT_BASE.hidden})
+        cells = [size(stored), size(4 * BERT_BASE.hidden * passages), f"{encode:,.1f} min", f"{search:,.2f} s"]
+        lines.append(f"| {passages:,} | {' | '.join(cells)} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from repro.dryrun import print_plan
 from simlm.commands.checks import check_collection, check_machine, check_scale
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.dryrun import print_plan
 from simlm.commands.exits import leave_by
 from simlm.commands.make import make
 from simlm.commands.preflight import check_ready
-from simlm.data.downloads import on_disk
-from simlm.data.reference import OFFICIAL
+from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
@@ -41,54 +40,17 @@ Results = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 Name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]]
 
 
-@dataclass(frozen=True)
-class Known:
-    """A kind of collection, as `list` shows it."""
-
-    name: str
-    what: str
-    size: str
-    licence: str
-
-
-MS_MARCO = "MS MARCO's: non-commercial research"
-KNOWN = (
-    Known(
-        "insuranceqa",
-        "InsuranceQA (Feng et al., 2015), English; the scales mini and small",
-        "27,413 passages; 21 MB, installed as insuranceqa-data 1.2",
-        "research use",
-    ),
-    Known("insuranceqa-smoke", "the first of these; the scale smoke, for tests", "600 passages", "research use"),
-    Known(
-        "msmarco",
-        "MS MARCO with titles as released with SimLM (Hub: intfloat/simlm-msmarco), TREC DL 2019 and 2020; the scale "
-        "paper",
-        "8,841,823 passages; an archive of some GB, fetched at first use",
-        MS_MARCO,
-    ),
-    Known(
+OTHERS = (
+    (
         "FOLDER with msmarco_bm25_official.zip",
-        "the same from your own copy of that archive, packed or not",
-        "8,841,823 passages",
-        MS_MARCO,
+        "MS MARCO from your own copy of that archive, packed or not",
+        f"{MSMARCO.passages:,} passages",
+        MSMARCO.licence,
     ),
-    Known(
-        "msmarco-titleless",
-        "MS MARCO as ir_datasets has it, without titles, with TREC DL: a variant",
-        "8,841,823 passages; 1.1 GB and queries, fetched at first use",
-        MS_MARCO,
-    ),
-    Known(
-        "nq:FILE",
-        "Natural Questions over DPR's Wikipedia through ir_datasets; FILE has the test questions with their answers: "
-        "DPR's nq-test.qa.csv, or what python -m baselines.questions FILE writes",
-        "21,015,324 passages; 4.7 GB and questions, fetched at first use",
-        "Wikipedia and Natural Questions: CC BY-SA 3.0; DPR's files: CC BY-NC 4.0",
-    ),
-    Known("FOLDER with corpus.jsonl", "a collection of your own in BEIR's layout", "any", "yours"),
-    Known("irds:ID", "a data set of ir_datasets, which downloads it", "see ir-datasets.com", "see ir-datasets.com"),
+    ("FOLDER with corpus.jsonl", "a collection of your own in BEIR's layout", "any", "yours"),
+    ("irds:ID", "a data set of ir_datasets, which downloads it", "see ir-datasets.com", "see ir-datasets.com"),
 )
+"""What is no built-in collection: how it is named, what it is, its size and its licence."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +91,14 @@ class VerifyOptions:
 
 
 def list_collections(options: ListOptions) -> None:
-    """Print the kinds of collections, then those that are prepared below the results folder."""
-    for one in KNOWN:
-        print(f"{one.name}\n    {one.what}\n    size: {one.size}; licence: {one.licence}")
-        if (name := one.name.split(":")[0]) in OFFICIAL:
-            files = on_disk(name)
+    """Print what can be given to --collection, then the collections that are prepared below the results folder."""
+    for one in CATALOGUE.values():
+        _print_kind(f"{one.name}:FILE" if one.question_file else one.name, one.title, one.size, one.licence)
+        if one.download is not None:
+            files = one.download.on_disk()
             print(f"    on disk: {len(files)} files, {sum(files.values()):,} bytes" if files else "    not fetched yet")
+    for other in OTHERS:
+        _print_kind(*other)
     console, table = Console(), Table("prepared", "passages", "bytes", "fingerprint", "stage", box=None)
     for job in sorted(options.results.glob(f"jobs/{Prepare.__module__}.prepare/*")):
         store = read_json(job / "output" / "store" / "collection.json")
@@ -148,6 +112,10 @@ def list_collections(options: ListOptions) -> None:
         console.print(table, markup=False)
     else:
         console.print(f"nothing is prepared in {options.results}", markup=False)
+
+
+def _print_kind(name: str, title: str, size: str, licence: str) -> None:
+    print(f"{name}\n    {title}\n    size: {size}; licence: {licence}")
 
 
 def prepare(options: PrepareOptions) -> None:

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import tyro
 
 from repro.command import Options, main, refuse
-from repro.dryrun import print_plan
 from repro.exportable import Export, exports_of
 from repro.pipeline_runs import PipelineRuns
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
+from simlm.commands.dryrun import print_plan
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock

@@ -3,71 +3,89 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from reports.facts import HyperParameter
-from repro.chosen import (
-    PAPER,
+import pandas as pd
+
+from reports.model import HyperParameter
+from repro import how_chosen
+from repro.how_chosen import (
+    FOR_MS_MARCO,
+    FOR_NQ,
+    OF_NQ,
+    OPEN,
     PUBLIC,
     RELEASED,
     SHARE,
     SIZE,
-    TEMPERATURE,
+    THE_PAPERS,
     UNDROPPED,
     UNTUNED,
     WIDTH,
-    base_rate,
-    by_trials,
     how,
     kept,
-    rates_by_trials,
     row,
     steps,
     tuned,
 )
-from repro.printed import of_finetuning, of_pretraining
-from repro.questions import questions_rows
+from repro.published import published
 from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 TOGETHER = " (query and passage together)"
 FINE_TUNING = ("Retriever1/2: ", "Retriever1 (", "distillation: ", "re-ranker: ", "retriever: ")
-"""What the names of the settings of Table 13 begin with; the others are of Table 11."""
+"""How the names of the settings of Table 13 begin; the others are of Table 11."""
 TABLE_1 = {"electra": {"learning rate": "4e-5", "epochs": 6}}
-"""What Table 1's footnote has for a start that is fine-tuned otherwise than Table 13 says."""
+"""The settings in the footnote of Table 1, for a start that is not fine-tuned as Table 13 says."""
 
 
 def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
-    """The settings of a scale with the paper's value and how ours was chosen.
+    """Return the settings of a scale, each with the paper's value and how ours was chosen.
 
-    ``tried`` are the values of each setting that was tried on valid with what is in force otherwise.
+    Args:
+        scale: The scale.
+        tried: The values of each setting that were tried on valid.
     """
-    thirteen = of_finetuning(scale)
+    thirteen = _printed_for_finetuning(scale)
     alpha = thirteen.loc["alpha", "retriever_distill"]
+    rate, alpha_chosen = (how_chosen.by_trials(tried, setting) for setting in (RATE, ALPHA))
     return [
         *_models(scale),
-        *_pretraining(scale, of_pretraining(scale), tried),
-        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), by_trials(tried, RATE)),
+        *_pretraining(scale, tried),
+        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), rate),
         *_own_retrievers(scale),
         *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
-        tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
+        tuned("distillation: alpha", scale.alpha, alpha, alpha_chosen),
         *_reranker(scale, thirteen["reranker"].to_dict()),
-        *(questions_rows(scale) if scale.by_answers else ()),
+        *(_only_for_nq(scale) if scale.by_answers else ()),
     ]
 
 
 def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
-    """The same where the report is of another collection than the one on whose valid they were compared."""
+    """Return the same for a report on another collection than InsuranceQA, where values were compared on valid."""
     return [replace(one, chosen=one.chosen.replace(" on valid", " on InsuranceQA's valid")) for one in settings]
 
 
+def _printed_for_finetuning(scale: Scale) -> pd.DataFrame:
+    """Return Table 13 by the names of its rows; for Natural Questions each value ends in what it is for."""
+    thirteen = published("table13").set_index("hyperparameter")
+    if not scale.by_answers:
+        return thirteen
+    own = published("nq").set_index("hyperparameter")
+    return _marked(own, FOR_NQ).combine_first(_marked(thirteen, FOR_MS_MARCO))
+
+
+def _marked(table: pd.DataFrame, mark: str) -> pd.DataFrame:
+    return table.map(lambda cell: f"{cell}{mark}", na_action="ignore")
+
+
 def _rates(scale: Scale) -> str:
-    """The pre-training learning rate, and the starts that have another."""
+    """Return the pre-training learning rate, and those of the starts that have their own."""
     own = [f"{scale.pretraining.optimisation.learning_rate:g}"]
     return "; ".join(own + [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()])
 
 
 def _models(scale: Scale) -> list[HyperParameter]:
-    """The models that a scale makes itself; none where they come from the Hub."""
+    """Return the settings of the models that a scale makes itself; none if they come from the Hub."""
     encoder, generator = scale.encoder, scale.generator
     if isinstance(encoder, str) or isinstance(generator, str) or scale.base is None or scale.generator_training is None:
         return []
@@ -79,7 +97,7 @@ def _models(scale: Scale) -> list[HyperParameter]:
         row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
         row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
         row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
-        row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", base_rate(scale)),
+        row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", how_chosen.base_rate(scale)),
         row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
         row("generator", small, "ELECTRA-base generator", SIZE),
         row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
@@ -89,10 +107,14 @@ def _models(scale: Scale) -> list[HyperParameter]:
     ]
 
 
-def _pretraining(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+def _pretraining(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+    column = "wikipedia" if scale.by_answers else "ms_marco"
+    paper = published("table11").set_index("hyperparameter")[column].to_dict()
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
+    own_base = not isinstance(scale.encoder, str)
+    start = "base stand-in (MLM on the corpus)" if own_base else scale.encoder
     return [
-        _start(scale, paper["initialisation"]),
+        row("pre-training: start", start, paper["initialisation"], SIZE if own_base else PUBLIC),
         kept("pre-training: batch", optimisation.batch_size, paper["batch size"]),
         row(
             "pre-training: passages averaged over",
@@ -101,30 +123,23 @@ def _pretraining(scale: Scale, paper: dict[str, object], tried: Mapping[str, Seq
             RELEASED if pre.micro_batch == 64 else "the whole batch",
         ),
         kept("pre-training: tokens a passage", pre.max_length, paper["text length"]),
-        tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], rates_by_trials(tried)),
+        tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], how_chosen.rates_by_trials(tried)),
         kept("pre-training: warm-up steps", optimisation.warmup_steps, paper["warmup steps"], SHARE),
         kept("pre-training: steps", optimisation.steps, paper["train steps"]),
         _schedule("pre-training", optimisation),
-        row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", paper["encoder replace rate"], PAPER),
-        row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", paper["decoder replace rate"], PAPER),
+        row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", paper["encoder replace rate"], THE_PAPERS),
+        row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", paper["decoder replace rate"], THE_PAPERS),
         row(
             "generator dropout while frozen",
             pre.generator_dropout,
             "off (on in the released runs)",
-            RELEASED if pre.generator_dropout else PAPER,
+            RELEASED if pre.generator_dropout else THE_PAPERS,
         ),
     ]
 
 
-def _start(scale: Scale, paper: object) -> HyperParameter:
-    """What pre-training starts from."""
-    if isinstance(scale.encoder, str):
-        return row("pre-training: start", scale.encoder, paper, PUBLIC)
-    return row("pre-training: start", "base stand-in (MLM on the corpus)", paper, SIZE)
-
-
 def _schedule(name: str, settings: Optimisation) -> HyperParameter:
-    """How the learning rate warms up and falls."""
+    """Return how the learning rate warms up and falls."""
     chosen = RELEASED if settings.schedule == "log" else UNTUNED
     return row(f"{name}: schedule", settings.schedule, "not said (log in the released runs)", chosen)
 
@@ -132,7 +147,7 @@ def _schedule(name: str, settings: Optimisation) -> HyperParameter:
 def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, rate),
-        kept(f"{name}: temperature", settings.temperature, paper["temperature"], TEMPERATURE),
+        kept(f"{name}: temperature", settings.temperature, paper["temperature"], how_chosen.TEMPERATURE),
         kept(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"]),
         kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
@@ -141,7 +156,7 @@ def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object],
 
 
 def _own_retrievers(scale: Scale) -> list[HyperParameter]:
-    """What is otherwise for the starts of Table 1 that have settings of their own."""
+    """Return the settings of the starts of Table 1 that are not fine-tuned as Table 13 says."""
     found = []
     for start, settings in scale.retrievers.items():
         name, printed, optimisation = f"Retriever1 ({start})", TABLE_1[start], settings.optimisation
@@ -179,7 +194,7 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
             how(ranker.max_length, str(paper["passage length"]).replace(TOGETHER, ""), SIZE),
         ),
         kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
-        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", PAPER),
+        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", THE_PAPERS),
     ]
 
 
@@ -193,22 +208,36 @@ def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], r
     ]
 
 
-def choices() -> list[HyperParameter]:
-    """Where paper and released implementation differ or are silent: what is in force at every scale."""
+def _only_for_nq(scale: Scale) -> list[HyperParameter]:
+    """Return the settings of Natural Questions' procedure that no table of the paper has (`simlm.scales.questions`)."""
+    retriever, depth = scale.retriever, scale.search.evaluation_depth
+    multiplier = f"1 to {1 / retriever.temperature:g} over {retriever.rising} updates"
     return [
-        HyperParameter(
-            "pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED
-        ),
-        HyperParameter(
+        row("training: positives", "labelled, or with an answer and above all negatives", "the same", RELEASED),
+        row("training: negatives", "without an answer; none at random", "the same", RELEASED),
+        row("training: order of negatives", "the run's", "not said", OPEN),
+        row("training: sets", "the first negatives' and the mined one", "the same", RELEASED),
+        row("training: Retriever1's set", "the first negatives' alone", "not said", OPEN),
+        row("training: sets on which a checkpoint is chosen", "the mined one alone", "not said", OPEN),
+        row("retriever: similarities' multiplier", multiplier, "1 to 50 over 1000 updates", RELEASED),
+        row("distillation: similarities' multiplier", "the retriever's", "not said", OPEN),
+        row("retriever: loss times the processes", "on" if retriever.scale_loss else "off", "off", RELEASED),
+        row("distillation: loss times the processes", "the retriever's", "not said", OPEN),
+        row("retriever: seed", retriever.optimisation.seed, "5678", RELEASED),
+        row("search: passages a question", depth, "100", OF_NQ),
+    ]
+
+
+def choices() -> list[HyperParameter]:
+    """Return what is in force at every scale where paper and released implementation differ or are silent."""
+    return [
+        row("pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED),
+        row(
             "retriever: contrastive loss",
             "four blocks in one softmax",
             "passage to hard negatives too (Eq. 3)",
             RELEASED,
         ),
-        HyperParameter(
-            "precision", "float32 on a CPU, bfloat16 autocast on a GPU", "float16", "what the device does well"
-        ),
-        HyperParameter(
-            "encoder: [CLS] only in the last layer", "yes", "whole last layer", "the same values, less work"
-        ),
+        row("precision", "float32 on a CPU, bfloat16 autocast on a GPU", "float16", "what the device does well"),
+        row("encoder: [CLS] only in the last layer", "yes", "whole last layer", "the same values, less work"),
     ]

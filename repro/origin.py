@@ -12,32 +12,30 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics
 from repro.command import Options
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import MSMARCO, NQ
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
-from simlm.workflow.plan import Planned, job_of
+from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 SPLIT = "test"
-PAPERS = ("msmarco", "released archives")
-"""What a scale's configuration calls SimLM's corpus."""
 
 
 @dataclass(frozen=True)
 class StageResults:
-    """The stages that a command made or found done, and their manifests by job folder."""
+    """The stages of a command, made now or found made, with their manifests by folder."""
 
     stages: Sequence[Planned]
     manifests: Mapping[Path, dict[str, Any]]
 
     @classmethod
     def of(cls, stages: Sequence[Planned]) -> "StageResults":
-        """The stages with their manifests as they lie on disk."""
+        """Return the stages of a plan with their manifests from the disk."""
         names = Counter(stage.name for stage in stages)
         twice = [name for name, count in names.items() if count > 1]
         if twice:
@@ -45,33 +43,54 @@ class StageResults:
         return cls(stages, {stage.job: read_manifest(stage.job) or {} for stage in stages})
 
     def numbers(self, stage: Stage) -> dict[str, Any]:
-        """What a stage's run returned."""
+        """Return the numbers that a stage's `run` left."""
         numbers: dict[str, Any] = self.manifests[job_of(stage)]["numbers"]
         return numbers
 
     def names(self) -> dict[Path, str]:
-        """What a reader calls each stage, by its folder."""
+        """Return what readers call each stage, by its folder."""
         return {stage.job: stage.name for stage in self.stages}
 
     def facts(self) -> list[StageFacts]:
-        """What a report says of each stage."""
+        """Return what a report says of each stage."""
         return [_facts(stage, self.manifests[stage.job]) for stage in self.stages]
 
     def fingerprint(self, collection: str) -> str:
-        """The fingerprint of a collection as it was tokenised for these stages, whatever is installed now."""
+        """Return the fingerprint of a collection as these stages tokenised it, whatever is on the disk now."""
         for stage in self.stages:
             if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
                 return str(found["fingerprint"])
         raise ValueError(f"none of these stages has tokenised {collection}")
 
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Return what made each stage, by its name.
+
+        These are its class and version, its settings (`identifier` is their hash), the fingerprints of the data below
+        it, its outputs, the commit, and a digest of the code that it ran. Stages that an older version made have no
+        such digest.
+        """
+        found = {}
+        for stage in self.stages:
+            manifest = self.manifests[stage.job]
+            data = {str(stored(one.job)["fingerprint"]) for one in ancestors(stage) if isinstance(one.config, Prepare)}
+            found[stage.name] = {
+                "class": manifest["stage"],
+                "version": manifest["version"],
+                "identifier": stage.job.name,
+                "data": sorted(data),
+                "outputs": outputs_digest(manifest),
+                "commit": manifest["commit"],
+            } | {name: manifest[name] for name in ("modules", "sources") if name in manifest}
+        return found
+
     def runs(self) -> dict[str, str]:
-        """The sha256 of the run file of every stage that left one, by the stage's name."""
+        """Return the sha256 of the run file of every stage that has one, by the stage's name."""
         outputs = {stage.name: self.manifests[stage.job]["outputs"] for stage in self.stages}
         return {name: files[f"{SPLIT}.run"]["sha256"] for name, files in outputs.items() if f"{SPLIT}.run" in files}
 
 
 def output_of(stage: Stage) -> Path:
-    """A planned stage's output folder."""
+    """Return the output folder of a planned stage."""
     return job_of(stage) / "output"
 
 
@@ -100,7 +119,12 @@ def _tokens_per_second(numbers: dict[str, Any]) -> float | None:
 
 
 def cost(stages: Sequence[StageFacts], seconds: float) -> str:
-    """In words: this command's own wall time in seconds beside the work of its stages."""
+    """Return in words what a command took.
+
+    Args:
+        stages: What a report says of its stages.
+        seconds: The wall time of the command itself.
+    """
     work = sum(stage.seconds or 0.0 for stage in stages)
     peak = max((stage.peak_memory_bytes or 0 for stage in stages), default=0)
     return (
@@ -110,7 +134,7 @@ def cost(stages: Sequence[StageFacts], seconds: float) -> str:
 
 
 def warnings(options: Options) -> list[str]:
-    """What a reader must know before the first figure."""
+    """Return what a reader must know before the first figure."""
     found = []
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
@@ -129,9 +153,9 @@ def warnings(options: Options) -> list[str]:
 
 
 def _settings_elsewhere(options: Options) -> list[str]:
-    """Says so where the settings in force were chosen for another collection."""
+    """Return a warning where the settings in force were chosen for another collection."""
     scale = open_scale(options.scale, options.collection)
-    if scale.collection == QUESTIONS:
+    if scale.collection == NQ.name:
         if scale.by_answers:
             return []
         return [
@@ -140,7 +164,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
             "of the similarities) is in force at paper scale alone."
         ]
     if options.collection and isinstance(scale.encoder, str):
-        if scale.collection in PAPERS:
+        if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
     if options.collection:
@@ -161,21 +185,27 @@ def origin(
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """The provenance of the report called ``name``.
+    """Return the provenance of a report.
 
-    ``tested`` are the collections that were searched, none where none was read; ``method`` what is to be said beside
-    seeds and stages; ``measures`` and ``baselines`` are empty where nothing was tested; ``seeds`` what was added to the
-    scale's, where that is more than one number.
+    Args:
+        name: The report's name, which is also its module's in `repro`.
+        options: The options of the command.
+        made: The stages that the report stands on.
+        tested: The collections that were searched; none where none was read.
+        method: What is said beside seeds and stages.
+        measures: What was measured; empty where nothing was tested.
+        baselines: The rows that others were tested against.
+        seeds: What was added to the scale's seeds, where there is more than one run; otherwise the seed of the options.
     """
     facts = made.facts()
     return provenance(
         tag=f"{name}-{options.scale}",
-        command=[sys.executable, "-m", f"repro.{name}", *sys.argv[1:]],
+        command=sys.orig_argv,
         seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
         data={
             "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
         },
-        method=dict(method or {}) | {"stages": _identities(made)},
+        method=dict(method or {}) | {"stages": made.identities()},
         measures=measures,
         baselines=baselines,
         resources={
@@ -199,13 +229,21 @@ def complete(
 ) -> None:
     """Add to a page what every page says: its stages with their cost, warnings and provenance.
 
-    ``seconds`` is this command's own wall time; ``tested``, ``measures`` and ``seeds`` are as in ``origin``, ``tested``
-    being the scale's collection unless said otherwise. ``rows`` are the runs that the page shows, by their names.
+    Args:
+        page: What is completed.
+        name: The page's name, which is also its module's in `repro`.
+        options: The options of the command.
+        made: The stages that the page stands on.
+        seconds: The wall time of the command itself.
+        tested: The collections that were searched; by default the scale's.
+        measures: As in `origin`.
+        seeds: As in `origin`.
+        rows: The runs that the page shows, by their names.
     """
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         scale = open_scale(options.scale, options.collection)
         tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
@@ -232,15 +270,4 @@ def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
         "source": collection.origin,
         "ir_datasets": collection.registered[SPLIT],
         "fingerprint": made.fingerprint(collection.name),
-    }
-
-
-def _identities(made: StageResults) -> dict[str, dict[str, str]]:
-    return {
-        stage.name: {
-            "identifier": stage.job.name,
-            "outputs": outputs_digest(made.manifests[stage.job]),
-            "commit": made.manifests[stage.job]["commit"],
-        }
-        for stage in made.stages
     }

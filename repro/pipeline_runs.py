@@ -1,4 +1,4 @@
-"""The runs that the tables show: an ablation's cells, and what the whole pipeline makes of them."""
+"""The runs that the tables show: those of an ablation's Retriever1, and those of all later stages."""
 
 from ablations.retriever1_runs import Retriever1Runs, once
 from ablations.starts import BYTE_LEVEL, STARTS
@@ -11,17 +11,17 @@ from simlm.stages.runs import Retrieve, RunStage
 
 
 class PipelineRuns(Retriever1Runs):
-    """Every run that a table can ask for, over one pipeline; asking builds what it stands on."""
+    """Every run that a table can ask for, over one pipeline. Asking for a run builds what it depends on, once."""
 
     @once
     def bm25_tuned(self) -> BM25:
-        """BM25 with the (k1, b) that is best on valid."""
+        """Return BM25 with the (k1, b) that is best on valid."""
         grid = [value for point in self.scale.bm25_grid for value in point]
         return self.bm25_of(grid, self.pipeline.evaluated, "tuned BM25")
 
     @once
     def retriever2(self, start: str = "simlm") -> Retrieve:
-        """Runs of one of ``STAGED`` fine-tuned on the negatives of its own Retriever1."""
+        """Return the runs of a start, one of ``STAGED``, fine-tuned on the negatives of its own Retriever1."""
         name = _named("Retriever2", start)
         mined = self.mined_set(self.retriever1(start), _named("Retriever1", start))
         trained = self.pipeline.retriever(self._encoder(start), mined, name)
@@ -29,40 +29,43 @@ class PipelineRuns(Retriever1Runs):
 
     @once
     def mined_set(self, mined: Retrieve, miner: str) -> RunStage:
-        """What trains on the run of ``miner``, beside the first negatives where sets are concatenated."""
+        """Return the training set from the run of ``miner``, joined with the first negatives where sets are joined."""
         return self.pipeline.training_set([self.first_negatives(), mined], f"{miner}: training set")
 
     def second_set(self, start: str) -> RunStage:
-        """What re-ranker and distillation train on, of a start's Retriever2."""
+        """Return the training set of re-ranker and distillation, from the run of a start's Retriever2."""
         return self.mined_set(self.retriever2(start), _named("Retriever2", start))
 
     @once
     def reranker(self, start: str | None = None) -> TrainReranker:
-        """The cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
+        """Return the cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
         start = start or self.scale.reranker_start
         name = _named("re-ranker", start, self.scale.reranker_start)
         return self.pipeline.reranker(self._encoder(start), self.second_set("simlm"), name)
 
     @once
     def reranked(self, start: str | None = None) -> RunStage:
-        """Retriever2's test run, its top re-ranked by the re-ranker from a start or the scale's own."""
+        """Return Retriever2's test run, its top re-ranked by the re-ranker from a start or the scale's own."""
         own = self.scale.reranker_start
         name = _named("re-ranked run", start or own, own)
         return self.pipeline.rerank(self.reranker(start), self.retriever2(), name)
 
     @once
     def teacher(self, miner: str = "simlm") -> TeacherScoresOf:
-        """The re-ranker's scores for the pairs that distillation draws from the negatives of ``miner``'s Retriever2.
+        """Return the re-ranker's scores of the pairs that distillation draws from the negatives of ``miner``.
 
-        There is one re-ranker whatever the miner, as Table 6 has one: it was trained on SimLM's candidates.
+        There is one re-ranker for all, trained on SimLM's candidates, as in Table 6.
         """
         return self.pipeline.teacher(self.reranker(), self.second_set(miner), _named("teacher scores", miner))
 
     @once
     def distilled(self, start: str, alpha: float | None = None, miner: str = "simlm") -> Retrieve:
-        """Runs of a start distilled with the negatives of ``miner``'s Retriever2, with one teacher and budget for all.
+        """Return the runs of a start that is distilled, with one teacher and number of updates for all starts.
 
-        With another ``alpha`` than the scale's, a trial of it.
+        Args:
+            start: The start.
+            alpha: The weight of the contrastive loss, where a trial has another than the scale's.
+            miner: The start whose Retriever2 mined the negatives.
         """
         name = f"Retriever_distill ({start})"
         if miner != "simlm":
@@ -76,7 +79,7 @@ class PipelineRuns(Retriever1Runs):
 
     @once
     def fusion(self) -> Fusion:
-        """The distilled SimLM fused with default BM25."""
+        """Return the distilled SimLM fused with default BM25."""
         return self.pipeline.add(
             Fusion.C(
                 data=self.pipeline.data,
@@ -84,18 +87,18 @@ class PipelineRuns(Retriever1Runs):
                 lexical=self.bm25(),
                 weights=list(self.scale.fusion_grid),
                 depth=self.scale.search.evaluation_depth,
-                further=list(self.scale.further),
+                further=list(self.scale.extra_test_splits),
             ),
             "fusion",
         )
 
     @once
     def answered(self, ranked: RunStage, name: str) -> Answered:
-        """The test run of ``name`` judged by the answers in its passages (Table 4)."""
+        """Return the test run of ``name``, judged by the answers in its passages (Table 4)."""
         return self.pipeline.answered(ranked, f"{name}: answers")
 
     def _encoder(self, start: str) -> EncoderStage:
-        """A start for the later stages, which read the scale's own pieces only."""
+        """Return a start for the stages after Retriever1, which only read the scale's own vocabulary."""
         known = [name for name in STARTS if name not in BYTE_LEVEL]
         if start not in known:
             raise UserError(f"no stage after Retriever1 can start from {start!r}: choose one of {', '.join(known)}")
@@ -103,5 +106,5 @@ class PipelineRuns(Retriever1Runs):
 
 
 def _named(stage: str, start: str, own: str = "simlm") -> str:
-    """A stage's name, with its start in brackets unless that is the table's own."""
+    """Return a stage's name, with its start in brackets unless that is the usual one."""
     return stage if start == own else f"{stage} ({start})"

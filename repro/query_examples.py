@@ -1,4 +1,4 @@
-"""The test questions on which two rows differ most, with what rows find for them."""
+"""The test queries on which two rows differ most, with what rows find for them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,16 +12,22 @@ from simlm.stages.runs import RunStage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 
 def run_file(run: RunStage, split: str = SPLIT) -> Path:
-    """The TREC run file of the test questions."""
+    """Return the TREC run file of a finished run."""
     return output_of(run) / f"{split}.run"
 
 
 def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -> pd.DataFrame:
-    """Every test question's measures, indexed by query_id: those that the run's stage left, and others asked for."""
+    """Return the measures of every test query, indexed by query_id.
+
+    Args:
+        run: The finished run, whose stage left some measures.
+        measures: Names of others that are wanted, as ir_measures spells them.
+        split: The test split.
+    """
     frame = pd.read_csv(output_of(run) / f"{split}.measures.csv", dtype={"query_id": str}).set_index("query_id")
     more = [name for name in measures if name not in frame]
     if more:
@@ -42,9 +48,15 @@ def disagreeing(
     measure: str,
     count: int,
 ) -> list[Case]:
-    """The cases of the ``count`` questions on which two rows' values differ most, in turn from both sides.
+    """Return the queries on which two rows differ most, taken in turn from both sides, as examples.
 
-    ``runs`` are those whose top passages are shown, by the name that a case gives them.
+    Args:
+        one: The measures of the one row by query.
+        other: Those of the other row.
+        runs: The runs whose top passages are shown, by the names to show.
+        collection: The collection that was searched.
+        measure: The measure to compare.
+        count: The number of queries.
     """
     chosen = disagreements(one, other, measure, count)
     queries = {query.id: query.text for query in collection.queries(SPLIT) if query.id in chosen}
@@ -59,9 +71,9 @@ def disagreeing(
 
 
 def disagreements(one: pd.DataFrame, other: pd.DataFrame, measure: str, count: int) -> list[str]:
-    """Ids of `count` queries on which two rows differ most, taken in turn from both sides.
+    """Return the ids of the ``count`` queries on which two rows differ most, taken in turn from both sides.
 
-    Ties go to the smaller query id, so the choice is the same every time. Fewer where fewer differ.
+    Ties go to the smaller query id, so that the choice is always the same. There are fewer if fewer differ.
     """
     difference = (one[measure] - other[measure].reindex(one.index)).sort_index()
     first = difference[difference > 0].sort_values(ascending=False, kind="stable").index
@@ -80,10 +92,15 @@ def collect_cases(
     passage_texts: Callable[[set[str]], Mapping[str, str]],
     shown: int = 3,
 ) -> list[Case]:
-    """The case of each query: its relevant passages, and the first `shown` of every row's run file.
+    """Return an example for each query: its relevant passages, and the first passages of every row.
 
-    `runs` maps row keys to run files; the functions give the text of a query's id, and the texts of
-    passages' ids, all that are shown at once: a collection in files is read from its start for them.
+    Args:
+        query_ids: The queries.
+        runs: The run file of each row.
+        qrels: The grades of passages, by query.
+        query_text: Returns the text of a query.
+        passage_texts: Returns the texts of passages, by their ids. It may read a whole collection: it is called once.
+        shown: The number of passages of a row.
     """
     rankings = {row: _rankings(path, query_ids) for row, path in runs.items()}
     wanted = {id_ for found in rankings.values() for ids in found.values() for id_ in ids[:shown]}
@@ -107,7 +124,7 @@ def collect_cases(
 
 
 def _rankings(path: Path, query_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Passage ids of a few queries in the order of the run file, of which all other lines are passed over."""
+    """Return the passage ids of a few queries in the order of a run file."""
     found: dict[str, list[str]] = {query_id: [] for query_id in query_ids}
     starts = tuple(query_id + blank for query_id in query_ids for blank in " \t")
     with path.open(encoding="utf-8") as lines:

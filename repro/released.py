@@ -17,7 +17,7 @@ from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.table import PaperRow, PublishedOn, RowSpec, Table, figures
+from repro.table import PaperRow, RowSpec, Table, figures
 from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
@@ -31,8 +31,6 @@ RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
 FINE_TUNED = " (fine-tuned with BM25 negatives)"
 """What the published figures of a pre-trained checkpoint are called behind its name."""
-MSMARCO = PublishedOn(("msmarco", "released archives"), 8_841_823, 6_980)
-NQ = PublishedOn(("nq",), 21_015_324, 3_610)
 
 
 @dataclass(frozen=True)
@@ -74,22 +72,18 @@ def chosen(options: Options) -> Checkpoints | None:
     return Checkpoints(refusal=hub_refusals(options.results))
 
 
-def released(
-    table: Table,
-    systems: Sequence[System],
-    checkpoints: Checkpoints,
-    rows: Sequence[str],
-    figures_of: PublishedOn,
-    run: Callable[[PipelineRuns, System, Checkpoints], RunStage] | None = None,
-) -> Table:
-    """A table's rows as published checkpoints; those that cannot be measured are listed, with what is lacking.
+def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:
+    """Return a table with published checkpoints as its rows; those that cannot be measured say what is lacking.
 
     A row that has to be trained is one only where it is asked for.
 
-    ``run`` gives a row's run where it is not that of the search itself.
-
-    UserError where none can be measured, or where one of ``rows``, those asked for, cannot. The others go on.
+    Raises:
+        UserError: No row can be measured, or one that was asked for cannot.
     """
+    assert table.released is not None, "only such a table has the option"
+    if table.released.without_collection and not options.collection:
+        raise UserError(f"--released: {table.released.without_collection}")
+    systems, rows, run = table.released.systems, options.rows, table.released.run or ranked
     systems = [one for one in systems if one.kind != "start" or one.key in rows]
     wanted = rows or [one.key for one in systems]
     lacking = {one.key: _lacking(one, checkpoints if one.key in wanted else checkpoints.unasked()) for one in systems}
@@ -102,7 +96,7 @@ def released(
     return Table(
         name=table.name,
         title=f"{table.title}, published checkpoints",
-        rows=[_row(one, table, checkpoints, run or ranked) for one in measured],
+        rows=[_row(one, table, checkpoints, run) for one in measured],
         paper_only=[
             PaperRow(one.key, one.label, one.kind, _figures(one, table), note=_sentences(one, lacking[one.key]))
             for one in systems
@@ -115,7 +109,7 @@ def released(
         measures=table.measures,
         columns=table.columns,
         remarks=lambda runs, numbers: [*_measured(runs, numbers), *table.remarks(runs, numbers)],
-        released=figures_of,
+        published_on=table.released.published_on,
     )
 
 
@@ -204,7 +198,7 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
 
 def _tested(runs: PipelineRuns) -> list[str]:
     """All test splits; nothing is chosen on valid."""
-    return ["test", *runs.scale.further]
+    return ["test", *runs.scale.extra_test_splits]
 
 
 def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Reading:

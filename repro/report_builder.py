@@ -1,4 +1,4 @@
-"""From finished stages to a report."""
+"""Build the report of a table from the finished stages of its rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,43 +8,52 @@ import pandas as pd
 
 from reports.assess import assess, marks
 from reports.facts import Case, FileRef, Trial, Tuning
-from reports.model import Report, Row
+from reports.model import CollectionFacts, Group, Report, Row
 from repro import training_diagnostics
-from repro.agreement import beside_authors
-from repro.collection_facts import facts, groups
+from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.notes import notes
-from repro.origin import StageResults, cost, origin, warnings
+from repro.origin import SPLIT, StageResults, cost, origin, warnings
 from repro.query_examples import disagreeing, values_of
 from repro.table import RowSpec, Table
-from repro.teachers import beside_teacher
 from repro.trials import MEASURE, trials_in_force, tried_values
-from simlm.data.collections import Collection
-from simlm.scales import open_scale
+from simlm.data.collection import Collection
+from simlm.scales import Scale
 from simlm.stages.runs import RunStage, read_log
 from simlm.workflow.manifest import seconds_of
 from simlm.workflow.plan import Planned, ancestors, job_of
 
-CASES = 4
-CASE_ROWS = ("bm25", "simlm")
+EXAMPLES = 4
+COMPARED_ROWS = ("bm25", "simlm")
+"""The rows whose largest disagreements are the query examples."""
 SHOWN_ROWS = ("bm25", "base-distilled", "simlm", "reranker")
+"""The rows whose top passages a query example shows."""
+
+Runs = Mapping[str, RunStage]
+"""The run of each row, by the row's key."""
 
 
 def build_report(
     table: Table,
     rows: Sequence[RowSpec],
-    runs: Mapping[str, RunStage],
+    runs: Runs,
     stages: Sequence[Planned],
     options: Options,
     seconds: float,
     trials: pd.DataFrame,
 ) -> Report:
-    """The report of a table from the stages that its rows stand on.
+    """Return the report of a table.
 
-    ``seconds`` is this command's own wall time, ``trials`` are those published for the scale (`published_trials`).
+    Args:
+        table: The table.
+        rows: Its rows that were measured.
+        runs: The run of each of them.
+        stages: All stages that these runs depend on.
+        options: How the table was run.
+        seconds: The command's own wall time.
+        trials: The published trials of the scale (`published_trials`).
     """
-    made = StageResults.of(stages)
+    results = StageResults.of(stages)
     data = next(iter(runs.values())).data
     whole = data.whole or data
     collection = whole.source()
@@ -52,55 +61,83 @@ def build_report(
     report = Report(
         title=table.title,
         scale=options.scale,
-        collection=facts(collection, made.numbers(whole)),
-        rows=_measured(rows, runs, stages, made, options.results.absolute()) + _of_paper_only(table),
+        collection=_facts(collection, results.numbers(whole)),
+        rows=_rows(table, rows, runs, results, options.results.absolute()),
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
-        groups=groups(table, rows, runs, made),
+        groups=_groups(table, rows, runs, results),
         ordered=bool(table.orders),
     )
     values = _values(report, rows, runs)
     assess(report, values, table.orders)
-    report.claims = training_diagnostics.voided(report.claims, table.orders, runs, made.names())
-    report.marks = marks(report) if table.released else []
-    report.stages = made.facts()
-    scale = open_scale(options.scale, options.collection)
-    report.comparable = table.released is not None and table.released.matches(scale.collection, report.collection)
+    report.claims = training_diagnostics.voided(report.claims, table.orders, runs, results.names())
+    report.stages = results.facts()
+    scale = options.open_scale()
     report.curves = None if table.curves is None else table.curves(scale)
     report.losses = _losses(stages)
-    report.tuning = _tunings(rows, origins, made) + trials_in_force(origins, trials)
-    if not table.released:
+    report.tuning = _tunings(rows, origins, results) + trials_in_force(origins, trials)
+    report.cases = _examples(values, runs, collection, report.measures[0])
+    if table.published_on is None:
         settings = hyperparameters(scale, tried_values(options.scale))
         report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
-    report.cases = _cases(values, runs, collection, report.measures[0])
-    report.notes = [cost(report.stages, seconds)] if table.released else notes(report, seconds, scale)
+        report.notes = notes(report, seconds, scale)
+    else:
+        found = report.collection
+        report.comparable = table.published_on.is_whole(scale.collection, found.passages, found.queries)
+        report.marks = marks(report)
+        report.notes = [cost(report.stages, seconds)]
     if not table.by_answers:
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
-    labels = {spec.label: runs[spec.key] for spec in rows}  # of further splits the same runs
+    labels = {spec.label: runs[spec.key] for spec in rows}  # of extra splits the same runs
     report.warnings = [
         *warnings(options),
-        *table.remarks(list(runs.values()), made.numbers),
-        *training_diagnostics.warnings(labels, made.names()),
+        *table.remarks(list(runs.values()), results.numbers),
+        *training_diagnostics.warnings(labels, results.names()),
         *training_diagnostics.below_random(report),
     ]
     searched = {collection.name: collection} | {one.name: one for one in (run.data.source() for run in runs.values())}
     tested = [searched[group.collection.name] for group in report.by_group()]
-    report.provenance = origin(table.name, options, made, tested, _method(report), report.measures, report.baselines)
+    report.provenance = origin(table.name, options, results, tested, _method(report), report.measures, report.baselines)
     return report
 
 
-def _measured(
-    rows: Sequence[RowSpec], runs: Mapping[str, RunStage], stages: Sequence[Planned], made: StageResults, results: Path
-) -> list[Row]:
-    """The rows that were measured here."""
-    by_job = {stage.job: stage for stage in stages}
-    return [_row(spec, runs[spec.key], by_job, made.manifests, results) for spec in rows]
+def _facts(collection: Collection, numbers: Mapping[str, Any], split: str = SPLIT) -> CollectionFacts:
+    """Return what a report says of a collection, from the numbers that its stage left."""
+    return CollectionFacts(
+        name=collection.name,
+        split=split,
+        passages=numbers["passages"],
+        queries=numbers.get("splits", {}).get(split, {}).get("queries", 0),
+        description=collection.description,
+        facts=dict(numbers),
+    )
 
 
-def _of_paper_only(table: Table) -> list[Row]:
-    """The rows of which there are the paper's figures alone."""
-    return [
+def _groups(table: Table, rows: Sequence[RowSpec], runs: Runs, results: StageResults) -> list[Group]:
+    """Return the groups of a table that have measured rows, with the collection that each was measured on."""
+    found = []
+    for spec in table.groups:
+        keys = [row.key for row in rows if row.group == spec.key]
+        if keys:
+            data = runs[keys[0]].data
+            found.append(
+                Group(
+                    key=spec.key,
+                    collection=_facts(data.source(), results.numbers(data), spec.split),
+                    measures=list(spec.measures),
+                    columns=list(spec.columns),
+                    baselines=[key for key in spec.baselines if key in keys],
+                )
+            )
+    return found
+
+
+def _rows(table: Table, rows: Sequence[RowSpec], runs: Runs, results: StageResults, folder: Path) -> list[Row]:
+    """Return the rows that were measured, then those that are quoted from the paper."""
+    by_job = {stage.job: stage for stage in results.stages}
+    measured = [_row(spec, runs[spec.key], by_job, results.manifests, folder) for spec in rows]
+    quoted = [
         Row(
             one.key,
             one.label,
@@ -111,34 +148,7 @@ def _of_paper_only(table: Table) -> list[Row]:
         )
         for one in table.paper_only
     ]
-
-
-def _values(report: Report, rows: Sequence[RowSpec], runs: Mapping[str, RunStage]) -> dict[str, pd.DataFrame]:
-    """The measured rows' values by query, each by its group's measures."""
-    splits = {spec.key: spec.split for spec in rows}
-    return {
-        row.key: values_of(runs[row.key], group.measures, splits[row.key])
-        for group in report.by_group()
-        for row in group.rows
-        if row.key in runs
-    }
-
-
-def _losses(stages: Sequence[Planned]) -> dict[str, list[tuple[int, float]]]:
-    """(step, loss) of every stage that trained."""
-    return {
-        stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
-        for stage in stages
-        if (log := read_log(stage.job / "output"))
-    }
-
-
-def _method(report: Report) -> dict[str, Any]:
-    rows = report.measured_rows()
-    return {
-        "retrieval": [{"name": row.key, "method": row.label} for row in rows],
-        "runs": {row.key: row.run.sha256 for row in rows if row.run is not None},
-    }
+    return measured + quoted
 
 
 def _row(
@@ -146,9 +156,9 @@ def _row(
     run: RunStage,
     by_job: Mapping[Path, Planned],
     manifests: Mapping[Path, dict[str, Any]],
-    results: Path,
+    folder: Path,
 ) -> Row:
-    """A row's files, and its cost: that of its run, with the index of the stage that ranked its passages."""
+    """Return a measured row: its files, its cost, and the size of the index of the stage that ranked its passages."""
     stage, origin = by_job[job_of(run)], by_job[job_of(run.origin)]
     numbers = manifests[origin.job]["numbers"]
     outputs = manifests[stage.job]["outputs"]
@@ -157,7 +167,7 @@ def _row(
     )
 
     def reference(name: str) -> FileRef:
-        return FileRef(str((stage.job / "output" / name).relative_to(results)), outputs[name]["sha256"])
+        return FileRef(str((stage.job / "output" / name).relative_to(folder)), outputs[name]["sha256"])
 
     return Row(
         key=spec.key,
@@ -174,11 +184,31 @@ def _row(
     )
 
 
-def _tunings(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: StageResults) -> list[Tuning]:
-    """The trials that a row's own stage made on valid."""
+def _values(report: Report, rows: Sequence[RowSpec], runs: Runs) -> dict[str, pd.DataFrame]:
+    """Return the measures of each measured row by query, those of its group."""
+    splits = {spec.key: spec.split for spec in rows}
+    return {
+        row.key: values_of(runs[row.key], group.measures, splits[row.key])
+        for group in report.by_group()
+        for row in group.rows
+        if row.key in runs
+    }
+
+
+def _losses(stages: Sequence[Planned]) -> dict[str, list[tuple[int, float]]]:
+    """Return (step, loss) of every stage that trained, by its name."""
+    return {
+        stage.name: [(int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry]
+        for stage in stages
+        if (log := read_log(stage.job / "output"))
+    }
+
+
+def _tunings(rows: Sequence[RowSpec], runs: Runs, results: StageResults) -> list[Tuning]:
+    """Return the trials that the stages of rows made on valid themselves."""
     tunings = []
     for spec in rows:
-        trials = made.numbers(runs[spec.key]).get("trials", [])
+        trials = results.numbers(runs[spec.key]).get("trials", [])
         if trials:
             best = max(range(len(trials)), key=lambda i: trials[i]["rr_at_10"])
             shown = [
@@ -189,12 +219,55 @@ def _tunings(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], made: StageR
     return tunings
 
 
-def _cases(
-    values: Mapping[str, pd.DataFrame], runs: Mapping[str, RunStage], collection: Collection, measure: str
-) -> list[Case]:
-    """Queries on which BM25 and the distilled SimLM differ most, with the top passages of a few rows."""
-    if not all(key in values for key in CASE_ROWS):
+def _examples(values: Mapping[str, pd.DataFrame], runs: Runs, collection: Collection, measure: str) -> list[Case]:
+    """Return the queries on which BM25 and the distilled SimLM differ most, with the top passages of a few rows."""
+    if not all(key in values for key in COMPARED_ROWS):
         return []
     shown = {key: runs[key] for key in values if key in SHOWN_ROWS}
-    one, other = (values[key] for key in CASE_ROWS)
-    return disagreeing(one, other, shown, collection, measure, CASES)
+    one, other = (values[key] for key in COMPARED_ROWS)
+    return disagreeing(one, other, shown, collection, measure, EXAMPLES)
+
+
+def _method(report: Report) -> dict[str, Any]:
+    rows = report.measured_rows()
+    return {
+        "retrieval": [{"name": row.key, "method": row.label} for row in rows],
+        "runs": {row.key: row.run.sha256 for row in rows if row.run is not None},
+    }
+
+
+def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
+    """Return the notes of a table whose models were trained here: the core comparison, the cost, the tuning.
+
+    Args:
+        report: The report, with its comparisons, stages and trials.
+        seconds: The command's own wall time.
+        scale: The scale.
+    """
+    found = []
+    same_budget = report.comparison("simlm", "base-distilled", report.measures[0])
+    if same_budget is not None:
+        found.append(
+            "Pre-training at equal fine-tuning budget, negatives and teacher: SimLM distilled minus base distilled is "
+            f"{same_budget.difference:+.4f} {report.measures[0]} [{same_budget.low:+.4f}, {same_budget.high:+.4f}], "
+            f"Holm-corrected p {same_budget.p_holm:.2g}."
+        )
+    found.append(cost(report.stages, seconds))
+    tuned = {one.row for one in report.tuning}
+    own = [row.label for row in report.rows if row.key in tuned and row.kind != "dense"]
+    dense = [row.label for row in report.rows if row.key in tuned and row.kind == "dense"]
+    if own:
+        found.append(f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}.")
+    tried = "None of this table's rows has published trials of its own."
+    if dense:
+        tried = f"The same values of a setting were tried on valid with each row that has trials: {', '.join(dense)}."
+    return [*found, f"{_shared(report, scale)} {tried}"]
+
+
+def _shared(report: Report, scale: Scale) -> str:
+    """Say what rows have in common. The paper has one pre-training rate for all; Table 1 has settings of its own."""
+    but = " and the pre-training's learning rate"
+    if isinstance(scale.encoder, str):
+        own = [row.label for row in report.measured_rows() if row.kind == "dense" and row.key in scale.retrievers]
+        but = f", {' and '.join(own)} excepted" if own else ""
+    return f"Dense rows of the same stage share every hyper-parameter but what the table varies{but}."

@@ -1,46 +1,71 @@
-"""Runs a table or a page: plan, stages, report."""
+"""Run a table or a page: plan it, make its stages, write its report."""
 
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from reports.files import publish, write_report
 from reports.model import Report
 from reports.page import Page
 from reports.terminal import print_report
-from repro.command import Options, refuse
-from repro.dryrun import print_plan
+from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
+from repro.released import ReleasedOptions, chosen, released
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
+from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
 from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
 from simlm.commands.preflight import check_ready
 from simlm.files import lock
-from simlm.scales import open_scale
+from simlm.stages.pipeline import Submit
+from simlm.stages.runs import RunStage
 from simlm.workflow.plan import Build, Planned, plan
-from simlm.workflow.stage import Stage
 
+PAPER = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"
 
 
+def table_command(table: Table, doc: str | None) -> None:
+    """Run a table's module as a command; its help is ``doc``, the docstring of the module, and examples."""
+    main(partial(run_table, table), _help(table, doc or ""), ReleasedOptions if table.released else Options)
+
+
+def _help(table: Table, doc: str) -> str:
+    rows = " ".join(row.key for row in table.rows[:2])
+    examples = {
+        "": "the whole table at mini scale",
+        "--scale smoke": "the same in small, on a few hundred passages",
+        "--dry-run": "what would run, and for how long",
+        f"--rows {rows}": "two rows and what they stand on",
+    }
+    if table.released:
+        examples["--scale paper --released"] = "the published checkpoints, without training"
+    commands = {f"python -m repro.{table.name} {options}".rstrip(): said for options, said in examples.items()}
+    width = max(map(len, commands))
+    lines = [f"  {command:{width}}  {said}" for command, said in commands.items()]
+    return "\n".join([doc.replace(":", f" of {PAPER}:", 1).strip(), "", "Examples:", *lines])
+
+
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
-    table = labelled(table, open_scale(options.scale, options.collection))
+    checkpoints = chosen(options)
+    if checkpoints is not None:
+        table = released(table, checkpoints, options)
+    table = labelled(table, options.open_scale())
     rows = table.chosen(options.rows)
     check_domains(table, options)
 
-    def build(submit: Any) -> dict[str, Stage]:
-        pipeline_runs = PipelineRuns(
-            open_scale(options.scale, options.collection), options.seed, submit, options.negatives
-        )
+    def build(submit: Submit) -> dict[str, RunStage]:
+        pipeline_runs = options.pipeline_runs(submit)
         return {row.key: row.run(pipeline_runs) for row in rows}
 
     trials = published_trials(options.scale)
@@ -53,21 +78,23 @@ def run_table(table: Table, options: Options) -> None:
     from repro.extra_test_splits import with_extra_splits
     from repro.report_builder import build_report
 
-    scale = open_scale(options.scale, options.collection)
-    table, rows, runs = with_extra_splits(table, rows, runs, scale)
+    table, rows, runs = with_extra_splits(table, rows, runs, options.open_scale())
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)
 
 
 def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R], Page], options: Options) -> None:
-    """Make what a page asks for, have it filled for the scale of that name, add what every page says, and write it."""
+    """Make the runs of a page and write it below the results folder.
+
+    Args:
+        name: The name of the page.
+        ask: Returns what the page is made of: a run, or several by the names of their rows.
+        fill: Makes the page from the name of the scale and what ``ask`` returned.
+        options: How to run it; ``--rows`` is refused.
+    """
     refuse(options, name, "rows")
-
-    def build(submit: Any) -> R:
-        return ask(PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives))
-
     started = time.perf_counter()
-    found = make(build, options)
+    found = make(lambda submit: ask(options.pipeline_runs(submit)), options)
     if found is None:
         return
     stages, asked = found
@@ -78,7 +105,7 @@ def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R
 
 
 def finish(report: Report | Page, name: str, options: Options) -> None:
-    """Write a report below the results folder, print it, and publish it if that was asked for."""
+    """Write a report below the results folder, print it, and publish it if the options say so."""
     make_folder(options.results)
     folder = options.results / options.scale / options.variant
     with lock(options.results / "report.lock"):
@@ -91,7 +118,11 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
-    """Run every stage of ``build`` that is not valid; the plan and what ``build`` returned. A dry run only shows it."""
+    """Run every stage of ``build`` that is not valid.
+
+    Returns:
+        All stages, and what ``build`` returned. None after a dry run, which only prints the plan.
+    """
     check_collections(build, options.results.absolute(), fetch=not options.dry_run)
     choose_gpus()
     if options.dry_run:

@@ -5,26 +5,30 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+from baselines.system import System
 from reports.assess import Order
 from reports.facts import Curves
-from reports.model import MAIN_COLUMNS, MAIN_MEASURES, CollectionFacts, Column
+from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
+from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from simlm.data.reference import QUESTIONS
+from simlm.data.catalogue import NQ, BuiltIn
 from simlm.errors import UserError
-from simlm.scales import Scale, open_scale
+from simlm.scales import Scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.stage import Stage
 
 MRR = MAIN_COLUMNS[:1]
-"""Tables that print MRR@10 alone."""
+"""The columns of a table that prints MRR@10 alone."""
+MRR_AND_R1K = [column for column in MAIN_COLUMNS if column.key in ("mrr10", "r1k")]
+"""The columns of a table that prints MRR@10 and R@1k."""
 
 
 @dataclass(frozen=True)
 class RowSpec:
-    """A row that is measured: which run it is, and where the paper's figures for it stand."""
+    """A row that is measured: which run it shows, and the paper's figures for it."""
 
     key: str
     label: str
@@ -33,15 +37,15 @@ class RowSpec:
     published: dict[str, float] | None = None
     note: str = ""
     group: str = ""
-    """The key of its `GroupSpec`, "" in a table without."""
+    """The key of its `GroupSpec`; "" in a table without groups."""
     split: str = SPLIT
     """The test split that it is measured on."""
     public: str = ""
-    """The label where the model that it starts from is the paper's own, "" where that is the same."""
+    """The label at paper scale, where the row starts from the paper's own model; "" if it does not change."""
 
 
 class PaperRow(NamedTuple):
-    """A row that only the paper has."""
+    """A row that is quoted from the paper and not measured here."""
 
     key: str
     label: str
@@ -49,12 +53,12 @@ class PaperRow(NamedTuple):
     published: dict[str, float]
     group: str = ""
     note: str = ""
-    """Why it was not measured, where that is to be said."""
+    """Why it was not measured, where a reader must know."""
 
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """Rows of a table that are measured on a collection or a split of their own, and compared with each other only."""
+    """Rows that are measured on a collection or split of their own, and compared with each other only."""
 
     key: str
     baselines: Sequence[str]
@@ -64,24 +68,22 @@ class GroupSpec:
 
 
 @dataclass(frozen=True)
-class PublishedOn:
-    """What published figures are of: the names of that collection in a scale, its passages and its test queries."""
+class ReleasedRows:
+    """The published checkpoints that ``--released`` measures in place of a table's rows."""
 
-    collections: tuple[str, ...]
-    passages: int
-    queries: int
-
-    def matches(self, collection: str, facts: CollectionFacts) -> bool:
-        """Whether a scale's collection is that one, whole."""
-        counts = (facts.passages, facts.queries)
-        return collection in self.collections and counts == (self.passages, self.queries)
+    systems: Sequence[System]
+    published_on: BuiltIn
+    run: Callable[[PipelineRuns, System, Checkpoints], RunStage] | None = None
+    """The run of a system; the run of its search if left out."""
+    without_collection: str = ""
+    """Why ``--collection`` must be given, where it must."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper: measured rows, rows that only the paper has, baselines and orders to test.
+    """A table of the paper: measured rows, quoted rows, baselines, and orders to test.
 
-    Where rows are measured on several collections, ``groups`` say what else is the table's.
+    Where rows are measured on several collections, ``groups`` has the baselines, columns and measures of each.
     """
 
     name: str
@@ -92,26 +94,32 @@ class Table:
     orders: Sequence[Order] = ()
     measures: Sequence[str] = MAIN_MEASURES
     columns: Sequence[Column] = MAIN_COLUMNS
-    """The paper's; none where it prints no figures."""
-    released: PublishedOn | None = None
-    """Of a table whose rows are published checkpoints: what the figures are of that the rows are held against."""
+    """The paper's columns; none if it prints no figures."""
+    released: ReleasedRows | None = None
+    """What ``--released`` measures; None if the table has no such option."""
+    published_on: BuiltIn | None = None
+    """In a table whose rows are published checkpoints: the collection of the figures that stand beside them."""
     curves: Callable[[Scale], Curves] | None = None
-    """How a figure's rows lie along its axis at a scale."""
+    """How the rows of a figure lie along its axis."""
     groups: Sequence[GroupSpec] = ()
     by_domain: bool = False
-    """Whether its rows are measured on halves of a collection whose questions have domains."""
+    """Whether rows are measured on halves of a collection whose questions have domains."""
     by_answers: bool = False
-    """Whether its rows are measured by the answers that passages contain."""
+    """Whether rows are measured by the answers that passages contain."""
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
-    """What a reader of this table must know before the first figure, from its runs and the numbers that stages left."""
+    """What a reader must know before the first figure, from the runs and the numbers that a stage left."""
 
     def measure_of(self, key: str) -> str:
-        """The measure that a row is compared by."""
+        """Return the measure that a row is compared by."""
         (row,) = self.chosen([key])
         return next((group.measures[0] for group in self.groups if group.key == row.group), self.measures[0])
 
     def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
-        """The rows of these keys in the table's order, all for none; UserError for an unknown key."""
+        """Return the rows with these keys in the table's order, all rows if there are no keys.
+
+        Raises:
+            UserError: A key is unknown.
+        """
         known = [row.key for row in self.rows]
         unknown = [key for key in keys if key not in known]
         if unknown:
@@ -120,7 +128,7 @@ class Table:
 
 
 def labelled(table: Table, scale: Scale) -> Table:
-    """The table with its rows called by what they start from at a scale, with what is otherwise for one of them."""
+    """Return the table with labels that name the public models, if the scale starts from them."""
     if not isinstance(scale.encoder, str):
         return table
     return replace(table, rows=[_labelled(row, scale) for row in table.rows])
@@ -140,37 +148,42 @@ def _labelled(row: RowSpec, scale: Scale) -> RowSpec:
 
 
 def check_domains(table: Table, options: Options) -> None:
-    """UserError for a table that the collection cannot fill: one by domain without domains, or by qrels without qrels.
+    """Raise UserError if the collection lacks the domains or the qrels that a table needs.
 
-    Only InsuranceQA's questions have domains; those of NQ's test have answers and no qrels.
+    Only InsuranceQA's questions have domains. The test questions of NQ have answers and no qrels.
     """
-    scale = open_scale(options.scale, options.collection)
     if table.by_domain and options.collection:
         raise UserError(
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
         )
-    if scale.collection == QUESTIONS and not table.by_answers:
+    if options.open_scale().collection == NQ.name and not table.by_answers:
         raise UserError(
             f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
-            f"{QUESTIONS} have answers instead; python -m repro.table4 measures by answers"
+            f"{NQ.name} have answers instead; python -m repro.table4 measures by answers"
         )
 
 
 def retriever1(
-    start: str, label: str, published: dict[str, float] | None = None, key: str | None = None, public: str = ""
+    start: str, label: str, published: dict[str, float] | None = None, key: str = "", public: str = ""
 ) -> RowSpec:
-    """The row of a start fine-tuned as Retriever1; its key is the start's name unless another is given."""
+    """Return the row of a start fine-tuned as Retriever1; its key is the name of the start unless given."""
     return RowSpec(key or start, label, "dense", lambda runs: runs.retriever1(start), published, public=public)
 
 
 def falling(keys: Sequence[str], source: str, with_teacher: bool = False) -> list[Order]:
-    """The orders of rows that the paper has one above the next, given best first."""
+    """Return the orders of rows given from best to worst: each is above the next."""
     return [Order(lower, higher, source, with_teacher) for higher, lower in pairwise(keys)]
 
 
 def figures(table: str, columns: Sequence[Column] = MAIN_COLUMNS, /, **where: str | int) -> dict[str, float]:
-    """The paper's figures of one row, by the columns' keys; the row is where columns of the file have given values."""
+    """Return the paper's figures of one row, by the keys of the columns.
+
+    Args:
+        table: The name of the file of published figures.
+        columns: The columns to return, where the row has a figure.
+        where: The row is the one that has these values in these columns of the file.
+    """
     frame = published(table)
     for column, value in where.items():
         frame = frame[frame[column] == value]

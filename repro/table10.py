@@ -1,27 +1,16 @@
-"""Table 10: whether the pre-training corpus has to be the one that is searched, Retriever1.
-
-`python -m repro.table10 --help` lists the options.
-"""
-
-from ablations.corpora import CORPORA, NONE, cell_name, corpora
-from reports.model import MAIN_MEASURES, Column
-from repro.command import Options, main
-from repro.run import run_table
-from repro.table import GroupSpec, RowSpec, Table, falling, figures
-from simlm.data.domains import HALVES
-
-DESCRIPTION = """Table 10 of SimLM (Wang et al., ACL 2023): pre-trained on the searched corpus, another or none.
+"""Table 10: whether the pre-training corpus has to be the one that is searched.
 
 The collection is split by domain into two halves. On each, three starts are fine-tuned as Retriever1 and evaluated:
 pre-trained on that half, on the other half, and without further pre-training.
-
-Examples:
-  python -m repro.table10                         both halves at mini scale
-  python -m repro.table10 --scale smoke           the same in small
-  python -m repro.table10 --rows life-on-life life-on-none    one half, two starts
 """
 
-PLACES = {
+from ablations.grids import CORPORA, NONE, cell_name, corpora
+from reports.model import MAIN_MEASURES, Column
+from repro.run import table_command
+from repro.table import GroupSpec, RowSpec, Table, falling, figures
+from simlm.data.catalogue import HALVES
+
+STANDS_FOR = {
     "life": (
         "MS-MARCO",
         (
@@ -36,7 +25,7 @@ PLACES = {
         ("Success@20", "Success@100", "RR@10", "R@1000"),
     ),
 }
-"""What each half stands for: the paper's corpus, its columns for what is searched there, and our measures.
+"""What each half stands for: the paper's corpus, the paper's columns for it, and our measures.
 
 The paper's R@20 and R@100 on NQ are shares of questions with an answering passage among the first: Success@20, @100.
 """
@@ -56,9 +45,9 @@ REMARKS = (
 
 
 def table10() -> Table:
-    """The three starts on each half; they are compared on the half that both were evaluated on."""
+    """Return the three starts on each half; rows are compared with those that are measured on the same half."""
     rows = [_row(searched, corpus) for searched in HALVES for corpus in corpora(searched)]
-    groups = [GroupSpec(key, tuple(_keys(key)[1:]), PLACES[key][1], PLACES[key][2]) for key in HALVES]
+    groups = [GroupSpec(key, tuple(_keys(key)[1:]), STANDS_FOR[key][1], STANDS_FOR[key][2]) for key in HALVES]
     return Table(
         name="table10",
         title="Table 10: the pre-training corpus",
@@ -81,21 +70,16 @@ def _row(searched: str, corpus: str) -> RowSpec:
     key = cell_name(searched, corpus)
     _, start = CORPORA[key]
     how = "no further pre-training" if corpus == NONE else f"pre-trained on {corpus}"
-    paper = corpus if corpus == NONE else PLACES[corpus][0]
+    paper = corpus if corpus == NONE else STANDS_FOR[corpus][0]
     return RowSpec(
         key=key,
         label=f"{searched}, {how}{' (matching)' if corpus == searched else ''}",
         kind="dense",
         run=lambda runs: runs.part(searched).retriever1(start),
-        published=figures("table10", PLACES[searched][1], pretraining_corpus=paper),
+        published=figures("table10", STANDS_FOR[searched][1], pretraining_corpus=paper),
         group=searched,
     )
 
 
-def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table10(), options)
-
-
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    table_command(table10(), __doc__)

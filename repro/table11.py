@@ -1,29 +1,21 @@
-"""Table 11: the hyper-parameters of pre-training, in force at a scale and in the paper.
-
-`python -m repro.table11 --help` lists the options.
-"""
-
-from collections.abc import Sequence
-from functools import partial
-
-from reports.facts import HyperParameter
-from reports.page import Page, Section
-from repro.command import main
-from repro.hyperparameters import FINE_TUNING
-from repro.published import published
-from repro.settings import beside, counts, others, run_settings
-from simlm.scales import Scale
-
-DESCRIPTION = """Table 11 of SimLM (Wang et al., ACL 2023): hyper-parameters of pre-training, read from the scale.
-
-Nothing is trained.
+"""Table 11: the hyper-parameters of pre-training, in force at a scale and in the paper. Nothing is trained.
 
 Examples:
   python -m repro.table11                   those of the mini scale
   python -m repro.table11 --scale smoke     those of another
 """
 
-NAMES = {
+from collections.abc import Sequence
+from functools import partial
+
+from reports.model import HyperParameter
+from reports.page import Page
+from repro.command import main
+from repro.hyperparameters import FINE_TUNING
+from repro.settings_page import PaperColumns, run_settings, settings_page
+from simlm.scales import Scale
+
+SETTINGS = {
     "initialisation": "pre-training: start",
     "batch size": "pre-training: batch",
     "text length": "pre-training: tokens a passage",
@@ -37,25 +29,18 @@ NAMES = {
 
 
 def table11(scale: Scale, settings: Sequence[HyperParameter]) -> Page:
-    """The paper's rows, then the settings that they do not name."""
-    ours = [one for one in settings if not one.name.startswith(FINE_TUNING)]
-    absent = {
-        "passages": f"all of the collection {scale.collection}",
-        "hardware and time": "no setting: every report lists its machine and what each stage took",
-    }
-    paper = published("table11").set_index("hyperparameter")
-    paper.columns = ["MS MARCO", "Wikipedia"]
-    return Page(
-        title="Table 11: hyper-parameters of pre-training",
-        scale=scale.name,
-        introduction=(
-            f"What is in force at this scale, on {scale.collection}, read from its configuration, beside what the "
-            f"paper prints.{counts(scale)}"
-        ),
-        sections=[
-            Section("The paper's table", beside(paper, NAMES, absent, ours)),
-            Section("Settings that it does not name", others(NAMES.values(), ours)),
-        ],
+    """Return the page: the paper's rows, then the settings that they do not name."""
+    return settings_page(
+        "Table 11: hyper-parameters of pre-training",
+        "table11",
+        ".{counts}",
+        [PaperColumns("The paper's table", {"ms_marco": "MS MARCO", "wikipedia": "Wikipedia"}, SETTINGS)],
+        {
+            "passages": f"all of the collection {scale.collection}",
+            "hardware and time": "no setting: every report lists its machine and what each stage took",
+        },
+        scale,
+        [one for one in settings if not one.name.startswith(FINE_TUNING)],
     )
 
 
@@ -63,4 +48,4 @@ run = partial(run_settings, "table11", table11)
 """Write the page."""
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, __doc__)

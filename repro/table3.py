@@ -1,6 +1,10 @@
-"""Table 3: what an index takes on disk, one vector a passage against one a token.
+"""Table 3: the bytes of an index, one vector a passage against one a token.
 
-`python -m repro.table3 --help` lists the options.
+Examples:
+  python -m repro.table3                    the distilled SimLM's index at mini scale
+  python -m repro.table3 --scale smoke      the same in small
+  python -m repro.table3 --dry-run          what would run, and for how long
+  python -m repro.table3 --scale paper --released    the indexes of the published SimLM and ColBERTv2
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,22 +24,13 @@ from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.released import ReleasedOptions, chosen, ranked
 from repro.run import run_page
+from simlm.data.catalogue import MSMARCO
 from simlm.stages.data import stored
 from simlm.stages.runs import Retrieve, RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
 
-DESCRIPTION = """Table 3 of SimLM (Wang et al., ACL 2023): bytes of the index, measured, beside a multi-vector index's.
-
-Examples:
-  python -m repro.table3                    the distilled SimLM's index at mini scale
-  python -m repro.table3 --scale smoke      the same in small
-  python -m repro.table3 --dry-run          what would run, and for how long
-  python -m repro.table3 --scale paper --released    the indexes of the published SimLM and ColBERTv2
-"""
-
-PASSAGES = 8_841_823
-"""MS MARCO's passage collection, version 1."""
+PASSAGES = MSMARCO.passages
 WIDTH, FLOAT = 768, 4
 """BERT-base's vectors, kept in 32 bit as SimLM keeps them."""
 COLBERT_BYTES = 154 << 30
@@ -45,12 +40,12 @@ LIMIT = 150 * 10**9
 
 
 def ask(runs: PipelineRuns) -> Retrieve:
-    """The runs of the distilled SimLM, whose stage leaves the index."""
+    """Return the runs of the distilled SimLM, whose stage leaves the index."""
     return runs.distilled("simlm")
 
 
 def sizes(index: Retrieve) -> tuple[int, int]:
-    """Bytes of a finished index and of a multi-vector index of the same passages."""
+    """Return the bytes of a finished index, and of a multi-vector index of the same passages."""
     return _own_bytes(index), index_bytes(vectors(_lengths(index)))
 
 
@@ -59,14 +54,14 @@ def _own_bytes(index: Retrieve) -> int:
 
 
 def _lengths(index: Retrieve) -> NDArray[np.int32]:
-    """Pieces of each passage (n,)."""
+    """Return the number of pieces of each passage, (n,)."""
     from simlm.data.store import TokenisedCollection
 
     return TokenisedCollection.open(output_of(index.data) / "store").passages.lengths
 
 
 def table3(scale: str, index: Retrieve) -> Page:
-    """The sizes here, then the same arithmetic for MS MARCO."""
+    """Return the page: the sizes here, then the same arithmetic for MS MARCO."""
     lengths = _lengths(index)
     return Page(
         title="Table 3: index size",
@@ -84,29 +79,30 @@ def table3(scale: str, index: Retrieve) -> Page:
     )
 
 
+def _line(index: str, known: str, vectors_: int, bytes_: int, paper: str) -> dict[str, Cell]:
+    """Return a line of the page for one index; ``paper`` is its name in the paper's table."""
+    printed = published("table3").set_index("model").loc[paper]
+    return {
+        "index": index,
+        "how known": known,
+        "vectors": vectors_,
+        "bytes": bytes_,
+        "size": size(bytes_),
+        "paper, MS MARCO": str(printed["index_size"]),
+        "paper, search": str(printed["index_search"]),
+    }
+
+
 def _here(passages: int, ours: int, tokens: int, scale: str) -> Section:
-    paper = published("table3").set_index("model")
     many = index_bytes(tokens)
     wide = passages * WIDTH * FLOAT
     whole = scale == PAPER_SCALE and passages == PASSAGES
     other = "" if whole else " The paper's sizes are of another collection."
-
-    def line(index: str, known: str, count: int, bytes_: int, model: str) -> dict[str, Cell]:
-        return {
-            "index": index,
-            "how known": known,
-            "vectors": count,
-            "bytes": bytes_,
-            "size": size(bytes_),
-            "paper, MS MARCO": str(paper.at[model, "index_size"]),
-            "paper, search": str(paper.at[model, "index_search"]),
-        }
-
     return Section(
         "Measured and computed for this collection",
         [
-            line("multi-vector (ColBERTv2 in the paper)", "computed from the tokens", tokens, many, "ColBERTv2"),
-            line("SimLM, distilled", "measured, files on disk", passages, ours, "SimLM"),
+            _line("multi-vector (ColBERTv2 in the paper)", "computed from the tokens", tokens, many, "ColBERTv2"),
+            _line("SimLM, distilled", "measured, files on disk", passages, ours, "SimLM"),
         ],
         text=(
             f"Here the multi-vector index takes {many / ours:.1f} times the bytes of SimLM's. A SimLM vector has "
@@ -141,25 +137,20 @@ def _at_paper_scale() -> Section:
 
 
 def published_indexes(lacking: Sequence[str], scale: str, indexes: Mapping[str, RunStage]) -> Page:
-    """The sizes of the indexes of published checkpoints, as their runs left them; ``lacking`` says what is not here."""
+    """Return the page for published checkpoints, with the sizes that their runs left.
+
+    Args:
+        lacking: Sentences on the checkpoints that are not here.
+        scale: The name of the scale.
+        indexes: The run of each system, by its key.
+    """
     data = next(iter(indexes.values())).data
     passages = stored(job_of(data))["statistics"]["passages"]
-    paper = published("table3").set_index("model")
-    lines: list[dict[str, Cell]] = []
+    lines = []
     for key, run in indexes.items():
-        numbers = (read_manifest(job_of(run)) or {})["numbers"]
-        one = system(key)
-        lines.append(
-            {
-                "index": one.label,
-                "how known": "measured, files on disk",
-                "vectors": numbers.get("vectors", passages),
-                "bytes": numbers["index_bytes"],
-                "size": size(numbers["index_bytes"]),
-                "paper, MS MARCO": str(paper.at[one.named["table3"], "index_size"]),
-                "paper, search": str(paper.at[one.named["table3"], "index_search"]),
-            }
-        )
+        numbers, one = (read_manifest(job_of(run)) or {})["numbers"], system(key)
+        count = numbers.get("vectors", passages)
+        lines.append(_line(one.label, "measured, files on disk", count, numbers["index_bytes"], one.named["table3"]))
     return Page(
         title="Table 3: index size, published checkpoints",
         scale=scale,
@@ -174,7 +165,7 @@ def published_indexes(lacking: Sequence[str], scale: str, indexes: Mapping[str, 
 
 
 def run(options: Options) -> None:
-    """Make what is lacking, of the distilled SimLM or of the published checkpoints, and write the page."""
+    """Make the runs of the distilled SimLM or of the published checkpoints, and write the page."""
     checkpoints = chosen(options)
     if checkpoints is None:
         run_page("table3", ask, table3, options)
@@ -192,4 +183,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION, ReleasedOptions)
+    main(run, __doc__, ReleasedOptions)

@@ -1,31 +1,18 @@
-"""Table 6: the stages of fine-tuning, SimLM against coCondenser.
-
-`python -m repro.table6 --help` lists the options.
-"""
-
-from reports.assess import Order
-from reports.model import MAIN_COLUMNS
-from repro.command import Options, main
-from repro.pipeline_runs import PipelineRuns
-from repro.run import run_table
-from repro.table import RowSpec, Table, figures
-from simlm.stages.runs import RunStage
-
-DESCRIPTION = """Table 6 of SimLM (Wang et al., ACL 2023): what each fine-tuning stage adds, SimLM against coCondenser.
+"""Table 6: what each stage of fine-tuning adds, SimLM against coCondenser.
 
 Each start mines its own hard negatives. There is one teacher, the re-ranker trained on the candidates of SimLM's
 Retriever2: it scores the passages that each start's distillation draws from that start's own negatives.
-
-Examples:
-  python -m repro.table6                            the whole table at mini scale
-  python -m repro.table6 --scale smoke              the same in small
-  python -m repro.table6 --rows simlm cocondenser   the last stage of each
 """
 
-MODELS = {"cocondenser": "coCondenser", "simlm": "SimLM"}
-"""The paper's models by start."""
+from reports.assess import Order
+from repro.pipeline_runs import PipelineRuns
+from repro.run import table_command
+from repro.table import MRR_AND_R1K, RowSpec, Table, figures
+from simlm.stages.runs import RunStage
 
-SETTINGS = {
+MODELS = {"cocondenser": "coCondenser", "simlm": "SimLM"}
+"""The paper's name of each start."""
+STAGES = {
     ("cocondenser", 1): "BM25 negatives",
     ("cocondenser", 2): "+ mined negatives",
     ("cocondenser", 3): "+ distillation",
@@ -33,19 +20,19 @@ SETTINGS = {
     ("simlm", 2): "+ mined negatives (Retriever2)",
     ("simlm", 3): "+ distillation (Retriever distill)",
 }
-"""The paper's rows by start and stage."""
-
+"""The paper's name of each stage of a start."""
 RERANKER = "Cross-encoder re-ranker"
-COLUMNS = [column for column in MAIN_COLUMNS if column.key in ("mrr10", "r1k")]
-TAUGHT = ("cocondenser", "simlm", "reranker")
-"""The rows that a re-ranker has taught, or is."""
-TEACHER = "The negatives are those of coCondenser's own Retriever2; SimLM's re-ranker, the one teacher, scored them."
+WITH_TEACHER = ("cocondenser", "simlm", "reranker")
+"""The rows that learnt from the trained re-ranker, and the re-ranker itself."""
+ONE_TEACHER = (
+    "The negatives are those of coCondenser's own Retriever2; SimLM's re-ranker, the one teacher, scored them."
+)
 
 
 def table6() -> Table:
-    """The paper's rows: each stage of a start is better than the one before, and SimLM's than coCondenser's."""
-    rows = [_row(start, stage) for start, stage in SETTINGS]
-    published = figures("table6", COLUMNS, model="SimLM", setting=RERANKER)
+    """Return the paper's rows: each stage is above the one before, and SimLM's above the same of coCondenser."""
+    rows = [_row(start, stage) for start, stage in STAGES]
+    published = figures("table6", MRR_AND_R1K, model="SimLM", setting=RERANKER)
     rows.append(RowSpec("reranker", f"SimLM: {RERANKER}", "reranker", lambda runs: runs.reranked(), published))
     steps = [(_key(start, stage), _key(start, stage + 1)) for start in MODELS for stage in (1, 2)]
     steps += [("simlm", "reranker"), *((_key("cocondenser", stage), _key("simlm", stage)) for stage in (1, 2, 3))]
@@ -54,13 +41,13 @@ def table6() -> Table:
         title="Table 6: stages of fine-tuning",
         rows=rows,
         baselines=("cocondenser-1", "simlm-1"),
-        columns=COLUMNS,
-        orders=[Order(lower, higher, "Table 6", with_teacher=higher in TAUGHT) for lower, higher in steps],
+        columns=MRR_AND_R1K,
+        orders=[Order(lower, higher, "Table 6", with_teacher=higher in WITH_TEACHER) for lower, higher in steps],
     )
 
 
 def _key(start: str, stage: int) -> str:
-    """As in Table 2: the last stage has the start's name alone."""
+    """Return the key of a row: as in Table 2, the last stage has the name of the start alone."""
     return start if stage == 3 else f"{start}-{stage}"
 
 
@@ -70,16 +57,11 @@ def _row(start: str, stage: int) -> RowSpec:
             return runs.distilled(start, miner=start)
         return runs.retriever1(start) if stage == 1 else runs.retriever2(start)
 
-    setting = SETTINGS[start, stage]
-    published = figures("table6", COLUMNS, model=MODELS[start], setting=setting)
-    note = TEACHER if (start, stage) == ("cocondenser", 3) else ""
+    setting = STAGES[start, stage]
+    published = figures("table6", MRR_AND_R1K, model=MODELS[start], setting=setting)
+    note = ONE_TEACHER if (start, stage) == ("cocondenser", 3) else ""
     return RowSpec(_key(start, stage), f"{MODELS[start]}: {setting}", "dense", run, published, note)
 
 
-def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table6(), options)
-
-
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    table_command(table6(), __doc__)

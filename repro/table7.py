@@ -1,58 +1,37 @@
-"""Table 7: pre-training objectives under the same fine-tuning, Retriever1.
-
-`python -m repro.table7 --help` lists the options.
-"""
-
-from repro.command import Options, main
-from repro.run import run_table
-from repro.table import MRR, Table, falling, figures, retriever1
-
-DESCRIPTION = """Table 7 of SimLM (Wang et al., ACL 2023): pre-training objectives, each fine-tuned as Retriever1.
+"""Table 7: pre-training objectives, each fine-tuned as Retriever1.
 
 Every objective starts from the same base model and gets the same number of updates.
-
-Examples:
-  python -m repro.table7                    the whole table at mini scale
-  python -m repro.table7 --scale smoke      the same in small
-  python -m repro.table7 --rows simlm mlm   two objectives
 """
 
-PAPER = {
+from ablations.starts import OBJECTIVES
+from repro.run import table_command
+from repro.table import MRR, Table, falling, figures, retriever1
+
+IN_PAPER = ("simlm", "enc-dec-mlm", "condenser", "mlm", "enc-dec-rtd", "base", "autoencoder")
+"""The starts that the paper compares, best first."""
+NAMES = {
     "simlm": "SimLM (replaced LM)",
-    "enc-dec-mlm": "Enc-Dec MLM",
-    "condenser": "Condenser",
-    "mlm": "MLM",
-    "enc-dec-rtd": "Enc-Dec RTD",
     "base": "BERT-base (no further pre-training)",
-    "autoencoder": "AutoEncoder",
-}
-"""The paper's rows by start, best first."""
-LABELS = {"base": "no further pre-training"}
-OTHERS = {"random": "random init", "retromae": "RetroMAE", "cocondenser": "coCondenser"}
-"""Rows that the paper's table does not have."""
+    "random": "random init",
+} | {start: objective.label for start, objective in OBJECTIVES.items()}
+"""The name of each start, as the paper prints it if it does."""
 
 
 def table7() -> Table:
-    """The paper's objectives in its order, then the rows that it does not have."""
-    rows = [
-        retriever1(start, LABELS.get(start, name), figures("table7", MRR, objective=name))
-        for start, name in PAPER.items()
-    ]
-    rows += [retriever1(start, f"{label} (not in the paper)") for start, label in OTHERS.items()]
+    """Return the paper's objectives in its order of quality, then the rows that the paper does not have."""
+    labels = NAMES | {"base": "no further pre-training"}
+    rows = [retriever1(start, labels[start], figures("table7", MRR, objective=NAMES[start])) for start in IN_PAPER]
+    others = ["random", *(start for start in OBJECTIVES if start not in IN_PAPER)]
+    rows += [retriever1(start, f"{NAMES[start]} (not in the paper)") for start in others]
     return Table(
         name="table7",
         title="Table 7: pre-training objectives",
         rows=rows,
         baselines=("base", "simlm"),
         columns=MRR,
-        orders=falling(list(PAPER), "Table 7"),
+        orders=falling(IN_PAPER, "Table 7"),
     )
 
 
-def run(options: Options) -> None:
-    """Measure the chosen rows and write the report."""
-    run_table(table7(), options)
-
-
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    table_command(table7(), __doc__)

@@ -1,6 +1,11 @@
-"""Tables 9 and 14: test questions on which two rows differ most, with what each puts first.
+"""Tables 9 and 14: test questions on which two rows differ most, with what each row puts first.
 
-`python -m repro.table9 --help` lists the options.
+BM25 against the distilled SimLM, and both distilled retrievers against each other.
+
+Examples:
+  python -m repro.table9                    six questions a pair at mini scale
+  python -m repro.table9 --scale smoke      the same in small
+  python -m repro.table9 --dry-run          what would run, and for how long
 """
 
 from functools import partial
@@ -16,31 +21,21 @@ from repro.run import run_page
 from repro.table2 import table2
 from simlm.stages.runs import RunStage
 
-DESCRIPTION = """Tables 9 and 14 of SimLM (Wang et al., ACL 2023): cases, chosen by the size of the disagreement.
-
-BM25 against the distilled SimLM, and both distilled retrievers against each other.
-
-Examples:
-  python -m repro.table9                    six questions a pair at mini scale
-  python -m repro.table9 --scale smoke      the same in small
-  python -m repro.table9 --dry-run          what would run, and for how long
-"""
-
 PAIRS = (("bm25", "simlm"), ("base-distilled", "simlm"))
-"""The rows of Table 2 that are set against each other."""
+"""The rows of Table 2 that are compared with each other."""
 MEASURE = "RR@10"
 COUNT = 6
-"""Questions a pair."""
+"""The number of queries a pair."""
 
 
 def ask(runs: PipelineRuns) -> dict[str, RunStage]:
-    """The runs of both pairs, by Table 2's keys."""
+    """Return the runs of both pairs, by Table 2's keys."""
     rows = table2().chosen([key for pair in PAIRS for key in pair])
     return {row.key: row.run(runs) for row in rows}
 
 
 def table9(scale: str, runs: dict[str, RunStage]) -> Page:
-    """A section for each pair."""
+    """Return the page: a section for each pair."""
     labels = {row.key: row.label for row in table2().rows}
     values = {key: values_of(run) for key, run in runs.items()}
     collection = next(iter(runs.values())).data.source()
@@ -63,7 +58,7 @@ def table9(scale: str, runs: dict[str, RunStage]) -> Page:
 
 
 def _section(names: list[str], differences: pd.Series, cases: list[Case]) -> Section:
-    """The pair's questions with where each row has its first relevant passage, and its cases."""
+    """Return the section of a pair: where each row has its first relevant passage, and the examples in full."""
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     lines: list[dict[str, Cell]] = []
     for case in cases:
@@ -85,4 +80,4 @@ run = partial(run_page, "table9", ask, table9)
 """Make what is lacking and write the page."""
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, __doc__)

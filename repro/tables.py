@@ -1,34 +1,48 @@
-"""Every table of runs, by name."""
+"""The registry of everything that `python -m repro.all` makes: one line a table, figure or page."""
 
+import importlib
 from collections.abc import Callable
 
-from repro.figure3 import figure3
+from repro.command import Options
+from repro.run import run_table
 from repro.table import Table
-from repro.table1 import table1
-from repro.table2 import table2
-from repro.table4 import table4
-from repro.table5 import table5
-from repro.table6 import table6
-from repro.table7 import table7
-from repro.table8 import table8
-from repro.table10 import table10
-from repro.table12 import table12
-from simlm.data.reference import EMBEDDED
+from simlm.data.catalogue import halves
+
+TABLE_NAMES = (
+    "table1",
+    "table2",
+    "table4",
+    "table5",
+    "table6",
+    "table7",
+    "table8",
+    "table10",
+    "table12",
+    "figure3",
+)
+"""The tables of runs, each a module of this name with a function of the same name that returns the table."""
+PAGES = ("table3", "table9")
+"""The tables that show no measures of runs and stand on Table 2's stages, each a module with a function ``run``."""
+SETTINGS = ("table11", "table13")
+"""The tables of a scale's settings, for which no stage runs, each a module with a function ``run``."""
 
 TABLES: dict[str, Callable[[], Table]] = {
-    "table1": table1,
-    "table2": table2,
-    "table4": table4,
-    "table5": table5,
-    "table6": table6,
-    "table7": table7,
-    "table8": table8,
-    "table10": table10,
-    "table12": table12,
-    "figure3": figure3,
+    name: getattr(importlib.import_module(f"repro.{name}"), name) for name in TABLE_NAMES
 }
 
 
 def tables_on(collection: str) -> dict[str, Callable[[], Table]]:
-    """Those that can be made on a collection, as a scale names it: InsuranceQA's questions alone have domains."""
-    return {name: table for name, table in TABLES.items() if collection.startswith(EMBEDDED) or not table().by_domain}
+    """Return the tables that can be made on a collection: those by domain need InsuranceQA's questions.
+
+    Args:
+        collection: The name of the collection in a scale.
+    """
+    return {name: table for name, table in TABLES.items() if halves(collection) or not table().by_domain}
+
+
+def run_report(name: str, options: Options) -> None:
+    """Make one table, figure or page by its name."""
+    if name in TABLES:
+        run_table(TABLES[name](), options)
+    else:
+        importlib.import_module(f"repro.{name}").run(options)

@@ -1,4 +1,4 @@
-"""Which of the stages below a report's rows learnt nothing, and what that means for the rows."""
+"""Find the stages that learnt nothing, and say what that means for the rows that depend on them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -13,11 +13,11 @@ from simlm.workflow.plan import job_of
 from simlm.workflow.stage import Stage, inputs_of
 
 BASE, RANDOM = "base", "random"
-"""The rows whose order tells whether the model that all others start from learnt anything."""
+"""The rows whose order shows whether the base model, which all others start from, learnt anything."""
 
 
 def below(stage: Stage) -> dict[Path, Stage]:
-    """A planned stage and all that it stands on, by their folders."""
+    """Return a planned stage and all that it depends on, by their folders."""
     found: dict[Path, Stage] = {}
     waiting = [stage]
     while waiting:
@@ -29,24 +29,25 @@ def below(stage: Stage) -> dict[Path, Stage]:
 
 
 def warnings(rows: Mapping[str, Stage | Iterable[Stage]], names: Mapping[Path, str]) -> list[str]:
-    """A sentence for each stage that learnt nothing, with the rows that stand on it.
+    """Return a sentence for each stage that learnt nothing, with the rows that depend on it.
 
-    ``rows`` are finished stages by what a reader calls them, several where a row has several; ``names`` those of all
-    stages by folder.
+    Args:
+        rows: The finished runs of each row, by the row's label.
+        names: The names of all stages, by their folders.
     """
-    stands: dict[Path, dict[str, None]] = {}
+    dependants: dict[Path, dict[str, None]] = {}
     stages: dict[Path, Stage] = {}
     for row, runs in rows.items():
         for run in [runs] if isinstance(runs, Stage) else runs:
             for job, stage in below(run).items():
                 stages[job] = stage
-                stands.setdefault(job, {})[row] = None
+                dependants.setdefault(job, {})[row] = None
     found = ((job, _sentence(stage)) for job, stage in stages.items())
-    return [made(names[job], "; ".join(stands[job])) for job, made in found if made is not None]
+    return [made(names[job], "; ".join(dependants[job])) for job, made in found if made is not None]
 
 
 def untrained_teacher(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
-    """Why nothing can be said of re-ranking or teaching by these runs; None where every re-ranker below learnt."""
+    """Say why these runs show nothing about re-ranking or teaching; None if every re-ranker that they use learnt."""
     for run in runs:
         for job, stage in below(run).items():
             if isinstance(stage, TrainReranker):
@@ -59,7 +60,7 @@ def untrained_teacher(runs: Iterable[Stage], names: Mapping[Path, str]) -> str |
 def voided(
     claims: Iterable[CheckedOrder], orders: Iterable[Order], runs: Mapping[str, Stage], names: Mapping[Path, str]
 ) -> list[CheckedOrder]:
-    """A report's checked orders, those void that are about a trained re-ranker where it learnt nothing."""
+    """Return a report's checked orders; one about a trained re-ranker is void if the re-ranker learnt nothing."""
     taught = {(order.lower, order.higher) for order in orders if order.with_teacher}
     return [
         replace(claim, void=untrained_teacher([runs[claim.lower], runs[claim.higher]], names) or "")
@@ -70,7 +71,7 @@ def voided(
 
 
 def below_random(report: Report) -> list[str]:
-    """Says so where the rows of a report have ``BASE`` not above ``RANDOM``: not significantly, or not at all."""
+    """Return a warning if ``BASE`` is not significantly above ``RANDOM`` in a report."""
     measure = report.measures[0]
     found = report.comparison(RANDOM, BASE, measure)
     if found is None or (found.difference < 0 and found.significant):
@@ -84,7 +85,7 @@ def below_random(report: Report) -> list[str]:
 
 
 def _sentence(stage: Stage) -> Callable[[str, str], str] | None:
-    """What to say of a stage that learnt nothing, given its name and its rows'; None of all others."""
+    """Return what makes the sentence on a stage that learnt nothing, from its name and its rows'; None for others."""
     if isinstance(stage, TrainReranker):
         outcome = ranking(stage)
         if outcome is not None and outcome.at_chance:

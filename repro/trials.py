@@ -1,4 +1,4 @@
-"""Which settings are tried on valid, the same values with each row that they concern, and the published trials."""
+"""The settings that are tried on valid, the same values with each row, and the trials that were published."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,20 +16,20 @@ from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
 
 TUNED = Path(__file__).parent / "tuned"
-COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
+TRIAL_COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
 MEASURE = "RR@10"
 RATE, ALPHA, PRETRAINING_RATE = "learning rate", "alpha", "pre-training learning rate"
 RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
-"""The rows of Table 2 that try learning rates, each a Retriever1, and their starts."""
+"""The rows of Table 2 that try learning rates, each a Retriever1, with their starts."""
 ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
-"""The rows that try alphas, the distilled ones, and their starts."""
+"""The distilled rows of Table 2, which try alphas, with their starts."""
 PRETRAINED = ("simlm", *OBJECTIVES)
-"""The starts of Table 7, each a row that tries pre-training learning rates; each keeps its own best."""
+"""The rows of Table 7 that try pre-training learning rates, each for itself."""
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One row of Table 2, or of Table 7, with one value of one setting."""
+    """One row of Table 2 or 7 with one value of one setting."""
 
     row: str
     start: str
@@ -37,7 +37,11 @@ class PlannedTrial:
     value: float
 
     def stage(self, runs: PipelineRuns) -> RunStage:
-        """The stage whose run on valid is judged; ``runs`` are those of the value where it is of pre-training."""
+        """Return the stage whose run on valid is judged.
+
+        Args:
+            runs: The pipeline's runs; for a pre-training rate, those of a scale that has the rate.
+        """
         if self.setting == PRETRAINING_RATE:
             return runs.retriever1(self.start)
         if self.setting == RATE:
@@ -46,7 +50,7 @@ class PlannedTrial:
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:
-    """Every trial of a scale: the same values of a setting with every row that tries it."""
+    """Return every trial of a scale: the same values of a setting with every row that tries it."""
     rates = [PlannedTrial(row, start, RATE, rate) for row, start in RATE_ROWS.items() for rate in scale.rate_grid]
     alphas = [PlannedTrial(row, start, ALPHA, alpha) for row, start in ALPHA_ROWS.items() for alpha in scale.alpha_grid]
     pretraining = [
@@ -57,14 +61,17 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
     return rates + alphas + pretraining
 
 
-def trial_stages(open_cells: Callable[[Callable[[Scale], Scale], str], PipelineRuns], scale: Scale) -> list[RunStage]:
-    """The stage of every planned trial.
+def trial_stages(open_runs: Callable[[Callable[[Scale], Scale], str], PipelineRuns], scale: Scale) -> list[RunStage]:
+    """Return the stage of every planned trial.
 
-    ``open_cells`` makes the cells of a scale that a function has changed; their stages' names end in the text given.
+    Args:
+        open_runs: Returns the pipeline's runs at a scale that the given function has changed. The names of their stages
+            end in the given text.
+        scale: The scale.
     """
-    own = open_cells(lambda unchanged: unchanged, "")
+    own = open_runs(lambda unchanged: unchanged, "")
     pretrained = {
-        rate: open_cells(partial(_all_at, rate=rate), f", pre-training rate {rate:g}")
+        rate: open_runs(partial(_all_at, rate=rate), f", pre-training rate {rate:g}")
         for rate in scale.pretraining_rate_grid
     }
     return [
@@ -77,23 +84,27 @@ def _all_at(scale: Scale, rate: float) -> Scale:
 
 
 def in_force(scale: Scale, setting: str, row: str) -> float:
-    """The scale's own value of a setting that has trials, for one of their rows."""
+    """Return the scale's own value of a setting that has trials, for one of the rows."""
     if setting == PRETRAINING_RATE:
         return scale.pretraining_rates.get(row, scale.pretraining.optimisation.learning_rate)
     return {RATE: scale.retriever.optimisation.learning_rate, ALPHA: scale.alpha}[setting]
 
 
 def published_trials(scale: str) -> pd.DataFrame:
-    """The trials kept for a scale (COLUMNS; ``score`` is RR@10 on valid), none where none are kept.
+    """Return the published trials of a scale, empty if there are none.
 
-    UserError for a file that holds something else.
+    Returns:
+        A line a trial with ``TRIAL_COLUMNS``; ``score`` is RR@10 on valid.
+
+    Raises:
+        UserError: The file holds something else.
     """
     path = TUNED / f"{scale}.csv"
     if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=TRIAL_COLUMNS)
     try:
         frame = pd.read_csv(path, dtype={"row": str, "setting": str, "stage": str, "commit": str})
-        if list(frame.columns) != COLUMNS:
+        if list(frame.columns) != TRIAL_COLUMNS:
             raise ValueError(f"its columns are {', '.join(frame.columns)}")
         return frame.astype({"value": float, "score": float})
     except (OSError, ValueError) as error:
@@ -103,7 +114,7 @@ def published_trials(scale: str) -> pd.DataFrame:
 
 
 def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[Tuning]:
-    """The published trials of the rows that have one of them; other rows were trained with other settings."""
+    """Return the published trials of the rows whose settings they chose; others were trained with other settings."""
     chosen = {job_of(run).name: row for row, run in runs.items()}
     tunings = []
     for _, group in trials.groupby(["row", "setting"], sort=False):
@@ -115,13 +126,13 @@ def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[
 
 
 def tried_values(scale: str) -> dict[str, list[float]]:
-    """The values of each setting among the published trials of a scale, whose own settings they are of."""
+    """Return the values of each setting that the published trials of a scale tried."""
     trials = published_trials(scale)
     return {str(setting): sorted(set(group["value"])) for setting, group in trials.groupby("setting")}
 
 
 def best(trials: pd.DataFrame, setting: str, row: str) -> float:
-    """The value that a setting's trials chose for a row: for pre-training its own best, otherwise the best mean."""
+    """Return the value that the trials chose for a row: its own best for pre-training, otherwise the best mean."""
     chosen = trials[trials["setting"] == setting]
     if setting == PRETRAINING_RATE:
         chosen = chosen[chosen["row"] == row]

@@ -1,6 +1,12 @@
-"""The trials of dense rows' settings, the same values with each row they concern, on valid and never on test.
+"""Try settings on valid and never on test, the same values with every row that they concern.
 
-`python -m repro.tuning --help` lists the options. What `--publish` leaves in repro/tuned/ is shown in the reports.
+Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
+with every objective.
+
+Examples:
+  python -m repro.tuning --dry-run      what would run, and for how long
+  python -m repro.tuning                all trials at mini scale, into results/mini/tuning.csv
+  python -m repro.tuning --publish      the same, copied to repro/tuned/mini.csv, where reports read it
 """
 
 import os
@@ -13,57 +19,44 @@ import pandas as pd
 from repro.command import Options, main
 from repro.pipeline_runs import PipelineRuns
 from repro.run import make
-from repro.trials import COLUMNS, MEASURE, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
+from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
 from simlm.files import write_atomically
-from simlm.scales import Scale, open_scale
+from simlm.scales import Scale
+from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
 from simlm.workflow.stage import Stage
 
-DESCRIPTION = """Try settings on valid, each of their values with every row that they concern.
-
-Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
-with every objective.
-
-Examples:
-  python -m repro.tuning --dry-run      what would run, and for how long
-  python -m repro.tuning                all trials at mini scale, into results/mini/tuning.csv
-  python -m repro.tuning --publish      the same, copied to repro/tuned/mini.csv, where reports read it
-"""
-
 
 def run(options: Options) -> None:
-    """Make the trials that are lacking, list all, and say which values they choose."""
+    """Make the trials that are not there yet, list all, and say which values they choose."""
     if options.rows:
         raise UserError("--rows: every row gets the same trials; leave it out")
     if options.publish and options.scale == "smoke":
         raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
-    scale = open_scale(options.scale, options.collection)
-    trials = planned_trials(scale)
+    trials = planned_trials(options.open_scale())
     if not trials:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
 
-    def build(submit: Any) -> list[RunStage]:
-        def cells(change: Callable[[Scale], Scale], ending: str) -> PipelineRuns:
-            def named(stage: Stage, name: str) -> None:
-                submit(stage, name + ending)
+    def build(submit: Submit) -> list[RunStage]:
+        def open_runs(change: Callable[[Scale], Scale], ending: str) -> PipelineRuns:
+            def named(stage: Stage, name: str) -> object:
+                return submit(stage, name + ending)
 
-            return PipelineRuns(
-                change(open_scale(options.scale, options.collection)), options.seed, named, options.negatives
-            )
+            return PipelineRuns(change(options.open_scale()), options.seed, named, options.negatives)
 
-        return trial_stages(cells, scale)
+        return trial_stages(open_runs, options.open_scale())
 
     made = make(build, options)
     if made is None:
         return
     outcomes = [_outcome(trial, job_of(stage)) for trial, stage in zip(trials, made[1], strict=True)]
-    frame = pd.DataFrame(outcomes, columns=COLUMNS)
+    frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
     for setting, row in dict.fromkeys((one.setting, one.row) for one in trials):
-        found, own = best(frame, setting, row), in_force(scale, setting, row)
+        found, own = best(frame, setting, row), in_force(options.open_scale(), setting, row)
         print(f"chosen for {row}: {setting} {found:g}")
         if found != own and options.collection:
             print(f"the scale has {own:g}, chosen on InsuranceQA, and no option that sets it")
@@ -96,4 +89,4 @@ def _outcome(trial: PlannedTrial, job: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(run, DESCRIPTION)
+    main(run, __doc__)

@@ -16,8 +16,7 @@ from benchmarks import passages as synthetic
 from benchmarks.speed.loops import in_order, over_batches, over_packs
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.measure import Result, measured
-from benchmarks.speed.models import new_bert, shapes_for
-from simlm.costs.arithmetic import Lengths, layers_flop
+from benchmarks.speed.models import configs_for, new_bert
 from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.packed.layouts import (
@@ -32,10 +31,10 @@ from simlm.packed.layouts import (
 
 def encode(machine: Machine) -> list[Result]:
     """Vectors of the same passages, three ways; ours of longer and shorter ones too, unless quick."""
-    shapes = shapes_for(machine)
+    vocabulary = configs_for(machine).vocabulary
     count = (20_000 if machine.quick else 40_000) if machine.gpu else (512 if machine.quick else 2_000)
-    rows = synthetic.passages(count, shapes.vocabulary)
-    body: BertModel = new_bert(shapes, machine).bert.eval()
+    rows = synthetic.passages(count, vocabulary)
+    body: BertModel = new_bert(machine).bert.eval()
     straight, bucketed = plain(machine, body, rows), by_length(machine, body, rows)
     ways: list[tuple[str, str, Callable[[], None]]] = [
         ("straightforward", "batches of 64 in their order, padded to the longest", straight),
@@ -56,7 +55,7 @@ def encode(machine: Machine) -> list[Result]:
     if not machine.quick:
         way = "packed" if machine.gpu else "padded by length"
         for limit in (72, 144, 288, 512):
-            rows = synthetic.passages(count * synthetic.LONGEST // limit, shapes.vocabulary, longest=limit)
+            rows = synthetic.passages(count * synthetic.LONGEST // limit, vocabulary, longest=limit)
             work = packs(machine, body, rows, limit) if machine.gpu else by_length(machine, body, rows)
             results.append(_measured(machine, way, f"{len(rows):,} passages", work, rows, limit))
     return results
@@ -65,11 +64,11 @@ def encode(machine: Machine) -> list[Result]:
 def _measured(
     machine: Machine, way: str, what: str, work: Callable[[], None], rows: list[Encoded], limit: int = 0
 ) -> Result:
-    counts = [len(ids) for ids, _ in rows]
-    flop = layers_flop(shapes_for(machine).encoder, len(counts), Lengths.of(counts))
+    tokens, length = synthetic.tokens_of(rows)
+    flop = configs_for(machine).sizes()[0].forward(tokens, length)
     more = {"passages": len(rows)} if machine.gpu else {}
     varied = "longest passage, in tokens" if limit else ""
-    return measured(machine, "encode", way, what, work, sum(counts), flop, more=more, varied=varied, at=limit)
+    return measured(machine, "encode", way, what, work, tokens, flop, more=more, varied=varied, at=limit)
 
 
 def packs(machine: Machine, body: BertModel, rows: list[Encoded], longest: int) -> Callable[[], None]:

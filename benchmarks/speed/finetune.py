@@ -11,8 +11,8 @@ from transformers import BertModel
 from benchmarks import passages as synthetic
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.measure import Result, measured
-from benchmarks.speed.models import new_bert, shapes_for
-from simlm.costs.arithmetic import TRAINING, Lengths, layers_flop
+from benchmarks.speed.models import configs_for, new_bert
+from simlm.costs.model import TRAINING
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
 from simlm.packed.layouts import training_layout
@@ -34,15 +34,15 @@ def finetune(machine: Machine) -> list[Result]:
 
 
 def _measured(machine: Machine, way: str, make: Make, number: int, varied: str = "") -> Result:
-    shapes, group = shapes_for(machine), 16 if machine.gpu else 4
-    queries = synthetic.queries(number, shapes.vocabulary)
-    rows = synthetic.passages(number * group, shapes.vocabulary)
-    counts = [len(ids) for ids, _ in [*queries, *rows]]
-    flop = TRAINING * layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
+    configs, group = configs_for(machine), 16 if machine.gpu else 4
+    queries = synthetic.queries(number, configs.vocabulary)
+    rows = synthetic.passages(number * group, configs.vocabulary)
+    tokens, length = synthetic.tokens_of([*queries, *rows])
+    flop = TRAINING * configs.sizes()[0].forward(tokens, length)
     work, how = make(machine, queries, rows)
     what = f"{number} queries with {group} passages; {how}"
     at = number if varied else 0
-    return measured(machine, "finetune", way, what, work, sum(counts), flop, warm_up=2, calls=3, varied=varied, at=at)
+    return measured(machine, "finetune", way, what, work, tokens, flop, warm_up=2, calls=3, varied=varied, at=at)
 
 
 def _updating(body: BertModel, machine: Machine, loss: Callable[[], Tensor], fused: bool) -> Callable[[], None]:
@@ -60,7 +60,7 @@ def _updating(body: BertModel, machine: Machine, loss: Callable[[], Tensor], fus
 
 
 def _body(machine: Machine) -> BertModel:
-    body: BertModel = new_bert(shapes_for(machine), machine).bert
+    body: BertModel = new_bert(machine).bert
     return body.train()
 
 

@@ -13,9 +13,9 @@ from torch.nn import functional
 from benchmarks import passages as synthetic
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.measure import Result, measured, release
-from benchmarks.speed.models import new_bert, new_generator, shapes_for
+from benchmarks.speed.models import configs_for, new_bert, new_generator
 from benchmarks.speed.profile import profiled
-from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop
+from simlm.costs.model import pretraining_flop
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.pretraining.objective import Example, ObjectiveConfig
 from simlm.pretraining.packed_batch import MaskedPack
@@ -70,18 +70,18 @@ def pretrain(machine: Machine) -> list[Result]:
 
 def drawn(machine: Machine, size: int, longest: int) -> Drawn:
     """Updates of ``size`` passages each."""
-    shapes = shapes_for(machine)
-    rows = synthetic.passages(EPOCH * size, shapes.vocabulary, longest=longest)
+    configs = configs_for(machine)
+    rows = synthetic.passages(EPOCH * size, configs.vocabulary, longest=longest)
     updates = (2 if machine.quick else 4) if machine.gpu else 10
     batches = synthetic.of_like_length(rows, size, updates)
-    counts = [len(ids) for batch in batches for ids, _ in batch]
-    masks = NestedMaskCollator(synthetic.pieces(shapes.vocabulary), CONFIG)
+    read = [row for batch in batches for row in batch]
+    tokens, length = synthetic.tokens_of(read)
+    masks = NestedMaskCollator(synthetic.pieces(configs.vocabulary), CONFIG)
     draws = [masks.draw(example) for batch in batches for example in synthetic.examples(batch)]
     masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
-    counted, sizes = sum(counts) - 2 * len(counts), (len(counts), Lengths.of(counts))
-    flop = bottleneck_flop(shapes.encoder, shapes.vocabulary, *sizes, counted, decoder=2)
-    flop += generator_flop(shapes.generator, shapes.vocabulary, *sizes, masked)
-    return Drawn(batches, longest, sum(counts), flop, sum(len(ids) for ids, _ in rows) / EPOCH)
+    encoder, generator = configs.sizes()
+    flop = pretraining_flop(encoder, tokens, length, tokens - 2 * len(read), 2, generator, masked)
+    return Drawn(batches, longest, tokens, flop, sum(len(ids) for ids, _ in rows) / EPOCH)
 
 
 def _measured(
@@ -99,9 +99,8 @@ def _measured(
 
 
 def _objective(machine: Machine) -> ReplacedLM:
-    shapes = shapes_for(machine)
-    pieces = synthetic.pieces(shapes.vocabulary)
-    objective = ReplacedLM.build(new_bert(shapes, machine), new_generator(shapes, machine), pieces, CONFIG)
+    pieces = synthetic.pieces(configs_for(machine).vocabulary)
+    objective = ReplacedLM.build(new_bert(machine), new_generator(machine), pieces, CONFIG)
     return objective.to(machine.device).train()
 
 

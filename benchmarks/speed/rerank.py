@@ -8,8 +8,7 @@ from benchmarks import passages as synthetic
 from benchmarks.speed.loops import in_order, over_batches, over_packs
 from benchmarks.speed.machine import Machine
 from benchmarks.speed.measure import Result, measured
-from benchmarks.speed.models import new_bert, on_device, shapes_for
-from simlm.costs.arithmetic import Lengths, layers_flop
+from benchmarks.speed.models import configs_for, new_bert, on_device
 from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker
 from simlm.models.shapes import reranker_from_encoder
@@ -18,11 +17,10 @@ from simlm.packed.layouts import PACK, Inference, inference_copy, inference_layo
 
 def rerank(machine: Machine) -> list[Result]:
     """Pairs of 192 tokens at most; 6,980 x 200 of them are a run on MS MARCO's dev queries."""
-    shapes = shapes_for(machine)
     count = (8_000 if machine.quick else 16_000) if machine.gpu else 256
-    rows = synthetic.pairs(count, shapes.vocabulary)
-    counts = [len(ids) for ids, _ in rows]
-    flop = layers_flop(shapes.encoder, len(counts), Lengths.of(counts))
+    rows = synthetic.pairs(count, configs_for(machine).vocabulary)
+    tokens, length = synthetic.tokens_of(rows)
+    flop = configs_for(machine).sizes()[0].forward(tokens, length)
     results = []
     ways: list[tuple[str, str, Callable[[], None]]] = [
         ("straightforward", "batches of 64 in their order, padded to the longest", plain(machine, rows))
@@ -34,13 +32,13 @@ def rerank(machine: Machine) -> list[Result]:
     for way, what, work in ways:
         what = f"{count:,} pairs; {what}"
         more = {"pairs": count} if machine.gpu else {}
-        results.append(measured(machine, "rerank", way, what, work, sum(counts), flop, more=more))
+        results.append(measured(machine, "rerank", way, what, work, tokens, flop, more=more))
     return results
 
 
 def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
     """One of random weights, on its device."""
-    return on_device(reranker_from_encoder(new_bert(shapes_for(machine), machine).bert), machine)
+    return on_device(reranker_from_encoder(new_bert(machine).bert), machine)
 
 
 def packs(machine: Machine, rows: list[Encoded]) -> Callable[[], None]:

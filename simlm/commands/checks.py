@@ -52,7 +52,7 @@ def check_tflops(value: float, dry_run: bool) -> None:
 
 def check_collection(collection: str, scale: str, negatives: str = "bm25", trains: bool = True) -> None:
     """A collection of the reader's own must be there whole and, where a scale trains on it, be large enough."""
-    from simlm.data.reference import resolve
+    from simlm.data.lookup import resolve
 
     found = resolve(collection)
     if negatives != "bm25" and not found.has_negatives:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from simlm.data.reference import IRDS, OFFICIAL
+from simlm.data.catalogue import IRDS, fetched
 from simlm.stages.data import Prepare
 from simlm.workflow.plan import Build, plan
 
@@ -15,10 +15,10 @@ def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
     """
     # Only these stages are judged: to verify the others takes time, and they are verified later.
     lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
-    own = [one for one in lacking if isinstance(one, Prepare) and one.collection not in OFFICIAL]
+    own = [one for one in lacking if isinstance(one, Prepare) and not fetched(one.collection)]
     own = [one for one in own if fetch or not one.collection.startswith(IRDS)]
     for config in {(one.collection, one.location): one for one in own}.values():
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
-        from simlm.data.collections import validate
+        from simlm.data.checks import validate
 
         validate(config.source())

@@ -17,7 +17,7 @@ class Refused(UserError):
 
 
 SAID = {"model": "model", "dataset": "data set"}
-PINNED = {"model": "simlm/models/pins.py", "dataset": "simlm/data/downloads.py"}
+PINNED = {"model": "simlm/models/pins.py", "dataset": "simlm/data/catalogue.py"}
 """Where a commit is named."""
 
 

@@ -1,16 +1,14 @@
 """From options that were checked to finished stages."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.machine import announce, choose_gpus
 from simlm.errors import UserError
+from simlm.workflow.launchers import SlurmLauncher
 from simlm.workflow.plan import Build, Planned
 from simlm.workflow.scheduler import run
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 
 def make(
@@ -18,7 +16,7 @@ def make(
     results: Path,
     display: TerminalDisplay,
     keep_going: bool = False,
-    launcher: "Launcher | None" = None,
+    launcher: SlurmLauncher | None = None,
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` that is not valid, as the driver's ``run`` does, below a folder that may be new."""
     announce()

@@ -14,7 +14,7 @@ _GENERATED = tuple(
 
 
 def source_state(root: Path) -> dict[str, Any]:
-    """The commit of the source tree, whether it holds changes (published reports aside), and its web address.
+    """Return the commit of a source tree, whether it has changes (published reports aside), and its web address.
 
     `commit` and `dirty` are None where git or its history is missing, as in an installed package.
     """
@@ -32,7 +32,7 @@ def source_state(root: Path) -> dict[str, Any]:
 
 
 def _web_address(remote: str | None) -> str | None:
-    """The remote without user or password, where it is on the web at all."""
+    """Return a remote's address without user and password, None where it is not on the web."""
     parts = urlsplit((remote or "").strip())
     if parts.scheme != "https" or not parts.hostname:
         return None
@@ -40,7 +40,7 @@ def _web_address(remote: str | None) -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it fails or is not there."""
+    """Return what git prints, or None where it fails or is missing."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
@@ -51,7 +51,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def cpu_model() -> str:
-    """The processor's name, "" where the system does not tell."""
+    """Return the processor's name, "" where the system does not tell."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

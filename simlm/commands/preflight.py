@@ -7,11 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from simlm.commands.hub import SECONDS, check_file
-from simlm.costs.needs import Needs, check_disk
-from simlm.costs.work import work_of
-from simlm.data.downloads import ARCHIVES, FOLDERS, REVISION, irds_home, on_disk, passages_url
-from simlm.data.reference import OFFICIAL
-from simlm.data.released import ARCHIVE
+from simlm.costs.needs import check_disk
+from simlm.costs.work import total, work_of
+from simlm.data.catalogue import fetched
+from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -37,7 +36,7 @@ def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False
     check_libraries(todo)
     if not elsewhere:
         check_gpu(todo, scale)
-    check_disk(Needs.of(work_of(stage.config) for stage in todo if stage.config is not None), results)
+    check_disk(total(work_of(stage.config) for stage in todo), results)
     check_models(todo)
     check_downloads(todo)
 
@@ -58,7 +57,7 @@ def check_gpu(stages: Sequence[Planned], scale: str) -> None:
     if scale not in NEEDS_GPU or gpus_of_slots() or os.environ.get(DEVICE) == "cpu":
         return
     for stage in stages:
-        if stage.config is not None and sum(work_of(stage.config).flop.values()) > MUCH_FLOP:
+        if work_of(stage.config).all_flop > MUCH_FLOP:
             raise UserError(
                 f"{scale} scale needs a GPU for {stage.name}, and torch sees none here: check the driver, and that "
                 "torch is a CUDA build, ask for --scale mini, or for --device cpu if years do not matter"
@@ -81,24 +80,26 @@ def check_model(name: str, revision: str) -> None:
 def check_downloads(stages: Sequence[Planned]) -> None:
     """The paper's own collections, of which nothing is here yet, must be to be had from where they are fetched."""
     prepared = (stage.config for stage in stages if isinstance(stage.config, Prepare))
-    for name in dict.fromkeys(one.collection for one in prepared if one.collection in OFFICIAL):
-        if on_disk(name):
+    for name in dict.fromkeys(one.collection for one in prepared):
+        found = fetched(name)
+        if found is None or found.download is None or found.download.on_disk():
             continue
-        if name in FOLDERS:
-            check_server(name, passages_url(name))
+        if isinstance(found.download, HubArchive):
+            check_file("dataset", found.download.repository, found.download.file, found.download.revision)
         else:
-            check_file("dataset", ARCHIVES, f"{ARCHIVE}.zip", REVISION)
+            check_server(name, found.download)
 
 
-def check_server(name: str, url: str) -> None:
+def check_server(name: str, download: IrdsFolder) -> None:
     """UserError where nothing answers there; whether it gives the file is seen when it is fetched."""
     import requests
 
+    url = download.url()
     try:
         requests.head(url, timeout=SECONDS)
     except requests.RequestException as error:
         raise UserError(
             f"collection {name} has to be downloaded, and {urlsplit(url).netloc} cannot be reached "
-            f"({type(error).__name__}); check the network or its proxy, or copy {irds_home() / FOLDERS[name]}, "
+            f"({type(error).__name__}); check the network or its proxy, or copy {irds_home() / download.folder}, "
             "ir_datasets' own folder, from where it was fetched"
         ) from None

@@ -1,1 +1,1 @@
-"""What a run will cost before it starts: arithmetic, throughput, disk and memory, by stage."""
+"""What a run will cost before it starts: arithmetic, time, disk and GPU memory of each stage."""

@@ -7,16 +7,16 @@
     qrels/test.tsv
 
 Both .jsonl files may be gzipped (.jsonl.gz). A split has the queries that its qrels name, in the order of
-queries.jsonl. Everything is streamed: of a split's qrels the memory holds the query ids, and a digest a line.
+queries.jsonl. Everything is streamed: of a split's qrels the memory holds the query ids, and 8 bytes a line.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from simlm.data.ids import digest
-from simlm.data.layout import SPLITS, Judgement, Negatives, PassageRow, QueryRow
-from simlm.data.lines import id_of, read_lines, read_objects, text_of
+from simlm.data.collection import SPLITS, Judgement, Passage, Query
+from simlm.data.ids import text_key
+from simlm.data.readers import digest_of, id_of, read_lines, read_objects, text_of
 from simlm.errors import UserError
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
@@ -31,7 +31,7 @@ PURPOSE = {
 
 
 def is_beir(folder: Path) -> bool:
-    """Whether a folder has a corpus in this layout; what else it lacks is then an error of this layout."""
+    """Return whether a folder has a corpus in this layout; what else it lacks is then an error of this layout."""
     return any((folder / name).is_file() for name in (CORPUS, f"{CORPUS}.gz"))
 
 
@@ -40,8 +40,8 @@ class BeirFolder:
 
     description = "A collection of your own, a folder in BEIR's layout."
     source = "a folder in BEIR's layout"
-    negatives: Negatives | None = None
     splits: tuple[str, ...] = SPLITS
+    has_negatives = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,43 +51,48 @@ class BeirFolder:
         self._qrels = {split: _only(folder / "qrels", *QRELS[split], why=PURPOSE[split]) for split in QRELS}
 
     def digest(self) -> str:
-        """sha256 over the bytes of all files, each after the part it plays; where they lie does not count."""
+        """Return a sha256 over the bytes of all files, each after the part it plays; where they lie does not count."""
         files = {"corpus": self._corpus, "queries": self._queries, **self._qrels}
         whole = hashlib.sha256()
         for part, path in files.items():
-            whole.update(f"{part}{'.gz' if path.suffix == '.gz' else ''} {_sha256(path)}\n".encode())
+            whole.update(f"{part}{'.gz' if path.suffix == '.gz' else ''} {digest_of(path)}\n".encode())
         return whole.hexdigest()
 
     def count(self) -> int | None:
-        """The lines of the corpus; None where it is gzipped."""
+        """Return the number of lines of the corpus; None where it is gzipped."""
         return None if self._corpus.suffix == ".gz" else sum(1 for _ in read_lines(self._corpus))
 
-    def passages(self) -> Iterator[PassageRow]:
-        """(id, title, text) of every line of the corpus; a title that is missing or null is empty."""
+    def passages(self) -> Iterator[Passage]:
+        """Yield the passage of every line of the corpus; a title that is missing or null is empty."""
         for number, row in read_objects(self._corpus):
             title = "" if row.get("title") is None else text_of(self._corpus, number, row, "title")
-            yield id_of(self._corpus, number, row, "_id"), title, text_of(self._corpus, number, row, "text")
+            id = id_of(self._corpus, number, row, "_id")
+            yield Passage(id, title, text_of(self._corpus, number, row, "text"))
 
     def has_titles(self) -> bool:
-        """Whether any passage has a title: stops at the first one."""
-        return any(title.strip() for _, title, _ in self.passages())
+        """Return whether any passage has a title: stops at the first one."""
+        return any(passage.title.strip() for passage in self.passages())
 
-    def queries(self, split: str) -> Iterator[QueryRow]:
-        """(id, text) of the queries that the split's qrels name."""
-        return ((id, text) for _, id, text in self._numbered(split))
+    def queries(self, split: str) -> Iterator[Query]:
+        """Yield the queries that the split's qrels name."""
+        return (query for _, query in self._numbered_queries(split))
 
-    def _numbered(self, split: str) -> Iterator[tuple[int, str, str]]:
-        named = {query for query, _, _ in self.qrels(split)}
+    def _numbered_queries(self, split: str) -> Iterator[tuple[int, Query]]:
+        named = {judgement.query for judgement in self.qrels(split)}
         for number, row in read_objects(self._queries):
             id = id_of(self._queries, number, row, "_id")
             if id in named:
-                yield number, id, text_of(self._queries, number, row, "text")
+                yield number, Query(id, text_of(self._queries, number, row, "text"))
 
     def qrels(self, split: str) -> Iterator[Judgement]:
-        """(query id, passage id, grade) of every line; one that only repeats an earlier one is passed over."""
-        return ((query, passage, grade) for _, query, passage, grade in self._judged(split))
+        """Yield the judgement of every line."""
+        return (judgement for _, judgement in self._numbered_qrels(split))
 
-    def _judged(self, split: str) -> Iterator[tuple[int, str, str, int]]:
+    def negatives(self, split: str) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield nothing: no negatives come with this layout."""
+        return iter(())
+
+    def _numbered_qrels(self, split: str) -> Iterator[tuple[int, Judgement]]:
         path = self._qrels[split]
         grades: dict[int, int] = {}
         number = 0
@@ -110,37 +115,37 @@ class BeirFolder:
                 grade = int(score)
             except ValueError:
                 raise UserError(f"{path}:{number}: the score {score[:40]!r} is no whole number; mend it") from None
-            pair = digest(f"{query}\t{passage}")
+            pair = text_key(f"{query}\t{passage}")
             if grades.setdefault(pair, grade) != grade:
                 raise UserError(
                     f"{path}:{number}: query {query!r} and passage {passage!r} have another score further up; "
                     "keep one of them"
                 )
-            yield number, query, passage, grade
+            yield number, Judgement(query, passage, grade)
         if number < 2:
             raise UserError(f"{path}: there is no judgement in it; {PURPOSE[split]}")
 
     def place_of_passage(self, number: int) -> str:
-        """File and line of the passage in place ``number`` (from 0)."""
+        """Return file and line of the passage in place ``number`` (from 0)."""
         return f"{self._corpus}:{number + 1}"
 
     def place_of_query(self, split: str, number: int) -> str:
-        """File and line of the split's query in place ``number`` (from 0)."""
-        for place, (line, _, _) in enumerate(self._numbered(split)):
+        """Return file and line of the split's query in place ``number`` (from 0)."""
+        for place, (line, _) in enumerate(self._numbered_queries(split)):
             if place == number:
                 return f"{self._queries}:{line}"
         return str(self._queries)
 
     def place_of_judgement(self, split: str, query: str, passage: str | None = None) -> str:
-        """File and line of the first qrel of a query, or of its qrel for a passage."""
-        for line, one, other, _ in self._judged(split):
-            if one == query and passage in (None, other):
+        """Return file and line of the first qrel of a query, or of its qrel for a passage."""
+        for line, one in self._numbered_qrels(split):
+            if one.query == query and passage in (None, one.passage):
                 return f"{self._qrels[split]}:{line}"
         return str(self._qrels[split])
 
 
 def _only(folder: Path, *names: str, why: str) -> Path:
-    """The one file among names that mean the same."""
+    """Return the one file among names that mean the same. UserError for none, with ``why`` it is needed, or for two."""
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
         raise UserError(f"{folder / names[0]} is missing: {why}; add it{_or(names[1:])}")
@@ -151,11 +156,3 @@ def _only(folder: Path, *names: str, why: str) -> Path:
 
 def _or(names: tuple[str, ...]) -> str:
     return f" (or {', '.join(names)})" if names else ""
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); mend that and run again") from None

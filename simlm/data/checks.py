@@ -11,30 +11,31 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from simlm.data.ids import digest, duplicated
-from simlm.data.source import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
+from simlm.data.ids import duplicated, text_key
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
 GRADES = np.iinfo(np.int64)
-"""What `simlm.data.qrels` can hold."""
+"""What `simlm.data.store.Qrels` can hold."""
 Place = Callable[[int], str]
 """What a line begins with that is about the row in a place: the file and line where that is known."""
 
 
 def validate(collection: Collection) -> None:
-    """Raises UserError for the first rule that the collection breaks; reads all of it, keeps none of it.
+    """Refuse a collection that breaks a rule; read all of it, keep none of it.
 
-    Refused are: an empty id, one with white space (a run file could not hold it) or one that comes twice; an id or a
-    text that is none, but a number or nothing; a query without text; a qrel or a negative for an unknown query or
-    passage; a grade that is no integer of 64 bits; a split without a relevant passage; text that is not UTF-8; a file
-    that is truncated. The line names the collection, or the file and line where that is known, the id, and the way out.
+    Memory holds 8 bytes a passage: ids are compared by a 64-bit key. What looks like a duplicate is then compared as
+    text; an unknown passage passes for a known one with a probability of n / 2^64.
 
-    Memory: 8 bytes a passage (ids are compared by a 64-bit digest; what looks like a duplicate is then
-    compared as text, and an unknown passage passes for a known one with a probability of n / 2^64).
+    Raises:
+        UserError: For the first of these, with file and line where they are known, the id, and the way out: an empty
+            id, one with white space (a run file could not hold it) or one that comes twice; an id or a text that is a
+            number or nothing; a query without text; a qrel or a negative for an unknown query or passage; a grade that
+            is no integer of 64 bits; a split without a relevant passage; text that is not UTF-8; a truncated file.
     """
-    places = collection.places
-    of_passage = (lambda number: collection.name) if places is None else places.place_of_passage
+    files = collection.files
+    of_passage = (lambda number: collection.name) if files is None else files.place_of_passage
     keys = _checked_ids(collection.name, "passage", collection.passages, of_passage)
     if not keys:
         raise UserError(f"{of_passage(0)}: there is no passage; add some")
@@ -44,13 +45,13 @@ def validate(collection: Collection) -> None:
 
 
 def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
-    where, places = f"{collection.name}/{split}", collection.places
+    where, files = f"{collection.name}/{split}", collection.files
 
     def of_query(number: int) -> str:
-        return where if places is None else places.place_of_query(split, number)
+        return where if files is None else files.place_of_query(split, number)
 
     def of_qrel(query: str, passage: str | None = None) -> str:
-        return where if places is None else places.place_of_judgement(split, query, passage)
+        return where if files is None else files.place_of_judgement(split, query, passage)
 
     queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split), of_query))
     relevant = False
@@ -71,7 +72,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
     # Answers also come with queries that models train on; in place of qrels they stand for test alone.
     if not relevant and not (split == "test" and split in collection.answers):
         raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
-    for query, rows in groupby(collection.negatives_named(split), key=itemgetter(0)):
+    for query, rows in groupby(collection.distinct_negatives(split), key=itemgetter(0)):
         _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)
 
 
@@ -83,11 +84,11 @@ def _check_named(
     queries: frozenset[int],
     known: np.ndarray,
 ) -> None:
-    """A query and passages that qrels or negatives name must be texts, and be there."""
-    if not isinstance(query, str) or digest(query) not in queries:
+    """Refuse a query or passages that qrels or negatives name, and that are no texts or not there."""
+    if not isinstance(query, str) or text_key(query) not in queries:
         raise UserError(f"{place(query)}: a {what} names the unknown query {_shown(query)}; remove it or add the query")
     texts = [passage if isinstance(passage, str) else "" for passage in passages]  # no passage has an empty id
-    keys = np.array([digest(text) for text in texts], dtype=np.uint64)
+    keys = np.array([text_key(text) for text in texts], dtype=np.uint64)
     found = np.searchsorted(known, keys)
     for passage, key, at in zip(passages, keys, found.tolist(), strict=True):
         if at == len(known) or known[at] != key:
@@ -98,15 +99,15 @@ def _check_named(
 
 
 def _checked_ids(where: str, kind: str, rows: Callable[[], Iterable[Row]], place: Place) -> "array[int]":
-    """The digests of all ids, each row checked; `rows` is read again only to name a duplicate."""
+    """Return the keys of all ids, each row checked; ``rows`` is read again only to name a duplicate."""
     keys = array("Q")
     for number, row in enumerate(_readable(where, kind, rows())):
         _check_row(place, kind, number, row)
-        keys.append(digest(row.id))
+        keys.append(text_key(row.id))
     suspects = duplicated(keys)
     seen: set[str] = set()
     for number, row in enumerate(rows() if suspects else ()):
-        if digest(row.id) in suspects:
+        if text_key(row.id) in suspects:
             if row.id in seen:
                 raise UserError(
                     f"{place(number)}: the {kind} id {_shown(row.id)} comes twice; give every {kind} its own id"
@@ -140,7 +141,7 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
 
 
 def _readable(where: str, kind: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """The rows, with a file's defect turned into one line that says after which row it lies."""
+    """Yield the rows; turn a file's defect into one line that says after which row it lies."""
     last = "the start"
     try:
         for row in rows:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from simlm.errors import UserError
 
 
-def digest(text: str) -> int:
-    """The first 8 bytes of BLAKE2b as an unsigned integer: the key that ids and texts are compared by.
+def text_key(text: str) -> int:
+    """Return the first 8 bytes of BLAKE2b as an unsigned integer: the key that ids and texts are compared by.
 
     Lone surrogates are let through, so that a check can reach them and name them.
     """
@@ -24,7 +24,7 @@ def digest(text: str) -> int:
 
 
 def mapped(path: Path, dtype: npt.DTypeLike) -> np.ndarray:
-    """A raw binary file as a read-only, memory-mapped array (n,); an empty file is an empty array.
+    """Map a raw binary file as a read-only array (n,); an empty file is an empty array.
 
     A plain view on the map: indexing a `np.memmap` itself costs several times as much.
     """
@@ -34,11 +34,13 @@ def mapped(path: Path, dtype: npt.DTypeLike) -> np.ndarray:
 
 
 class IdTable:
-    """The ids of a store, memory-mapped: `table[i]` is an id, `table.index(id)` its index.
+    """The ids of a store, memory-mapped: ``table[i]`` is an id, ``table.index(id)`` its index.
 
-    On disk: the ids' UTF-8 bytes end to end, their boundaries as int64 (n + 1), and for the way back the
-    sorted 64-bit digests with the index each belongs to. Ids with the same digest are told apart by bytes.
-    OSError or ValueError when a folder lacks these files or they do not fit together.
+    On disk: the ids' UTF-8 bytes end to end, their boundaries as int64 (n + 1), and for the way back the sorted 64-bit
+    keys with the index that each belongs to. Ids with the same key are told apart by their bytes.
+
+    Raises:
+        OSError, ValueError: A folder lacks these files, or they do not fit together.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,14 +74,14 @@ class IdTable:
         return self._bytes[self._bounds[index] : self._bounds[index + 1]].tobytes()
 
     def index(self, id: str) -> int:
-        """The index of an id; KeyError for an unknown one."""
+        """Return the index of an id; KeyError for an unknown one."""
         return int(self.indices([id])[0])
 
     def indices(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The indices (n,) of ids (n,), repetitions allowed; KeyError names the first unknown one."""
+        """Return the indices (n,) of ids (n,), repetitions allowed; KeyError names the first unknown one."""
         # Runs and qrels name the same passages over and over: each distinct id is looked up once.
         distinct = {id: number for number, id in enumerate(dict.fromkeys(ids))}
-        keys = np.fromiter((digest(id) for id in distinct), dtype=np.uint64, count=len(distinct))
+        keys = np.fromiter((text_key(id) for id in distinct), dtype=np.uint64, count=len(distinct))
         starts = np.searchsorted(self._digests, keys)
         found = np.empty(len(distinct), dtype=np.int64)
         for number, (id, start) in enumerate(zip(distinct, starts.tolist(), strict=True)):
@@ -98,7 +100,7 @@ class IdTable:
 
 
 class IdTableWriter:
-    """Writes an IdTable's files id by id; holds 8 bytes an id until `close`, which sorts them in 32."""
+    """Write an IdTable's files id by id. Memory holds 8 bytes an id, and 32 while `close` sorts them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,23 +111,23 @@ class IdTableWriter:
         self._digests = array("Q")
 
     def extend(self, ids: Iterable[str]) -> None:
-        """Appends ids."""
+        """Append ids."""
         bounds = array("q")
         for id in ids:
             data = id.encode("utf-8")
             self._bytes.write(data)
             self._position += len(data)
             bounds.append(self._position)
-            self._digests.append(digest(id))
+            self._digests.append(text_key(id))
         self._bounds.write(bounds.tobytes())
 
     def abandon(self) -> None:
-        """Closes the files of a table that will not be finished."""
+        """Close the files of a table that will not be finished."""
         self._bytes.close()
         self._bounds.close()
 
     def close(self) -> None:
-        """Sorts the digests, finishes the files and checks that no id came twice (UserError)."""
+        """Sort the keys and finish the files; UserError for an id that came twice."""
         self.abandon()
         digests = np.frombuffer(self._digests, dtype=np.uint64) if self._digests else np.empty(0, np.uint64)
         order = np.argsort(digests, kind="stable")
@@ -146,17 +148,17 @@ class IdTableWriter:
 
 
 def duplicated(keys: "array[int]") -> frozenset[int]:
-    """The digests that occur more than once in `keys`; bounded by one sorted copy of them."""
+    """Return the keys that occur more than once; memory holds one sorted copy of them."""
     values = np.sort(np.frombuffer(keys, dtype=np.uint64)) if keys else np.empty(0, np.uint64)
     return frozenset(values[1:][values[1:] == values[:-1]].tolist())
 
 
-def digests_of(texts: Iterable[str]) -> "array[int]":
-    """The digests of texts in their order, 8 bytes each."""
-    return array("Q", (digest(text) for text in texts))
+def text_keys(texts: Iterable[str]) -> "array[int]":
+    """Return the keys of texts in their order, 8 bytes each."""
+    return array("Q", (text_key(text) for text in texts))
 
 
 def length_prefixed(fields: Iterable[str]) -> bytes:
-    """Fields as bytes that no other fields give: each behind its length."""
+    """Return fields as bytes that no other fields give: each behind its length."""
     data = [field.encode("utf-8", "surrogatepass") for field in fields]
     return b"".join(chain.from_iterable((len(field).to_bytes(8, "little"), field) for field in data))

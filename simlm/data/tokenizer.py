@@ -1,11 +1,18 @@
-"""Tokenizers: training one on a corpus, WordPiece or byte-level BPE, and loading one from a folder or the Hub."""
+"""Tokenizers: load one from a folder or the Hub, compare two, and cut many texts into pieces, fast.
+
+transformers is imported when a tokenizer is loaded: what only reads a tokenised store does without it.
+"""
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
@@ -13,118 +20,46 @@ from simlm.models.pins import revision_of
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-MAX_LENGTH = 512
 PADDED_TO = 128
 HOW_IT_WAS_LOADED = ("is_local", "local_files_only")
 """What transformers notes in a tokenizer of its loading, and would save with it: equal tokenizers have equal files."""
+CACHED_WORDS = 2**18
+"""Distinct words kept with their pieces; at about 200 bytes a word the cache stays below 60 MB."""
 _USE_ITS_OWN = "use the tokenizer that the model was trained with"
 
 
-def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: Path) -> "PreTrainedTokenizerFast":
-    """Trains a tokenizer like BERT-base uncased's on `texts` and saves it to `folder`.
+class Specials(NamedTuple):
+    """The vocabulary indices of a BERT-like tokenizer's special tokens."""
 
-    Lower case, accents stripped, split at punctuation, continuing pieces marked ##; the special tokens are
-    [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, [MASK] 4. Reads `texts` once, keeping only word counts. The same word
-    counts in the same order of first appearance give the same vocabulary. It is larger than `vocab_size` only
-    where the corpus has more characters, and smaller where the corpus has no more pieces to give.
-    `AutoTokenizer.from_pretrained(folder)` loads it without a network.
-    """
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.pre_tokenizers import WhitespaceSplit
-    from tokenizers.trainers import WordPieceTrainer
-    from transformers import BertTokenizer
+    cls: int
+    sep: int
+    pad: int
+    unk: int
+    mask: int
 
-    words = _word_counts(texts)
-    # The trainer numbers the characters in the order of a hash map that differs from process to process, and
-    # those numbers settle ties between merges. Characters that are given as special tokens keep our order.
-    first = sorted({letter for word in words for letter in word})
-    later = sorted({f"##{letter}" for word in words for letter in word[1:]})
-    trainer = WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=[*SPECIAL_TOKENS, *first, *later], show_progress=False
-    )
-    trained = Tokenizer(WordPiece(unk_token="[UNK]"))
-    trained.pre_tokenizer = WhitespaceSplit()
-    trained.train_from_iterator(_repeated(words), trainer)
-    # Only the vocabulary is taken over: there the characters are ordinary pieces again.
-    tokenizer = BertTokenizer(vocab=trained.get_vocab(), do_lower_case=True, model_max_length=MAX_LENGTH)
-    tokenizer.save_pretrained(folder)
-    return load_tokenizer(folder)
-
-
-def _word_counts(texts: Iterable[str]) -> Counter[str]:
-    """How often each normalised word occurs; normalises each distinct stretch between white space once."""
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-
-    stretches: Counter[str] = Counter()
-    for text in texts:
-        stretches.update(text.split())
-    normalizer, pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
-    words: Counter[str] = Counter()
-    for stretch, count in stretches.items():
-        for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(stretch)):
-            words[word] += count
-    return words
-
-
-def _repeated(words: Counter[str]) -> Iterator[str]:
-    """Lines that hold every word as often as it occurs: the trainer takes texts, not counts."""
-    for word, count in words.items():
-        for start in range(0, count, 1000):
-            yield " ".join([word] * min(1000, count - start))
-
-
-def train_byte_level_bpe(texts: Iterable[str], vocab_size: int, folder: Path) -> "PreTrainedTokenizerFast":
-    """Trains a tokenizer like RoBERTa-base's on `texts` and saves it to `folder`.
-
-    Byte-level BPE: case and white space are kept, every text can be written in its pieces, and decoding gives it back.
-    The special tokens are those of `train_wordpiece`, under BERT's names and with its numbers, so that all else reads
-    both kinds alike; [UNK] is never needed. All token types are 0, in pairs too. Reads `texts` once, keeping only word
-    counts; the same counts give the same vocabulary, smaller than `vocab_size` where there is nothing more to merge.
-    """
-    from tokenizers import Tokenizer
-    from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-    from tokenizers.models import BPE
-    from tokenizers.pre_tokenizers import ByteLevel
-    from tokenizers.processors import TemplateProcessing
-    from tokenizers.trainers import BpeTrainer
-    from transformers import PreTrainedTokenizerFast
-
-    trained = Tokenizer(BPE())
-    trained.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    trained.decoder = ByteLevelDecoder()
-    trainer = BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    trained.train_from_iterator(texts, trainer)
-    trained.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B [SEP]",
-        special_tokens=[(token, SPECIAL_TOKENS.index(token)) for token in ("[CLS]", "[SEP]")],
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=trained,
-        **{f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS},
-        model_max_length=MAX_LENGTH,
-        clean_up_tokenization_spaces=False,
-    )
-    tokenizer.save_pretrained(folder)
-    return load_tokenizer(folder)
+    @classmethod
+    def of(cls, tokenizer: "PreTrainedTokenizerFast") -> "Specials":
+        """Return the special tokens of a tokenizer; UserError when it lacks one of the five."""
+        vocabulary = tokenizer.get_vocab()
+        found: list[int] = []
+        for name in ("cls_token", "sep_token", "pad_token", "unk_token", "mask_token"):
+            token = getattr(tokenizer, name)
+            if token not in vocabulary:
+                raise UserError(
+                    f"tokenizer {tokenizer.name_or_path!r} has no {name}: "
+                    "use a BERT-like tokenizer with [CLS], [SEP], [PAD], [UNK] and [MASK]"
+                )
+            found.append(vocabulary[token])
+        return cls(*found)
 
 
 def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
-    """The fast tokenizer in a local folder, or of a Hub repository as it is pinned; never runs code that comes with it.
+    """Load the fast tokenizer in a local folder, or of a Hub repository at its pinned commit.
 
-    UserError when there is none, when it has no fast version or when it lacks a special token of BERT's.
+    Code that comes with it is never run. UserError when there is none, when it has no fast version or when it lacks a
+    special token of BERT's.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    from simlm.data.inputs import Specials
 
     name = str(name_or_folder)
     if isinstance(name_or_folder, Path) and not name_or_folder.is_dir():
@@ -151,7 +86,7 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
 def check_tokenizer_matches(
     tokenizer: "PreTrainedTokenizerFast", config: "PretrainedConfig", model: str | Path = ""
 ) -> None:
-    """UserError when a model is not one for this tokenizer's pieces.
+    """Refuse a model that is not for this tokenizer's pieces, by a UserError.
 
     Where the folder ``model`` holds a tokenizer, it has to make the same pieces with the same numbers. Otherwise only
     the sizes of the vocabularies can tell: the model's may be larger by what padding to a multiple of 128 adds.
@@ -172,15 +107,63 @@ def check_tokenizer_matches(
 
 
 def _rules(tokenizer: "PreTrainedTokenizerFast") -> dict[str, Any]:
-    """What decides a text's pieces and their numbers, and not what is put around them."""
-    from simlm.data.pieces import bare_tokenizer
-
+    """Return what decides a text's pieces and their numbers, and not what is put around them."""
     parts = json.loads(bare_tokenizer(tokenizer).to_str())
     return {name: parts[name] for name in ("normalizer", "pre_tokenizer", "model")}
 
 
 def tokenizer_digest(tokenizer: "PreTrainedTokenizerFast") -> str:
-    """sha256 of everything that decides a tokenizer's pieces, not of where it lies or how it truncates."""
-    from simlm.data.pieces import bare_tokenizer
-
+    """Return a sha256 of all that decides a tokenizer's pieces, not of where it lies or how it truncates."""
     return hashlib.sha256(bare_tokenizer(tokenizer).to_str().encode("utf-8")).hexdigest()
+
+
+def bare_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> Tokenizer:
+    """Return a copy of a tokenizer's Rust half that neither cuts nor pads; the caller's own stays as it is."""
+    bare = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    bare.no_truncation()
+    bare.no_padding()
+    return bare
+
+
+class PieceMaker:
+    """Cut lists of texts into pieces, without special tokens, each text cut off at ``max_pieces`` pieces.
+
+    A BERT-like tokenizer treats the stretches between spaces independently, and a corpus repeats its words,
+    so there each distinct stretch is tokenised once and looked up afterwards: the same pieces for about a
+    quarter of the processor time. Other tokenizers (byte-level BPE, SentencePiece) get whole texts.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", max_pieces: int) -> None:
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        self.max_pieces = max_pieces
+        self._bare = bare_tokenizer(tokenizer)
+        self._word_by_word = (
+            isinstance(self._bare.model, WordPiece)
+            and isinstance(self._bare.normalizer, BertNormalizer)
+            and isinstance(self._bare.pre_tokenizer, BertPreTokenizer)
+            and not any(" " in token.content for token in self._bare.get_added_tokens_decoder().values())
+        )
+        self._cache: dict[str, list[int]] = {}
+
+    def __call__(self, texts: list[str]) -> list[list[int]]:
+        """Return the pieces of each text."""
+        if not self._word_by_word:
+            return [ids[: self.max_pieces] for ids in self._encode(texts)]
+        # Only the space: other white space is the tokenizer's own business.
+        split = [text.split(" ") for text in texts]
+        if len(self._cache) > CACHED_WORDS:
+            self._cache.clear()
+        new = list({word: None for words in split for word in words if word not in self._cache})
+        self._cache.update(zip(new, self._encode(new), strict=True))
+        return [self._looked_up(words) for words in split]
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return [one.ids for one in self._bare.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def _looked_up(self, words: list[str]) -> list[int]:
+        pieces: list[int] = []
+        for word in words:
+            pieces += self._cache[word]
+            if len(pieces) >= self.max_pieces:
+                break
+        return pieces[: self.max_pieces]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simlm.data.ids import IdTable, IdTableWriter, mapped
-from simlm.data.pieces import PieceMaker
+from simlm.data.tokenizer import PieceMaker
 from simlm.errors import UserError
 from simlm.files import atomic_folder, read_marker
 from simlm.progress import Bar

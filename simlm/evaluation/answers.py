@@ -18,7 +18,7 @@ from ir_measures.measures import Measure
 from simlm.progress import Bar
 
 if TYPE_CHECKING:
-    from simlm.data.source import Passage
+    from simlm.data.collection import Passage
 
 MEASURES: tuple[Measure, ...] = (Success @ 20, Success @ 100)
 """Table 4's R@20 and R@100, the share of questions with a passage that counts in the top k. ir_measures calls that

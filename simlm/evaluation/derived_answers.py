@@ -27,7 +27,7 @@ from simlm.progress import Bar
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
 
 
 class Phrase(NamedTuple):

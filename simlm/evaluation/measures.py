@@ -16,20 +16,24 @@ import pandas as pd
 from ir_measures import RR, Judged, R, nDCG
 from ir_measures.measures import Measure
 
-from simlm.data.layout import SPLITS
+from simlm.data.catalogue import relevant_grade
+from simlm.data.collection import SPLITS
 from simlm.errors import UserError
 
 MEASURES: tuple[Measure, ...] = (RR @ 10, R @ 50, R @ 1000, nDCG @ 10)
 """The measures of Table 2 (MRR@10, R@50, R@1k, nDCG@10) under the names that ir_measures gives them."""
 
-GRADED: tuple[Measure, ...] = (nDCG @ 10, Judged @ 10, RR(rel=2) @ 10, R(rel=2) @ 50, R(rel=2) @ 1000)
-"""The measures of TREC DL, whose judges gave grades 0 to 3: gains of nDCG, and for RR and R relevant from 2 on.
-Judged@10 is the share of the first ten passages that were judged at all."""
-
 
 def measures_of(split: str) -> tuple[Measure, ...]:
-    """What a split's runs are measured by: ``GRADED`` on a test split beside valid and test."""
-    return MEASURES if split in SPLITS else GRADED
+    """Return what a split's runs are measured by.
+
+    On a test split beside valid and test the grades are those of TREC DL: gains of nDCG, and for RR and R relevant from
+    a grade on that the collection's record names. Judged@10 is the share of the first ten passages that were judged.
+    """
+    if split in SPLITS:
+        return MEASURES
+    grade = relevant_grade(split)
+    return (nDCG @ 10, Judged @ 10, RR(rel=grade) @ 10, R(rel=grade) @ 50, R(rel=grade) @ 1000)
 
 
 Qrels = Mapping[str, Mapping[str, int]]

@@ -23,8 +23,8 @@ from simlm.retrieval.runs import PADDING, Run
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.qrels import Qrels
-    from simlm.data.source import Passage, Query
+    from simlm.data.collection import Passage, Query
+    from simlm.data.store import Qrels
 
 Row = TypeVar("Row", "Passage", "Query")
 

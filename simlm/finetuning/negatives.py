@@ -28,7 +28,7 @@ class IdLookup(Protocol):
 
 
 class Positives(Protocol):
-    """Knows the relevant passages of a split's queries, as `simlm.data.qrels.Qrels` does."""
+    """Knows the relevant passages of a split's queries, as `simlm.data.store.Qrels` does."""
 
     def positives(self, query_index: int, /) -> np.ndarray:
         """Return the indices of the passages that are relevant to a query; empty when there are none."""

@@ -3,6 +3,8 @@
 import os
 from dataclasses import replace
 
+from simlm.data.catalogue import NQ
+from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.paper import paper
@@ -34,20 +36,16 @@ def open_scale(name: str, collection: str = "") -> Scale:
     scale = _SCALES[name]()
     if not collection:
         return scale
-    from simlm.data.reference import resolve
-
     found = resolve(collection)
-    return on_collection(scale, found.collection, found.location, found.digest, found.further)
+    return on_collection(scale, found.collection, found.location, found.digest, found.extra_test_splits)
 
 
 def on_collection(
-    scale: Scale, collection: str, location: str = "", digest: str = "", further: tuple[str, ...] = ()
+    scale: Scale, collection: str, location: str = "", digest: str = "", extra_test_splits: tuple[str, ...] = ()
 ) -> Scale:
-    """A scale's settings on another collection (`simlm.data.reference`); paper scale has own ones for NQ."""
-    from simlm.data.reference import QUESTIONS
-
-    found = replace(scale, collection=collection, location=location, digest=digest, further=further)
-    return natural_questions(found) if (scale.name, collection) == ("paper", QUESTIONS) else found
+    """A scale's settings on another collection (`simlm.data.lookup.Reference`); paper scale has own ones for NQ."""
+    found = replace(scale, collection=collection, location=location, digest=digest, extra_test_splits=extra_test_splits)
+    return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
 __all__ = ["CHOSEN", "NAMES", "Scale", "on_collection", "open_scale", "settings_file"]

@@ -7,7 +7,7 @@ Where paper and released implementation differ, or the paper is silent:
 - the frozen generator keeps its dropout in training, as in the released trainer (the paper says frozen: False);
 - epochs are counted over the 502,939 train queries that have a relevant passage, in whole batches rounded up, as the
   released trainer counts them. Its own lists hold fewer: those without an official negative are dropped, and here one
-  in a hundred is set aside as valid (`simlm.data.released`);
+  in a hundred is set aside as valid (`simlm.data.released_archive`);
 - the loss of pre-training is averaged over micro-batches of 64 passages, as released (the paper's Equation 2 averages
   within each passage);
 - 4,096 passages are held out from pre-training, 16 of 64 passages kept for R-Drop, and the seeds are the released
@@ -23,6 +23,7 @@ BM25 and the fusion have grids of their own, tuned on valid; nothing else is tun
 import math
 from functools import partial
 
+from simlm.data.catalogue import MSMARCO
 from simlm.scales.alike import lists, retriever
 from simlm.scales.mini import mini
 from simlm.scales.scale import Scale
@@ -33,8 +34,8 @@ from simlm.scales.settings import (
     SearchSettings,
 )
 
-TRAIN_QUERIES = 502_939
-"""MS MARCO's train queries with a relevant passage."""
+TRAIN_QUERIES = MSMARCO.queries["train"] + MSMARCO.queries["valid"]
+"""MS MARCO's 502,939 train queries with a relevant passage."""
 ENCODER = "bert-base-uncased"
 GENERATOR = "google/electra-base-generator"
 DISCRIMINATOR = "google/electra-base-discriminator"
@@ -49,7 +50,7 @@ def paper() -> Scale:
     grids = mini()
     return Scale(
         name="paper",
-        collection="msmarco",
+        collection=MSMARCO.name,
         vocabulary=ENCODER,
         encoder=ENCODER,
         generator=GENERATOR,
@@ -86,7 +87,7 @@ def paper() -> Scale:
         alpha_grid=(),
         bm25_grid=grids.bm25_grid,
         fusion_grid=grids.fusion_grid,
-        further=("trec-dl-2019", "trec-dl-2020"),
+        extra_test_splits=tuple(MSMARCO.extra_test_splits),
         starts={"electra": DISCRIMINATOR, "roberta": ROBERTA},
         retrievers={"electra": _retriever(_optimisation(epochs(6), 4e-5, seed=1234), passages=16, evaluations=0)},
     )

@@ -25,12 +25,12 @@ Neither says the following, which is chosen here:
 import math
 from dataclasses import replace
 
+from simlm.data.catalogue import NQ
 from simlm.scales.scale import Scale
 from simlm.scales.settings import NegativesSettings, varied
 
-TRAIN_QUESTIONS = 58_880
-"""DPR's train questions of NQ."""
-VALID_QUESTIONS = 6_515
+TRAIN_QUESTIONS = NQ.queries["train"]
+"""DPR's 58,880 train questions of NQ."""
 DEPTH = 100
 """Passages of a run: trained on, and measured (Table 4 ends with R@100)."""
 
@@ -40,7 +40,7 @@ def natural_questions(scale: Scale) -> Scale:
     passages = {"passages_per_query": 16, "passage_length": 192, "rising": 1_000, "scale_loss": False}
     judged = {
         "negatives": NegativesSettings.C(depth=DEPTH, total=DEPTH),
-        "evaluation_queries": VALID_QUESTIONS,
+        "evaluation_queries": NQ.queries["valid"],
     }
     retriever, distillation, reranker = scale.retriever, scale.distillation, scale.reranker
     return replace(

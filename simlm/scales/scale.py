@@ -48,9 +48,9 @@ class Scale:
     fusion_grid: tuple[float, ...]
     """The weights of the dense run tried on valid."""
     location: str = ""
-    """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.reference`)."""
+    """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.lookup.Reference`)."""
     digest: str = ""
-    further: tuple[str, ...] = ()
+    extra_test_splits: tuple[str, ...] = ()
     """The collection's test splits beside "test"."""
     by_answers: bool = False
     """Whether passages of a run are told apart by answers when models train on it, as Natural Questions are."""

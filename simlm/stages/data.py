@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.reference import IRDS, OFFICIAL
+from simlm.data.catalogue import IRDS, fetched
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collections import Collection
+    from simlm.data.collection import Collection
     from simlm.data.store import TokenisedCollection
 
 
@@ -25,9 +26,11 @@ class Prepare(Stage):
     joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
     part must know the other part's pieces (Table 10).
 
-    Of a collection in files (`simlm.data.reference`) the ``digest`` of the files counts in the identity, and their
+    Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
     """
+
+    imports = LIBRARIES
 
     collection: Param[str]
     vocabulary: Param[int]
@@ -39,7 +42,7 @@ class Prepare(Stage):
     location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.collections import validate
+        from simlm.data.checks import validate
         from simlm.data.store import tokenise_collection
 
         collection = self.source()
@@ -50,7 +53,8 @@ class Prepare(Stage):
 
     def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
         """The tokenizer whose pieces are kept: the whole's, an existing one, or one that is trained on the corpus."""
-        from simlm.data.tokenizer import load_tokenizer, train_byte_level_bpe, train_wordpiece
+        from simlm.data.tokenizer import load_tokenizer
+        from simlm.data.tokenizer_training import train_byte_level_bpe, train_wordpiece
 
         if self.whole is not None:
             return self.whole.open().tokenizer
@@ -65,7 +69,7 @@ class Prepare(Stage):
 
         Files count by their digest, and what is fetched, which its name stands for, is not read at each start.
         """
-        if self.digest or self.collection in OFFICIAL or self.collection.startswith(IRDS):
+        if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
             return None
@@ -79,7 +83,7 @@ class Prepare(Stage):
 
     def source(self) -> "Collection":
         """The collection itself, for what needs its texts."""
-        from simlm.data.collections import open_collection
+        from simlm.data.lookup import open_collection
 
         return open_collection(self.collection, self.location, self.digest)
 
@@ -100,6 +104,6 @@ def stored(job: Path) -> dict[str, Any]:
 @cache
 def installed_fingerprint(name: str) -> str:
     """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
-    from simlm.data.collections import open_collection
+    from simlm.data.lookup import open_collection
 
     return open_collection(name).fingerprint()

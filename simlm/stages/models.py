@@ -11,6 +11,7 @@ from experimaestro import Meta, Param, field
 from simlm.models.pins import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.resources import chosen_device
 from simlm.workflow.stage import Stage
 
@@ -25,6 +26,8 @@ def step_at(share: Fraction, steps: int) -> int:
 
 class EncoderStage(Stage):
     """A stage whose output is a model that transformers loads with ``from_pretrained``."""
+
+    imports = LIBRARIES
 
     @property
     def model(self) -> Path:

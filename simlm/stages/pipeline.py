@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
 
-from simlm.data.reference import EMBEDDED, QUESTIONS
+from simlm.data.catalogue import NQ, halves
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
@@ -71,7 +71,7 @@ class Pipeline:
 
         UserError for a collection that has no parts.
         """
-        if not self.scale.collection.startswith(EMBEDDED):
+        if name not in halves(self.scale.collection):
             raise UserError(
                 f"the collection {self.scale.collection} has no part {name!r}: only InsuranceQA's questions have "
                 "domains by which it can be split; leave this table or grid out"
@@ -83,7 +83,7 @@ class Pipeline:
     @property
     def evaluated(self) -> list[str]:
         """The splits on which runs are measured: valid, test, and the collection's further test splits."""
-        return [*EVALUATED, *self.scale.further]
+        return [*EVALUATED, *self.scale.extra_test_splits]
 
     @cached_property
     def data(self) -> Prepare:
@@ -120,7 +120,7 @@ class Pipeline:
     @cached_property
     def answers(self) -> Answers:
         """The answers of the evaluated queries: the collection's own, or derived ones."""
-        if self.scale.collection == QUESTIONS:
+        if self.scale.collection == NQ.name:
             return self.add(GivenAnswers.C(data=self.data, splits=["test"]), "answers")
         return self.add(DerivedAnswers.C(data=self.data, splits=list(EVALUATED), words=ANSWER_WORDS), "derived answers")
 
@@ -298,7 +298,7 @@ class Pipeline:
                 data=self.data,
                 reranker=reranker,
                 candidates=candidates,
-                splits=["test", *self.scale.further],
+                splits=["test", *self.scale.extra_test_splits],
                 depth=self.scale.reranker.rerank_depth,
                 max_length=self.scale.reranker.max_length,
             ),

@@ -11,6 +11,7 @@ from simlm.finetuning.negatives import NegativeLists, lists_of_split
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
 from simlm.workflow.resources import chosen_device, faiss_chosen
 from simlm.workflow.stage import Stage
@@ -28,6 +29,8 @@ class RunStage(Stage):
 
     Train queries are searched only to mine hard negatives, so they get arrays alone.
     """
+
+    imports = LIBRARIES
 
     data: Param[Prepare]
 

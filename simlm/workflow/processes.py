@@ -5,18 +5,16 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
+from simlm.workflow.launchers import SlurmLauncher
 from simlm.workflow.manifest import read_json
 from simlm.workflow.plan import Planned
 from simlm.workflow.resources import ALONE, cores
 from simlm.workflow.slurm import cancel
 from simlm.workflow.stage import MISTAKE
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,8 +47,11 @@ def slurm_job(stage: Planned) -> str | None:
 def process_of(stage: Planned) -> psutil.Process | None:
     """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
     try:
-        process = psutil.Process(_process_file(stage)["pid"])
-        return process if str(stage.marker(".py")) in process.cmdline() else None
+        written = _process_file(stage)
+        process = psutil.Process(written["pid"])
+        # Another process may have got the number since, or the stage's has ended and its parent has not noticed.
+        same = abs(process.create_time() - written["started"]) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, KeyError, ValueError, TypeError, psutil.Error):
         return None
 
@@ -81,7 +82,7 @@ def _gone() -> Iterator[None]:
 
 
 @contextmanager
-def environment(launcher: "Launcher | None") -> Iterator[None]:
+def environment(launcher: SlurmLauncher | None) -> Iterator[None]:
     """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
 
     Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens

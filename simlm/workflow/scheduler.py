@@ -8,19 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from experimaestro import experiment
 from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
+from simlm.workflow.launchers import LocalLauncher, SlurmLauncher
 from simlm.workflow.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
 from simlm.workflow.processes import environment, prepare, stop
 from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 POLL_SECONDS = 0.25
 LET_GO_SECONDS = 5.0
@@ -53,7 +51,7 @@ class Display(Protocol):
 
 
 def run(
-    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: "Launcher | None" = None
+    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: SlurmLauncher | None = None
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` whose manifest does not verify; the verified plan and what ``build`` returned.
 
@@ -97,7 +95,7 @@ def _run_once(
     stages: list[Planned],
     display: Display,
     keep_going: bool,
-    launcher: "Launcher | None",
+    launcher: SlurmLauncher | None,
 ) -> dict[Path, Exception]:
     """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
@@ -105,18 +103,21 @@ def _run_once(
     left_out = {stage.job.name for stage in stages if stage.failure is not None or unsettled(stage)}
     todo = [stage for stage in stages if not stage.valid and stage.job.name not in left_out]
     name_only = naming(results)
+    here = LocalLauncher(_imports(todo))
 
     def submit(stage: Stage, name: str) -> None:
         if stage.__xpm__.identifier.all.hex() in left_out:
             with quiet():
                 name_only(stage)  # what else is left out is built on it
             return
-        stage.submit(launcher=launcher if stage.shared or launcher is None else launcher.of_one_node())
+        stage.submit(launcher=here if launcher is None else launcher if stage.shared else launcher.of_one_node())
         submitted[job_of(stage)] = stage.__xpm__.job
 
     with (
         environment(launcher),
-        experiment(results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher) as current,
+        experiment(
+            results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher or here
+        ) as current,
     ):
         scheduler = current.scheduler
         scheduler.jobs.clear()  # those of an earlier round, which it would not run again
@@ -137,6 +138,14 @@ def _run_once(
             raise
     asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
     return {stage.job: _failure(stage) for stage in failed}
+
+
+def _imports(stages: Sequence[Planned]) -> Iterator[str]:
+    """What the processes of stages import: experimaestro, the stages themselves, and what these say."""
+    yield "experimaestro.run"
+    for config in (stage.config for stage in stages if stage.config is not None):
+        yield type(config).__module__
+        yield from config.imports
 
 
 def unsettled(stage: Planned) -> bool:

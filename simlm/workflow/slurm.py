@@ -9,13 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from experimaestro.launchers.slurm import SlurmOptions
 
 from simlm.errors import UserError
+from simlm.workflow.launchers import SlurmLauncher
 from simlm.workflow.resources import share_of_node
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 POLL_SECONDS = 15.0
 """How often Slurm's accounting is asked about all jobs at once."""
@@ -23,15 +23,11 @@ WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 """Options that cannot be the same for jobs of several nodes, with one task on each, and for those of one."""
 
 
-def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
+def slurm_launcher(options: Sequence[str], processes: int = 1) -> SlurmLauncher:
     """A launcher that submits each stage with these options of sbatch, written "key=value".
 
     UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's ``processes``.
     """
-    from experimaestro.launchers.slurm import SlurmOptions
-
-    from simlm.workflow.submission import Launcher
-
     known = [field.name for field in dataclasses.fields(SlurmOptions)]
     values: dict[str, Any] = {}
     for option in options:
@@ -44,7 +40,7 @@ def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError("--slurm: there is no sbatch here; run the command where Slurm jobs are submitted")
-    return Launcher(options=SlurmOptions(**values), interval=POLL_SECONDS, binpath=str(Path(sbatch).parent))
+    return SlurmLauncher(options=SlurmOptions(**values), interval=POLL_SECONDS, binpath=str(Path(sbatch).parent))
 
 
 def _check_nodes(values: dict[str, Any], processes: int) -> None:

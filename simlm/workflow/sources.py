@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = ("simlm.workflow", "simlm.scales")
-"""What does not decide what a stage makes from its settings: how stages are run, and the values of settings, which are
-in a stage's identifier."""
+LEFT_OUT = ("simlm.workflow", "simlm.scales", "simlm.costs")
+"""What does not decide what a stage makes from its settings: how stages are run, what they will cost, and the values of
+settings, which are in a stage's identifier."""
 
 
 class Module(NamedTuple):

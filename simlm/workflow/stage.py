@@ -36,6 +36,8 @@ class Stage(ResumableTask):
     each computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules that must be installed beside what every stage needs."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that take long to import: done once for all stages (`simlm.workflow.server`)."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ablations.corpora import CORPORA
-from ablations.grids import GRIDS, build_cells, cells_of
+from ablations.grids import CORPORA, GRIDS, build_cells, cells_of
 from ablations.retriever1_runs import ENCODERS
 from ablations.starts import STARTS
 from repro.pipeline_runs import PipelineRuns

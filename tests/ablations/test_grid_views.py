@@ -1,15 +1,12 @@
-"""What a grid shows while it runs, and its estimates: without any run."""
+"""What a grid shows while it runs: without any run."""
 
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from ablations.display import GridDisplay
 from ablations.grids import Cell, cells_of
-from ablations.outcome import print_outcomes, summary
-from simlm.commands import estimate
-from simlm.commands.estimate import estimated
+from ablations.outcome import GridDisplay, print_outcomes, summary
 from simlm.commands.seeds import with_seed, without_seed
 from simlm.workflow.manifest import MANIFEST, write_json
 from simlm.workflow.plan import Planned
@@ -35,24 +32,6 @@ def test_cells_of_a_grid_named_twice_are_there_once() -> None:
 def test_a_name_with_a_seed_leads_back_to_the_one_without() -> None:
     assert with_seed("base (MLM)", 0) == "base (MLM)"
     assert without_seed(with_seed("base (MLM)", 12)) == without_seed("base (MLM)") == "base (MLM)"
-
-
-def test_a_stage_is_estimated_from_itself_then_another_seed_then_the_published_then_its_kind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(estimate, "REPORTS", tmp_path / "reports")
-    report = tmp_path / "reports" / "mini" / "table7.json"
-    report.parent.mkdir(parents=True)
-    write_json(report, {"stages": [{"name": "mlm", "seconds": 50}, {"name": "base", "seconds": 1000}]})
-    stages = [
-        planned(tmp_path, "pretrained", "base", 10.0),
-        planned(tmp_path, "pretrained", "base, seed 1", None),
-        planned(tmp_path, "pretrained", "mlm", None),
-        planned(tmp_path, "pretrained", "condenser", None),
-        planned(tmp_path, "retrieve", "runs", None),
-    ]
-    found = {job.name: seconds for job, seconds in estimated(stages, "mini").seconds.items()}
-    assert found == {"base": 10, "base, seed 1": 10, "mlm": 50, "condenser": (10 + 10 + 50) / 3}
 
 
 def test_the_live_table_has_a_row_for_each_start_and_a_column_for_each_seed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from baselines.bm25 import build_index, search_index
 from baselines.prebuilt import check_index, search_prebuilt
-from simlm.data.collections import Passage, Query
+from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
 from simlm.retrieval.runs import read_run_ids
 from tests.baselines.repositories import prebuilt

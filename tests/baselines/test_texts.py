@@ -11,8 +11,7 @@ from transformers import AutoTokenizer
 from baselines.system import Title
 from baselines.texts import Texts
 from simlm.data.inputs import Specials, passage_input
-from simlm.data.pieces import PieceMaker
-from simlm.data.tokenizer import load_tokenizer
+from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import build_token_store
 from tests.baselines.repositories import wordpiece
 

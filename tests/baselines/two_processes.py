@@ -12,8 +12,7 @@ import torch
 from baselines.encoder import load_encoder
 from baselines.texts import Texts
 from simlm.data.inputs import Specials
-from simlm.data.pieces import PieceMaker
-from simlm.data.tokenizer import load_tokenizer
+from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.packed.layouts import Inference
 from simlm.packed.texts import Padded

@@ -26,9 +26,9 @@ from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_gpu, check_libraries, check_model, check_models, check_ready
 from simlm.costs import needs
 from simlm.costs.work import Work
-from simlm.data.downloads import FOLDERS, on_disk, passages_url
-from simlm.data.reference import OFFICIAL
-from simlm.data.released import ARCHIVE
+from simlm.data.catalogue import CATALOGUE, NQ, TITLELESS, fetched
+from simlm.data.downloads import IrdsFolder
+from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from simlm.stages.data import Prepare
@@ -167,7 +167,7 @@ def test_only_what_is_to_do_counts_and_nothing_is_written(tmp_path: Path, monkey
     check_ready(build, "mini", results)
     assert asked == ["some/model"] and not results.exists()
     monkeypatch.setattr(needs, "free_bytes", lambda folder: 10)
-    monkeypatch.setattr(preflight, "work_of", lambda config: Work(kept_bytes=4e9, passing_bytes=1e9))
+    monkeypatch.setattr(preflight, "work_of", lambda config: Work(disk_bytes=4e9, passing_bytes=1e9))
     with pytest.raises(UserError, match="the stages to do need 13.0 GB, 0.0 MB are free; free some space"):
         check_ready(build, "mini", results)
     assert not results.exists()
@@ -200,7 +200,7 @@ def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_collection_that_cannot_be_downloaded(name: str, said: str, nothing_here: Path, tmp_path: Path) -> None:
-    marker = tmp_path / "irds" / FOLDERS.get(name, "x") / "irds_version.txt"
+    marker = tmp_path / "irds" / (CATALOGUE[name].download_folder or "x") / "irds_version.txt"
     marker.parent.mkdir(parents=True)
     marker.touch()
     with pytest.raises(UserError, match=said) as caught:
@@ -227,7 +227,7 @@ def test_a_server_that_answers_anything_is_there(nothing_here: Path, monkeypatch
     asked: list[str] = []
     monkeypatch.setattr(requests, "head", lambda url, **named: asked.append(url))
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, **named: asked.append(url))
-    for name in OFFICIAL:
+    for name in (name for name in CATALOGUE if fetched(name)):
         check_ready(prepared(name), "mini", nothing_here)
     assert [url.rpartition("/")[2] for url in asked] == [
         f"{ARCHIVE}.zip",
@@ -245,11 +245,12 @@ def test_ir_datasets_fetches_from_the_address_that_is_asked_and_takes_a_local_co
     )
     environment = os.environ | {"IR_DATASETS_HOME": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    for line, name in zip(ran.stdout.splitlines(), FOLDERS, strict=True):
+    downloads = [one.download for one in (TITLELESS, NQ) if isinstance(one.download, IrdsFolder)]
+    for line, download in zip(ran.stdout.splitlines(), downloads, strict=True):
         path, url = line.split()
-        assert url == passages_url(name)
+        assert url == download.url()
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_bytes(b"12")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IR_DATASETS_HOME", str(tmp_path))
-        assert [list(on_disk(name).values()) for name in FOLDERS] == [[2], [2]]
+        assert [list(one.on_disk().values()) for one in downloads] == [[2], [2]]

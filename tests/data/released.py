@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simlm.data.released import ARCHIVE
+from simlm.data.released_archive import ARCHIVE
 
 COUNT = 40
 """Passages."""

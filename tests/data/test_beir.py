@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from simlm.data import lines
-from simlm.data.collections import open_collection, validate
-from simlm.data.handlers import TitledDoc
-from simlm.data.irds import ir_datasets
-from simlm.data.reference import opened, resolve
+from simlm.data import readers
+from simlm.data.checks import validate
+from simlm.data.irds import TitledDoc, ir_datasets
+from simlm.data.lookup import open_collection, resolve
 from simlm.errors import UserError
 from tests.data.beir import HEAD, jsonl, smoke_as_beir, write_beir
 
@@ -103,7 +102,7 @@ def test_files_that_change_under_a_command_are_noticed(tmp_path: Path) -> None:
     found = resolve(str(folder))
     (folder / "queries.jsonl").write_text(jsonl([{"_id": "q1", "text": "another"}]))
     with pytest.raises(UserError, match="its files changed since this command began; run it again"):
-        opened(found.collection, found.location, found.digest)
+        open_collection(found.collection, found.location, found.digest)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +203,7 @@ def test_a_truncated_gzip_file(cut: int, tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LONGEST", 1000)
+    monkeypatch.setattr(readers, "LONGEST_LINE", 1000)
     data = gzip.compress(P1.encode() + b" " * 5000)
     folder = write_beir(tmp_path, corpus_jsonl=None, corpus_jsonl_gz=data)
     with pytest.raises(UserError, match=r"corpus\.jsonl\.gz:2: this line is longer than 1,000 bytes"):

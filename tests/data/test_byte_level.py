@@ -10,21 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
-from simlm.data import tokenizer as module
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data import tokenizer_training as module
+from simlm.data.collection import Passage, Query
 from simlm.data.inputs import Specials, passage_input
-from simlm.data.pieces import PieceMaker
 from simlm.data.store import tokenise_collection
-from simlm.data.tokenizer import (
-    SPECIAL_TOKENS,
-    check_tokenizer_matches,
-    load_tokenizer,
-    tokenizer_digest,
-    train_byte_level_bpe,
-    train_wordpiece,
-)
+from simlm.data.tokenizer import PieceMaker, check_tokenizer_matches, load_tokenizer, tokenizer_digest
+from simlm.data.tokenizer_training import SPECIAL_TOKENS, train_byte_level_bpe, train_wordpiece
 from simlm.models.card import model_card
 from simlm.pretraining.masking import WordPieces, budget, draw_words, stateless_rng
+from tests.rows import collection_of
 
 TEXTS = [
     "Insurance covers the car; the car's insurance, naïvely, is insuring cars ## ## ##.",
@@ -75,7 +69,7 @@ def test_case_and_spaces_are_kept(trained: PreTrainedTokenizerFast) -> None:
 
 def test_the_same_in_another_process(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from simlm.data.tokenizer import *;"
+        "from pathlib import Path; from simlm.data.tokenizer import *; from simlm.data.tokenizer_training import *;"
         f"print(tokenizer_digest(train_byte_level_bpe(iter({TEXTS!r}), {SIZE}, Path({str(tmp_path)!r}))))"
     )
     root = Path(module.__file__).parents[2]
@@ -104,7 +98,7 @@ def test_a_piece_that_begins_like_a_continuation_is_a_token(trained: PreTrainedT
 
 def test_without_segments_a_title_begins_its_text(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     rows = [Passage("p1", "Car", "what is the car?"), Passage("p2", "", "Life insurance.")]
-    collection = Collection.from_rows("tiny", rows, {"train": ([Query("q", "car?")], {"q": {"p1": 1}})})
+    collection = collection_of("tiny", rows, {"train": ([Query("q", "car?")], {"q": {"p1": 1}})})
     store = tokenise_collection(collection, trained, tmp_path / "c", segments=False)
     assert not store.passages.has_titles and list(store.passages.ids) == ["p1", "p2"]
     texts = [trained.decode(store.passages.text(number).tolist()) for number in range(2)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.data import ids as module
-from simlm.data.ids import IdTable, IdTableWriter, digest, duplicated, length_prefixed
+from simlm.data.ids import IdTable, IdTableWriter, duplicated, length_prefixed, text_key
 from simlm.errors import UserError
 
 id_lists = st.lists(st.text(st.characters(codec="utf-8"), max_size=12), unique=True, max_size=40)
@@ -62,7 +62,7 @@ def test_duplicate_id(tmp_path: Path) -> None:
 
 
 def test_colliding_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "digest", lambda text: len(text))
+    monkeypatch.setattr(module, "text_key", lambda text: len(text))
     ids = ["aa", "b", "cc", "dd", "e", ""]
     table = table_of(ids, tmp_path)
     assert table.indices(ids).tolist() == list(range(6))
@@ -74,7 +74,7 @@ def test_colliding_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_colliding_digests_are_no_duplicates_but_duplicates_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "digest", lambda text: 7)
+    monkeypatch.setattr(module, "text_key", lambda text: 7)
     with pytest.raises(UserError, match='id "x" comes twice'):
         table_of(["x", "y", "z", "x"], tmp_path)
 
@@ -87,8 +87,8 @@ def test_large_table_looks_up_fast_and_right(tmp_path: Path) -> None:
 
 
 def test_digest_is_pinned() -> None:
-    # On disk: another digest would make every stored table unreadable.
-    assert digest("passage-1") == int.from_bytes(blake2b(b"passage-1", digest_size=8).digest(), "little")
+    # On disk: another text_key would make every stored table unreadable.
+    assert text_key("passage-1") == int.from_bytes(blake2b(b"passage-1", digest_size=8).digest(), "little")
 
 
 @given(st.lists(st.integers(0, 5), max_size=12))

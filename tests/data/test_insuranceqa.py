@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from simlm.data import insuranceqa
-from simlm.data.collections import open_collection, statistics, validate
-from simlm.data.domains import HALVES
+from simlm.data.catalogue import HALVES, SMOKE
+from simlm.data.checks import validate
+from simlm.data.collection import SPLITS, statistics
 from simlm.data.irds import ir_datasets
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 
 
@@ -50,7 +52,7 @@ def test_smoke_keeps_its_rule() -> None:
     passages = [passage.id for passage in collection.passages()]
     assert passages == [str(number) for number in range(1, 601)]
     whole = open_collection("insuranceqa")
-    for split, count in insuranceqa.SMOKE_QUESTIONS.items():
+    for split, count in SMOKE.queries.items():
         queries = list(collection.queries(split))
         judged = whole.qrels(split)
         eligible = [query for query in whole.queries(split) if judged[query.id].keys() & set(passages)]
@@ -75,7 +77,7 @@ def domains(name: str, split: str) -> dict[str, str]:
 def test_halves_share_no_passage_and_have_all(name: str) -> None:
     """Every passage is in the half of the first question that it answers in the whole package."""
     first: dict[str, str] = {}
-    for split in insuranceqa.SPLITS:
+    for split in SPLITS:
         of = domains("insuranceqa", split)
         for query, judged in open_collection("insuranceqa").qrels(split).items():
             for passage in judged:
@@ -93,7 +95,7 @@ def test_halves_keep_their_rule(name: str) -> None:
         collection = open_collection(f"{name}-{half}")
         validate(collection)
         inside = {passage.id for passage in collection.passages()}
-        for split in insuranceqa.SPLITS:
+        for split in SPLITS:
             own = {id for id, domain in domains(name, split).items() if (domain in LIFE) == (half == "life")}
             kept = {
                 query: {id: grade for id, grade in judged.items() if id in inside}
@@ -111,7 +113,7 @@ def test_halves_keep_their_rule(name: str) -> None:
 def test_halves_of_the_package_are_of_like_size() -> None:
     sizes = [len(list(open_collection(f"insuranceqa-{half}").passages())) for half in HALVES]
     assert sizes == [13_702, 13_711]
-    assert insuranceqa.half_domains("life") == LIFE
+    assert insuranceqa.half_domains("life", insuranceqa.package_folder()) == LIFE
     questions = [len(list(open_collection(f"insuranceqa-{half}").queries("test"))) for half in HALVES]
     assert questions == [844, 1_155], "one question of 2,000 has its only answer in the other half"
 
@@ -124,8 +126,8 @@ def test_a_half_is_named_after_its_largest_domain(half: str) -> None:
 
 
 def test_registered_with_ir_datasets_once() -> None:
-    insuranceqa.register()
-    insuranceqa.register()
+    open_collection("insuranceqa")
+    open_collection("insuranceqa")
     dataset = ir_datasets.load("insuranceqa/test")
     assert dataset.has_docs() and dataset.has_queries() and dataset.has_qrels() and dataset.has_scoreddocs()
     first = next(iter(dataset.queries))
@@ -154,7 +156,7 @@ def changed_row(**fields: Any) -> bytes:
 def written(folder: Path, **changed: bytes) -> Path:
     """The package's four files in small; `changed` replaces the compressed content of some."""
     parts: dict[str, Any] = {"answers": {"10": {"en": "ten"}, "2": {"en": " a  b "}, "1": {"en": "x"}}}
-    parts |= {split: {"0": ROW} for split in insuranceqa.SPLITS}
+    parts |= {split: {"0": ROW} for split in SPLITS}
     for name, rows in parts.items():
         data = changed.get(name, gzip.compress(json.dumps(rows).encode()))
         (folder / f"{name}.json.gz").write_bytes(data)
@@ -162,7 +164,7 @@ def written(folder: Path, **changed: bytes) -> Path:
 
 
 def test_reads_files_elsewhere(tmp_path: Path) -> None:
-    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path))
+    collection = insuranceqa.collection("insuranceqa", str(written(tmp_path)))
     assert list(collection.passages()) == [("1", "", "x"), ("2", "", "a b"), ("10", "", "ten")]
     assert list(collection.queries("valid")) == [("0", "What is it?")]
     assert collection.qrels("valid") == {"0": {"1": 1}}
@@ -196,7 +198,7 @@ def test_reads_files_elsewhere(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
-    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path, train=content))
+    collection = insuranceqa.collection("insuranceqa", str(written(tmp_path, train=content)))
     with pytest.raises(UserError, match=f"{message}.*reinstall it: pip install") as caught:
         validate(collection)
     assert "\n" not in str(caught.value)
@@ -215,31 +217,31 @@ def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
 def test_passages_of_the_wrong_kind(tmp_path: Path, answers: dict[str, Any], message: str) -> None:
     content = gzip.compress(json.dumps(answers).encode())
     with pytest.raises(UserError, match=rf"answers\.json\.gz: {message}; reinstall it"):
-        validate(insuranceqa.collection("insuranceqa", lambda: written(tmp_path, answers=content)))
+        validate(insuranceqa.collection("insuranceqa", str(written(tmp_path, answers=content))))
 
 
 def test_a_negative_that_no_passage_has(tmp_path: Path) -> None:
     rows = {"0": ROW, "5": ROW | {"negatives": []}, "6": ROW | {"negatives": ["10", "3", "2"]}}
     content = gzip.compress(json.dumps(rows).encode())
     with pytest.raises(UserError, match='insuranceqa/valid: a negative of query "6" names the unknown passage "3"'):
-        validate(insuranceqa.collection("insuranceqa", lambda: written(tmp_path, valid=content)))
+        validate(insuranceqa.collection("insuranceqa", str(written(tmp_path, valid=content))))
 
 
 def test_every_negative_is_named_once(tmp_path: Path) -> None:
     rows = {"0": ROW, "5": ROW | {"negatives": []}, "6": ROW | {"negatives": ["10", "1", "2"]}}
     content = gzip.compress(json.dumps(rows).encode())
-    collection = insuranceqa.collection("insuranceqa", lambda: written(tmp_path, valid=content))
-    assert list(collection.negatives_named("valid")) == [("6", "1"), ("0", "2"), ("6", "10")]
+    collection = insuranceqa.collection("insuranceqa", str(written(tmp_path, valid=content)))
+    assert list(collection.distinct_negatives("valid")) == [("6", "1"), ("0", "2"), ("6", "10")]
     rows = {"0": ROW | {"negatives": []}}
     content = gzip.compress(json.dumps(rows).encode())
     (tmp_path / "other").mkdir()
-    empty = insuranceqa.collection("insuranceqa", lambda: written(tmp_path / "other", valid=content))
-    assert list(empty.negatives_named("valid")) == []
+    empty = insuranceqa.collection("insuranceqa", str(written(tmp_path / "other", valid=content)))
+    assert list(empty.distinct_negatives("valid")) == []
 
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"answers\.json\.gz is missing"):
-        validate(insuranceqa.collection("insuranceqa", lambda: tmp_path))
+        validate(insuranceqa.collection("insuranceqa", str(tmp_path)))
 
 
 @pytest.mark.parametrize("given", [None, "elsewhere"])
@@ -250,7 +252,7 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
     if given is not None:
         environment["IR_DATASETS_HOME"] = str(tmp_path / given)
     code = (
-        "import os; from simlm.data.collections import open_collection;"
+        "import os; from simlm.data.lookup import open_collection;"
         "print(next(open_collection('insuranceqa').queries('valid')).id, os.environ['IR_DATASETS_HOME'])"
     )
     root = Path(insuranceqa.__file__).parents[2]
@@ -263,5 +265,5 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys; import simlm.data.collections; sys.exit('torch' in sys.modules)"
+    code = "import sys; import simlm.data.lookup; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=Path(insuranceqa.__file__).parents[2], check=True)

@@ -8,8 +8,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
-from simlm.data import pieces as pieces_module
-from simlm.data.pieces import PieceMaker
+from simlm.data import tokenizer as tokenizer_module
+from simlm.data.tokenizer import PieceMaker
 
 strange = st.text(
     st.one_of(st.sampled_from(" \t\n\x1c\x85\xa0\u0301\u3000.:#[]aéßİΣ保\U0001f600"), st.characters(codec="utf-8")),
@@ -46,7 +46,7 @@ def test_pieces_ignore_truncation_and_leave_the_tokenizer_alone(tokenizer: BertT
 
 
 def test_cache_is_bounded(tokenizer: BertTokenizerFast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces_module, "CACHED_WORDS", 3)
+    monkeypatch.setattr(tokenizer_module, "CACHED_WORDS", 3)
     maker = PieceMaker(tokenizer, 512)
     for number in range(20):
         text = f"life{number} car{number}"

@@ -13,14 +13,11 @@ from hypothesis import strategies as st
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from simlm.data import tokens as tokens_module
-from simlm.data.collections import Collection, Passage, Query
-from simlm.data.store import (
-    TokenisedCollection,
-    TokenStore,
-    build_token_store,
-    tokenise_collection,
-)
+from simlm.data.collection import Passage, Query
+from simlm.data.store import TokenisedCollection, tokenise_collection
+from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
+from tests.rows import collection_of
 
 ROWS = [("p1", "Car", "what is the car?"), ("p2", "", "Life insurance."), ("ü3", "life", ""), ("p4", "", "")]
 strange = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -169,7 +166,7 @@ JUDGED = {"a": {"p4": 1, "p1": 2, "p2": 0}, "b": {"ü3": 1}}
 
 
 def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
-    collection = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, JUDGED), "test": (QUERIES[:1], {})})
+    collection = collection_of("tiny", PASSAGES, {"train": (QUERIES, JUDGED), "test": (QUERIES[:1], {})})
     made = tokenise_collection(collection, tokenizer, tmp_path / "c")
     for opened in (made, TokenisedCollection.open(tmp_path / "c"), pickle.loads(pickle.dumps(made))):
         assert opened.splits == ("train", "test")
@@ -199,7 +196,7 @@ def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> N
 def test_qrel_of_an_unknown_id(
     tokenizer: BertTokenizerFast, tmp_path: Path, judged: dict[str, dict[str, int]], message: str
 ) -> None:
-    collection = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, judged)})
+    collection = collection_of("tiny", PASSAGES, {"train": (QUERIES, judged)})
     with pytest.raises(UserError, match=message):
         tokenise_collection(collection, tokenizer, tmp_path / "c")
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +204,7 @@ def test_qrel_of_an_unknown_id(
 
 @pytest.mark.parametrize("data", [None, b"", b"\x93NUMPY", b"text"])
 def test_damaged_qrels(tokenizer: BertTokenizerFast, tmp_path: Path, data: bytes | None) -> None:
-    collection = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, JUDGED)})
+    collection = collection_of("tiny", PASSAGES, {"train": (QUERIES, JUDGED)})
     made = tokenise_collection(collection, tokenizer, tmp_path / "c")
     path = tmp_path / "c" / "qrels" / "train" / "grade.npy"
     path.unlink()

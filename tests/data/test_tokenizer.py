@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, BertConfig, BertTokenizerFast, PreTrainedTokenizerFast
 
-from simlm.data import tokenizer as module
+from simlm.data import tokenizer_training as module
 from simlm.data.inputs import Specials
-from simlm.data.tokenizer import check_tokenizer_matches, load_tokenizer, tokenizer_digest, train_wordpiece
+from simlm.data.tokenizer import check_tokenizer_matches, load_tokenizer, tokenizer_digest
+from simlm.data.tokenizer_training import train_wordpiece
 from simlm.errors import UserError
 
 TEXTS = [
@@ -59,7 +60,7 @@ def test_files_do_not_tell_how_it_was_loaded(trained: PreTrainedTokenizerFast, t
 
 def test_the_same_in_another_process(trained: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from simlm.data.tokenizer import *;"
+        "from pathlib import Path; from simlm.data.tokenizer import *; from simlm.data.tokenizer_training import *;"
         f"print(tokenizer_digest(train_wordpiece(iter({TEXTS!r}), 90, Path({str(tmp_path)!r}))))"
     )
     root = Path(module.__file__).parents[2]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyserini.eval.evaluate_dpr_retrieval import SimpleTokenizer, _normalize, has_answers
 
-from simlm.data.source import Passage
+from simlm.data.collection import Passage
 from simlm.evaluation.answers import MEASURES, contains_answer, spaced
 
 AWKWARD = "aAbBzß éÉe\u0301İiıΣσςΩ\u212bﬁ中한१²½ʰ\u200d\u200b\u00ad.,-'’$%&_/()\u00a0\u2003\u2028\t\n\r\x00\x85🙂\ud800"

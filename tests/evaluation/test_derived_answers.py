@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyserini.eval.evaluate_dpr_retrieval import SimpleTokenizer, _normalize, has_answers
 
-from simlm.data.collections import Collection, Passage, Query, open_collection
+from simlm.data.collection import Collection, Passage, Query
+from simlm.data.lookup import open_collection
 from simlm.evaluation.answers import spaced
 from simlm.evaluation.derived_answers import Answer, derive_answers, phrases, read_answers, write_answers
+from tests.rows import collection_of
 
 TOKENIZER = SimpleTokenizer()
 
@@ -40,7 +42,7 @@ def expected(passage: str, question: str, corpus: list[str]) -> tuple[str, int] 
 
 def made(passages: list[str], *queries: tuple[str, dict[str, int]]) -> Collection:
     """A collection with one split, passages called p0, p1, ... and queries q0, q1, ..."""
-    return Collection.from_rows(
+    return collection_of(
         "toy",
         [Passage(f"p{i}", "", text) for i, text in enumerate(passages)],
         {
@@ -84,7 +86,7 @@ def test_passages_that_are_not_relevant_give_nothing_and_every_query_is_there() 
 
 
 def test_a_title_does_not_count() -> None:
-    collection = Collection.from_rows(
+    collection = collection_of(
         "toy", [Passage("p0", "grand title", "red fox")], {"test": ([Query("q0", "what?")], {"q0": {"p0": 1}})}
     )
     assert derive_answers(collection, ["test"], 2) == {"test": {"q0": [Answer("red fox", "p0", 1)]}}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simlm.data.collections import Passage, Query
+from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
 from simlm.export.released import write_lists, write_passages, write_qrels, write_queries, write_teacher
 from simlm.finetuning.negatives import lists_of_split

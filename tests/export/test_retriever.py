@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
 from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
-from simlm.data.tokenizer import train_byte_level_bpe
+from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.export.retriever import Titles, write_retriever
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.models.shapes import load_body

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Collection, Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.models.shapes import load_body, save_model
 from tests.pretraining.toys import TOKENIZER, WORDS
+from tests.rows import collection_of
 
 QUERY_LENGTH, PASSAGE_LENGTH, PAIR_LENGTH = 6, 16, 24
 
@@ -44,7 +45,7 @@ def toy_collection(titled: bool = True) -> Collection:
     """Six passages and three splits."""
     passages = PASSAGES if titled else [Passage(row.id, "", row.text) for row in PASSAGES]
     splits: dict[str, Any] = {split: (QUERIES[split], QRELS[split]) for split in QUERIES}
-    return Collection.from_rows("toy", passages, splits, has_titles=titled)
+    return collection_of("toy", passages, splits, has_titles=titled)
 
 
 def tokenised(folder: Path, titled: bool = True, tokenizer: Any = TOKENIZER, segments: bool = True) -> Any:

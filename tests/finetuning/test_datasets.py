@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Passage, Query
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.errors import UserError
@@ -25,6 +25,7 @@ from simlm.packed.layouts import Inference
 from simlm.packed.pack import Packer
 from simlm.packed.texts import Packed, Padded
 from simlm.retrieval.runs import Run
+from tests.rows import collection_of
 
 CPU = torch.device("cpu")
 WORDS = ["life", "car", "home", "what", "is", "the", "cost", "of", "cover", "plan", "term", "policy"]
@@ -39,7 +40,7 @@ LISTS = {"q0": ["p1", "p2", "p3", "p4"], "q2": ["p9", "p10", "p11", "p3"]}
 def collection(tmp_path_factory: pytest.TempPathFactory) -> TokenisedCollection:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ":", *WORDS]
     tokenizer = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}, do_lower_case=True)
-    rows = Collection.from_rows("tiny", PASSAGES, {"train": (QUERIES, JUDGED)})
+    rows = collection_of("tiny", PASSAGES, {"train": (QUERIES, JUDGED)})
     return tokenise_collection(rows, tokenizer, tmp_path_factory.mktemp("store") / "tiny")
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers import BertForMaskedLM, ElectraForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from simlm.data.inputs import Specials, batch_inputs, passage_input
-from simlm.data.tokenizer import train_byte_level_bpe
+from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.errors import UserError
 from simlm.models.shapes import load_body, load_encoder, new_like, save_model
 from simlm.packed.cls_pooling import cls_states

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.data.inputs import passage_input
-from simlm.data.store import build_token_store
+from simlm.data.tokens import build_token_store
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator

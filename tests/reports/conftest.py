@@ -1,11 +1,16 @@
 """A small report with every part filled, from made-up per-query values."""
 
+import copy
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from reports.assess import Order, assess
 from reports.facts import Case, CasePassage, CaseResult, FileRef, HyperParameter, StageFacts, Trial, Tuning
+from reports.files import write_report
 from reports.model import CollectionFacts, Column, Group, Report, Row
 
 MEASURES = ["RR@10", "R@50", "R@1000", "nDCG@10"]
@@ -17,14 +22,34 @@ def per_query(mean: float, seed: int) -> pd.DataFrame:
     return pd.DataFrame(values, columns=MEASURES, index=pd.Index([f"q{i}" for i in range(60)], name="query_id"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def values() -> dict[str, pd.DataFrame]:
     """BM25 above everything, which contradicts the paper; SimLM above base, as in the paper."""
     return {"bm25": per_query(0.8, 1), "base": per_query(0.3, 2), "simlm": per_query(0.5, 3)}
 
 
 @pytest.fixture
-def report(values: dict[str, pd.DataFrame]) -> Report:
+def report(made: Report) -> Report:
+    """The report, which a test may change."""
+    return copy.deepcopy(made)
+
+
+@pytest.fixture
+def written(written_once: Path, tmp_path: Path) -> Path:
+    """A folder with the report's files, which a test may change."""
+    return Path(shutil.copytree(written_once, tmp_path / "written"))
+
+
+@pytest.fixture(scope="session")
+def written_once(made: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report's files; drawing its plots takes a second."""
+    folder = tmp_path_factory.mktemp("once")
+    write_report(made, folder, "table2")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made(values: dict[str, pd.DataFrame]) -> Report:
     rows = [
         Row(
             "bm25",
@@ -69,7 +94,25 @@ def report(values: dict[str, pd.DataFrame]) -> Report:
         ],
         hyperparameters=[HyperParameter("learning rate", "3e-4", "2e-5", "3 trials on valid")],
         tuning=[Tuning("bm25", "RR@10", [Trial({"k1": 0.9}, 0.3, True), Trial({"k1": 1.2}, 0.2, False)])],
-        provenance={"implementation": {"source": {"commit": "abc", "dirty": False}}},
+        provenance={
+            "implementation": {"source": {"commit": "ab" * 20, "dirty": False}},
+            "method": {
+                "seed": 7,
+                "stages": {
+                    "pre-training": {
+                        "class": "Pretrained",
+                        "version": 2,
+                        "identifier": "0123456789abcdef",
+                        "data": ["1f" * 32],
+                        "outputs": "2f" * 32,
+                        "commit": "cd" * 20,
+                        "modules": ["simlm.stages.models"],
+                        "sources": "3f" * 32,
+                    },
+                    "Retriever1": {"identifier": "fedcba9876543210", "outputs": "4f" * 32, "commit": "ab" * 20},
+                },
+            },
+        },
         notes=["One | note."],
     )
     orders = [

@@ -3,12 +3,13 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports import markdown
 
 
+@settings(max_examples=40)
 @given(st.text())
 def test_escaped_text_fits_in_a_cell(text: str) -> None:
     cell = markdown.escape(text)

@@ -1,13 +1,12 @@
 """The page, its twin and the plots."""
 
-import copy
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from reports.files import write_report
+from reports.files import read_report, write_report
 from reports.model import MAIN_COLUMNS, Report
 from reports.render import render
 
@@ -80,54 +79,51 @@ def test_uncommitted_changes_are_said_at_the_top(report: Report) -> None:
     assert "uncommitted changes" in render(report, "table2").split("| row |")[0]
 
 
-def test_json_twin_round_trips(report: Report, tmp_path: Path) -> None:
-    write_report(report, tmp_path)
-    twin = json.loads((tmp_path / "table2.json").read_text(encoding="utf-8"))
-    assert twin == json.loads(json.dumps(report.as_dict()))
-    assert [row["key"] for row in twin["rows"]] == ["bm25", "base", "simlm", "ance"]
-    assert twin["rows"][3]["measured"] is None
-    assert twin["rows"][0]["per_query"] == {"path": "runs/bm25.csv", "sha256": "cd" * 32}
-    assert [claim["verdict"] for claim in twin["claims"]] == ["reproduced", "contradicted"]
-    assert len(twin["losses"]["Retriever1"]) == 899
+def test_a_report_is_read_back_from_its_json(report: Report, grouped: Report, written: Path) -> None:
+    file = written / "table2.json"
+    assert read_report(file) == report
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found == json.loads(json.dumps(report.as_dict()))
+    assert found["rows"][3]["measured"] is None
+    assert found["rows"][0]["per_query"] == {"path": "runs/bm25.csv", "sha256": "cd" * 32}
+    assert [claim["verdict"] for claim in found["claims"]] == ["reproduced", "contradicted"]
+    file.write_text(json.dumps(grouped.as_dict()), encoding="utf-8")
+    assert read_report(file) == grouped
+    for later in ("groups", "ordered", "marks", "comparable"):
+        del found[later]  # an older report has none of these
+    file.write_text(json.dumps(found), encoding="utf-8")
+    assert read_report(file) == report
 
 
-def test_the_same_report_gives_the_same_bytes(report: Report, tmp_path: Path) -> None:
-    first = write_report(report, tmp_path / "one")
-    second = write_report(copy.deepcopy(report), tmp_path / "two")
-    assert [path.name for path in first] == [
-        "table2.md",
-        "table2.json",
-        "table2-bars.svg",
-        "table2-losses.svg",
-    ]
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(path.name for path in first)
-    for one, two in zip(first, second, strict=True):
-        assert one.read_bytes() == two.read_bytes()
+def test_the_same_report_gives_the_same_bytes(report: Report, written: Path, tmp_path: Path) -> None:
+    again = write_report(report, tmp_path / "again", "table2")
+    names = ["table2.md", "table2.json", "table2-bars.svg", "table2-losses.svg"]
+    assert [path.name for path in again] == names
+    assert sorted(path.name for path in written.iterdir()) == sorted(names)
+    assert all(path.read_bytes() == (written / path.name).read_bytes() for path in again)
 
 
-def test_images_of_the_page_exist_and_hold_no_dates(report: Report, tmp_path: Path) -> None:
-    page, *_ = write_report(report, tmp_path)
-    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+def test_images_of_the_page_exist_and_hold_no_dates(written: Path) -> None:
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (written / "table2.md").read_text(encoding="utf-8"))
     assert len(images) == 2
     for image in images:
-        text = (tmp_path / image).read_text(encoding="utf-8")
+        text = (written / image).read_text(encoding="utf-8")
         assert text.lstrip().startswith("<?xml") and "dc:date" not in text
 
 
 def test_nothing_measured_is_still_a_report(report: Report, tmp_path: Path) -> None:
     empty = Report(report.title, report.scale, report.collection, [report.row("ance")], report.measures, provenance={})
-    written = write_report(empty, tmp_path)
+    written = write_report(empty, tmp_path, "table2")
     assert [path.name for path in written] == ["table2.md", "table2.json"]
     assert "No row was measured" in written[0].read_text(encoding="utf-8")
 
 
-def test_a_value_that_json_does_not_know_leaves_the_old_report(report: Report, tmp_path: Path) -> None:
-    write_report(report, tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_a_value_that_json_does_not_know_leaves_the_old_report(report: Report, written: Path) -> None:
+    before = {path.name: path.read_bytes() for path in written.iterdir()}
     report.stages[0].seconds = float("nan")
     with pytest.raises(ValueError):
-        write_report(report, tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+        write_report(report, written, "table2")
+    assert {path.name: path.read_bytes() for path in written.iterdir()} == before
 
 
 def test_every_group_is_a_table_of_its_own(grouped: Report, tmp_path: Path) -> None:
@@ -148,3 +144,17 @@ def test_a_table_without_orders_says_so_and_one_whose_rows_were_not_measured_doe
     report.ordered = False
     page = render(report, "table2")
     assert "not measured" not in page and "The paper reports no order of this table's rows." in page
+
+
+def test_what_made_each_stage_is_a_table_of_its_own(report: Report) -> None:
+    page = render(report, "table2")
+    (made,) = [lines for lines in tables(page) if lines[0][:2] == ["stage", "class, version"]]
+    assert made[2] == [
+        "pre-training",
+        "Pretrained 2",
+        *(f"`{one}`" for one in ("0123456789ab", "1f" * 6, "2f" * 6)),
+        "`" + "3f" * 6 + "`",
+        "`" + "cd" * 6 + "`",
+    ]
+    assert made[3][1] == made[3][3] == made[3][5] == "–", "an older report says less"
+    assert "method · seed" in page and "method · stages" not in page

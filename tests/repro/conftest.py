@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.reports.conftest import report, values  # noqa: F401
+from tests.reports.conftest import made, report, values  # noqa: F401
 from tests.repro.commands import Results, table2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ablations.starts import OBJECTIVES, OWN_RATES, PLMS, RATES, SAMPLED, STARTS, rates_name
+from ablations.starts import OBJECTIVES, OWN_RATES, PLMS, RATES, STARTS, rates_name
 from repro.figure3 import figure3
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
@@ -22,7 +22,7 @@ from repro.table7 import table7
 from repro.table8 import OWN, table8
 from repro.table10 import table10
 from repro.table12 import table12
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
@@ -165,10 +165,11 @@ def test_table_8_has_the_papers_pairs_and_only_lower_ones_are_expected_below_its
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path) -> None:
-    assert find_objective(OBJECTIVES[name]).needs_generator == (name in SAMPLED)
+    objective = OBJECTIVES[name]
+    assert find_objective(objective.path).needs_generator == objective.generator
     _, start = plan(lambda submit: STARTS[name](Pipeline(open_scale("smoke"), 0, submit)), tmp_path)
     assert isinstance(start, Pretrained)
-    assert start.objective == OBJECTIVES[name] and (start.generator is not None) == (name in SAMPLED)
+    assert start.objective == objective.path and (start.generator is not None) == objective.generator
 
 
 def test_table_12_has_the_papers_rows_and_their_generators(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.agreement import Ours, compared
-from simlm.data.authors import RERANKER
+from repro.agreement import Ours, compared_runs
+from simlm.data.released_archive import RERANKER
 from simlm.errors import UserError
 from simlm.retrieval.runs import write_rankings
 from tests.data.released import also, packed, reranker
@@ -37,7 +37,7 @@ def ours(folder: Path, name: str, places: list[int]) -> Ours:
 def test_every_row_stands_beside_its_own_counterpart_and_effects_beside_theirs(archives: Path, tmp_path: Path) -> None:
     places = {"bm25": [4, 4, 4, 2, 4], "simlm-2": [1, 2, 2, 3, 1], "reranker": [1, 1, 1, 1, 2]}
     runs = {name: ours(tmp_path, name, own) for name, own in places.items()}
-    bm25, second, reranked, gain, last = compared(archives, "test", runs)
+    bm25, second, reranked, gain, last = compared_runs(archives, "test", runs)
     assert bm25.startswith("BM25 beside the authors' own run (dev.msmarco.txt of msmarco_bm25_official)")
     assert second.startswith("SimLM's Retriever2 beside the authors' own run (dev.msmarco.txt of msmarco_reranker)")
     assert "(rerank.dev.msmarco.txt of msmarco_reranker), by repro-eval over 5 queries" in reranked
@@ -58,7 +58,7 @@ def test_a_further_split_is_measured_by_its_grades(archives: Path, tmp_path: Pat
     judged = {f"{2019000 + n}": {str(n + grade): grade for grade in (3, 2, 1, 0)} for n in range(3)}
     rankings = [(query, [str(n + 3), "35"], np.array([2, 1], np.float32)) for n, query in enumerate(judged)]
     write_rankings(tmp_path / "run", rankings, "run")
-    (said,) = compared(archives, "trec-dl-2019", {"simlm-2": Ours(tmp_path / "run", judged)})
+    (said,) = compared_runs(archives, "trec-dl-2019", {"simlm-2": Ours(tmp_path / "run", judged)})
     assert "on trec-dl-2019 (trec_dl2019.msmarco.txt of msmarco_reranker), by repro-eval over 3 queries" in said
     # Theirs begins with the passages of grades 1, 0, 2, 3; relevant is 2 and more.
     assert re.search(
@@ -68,12 +68,12 @@ def test_a_further_split_is_measured_by_its_grades(archives: Path, tmp_path: Pat
 
 def test_what_is_not_there_is_not_compared(archives: Path, tmp_path: Path) -> None:
     run = ours(tmp_path, "run", [1, 1])
-    assert compared(tmp_path, "test", {"bm25": run}) == []
-    assert compared(archives, "trec-dl-2019", {"simlm-2": run}) == [], "no query in common"
-    assert compared(archives, "test", {"another": run}) == []
+    assert compared_runs(tmp_path, "test", {"bm25": run}) == []
+    assert compared_runs(archives, "trec-dl-2019", {"simlm-2": run}) == [], "no query in common"
+    assert compared_runs(archives, "test", {"another": run}) == []
 
 
 def test_a_damaged_run_is_named_with_its_line(archives: Path, tmp_path: Path) -> None:
     (archives / RERANKER / "dev.msmarco.txt").write_text("0\t5\t1\t0.9\n0\t6\t3\t0.8\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"dev\.msmarco\.txt:2: rank 3 where 2 has to be"):
-        compared(archives, "test", {"simlm-2": ours(tmp_path, "run", [1])})
+        compared_runs(archives, "test", {"simlm-2": ours(tmp_path, "run", [1])})

@@ -20,7 +20,7 @@ from benchmarks.speed.machine import Machine
 from benchmarks.speed.models import MINI, PAPER
 from benchmarks.speed.profile import GROUPS
 from benchmarks.speed.report import against, markdown
-from simlm.costs.arithmetic import Lengths, bottleneck_flop, generator_flop, layers_flop
+from simlm.costs.model import BERT_BASE, ELECTRA_GENERATOR, Model
 from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.layouts import Inference
@@ -150,19 +150,19 @@ def test_synthetic_passages_have_the_lengths_that_they_say() -> None:
 
 def test_mini_is_the_scale_mini() -> None:
     scale = open_scale("mini")
-    for shape, settings in ((MINI.encoder, scale.encoder), (MINI.generator, scale.generator)):
-        for name in ("layers", "hidden", "heads", "intermediate"):
-            assert getattr(shape, name) == getattr(settings, name)
-    assert MINI.vocabulary == scale.vocabulary
+    for config, settings in ((MINI.encoder, scale.encoder), (MINI.generator, scale.generator)):
+        assert config.num_attention_heads == settings.heads and config.vocab_size == scale.vocabulary
+        sizes = Model.of(config.to_dict())
+        assert (sizes.layers, sizes.hidden, sizes.embedding, sizes.intermediate) == (
+            settings.layers,
+            settings.hidden,
+            settings.hidden,
+            settings.intermediate,
+        )
 
 
-def test_arithmetic_of_a_pretraining_token() -> None:
-    """About 0.92 GFLOP a real token; BERT-base's layers have 85 million weights."""
-    size = (100, Lengths.of([75] * 100))
-    flop = bottleneck_flop(PAPER.encoder, PAPER.vocabulary, *size, counted=73 * 100, decoder=2)
-    flop += generator_flop(PAPER.generator, PAPER.vocabulary, *size, masked=60 * 100)
-    assert 0.85e9 < flop / 7_500 < 1.0e9
-    assert layers_flop(PAPER.encoder, 1, Lengths.of([1])) == pytest.approx(2 * 85e6, rel=0.01)
+def test_the_papers_models_are_those_that_dry_runs_reckon_with() -> None:
+    assert PAPER.sizes() == (BERT_BASE, ELECTRA_GENERATOR)
 
 
 def test_packs_read_every_text_once() -> None:

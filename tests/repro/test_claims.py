@@ -1,25 +1,22 @@
 """Claims: every one names rows that exist, verdicts come from the rows' per-query values, and nothing is left out."""
 
 import importlib
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from reports.files import write_report
-from reports.page import Link
 from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
 from repro import all as everything
-from repro import claims, index, judged
-from repro.claimed import CLAIMS, SAME, Claim
-from repro.claims import ClaimOptions
+from repro import claims
+from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
-from repro.judged import Counted, claims_page
+from repro.paper_claims import CLAIMS, SAME, Claim
 from repro.pipeline_runs import PipelineRuns
-from repro.tables import TABLES
+from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.workflow.plan import plan
@@ -94,7 +91,7 @@ def test_a_dry_run_plans_every_seed_and_names_it(module: str, tmp_path: Path, mo
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
     known: dict[str, pd.DataFrame] = {}
-    monkeypatch.setattr(judged, "values_of", lambda run, measures: known[run])
+    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
     return known
 
 
@@ -114,7 +111,7 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         Claim("alike", "here", "table7", "base", "mlm", SAME),
         Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
     ]
-    monkeypatch.setattr(judged, "CLAIMS", made)
+    monkeypatch.setattr(claims, "CLAIMS", made)
     pairs = [[(f"high{s}", f"low{s}") for s in range(2)], [(f"low{s}", f"high{s}") for s in range(2)]]
     sides: Any = {made[0].key: [pairs[0]], made[1].key: [pairs[1]], made[2].key: [[("low0", "low1")]]}
     page = claims_page("mini", sides, {claim.key: "RR@10" for claim in made[:3]}, 2)
@@ -137,14 +134,17 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
     unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
     taught = Claim("taught", "here", "table7", "c", "d", with_teacher=True)
-    monkeypatch.setattr(judged, "CLAIMS", [both, unsure, taught])
+    monkeypatch.setattr(claims, "CLAIMS", [both, unsure, taught])
     sides: Any = {
         both.key: [[("row1", "row0")], [("row2", "row1")]],
         unsure.key: [[("row1", "row0")], [("row3", "row2")]],
         taught.key: [[("row3", "row2")]],
     }
     measures = dict.fromkeys(sides, "RR@10")
-    counted = [Counted("smaller", "Table 3", "bytes", 10_000, 400), Counted("larger", "Table 3", "bytes", 1, 2)]
+    sizes = iter([(400, 10_000), (2, 1)])
+    monkeypatch.setattr(claims.table3, "sizes", lambda index: next(sizes))
+    index: Any = None
+    counted = [claims._smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
     page = claims_page("mini", sides, measures, 1, {taught.key: "the re-ranker ended at chance"}, counted)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
@@ -161,41 +161,18 @@ def test_what_makes_no_sense_is_refused(options: ClaimOptions) -> None:
         claims.run(options)
 
 
-def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path) -> None:
-    for name in ("claims", "table10", "table2"):
-        page = claims_page("mini", {}, {}, 1)
-        page.provenance = {"implementation": {"source": {"commit": "0123456789abcdef"}}}
-        write_report(page, tmp_path, name)
-    (section,) = index.index(tmp_path, "mini").sections
-    assert [line["report"] for line in section.rows] == [
-        Link("The paper's claims", f"{name}.md") for name in ("claims", "table2", "table10")
-    ]
-    assert {line["verdicts"] for line in section.rows} == {f"{len(CLAIMS)} {NOT_TESTABLE}"}
-    assert {line["commit"] for line in section.rows} == {"0123456789ab"}
-    written, *_ = write_report(index.index(tmp_path, "mini"), tmp_path, "index")
-    assert "](table10.md)" in written.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"title": "x", "claims": [{}], "provenance": null}'])
-def test_a_folder_without_reports_or_with_a_damaged_one_is_refused(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "table2.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match="no report"):
-        index.index(tmp_path, "mini")
-
-
 @pytest.mark.parametrize("changes", [{}, {"device": "cpu"}, {"seed": 1}, {"negatives": "package"}, {"publish": True}])
 def test_all_runs_every_command_with_options_that_it_takes(
     changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: dict[str, Options] = {}
 
-    def note(name: str) -> Any:
-        return SimpleNamespace(run=lambda options: ran.update({name: options}))
+    def note(name: str, options: Options) -> None:
+        ran[name] = options
 
-    monkeypatch.setattr(everything.importlib, "import_module", lambda name: note(name.removeprefix("repro.")))
-    monkeypatch.setattr(everything, "claims", SimpleNamespace(check_seeds=lambda _: None, run=note("claims").run))
-    monkeypatch.setattr(everything, "index", note("index"))
+    monkeypatch.setattr(everything, "run_report", note)
+    monkeypatch.setattr(everything.claims, "run", partial(note, "claims"))
+    monkeypatch.setattr(everything.index, "run", partial(note, "index"))
     everything.run(ClaimOptions(scale="smoke", **changes))
     settings = {} if {"seed", "negatives"} & set(changes) else {"table11", "table13"}
     assert set(ran) == {*TABLES, "table3", "table9", *settings, "claims", "index"}
@@ -207,11 +184,6 @@ def test_all_runs_every_command_with_options_that_it_takes(
         refuse(ran[name], name, "rows", "negatives", "seed", "device")
 
 
-@pytest.mark.parametrize("name", [*TABLES, *everything.PAGES, *everything.SETTINGS])
-def test_every_module_that_all_runs_is_there(name: str) -> None:
-    assert callable(importlib.import_module(f"repro.{name}").run)
-
-
-def test_the_index_refuses_what_it_does_not_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--rows changes nothing in index"):
-        index.run(Options(rows=("bm25",), results=tmp_path))
+def test_every_module_that_all_runs_is_there() -> None:
+    assert all(make().name == name for name, make in TABLES.items())
+    assert all(callable(importlib.import_module(f"repro.{name}").run) for name in (*PAGES, *SETTINGS))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, prepare, verify
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 from simlm.workflow.manifest import outputs_of, read_manifest, write_json
 from tests.data.beir import smoke_as_beir

@@ -10,11 +10,11 @@ from typing import Any
 import ir_measures
 import pytest
 
-from repro.extra_test_splits import COLUMNS, key_on, with_extra_splits
+from repro.extra_test_splits import COLUMN_OF, key_on, with_extra_splits
 from repro.published import published
 from repro.table2 import table2
 from repro.table7 import table7
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.scales import open_scale
 from tests.data import released
 from tests.data.irds_home import dpr
@@ -76,7 +76,7 @@ def test_without_further_splits_a_table_stays_as_it_is() -> None:
     for table, scale in ((table2(), "smoke"), (table7(), "paper")):
         same, rows, runs = with_extra_splits(table, table.rows, {}, open_scale(scale))
         assert same is table and rows == list(table.rows) and runs == {}
-    assert {split: column.key for split, column in COLUMNS.items()} == YEARS
+    assert {split: column.key for split, column in COLUMN_OF.items()} == YEARS
 
 
 def test_table_4_counts_the_answers_that_come_with_nq(tmp_path: Path) -> None:

@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 
 from reports.facts import HyperParameter
-from repro.chosen import (
+from repro.how_chosen import (
     BORROWED,
     EPOCHS,
     EPOCHS_OF_NQ,
     OF_NQ,
-    PAPER,
     PUBLIC,
     RELEASED,
     SHARE,
     SIZE,
+    THE_PAPERS,
     UNTUNED,
     base_rate,
 )
@@ -87,7 +87,7 @@ def test_table_13(column: str, prefix: str, scale: Scale) -> None:
 def test_only_the_papers_values_are_called_the_papers(scale: Scale) -> None:
     for row in hyperparameters(scale, {}):
         assert row.chosen
-        if row.chosen == PAPER:
+        if row.chosen == THE_PAPERS:
             assert same(row.value, row.paper) or row.paper.startswith({"False": "off"}.get(row.value, row.value)), row
 
 
@@ -101,7 +101,7 @@ def same(value: str, paper: str) -> bool:
 
 def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_public_models() -> None:
     how = {row.name: row.chosen for row in hyperparameters(open_scale("paper"), {})}
-    assert set(how.values()) == {PAPER, RELEASED, PUBLIC, EPOCHS}
+    assert set(how.values()) == {THE_PAPERS, RELEASED, PUBLIC, EPOCHS}
     assert {name for name, chosen in how.items() if chosen == RELEASED} == {
         "pre-training: passages averaged over",
         "pre-training: schedule",
@@ -177,7 +177,7 @@ def test_the_base_models_rate_tells_what_came_of_it_as_the_trials_have_it(monkey
     assert f"{scores['base']:.4f} against {scores['random']:.4f}" in said
     assert ("below it too" in said) == (scores["base"] < scores["random"])
     better = trials.assign(score=trials["score"].where(trials["row"] != "base", 0.9))
-    monkeypatch.setattr("repro.chosen.published_trials", lambda name: better)
+    monkeypatch.setattr("repro.how_chosen.published_trials", lambda name: better)
     assert "above it: RR@10 0.9000" in base_rate(mini)
-    monkeypatch.setattr("repro.chosen.published_trials", lambda name: pd.DataFrame(columns=trials.columns))
+    monkeypatch.setattr("repro.how_chosen.published_trials", lambda name: pd.DataFrame(columns=trials.columns))
     assert base_rate(mini) == UNTUNED

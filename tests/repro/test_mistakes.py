@@ -206,7 +206,7 @@ def test_help_shows_every_option_and_examples() -> None:
     assert ran.returncode == 0
     for option in ("--scale", "--rows", "--seed", "--device", "--search", "--results", "--publish", "--dry-run"):
         assert option in ran.stdout
-    assert "Examples" in ran.stdout and "python -m repro.table2 --rows bm25 simlm-1" in ran.stdout
+    assert "Examples" in ran.stdout and "python -m repro.table2 --rows bm25 bm25-tuned" in ran.stdout
 
 
 @pytest.fixture

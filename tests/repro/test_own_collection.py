@@ -16,8 +16,7 @@ from repro import claims
 from repro.command import Options, check
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
-from simlm.data.collections import open_collection
-from simlm.data.reference import resolve
+from simlm.data.lookup import open_collection, resolve
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.data import Prepare
@@ -195,7 +194,7 @@ def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_pa
 
 
 REGISTERING = """
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.data.irds import ir_datasets
 
 smoke = open_collection("insuranceqa-smoke")

@@ -10,7 +10,7 @@ import pytest
 from repro import table3, table9
 from repro.command import Options
 from repro.published import published
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from tests.repro.commands import Results, finished, listing, start

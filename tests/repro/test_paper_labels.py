@@ -10,10 +10,10 @@ from ablations.starts import PLMS
 from reports.model import CollectionFacts, Report, Row
 from reports.render import render
 from reports.terminal import print_report
+from repro.claims import claims_page
 from repro.hyperparameters import hyperparameters
-from repro.judged import claims_page
-from repro.notes import notes
 from repro.pipeline_runs import PipelineRuns
+from repro.report_builder import notes
 from repro.table import labelled
 from repro.table1 import table1
 from repro.table3 import PASSAGES, _here

@@ -15,11 +15,12 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertModel, DPRContextEncoder, RobertaModel
 
-from reports.model import CollectionFacts
 from repro.command import Options, check
-from repro.released import MSMARCO, NQ, ReleasedOptions
-from repro.table2 import run
-from simlm.data.authors import DISTILLATION
+from repro.released import ReleasedOptions
+from repro.run import run_table
+from repro.table2 import table2
+from simlm.data.catalogue import MSMARCO, NQ
+from simlm.data.released_archive import DISTILLATION
 from simlm.errors import UserError
 from tests.baselines.repositories import prebuilt, repositories
 from tests.data.released import also, distillation, replica, unpacked
@@ -284,17 +285,17 @@ def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
 
 
 def test_marks_are_fair_on_the_whole_collection_only() -> None:
-    whole = CollectionFacts("x", "test", 8_841_823, 6_980)
-    assert MSMARCO.matches("msmarco", whole) and MSMARCO.matches("released archives", whole)
-    assert not MSMARCO.matches("msmarco-titleless", whole) and not NQ.matches("nq", whole)
-    assert not MSMARCO.matches("msmarco", CollectionFacts("x", "test", 8_841_823, 5))
+    whole = (8_841_823, 6_980)
+    assert MSMARCO.is_whole("msmarco", *whole) and MSMARCO.is_whole("released archives", *whole)
+    assert not MSMARCO.is_whole("msmarco-titleless", *whole) and not NQ.is_whole("nq", *whole)
+    assert not MSMARCO.is_whole("msmarco", 8_841_823, 5)
 
 
 def refused(said: str, results: Path, table: str = "table2", **options: Any) -> None:
     given = ReleasedOptions(**{"scale": "paper", "released": True, "results": results} | options)
     with pytest.raises(UserError, match=said):
         check(given)
-        run(given)
+        run_table(table2(), given)
     assert not results.exists()
 
 

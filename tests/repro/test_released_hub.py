@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from baselines.systems import systems_in
-from repro import table2
-from repro.released import MSMARCO, ReleasedOptions, chosen, released
-from repro.table import Table
+from repro.released import ReleasedOptions, chosen, released
+from repro.table import ReleasedRows, Table
+from repro.table2 import table2
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 from simlm.models.pins import revision_of
 from tests.baselines.repositories import repositories
@@ -65,9 +67,10 @@ def refusal(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
 
 
 def table(results: Path, *rows: str, **options: Any) -> Table:
-    checkpoints = chosen(ReleasedOptions(scale="paper", released=True, results=results, rows=rows, **options))
+    given = ReleasedOptions(scale="paper", released=True, results=results, rows=rows, **options)
+    checkpoints = chosen(given)
     assert checkpoints is not None
-    return released(table2.table2(), systems_in("table2"), checkpoints, rows, MSMARCO)
+    return released(replace(table2(), released=ReleasedRows(systems_in("table2"), MSMARCO)), checkpoints, given)
 
 
 def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., list[str]], tmp_path: Path) -> None:

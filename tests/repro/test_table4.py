@@ -16,7 +16,7 @@ from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table2 import table2
 from repro.table4 import table4
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.scales import open_scale
 from simlm.workflow.plan import Planned, plan
 from tests.repro.commands import ROOT, Results

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.teachers import compared
-from simlm.data.authors import DISTILLATION, authors_scores
-from simlm.data.lines import File
+from repro.agreement import compared_scores
+from simlm.data.readers import File
+from simlm.data.released_archive import DISTILLATION, authors_scores
 from simlm.retrieval.runs import write_rankings
 from tests.data.released import also, distillation
 
@@ -44,7 +44,7 @@ def test_only_re_ranked_places_that_both_scored_count(scores: File, tmp_path: Pa
         shift = (sum(ours) - sum(theirs)) / 2
         errors += [(b - a - shift) ** 2 for a, b in zip(theirs, ours, strict=True)]
     error = (sum(errors) / 4) ** 0.5
-    assert compared(scores, path, 3, "SimLM, re-ranker") == (
+    assert compared_scores(scores, path, 3, "SimLM, re-ranker") == (
         "SimLM, re-ranker: its logits beside the authors' teacher scores (kd_dev.jsonl of msmarco_distillation), over "
         "4 passages of 2 queries that both scored: Kendall's tau within a query 0.000, the same passage first for "
         f"50.0% of the queries, root mean square difference {error:.4f}, each query's mean taken off."
@@ -53,9 +53,9 @@ def test_only_re_ranked_places_that_both_scored_count(scores: File, tmp_path: Pa
 
 def test_the_authors_own_logits_agree_wholly(scores: File, tmp_path: Path) -> None:
     path = run(tmp_path, {"1": [("1", 4.12345), ("4", 1.5), ("2", -2.25), ("3", -3.0)]})
-    said = compared(scores, path, 200, "SimLM, re-ranker")
+    said = compared_scores(scores, path, 200, "SimLM, re-ranker")
     assert "tau within a query 1.000" in said and "100.0%" in said and "difference 0.0000" in said
 
 
 def test_nothing_in_common_is_no_sentence(scores: File, tmp_path: Path) -> None:
-    assert compared(scores, run(tmp_path, {"0": [("20", 1.0), ("21", 0.0)]}), 200, "x") == ""
+    assert compared_scores(scores, run(tmp_path, {"0": [("20", 1.0), ("21", 0.0)]}), 200, "x") == ""

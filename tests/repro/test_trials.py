@@ -14,16 +14,16 @@ from repro.pipeline_runs import PipelineRuns
 from repro.table2 import table2
 from repro.trials import (
     ALPHA,
-    COLUMNS,
     PRETRAINING_RATE,
     RATE,
+    TRIAL_COLUMNS,
     in_force,
     planned_trials,
     published_trials,
     trial_stages,
     trials_in_force,
 )
-from simlm.data.collections import open_collection
+from simlm.data.lookup import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.runs import RunStage
@@ -106,10 +106,12 @@ def test_published_trials_are_those_of_the_settings_in_force_which_they_choose(n
 
 def test_a_scale_without_published_trials_has_none() -> None:
     frame = published_trials("no such scale")
-    assert list(frame.columns) == COLUMNS and frame.empty
+    assert list(frame.columns) == TRIAL_COLUMNS and frame.empty
 
 
-@pytest.mark.parametrize("content", ["", "row,score\nsimlm,0.1\n", ",".join(COLUMNS) + "\nsimlm,alpha,much,0.1,x,y\n"])
+@pytest.mark.parametrize(
+    "content", ["", "row,score\nsimlm,0.1\n", ",".join(TRIAL_COLUMNS) + "\nsimlm,alpha,much,0.1,x,y\n"]
+)
 def test_damaged_trials_are_refused_with_the_file_named(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +126,7 @@ def test_a_report_shows_the_trials_of_the_rows_that_have_their_settings() -> Non
         return SimpleNamespace(__xpm__=SimpleNamespace(job=SimpleNamespace(path=f"jobs/retrieve/{identifier}")))
 
     lines = [("simlm", 0.2, 0.1, "a"), ("simlm", 2.0, 0.3, "b"), ("base-distilled", 0.2, 0.1, "c")]
-    trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=COLUMNS)
+    trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=TRIAL_COLUMNS)
     (tuning,) = trials_in_force(
         {"simlm": run("b"), "base-distilled": run("another"), "bm25": run("none of them")}, trials
     )

@@ -44,7 +44,7 @@ def test_what_is_otherwise_than_on_ms_marco_at_paper_scale(tmp_path: Path) -> No
     )
     assert found == {
         "by_answers": True,
-        "further": (),
+        "extra_test_splits": (),
         "pretraining.optimisation.steps": 200_000,
         "retriever.optimisation.steps": 20_000,
         "retriever.optimisation.learning_rate": 1e-5,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simlm.data.collections import Collection, Passage, Query
+from simlm.data.collection import Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.negatives import NegativeLists, lists_of_split
 from simlm.finetuning.teacher import write_teacher_scores
@@ -19,6 +19,7 @@ from simlm.scales.settings import NegativesSettings, Optimisation, RerankerSetti
 from simlm.stages.work.reranker import train_reranker
 from simlm.stages.work.retriever import train_retriever
 from tests.pretraining.toys import TOKENIZER, WORDS, bert
+from tests.rows import collection_of
 
 KINDS = ("contrastive", "distilled", "re-ranker")
 STEPS, GROUP, SEED = 8, 4, 3
@@ -49,7 +50,7 @@ def prepare(folder: Path) -> None:
         own = [GROUP * (first + number) for number in range(QUERIES[split])]
         queries = [Query(f"q{place}", " ".join(texts[place].split()[:4])) for place in own]
         splits[split] = queries, {f"q{place}": {f"p{place}": 1} for place in own}
-    collection = tokenise_collection(Collection.from_rows("toy", passages, splits), TOKENIZER, folder / "store")
+    collection = tokenise_collection(collection_of("toy", passages, splits), TOKENIZER, folder / "store")
     save_model(bert().bert, TOKENIZER, folder / "start", "toy", {})
     query, passage = lists_of(collection, "train").drawn(STEPS, SEED, GROUP)
     scores = np.random.default_rng(SEED).normal(size=len(query)).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from simlm.data.store import build_token_store
+from simlm.data.tokens import build_token_store
 from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import Example, Objective, ObjectiveConfig

@@ -86,7 +86,7 @@ def stage_processes(results: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if any(word.startswith(str(results / "jobs")) for word in process.cmdline()):
+            if process.cwd().startswith(str(results / "jobs")):
                 found.append(process)
         except psutil.Error:
             continue

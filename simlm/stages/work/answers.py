@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simlm.data.collections import Collection
+from simlm.data.collection import Collection
 from simlm.data.ids import IdTable
-from simlm.data.qrels import Qrels
+from simlm.data.store import Qrels
 from simlm.evaluation.answers import MEASURES, contains_answer
 from simlm.evaluation.derived_answers import derive_answers, read_answers, write_answers
 from simlm.evaluation.measures import evaluate
