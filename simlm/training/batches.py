@@ -177,4 +177,6 @@ def losses_of(model: nn.Module, part: Any) -> dict[str, Tensor]:
 
 def _tokens(part: Any) -> int:
     """Count the real tokens of a part, which tells them itself or has an attention mask."""
-    return int(part["attention_mask"].sum()) if isinstance(part, dict) else int(part.tokens)
+    if not isinstance(part, dict):
+        return int(part.tokens)
+    return int(part["attention_mask"].sum()) if "attention_mask" in part else 0

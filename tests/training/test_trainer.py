@@ -269,25 +269,24 @@ class Numbers(Dataset[int]):
 
 
 class Line(nn.Module):
-    """Nested inputs, as the retrievers have them."""
+    """Has a single weight, and gives what is not logged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
 
-    def forward(self, queries: dict[str, Tensor], labels: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def forward(self, labels: Tensor, **_: Tensor) -> dict[str, Tensor]:
         return {"loss": (self.weight * 1e-3 - labels.double().mean()).pow(2), "shape": torch.zeros(2)}
 
 
 def test_other_modules_and_datasets(tmp_path: Path) -> None:
     def collate(rows: Any) -> dict[str, Any]:
-        masks = {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long)}
-        return {"queries": masks, "passages": masks, "labels": torch.tensor(rows)}
+        return {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long), "labels": torch.tensor(rows)}
 
     lengths = np.zeros(12, dtype=np.int64)
     plan = Plan(3, 12, 1e-2, 0, 1, micro_batch=4, log_every=1)
     outcome = train(Line(), Numbers(), lengths, MicroBatches(collate), plan, tmp_path / "work", "toy")
-    assert outcome.tokens == 3 * 12 * 3 * 2
+    assert outcome.tokens == 3 * 12 * 3
     # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
     (batch,) = EpochBatches(Numbers(), lengths, 12, 1)
     expected = np.mean([np.mean(batch[start : start + 4]) ** 2 for start in (0, 4, 8)])
