@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from baselines.java import java_class, start_jvm
+from baselines.lucene import java_class, start_jvm
 from simlm.commands.checks import check_writable
 from simlm.commands.exits import leave_by
 from simlm.errors import UserError

@@ -16,6 +16,7 @@ from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.dryrun import print_plan
 from simlm.commands.exits import leave_by
+from simlm.commands.machine import with_origin
 from simlm.commands.make import make
 from simlm.commands.preflight import check_ready
 from simlm.data.catalogue import CATALOGUE, MSMARCO
@@ -23,8 +24,10 @@ from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
+from simlm.workflow.launchers import LocalLauncher
 from simlm.workflow.manifest import MANIFEST, read_json, seconds_of
 from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.resources import Choices
 
 DESCRIPTION = """Collections: what they are, and their tokenised form, which every table stands on.
 
@@ -123,11 +126,12 @@ def prepare(options: PrepareOptions) -> None:
     check_machine("auto", options.results, Path(options.scale))
     build = _build(options.name, options.scale)
     check_collections(build, options.results.absolute(), fetch=not options.dry_run)
+    choices = with_origin(Choices("cpu"))
     if options.dry_run:
-        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results)
+        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results, choices)
         return
-    check_ready(build, options.scale, options.results)
-    (stage,), _ = make(build, options.results, TerminalDisplay())
+    check_ready(build, options.scale, options.results, choices)
+    (stage,), _ = make(build, options.results, TerminalDisplay(), LocalLauncher(choices))
     _describe(stage)
 
 

@@ -7,16 +7,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from baselines.reading import Reading
-from baselines.released import SearchPrebuilt
+from baselines.checkpoints import Checkpoints, hub_refusals
+from baselines.released import SearchPrebuilt, SystemPipeline
 from baselines.system import System
 from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
 from reports.assess import Order
-from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
-from repro.published import published
 from repro.table import PaperRow, RowSpec, Table, figures
 from repro.training_diagnostics import below
 from simlm.errors import UserError
@@ -29,8 +27,6 @@ from simlm.workflow.stage import Stage
 SCALE = "paper"
 RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
-FINE_TUNED = " (fine-tuned with BM25 negatives)"
-"""What the published figures of a pre-trained checkpoint are called behind its name."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +135,9 @@ def _sentences(system: System, said: str) -> str:
 
 
 def _figures(system: System, table: Table) -> dict[str, float]:
-    """What is printed of a system: its authors' of this checkpoint, for SimLM's own, or the paper's."""
-    own = system.checkpoint + (FINE_TUNED if system.kind == "start" else "")
-    if own in set(published("released")["checkpoint"]):
-        return figures("released", table.columns, checkpoint=own)
+    """Return what is printed of a system: its authors' figures of this checkpoint, or the paper's."""
+    if system.printed:
+        return {column.key: system.printed[column.key] for column in table.columns if column.key in system.printed}
     return figures(table.name, table.columns, model=system.named[table.name])
 
 
@@ -154,7 +149,7 @@ def ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunS
 def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     if system.kind == "sparse":
         return _prebuilt(runs, system, checkpoints)
-    passages = _model(runs, system.checkpoint, checkpoints)
+    passages = _model(runs, system, checkpoints)
     if system.kind == "reranker":
         candidates = ranked(runs, declared(RERANKED), checkpoints)
         return runs.pipeline.add(
@@ -172,7 +167,7 @@ def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Run
         return reading(runs, system, checkpoints).search_tokens(_tested(runs))
     if system.kind == "start":
         return reading(runs, system, checkpoints).fine_tuned()
-    queries = _model(runs, system.query_checkpoint or system.checkpoint, checkpoints)
+    queries = passages if not system.query_checkpoint else _model(runs, system, checkpoints, system.query_checkpoint)
     return reading(runs, system, checkpoints).search(passages, queries, _tested(runs))
 
 
@@ -201,16 +196,18 @@ def _tested(runs: PipelineRuns) -> list[str]:
     return ["test", *runs.scale.extra_test_splits]
 
 
-def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Reading:
+def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SystemPipeline:
     """The pipeline over the collection as a system reads it."""
-    model = _model(runs, system.checkpoint, checkpoints)
-    return _once(runs, f"{system.key}: pipeline", lambda: Reading(runs.pipeline, system, model))
+    model = _model(runs, system, checkpoints)
+    return _once(runs, f"{system.key}: pipeline", lambda: SystemPipeline(runs.pipeline, system, model))
 
 
-def _model(runs: PipelineRuns, repository: str, checkpoints: Checkpoints) -> PublicModel:
+def _model(runs: PipelineRuns, system: System, checkpoints: Checkpoints, repository: str = "") -> PublicModel:
+    repository = repository or system.checkpoint
+
     def made() -> PublicModel:
         folder = "" if checkpoints.folder is None else checkpoints.name(repository)
-        return runs.pipeline.add(public_model(repository, folder), repository)
+        return runs.pipeline.add(public_model(repository, folder, system.revisions[repository]), repository)
 
     return _once(runs, repository, made)
 
@@ -243,4 +240,4 @@ def _version(model: PublicModel, numbers: dict[str, Any]) -> str:
         return _of_reader(model.digest)
     if COMMIT.fullmatch(model.revision):
         return f"commit {model.revision}"
-    return f"{model.revision}, which no declaration pins and which was commit {numbers.get('commit', 'unknown')}"
+    return f"{model.revision}, which no record pins and which was commit {numbers.get('commit', 'unknown')}"

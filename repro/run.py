@@ -20,13 +20,13 @@ from simlm.commands.collections import check_collections
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.machine import choose_gpus
 from simlm.commands.make import make as make_stages
 from simlm.commands.make import make_folder
 from simlm.commands.preflight import check_ready
 from simlm.files import lock
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
+from simlm.workflow.launchers import LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 
 PAPER = "SimLM (Wang et al., ACL 2023)"
@@ -124,12 +124,12 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
         All stages, and what ``build`` returned. None after a dry run, which only prints the plan.
     """
     check_collections(build, options.results.absolute(), fetch=not options.dry_run)
-    choose_gpus()
+    choices = options.choices()
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
-        print_plan(stages, options.scale, options.results, options.tflops or None)
+        print_plan(stages, options.scale, options.results, choices, options.tflops or None)
         if options.collection and published(options.scale):
             print(ELSEWHERE)
         return None
-    check_ready(build, options.scale, options.results)
-    return make_stages(build, options.results, TerminalDisplay())
+    check_ready(build, options.scale, options.results, choices)
+    return make_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))

@@ -7,11 +7,11 @@ training). The collection below paper scale has no answers: they are derived fro
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from baselines.checkpoints import Checkpoints
 from baselines.system import System
 from baselines.systems import systems_in
 from reports.assess import Order
 from reports.model import Column
-from repro.checkpoints import Checkpoints
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.released import ranked, reading

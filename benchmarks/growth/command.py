@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.growth.report import markdown
 from benchmarks.outcome import ROOT, ended, make_out, origin, write
-from simlm.commands.machine import this_machine
+from simlm.commands.machine import on_this_machine, this_machine
 from simlm.errors import UserError
+from simlm.workflow.resources import Choices
 
 DESCRIPTION = """Measure the memory and the time of tokenising, encoding and searching synthetic collections of growing
 size, each step in a process of its own. Writes growth.json and growth.md."""
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
             for step in STEPS:
                 results.append(measure(step, size, Path(folder)))
                 print(f"{step:9} {size:>11,} passages {results[-1]['seconds']:8.1f} s", flush=True)
-    report = origin(" ".join(words)) | {"machine": this_machine(), "results": results}
+    report = origin(" ".join(words)) | {"machine": this_machine(on_this_machine(Choices())), "results": results}
     write("growth", report, markdown(report), options.out, options.publish)
 
 

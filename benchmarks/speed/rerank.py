@@ -11,7 +11,7 @@ from benchmarks.speed.measure import Result, measured
 from benchmarks.speed.models import configs_for, new_bert, on_device
 from simlm.data.inputs import Encoded
 from simlm.finetuning.reranker import Reranker
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.layouts import PACK, Inference, inference_copy, inference_layout, pieces_on
 
 

@@ -10,8 +10,7 @@ from simlm.errors import UserError
 def published(table: str) -> pd.DataFrame:
     """The figures of one table of the paper, as printed (effectiveness in percent).
 
-    `table` is "table1" to "table8", "table10" to "table13", "nq" for the hyper-parameters on Natural Questions, or
-    "released" for the released checkpoints.
+    `table` is "table1" to "table8", "table10" to "table13", or "nq" for the hyper-parameters on Natural Questions.
     Columns are those of the file; a blank cell of the paper is NaN. Raises UserError for any other name.
     """
     known = {

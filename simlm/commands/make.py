@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from simlm.commands.display import TerminalDisplay
-from simlm.commands.machine import announce, choose_gpus
 from simlm.errors import UserError
-from simlm.workflow.launchers import SlurmLauncher
+from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned
 from simlm.workflow.scheduler import run
 
@@ -15,16 +14,13 @@ def make(
     build: Build,
     results: Path,
     display: TerminalDisplay,
+    launcher: Launcher,
     keep_going: bool = False,
-    launcher: SlurmLauncher | None = None,
 ) -> tuple[list[Planned], Any]:
-    """Run every stage of ``build`` that is not valid, as the driver's ``run`` does, below a folder that may be new."""
-    announce()
-    if launcher is None:
-        choose_gpus()
+    """Run every stage of ``build`` that is not valid, as the scheduler does, below a folder that may be new."""
     make_folder(results)
     with display:
-        return run(build, results.absolute(), display, keep_going, launcher)
+        return run(build, results.absolute(), display, launcher, keep_going)
 
 
 def make_folder(results: Path) -> None:

@@ -1,7 +1,6 @@
 """What stages to do cannot do without, asked for before the first of them starts: each lack is one UserError."""
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import Build, Planned, resolve_graph
-from simlm.workflow.resources import DEVICE, gpus_of_slots
+from simlm.workflow.resources import Choices
 
 NEEDS_GPU = ("paper",)
 """Scales whose trainings would take years on a processor."""
@@ -24,18 +23,18 @@ MUCH_FLOP = 1e17
 """Arithmetic that a processor of this kind does in a day: what is less runs without a GPU."""
 
 
-def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False) -> None:
+def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> None:
     """Refuse what the stages to do would stumble over: libraries, the GPU, disk, models, collections.
 
     Writes nothing.
 
-    A stage with a manifest counts as done. The machine's GPUs are those of `choose_gpus`; ``elsewhere`` is for stages
-    that run on others than this one.
+    A stage with a manifest counts as done. Stages that a cluster runs (``choices.alone``) are not held against this
+    machine's GPUs.
     """
     todo = [stage for stage in resolve_graph(build, results.absolute())[0] if read_manifest(stage.job) is None]
     check_libraries(todo)
-    if not elsewhere:
-        check_gpu(todo, scale)
+    if not choices.alone:
+        check_gpu(todo, scale, choices)
     check_disk(total(work_of(stage.config) for stage in todo), results)
     check_models(todo)
     check_downloads(todo)
@@ -52,9 +51,9 @@ def check_libraries(stages: Sequence[Planned]) -> None:
                 )
 
 
-def check_gpu(stages: Sequence[Planned], scale: str) -> None:
+def check_gpu(stages: Sequence[Planned], scale: str, choices: Choices) -> None:
     """Large trainings need a GPU, unless the processor was asked for."""
-    if scale not in NEEDS_GPU or gpus_of_slots() or os.environ.get(DEVICE) == "cpu":
+    if scale not in NEEDS_GPU or choices.gpus or choices.device == "cpu":
         return
     for stage in stages:
         if work_of(stage.config).all_flop > MUCH_FLOP:

@@ -1,6 +1,5 @@
 """Scales: which collection, which model size, which hyper-parameters."""
 
-import os
 from dataclasses import replace
 
 from simlm.data.catalogue import NQ
@@ -16,14 +15,6 @@ from simlm.scales.smoke import smoke
 _SCALES = {"smoke": smoke, "mini": mini, "small": small, "paper": paper}
 
 NAMES = tuple(_SCALES)
-CHOSEN = "SIMLM_SCALE"
-"""Set by commands for the stages' processes, which know their settings and not which scale these are of."""
-
-
-def settings_file() -> str:
-    """Where a user finds the settings of the scale that runs, below the repository's root."""
-    name = os.environ.get(CHOSEN, "")
-    return f"simlm/scales/{name}.py" if name in NAMES else "simlm/scales"
 
 
 def open_scale(name: str, collection: str = "") -> Scale:
@@ -48,4 +39,4 @@ def on_collection(
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
-__all__ = ["CHOSEN", "NAMES", "Scale", "on_collection", "open_scale", "settings_file"]
+__all__ = ["NAMES", "Scale", "on_collection", "open_scale"]

@@ -8,11 +8,10 @@ from typing import Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.models.pins import MAIN, revision_of
+from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
-from simlm.workflow.resources import chosen_device
 from simlm.workflow.stage import Stage
 
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
@@ -53,18 +52,22 @@ class PublicModel(EncoderStage):
         return self.location or self.name
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.public import copy_model
+        from simlm.models.fetch import copy_model
 
         return copy_model(self.copied_from, self.revision, self.model)
 
 
-def public_model(name: str, folder: str = "") -> Any:
-    """The stage's configuration for a name of the Hub at its pinned commit, or for a folder, which no pin is of.
+def public_model(name: str, folder: str = "", revision: str = "") -> Any:
+    """Return the stage's configuration for a model that somebody else published.
 
-    The folder is ``name`` itself, or ``folder``, where the repository of that name lies.
+    Args:
+        name: A repository of the Hub, or a local folder.
+        folder: A local folder that holds the repository of that name; "" to fetch it.
+        revision: The commit of the repository; "" for the pinned one. No folder has one.
     """
     digest = local_digest(folder or name)
-    return PublicModel.C(name=name, revision=MAIN if digest else revision_of(name), digest=digest, location=folder)
+    chosen = MAIN if digest else revision or revision_of(name)
+    return PublicModel.C(name=name, revision=chosen, digest=digest, location=folder)
 
 
 class RandomModel(EncoderStage):
@@ -75,7 +78,8 @@ class RandomModel(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_encoder, save_model
+        from simlm.models.new import new_encoder
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         save_model(new_encoder(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
@@ -90,7 +94,8 @@ class RandomGenerator(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_generator, save_model
+        from simlm.models.new import new_generator
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         save_model(new_generator(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
@@ -108,7 +113,8 @@ class Reinitialised(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_like, save_model
+        from simlm.models.new import new_like
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         model = new_like(self.shape_of.model, tokenizer, self.seed)
@@ -129,7 +135,13 @@ class Generator(EncoderStage):
         from simlm.stages.work.pretraining import train_generator
 
         return train_generator(
-            self.data.open(), self.shape, self.settings, chosen_device(), self.work, self.folder, self.model
+            self.data.open(),
+            self.shape,
+            self.settings,
+            self.choices.compute_device(),
+            self.work,
+            self.folder,
+            self.model,
         )
 
 
@@ -157,7 +169,7 @@ class Pretrained(EncoderStage):
             self.objective,
             self.settings,
             [step_at(share, self.settings.optimisation.steps) for share in SHARES],
-            chosen_device(),
+            self.choices.compute_device(),
             self.work,
             self.folder,
             self.model,

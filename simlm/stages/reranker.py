@@ -9,7 +9,6 @@ from experimaestro import Param
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.workflow.resources import chosen_device
 from simlm.workflow.stage import Stage
 
 
@@ -32,7 +31,7 @@ class TrainReranker(EncoderStage):
             self.start.model,
             lists,
             settings,
-            chosen_device(),
+            self.choices.compute_device(),
             self.work,
             self.folder,
             self.model,
@@ -71,7 +70,7 @@ class TeacherScoresOf(Stage):
             seed=self.seed,
             passages_per_query=self.passages_per_query,
             max_length=self.max_length,
-            device_kind=chosen_device(),
+            device_kind=self.choices.compute_device(),
             work=self.work,
             output=self.scores,
         )
@@ -100,6 +99,6 @@ class Rerank(RunStage):
             self.splits,
             self.depth,
             self.max_length,
-            chosen_device(),
+            self.choices.compute_device(),
             self.leave,
         )

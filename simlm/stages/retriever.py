@@ -10,7 +10,6 @@ from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.reranker import TeacherScoresOf
 from simlm.stages.runs import RunStage
-from simlm.workflow.resources import chosen_device
 
 
 class TrainRetriever(EncoderStage):
@@ -40,7 +39,7 @@ class TrainRetriever(EncoderStage):
             settings,
             None if self.teacher is None else self.teacher.scores,
             self.alpha,
-            chosen_device(),
+            self.choices.compute_device(),
             self.work,
             self.folder,
             self.model,

@@ -13,7 +13,6 @@ from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
-from simlm.workflow.resources import chosen_device, faiss_chosen
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
@@ -148,8 +147,8 @@ class Retrieve(RunStage):
             self.passage_length,
             {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits},
             evaluated[-1] if evaluated else None,
-            faiss_chosen(),
-            chosen_device(),
+            self.choices.search == "faiss",
+            self.choices.compute_device(),
             self.work,
             self.folder,
             self.leave,

@@ -6,7 +6,6 @@ Both are experimaestro launchers; a launcher's process builder is its seam for s
 import asyncio
 import dataclasses
 import os
-from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,54 @@ from experimaestro.connectors import Process, ProcessBuilder, ProcessState
 from experimaestro.connectors.local import LocalConnector
 from experimaestro.launchers.direct import DirectLauncher
 from experimaestro.launchers.slurm import SlurmLauncher as ExperimaestroSlurmLauncher
+from experimaestro.launchers.slurm import SlurmOptions
 from experimaestro.launchers.slurm.base import SlurmScriptBuilder
+from experimaestro.scriptbuilder import PythonScriptBuilder
 
+from simlm.workflow.resources import Choices, cores
 from simlm.workflow.server import stage_server
+from simlm.workflow.stage import Stage
 
 STEP = "\nsrun ./"
 """How experimaestro's Slurm script starts a stage."""
 
 
 class LocalLauncher(DirectLauncher):
-    """Start stages on this machine. ``imports`` are modules that they need, which the server imports once."""
+    """Start stages on this machine.
 
-    def __init__(self, imports: Iterable[str] = ()) -> None:
+    Args:
+        choices: how they compute.
+        imports: modules that they need, which the server imports once.
+    """
+
+    def __init__(self, choices: Choices, imports: tuple[str, ...] = ()) -> None:
         super().__init__(LocalConnector())
-        self.imports = tuple(dict.fromkeys(imports))
+        self.choices = choices
+        self.imports = imports
+        self.threads = cores()
+
+    def for_stage(self, stage: Stage) -> "LocalLauncher":
+        """Return the launcher that starts a stage."""
+        return LocalLauncher(self.choices, ("experimaestro.run", type(stage).__module__, *stage.imports))
+
+    def scriptbuilder(self) -> PythonScriptBuilder:
+        return LocalScript(self.choices)
 
     def processbuilder(self) -> ProcessBuilder:
         return ForkBuilder(self.imports)
+
+
+class LocalScript(PythonScriptBuilder):
+    """Write a stage's script, and the choices beside it."""
+
+    def __init__(self, choices: Choices) -> None:
+        super().__init__()
+        self.choices = choices
+
+    def write(self, job: Any) -> Path:
+        self.choices.write(job.path)
+        path: Path = super().write(job)
+        return path
 
 
 class ForkBuilder(ProcessBuilder):
@@ -81,21 +111,34 @@ class ForkedProcess(Process):
 
 
 class SlurmLauncher(ExperimaestroSlurmLauncher):
-    """Submit each stage as one Slurm job. Experimaestro's own would start a stage once on each node of its job."""
+    """Submit each stage as one Slurm job. Experimaestro's own would start a stage once on each node of its job.
+
+    Args:
+        choices: how stages compute.
+        options: sbatch's options.
+        binpath: the folder of Slurm's commands.
+        interval: seconds after which Slurm's accounting is asked again.
+    """
+
+    def __init__(self, choices: Choices, options: SlurmOptions, binpath: str, interval: float) -> None:
+        super().__init__(options=options, binpath=binpath, interval=interval)
+        self.choices = dataclasses.replace(choices, alone=True)
+        self.threads = int(options.cpus_per_task or 1)
+
+    def for_stage(self, stage: Stage) -> "SlurmLauncher":
+        """Return the launcher that submits a stage: one that a single process does has one node."""
+        options = self.options if stage.shared else dataclasses.replace(self.options, nodes=1)
+        return SlurmLauncher(self.choices, options, str(self.binpath), self.interval)
 
     def scriptbuilder(self) -> SlurmScriptBuilder:
         return SlurmScript(self)
-
-    def of_one_node(self) -> "SlurmLauncher":
-        """Return the launcher for stages that one process does."""
-        options = dataclasses.replace(self.options, nodes=1)
-        return SlurmLauncher(options=options, interval=self.interval, binpath=str(self.binpath))
 
 
 class SlurmScript(SlurmScriptBuilder):
     """Write a job's script. With several nodes the stage runs outside of any step, so that its workers' may use all."""
 
     def write(self, job: Any) -> Path:
+        self.launcher.choices.write(job.path)
         path: Path = super().write(job)
         if self.launcher.options.nodes > 1:
             text = path.read_text(encoding="utf-8")
@@ -103,3 +146,6 @@ class SlurmScript(SlurmScriptBuilder):
                 raise RuntimeError(f"{path}: experimaestro writes another script than this version of simlm knows")
             path.write_text(text.replace(STEP, "\n./"), encoding="utf-8")
         return path
+
+
+Launcher = LocalLauncher | SlurmLauncher

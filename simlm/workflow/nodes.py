@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from simlm.errors import UserError
+from simlm.workflow.resources import Choices
 from simlm.workflow.slurm import check_srun
 from simlm.workflow.workers import SHUTDOWN_SECONDS, Ended, WorkerFailed, check_gpus, launch, mistake_of
 
@@ -71,7 +72,7 @@ def main(job: Path, left: Path, share: int, nodes: int, port: int) -> int:
     threading.Thread(target=_end_with_input, daemon=True).start()
     node = os.environ["SLURM_NODEID"]
     try:
-        check_gpus(share, nodes)
+        check_gpus(Choices.read(job), share, nodes)
         ended = launch(
             job,
             share,

@@ -9,10 +9,9 @@ from typing import Any
 
 import psutil
 
-from simlm.workflow.launchers import SlurmLauncher
+from simlm.workflow.launchers import Launcher
 from simlm.workflow.manifest import read_json
 from simlm.workflow.plan import Planned
-from simlm.workflow.resources import ALONE, cores
 from simlm.workflow.slurm import cancel
 from simlm.workflow.stage import MISTAKE
 
@@ -82,13 +81,13 @@ def _gone() -> Iterator[None]:
 
 
 @contextmanager
-def environment(launcher: SlurmLauncher | None) -> Iterator[None]:
+def environment(launcher: Launcher) -> Iterator[None]:
     """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
 
     Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
     included, into the stage's script.
     """
-    threads = str(cores() if launcher is None else launcher.options.cpus_per_task or 1)
+    threads = str(launcher.threads)
     added = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": threads,
@@ -96,7 +95,7 @@ def environment(launcher: SlurmLauncher | None) -> Iterator[None]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
-    } | ({} if launcher is None else {ALONE: "1"})
+    }
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:

@@ -15,7 +15,7 @@ from experimaestro.scheduler.interfaces import JobFailureStatus
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.workflow.launchers import LocalLauncher, SlurmLauncher
+from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned, ancestors, job_of, mark_failures, naming, plan, quiet
 from simlm.workflow.processes import environment, prepare, stop
 from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
@@ -51,7 +51,7 @@ class Display(Protocol):
 
 
 def run(
-    build: Build, results: Path, display: Display, keep_going: bool = False, launcher: SlurmLauncher | None = None
+    build: Build, results: Path, display: Display, launcher: Launcher, keep_going: bool = False
 ) -> tuple[list[Planned], Any]:
     """Run every stage of ``build`` whose manifest does not verify; the verified plan and what ``build`` returned.
 
@@ -59,7 +59,7 @@ def run(
     other failure; stages already running are then stopped, and go on from their last checkpoint in the next run.
     With ``keep_going`` a failure raises nothing and leaves out only what stands on the failed stage: all of these have
     their ``failure`` in the plan that comes back.
-    Stages run on this machine, or where ``launcher`` sends them.
+    Stages run where ``launcher`` starts them.
     """
     with only_run(results, display):
         ran: Planned | None = None
@@ -86,7 +86,7 @@ def run(
                     raise failures[lacking.job]
                 continue
             ran = lacking
-            failures |= _run_once(build, results, stages, display, keep_going, launcher)
+            failures |= _run_once(build, results, stages, display, launcher, keep_going)
 
 
 def _run_once(
@@ -94,8 +94,8 @@ def _run_once(
     results: Path,
     stages: list[Planned],
     display: Display,
+    launcher: Launcher,
     keep_going: bool,
-    launcher: SlurmLauncher | None,
 ) -> dict[Path, Exception]:
     """Run what is not valid, and not left out already; the failures, the first of which is raised or all returned."""
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
@@ -103,21 +103,18 @@ def _run_once(
     left_out = {stage.job.name for stage in stages if stage.failure is not None or unsettled(stage)}
     todo = [stage for stage in stages if not stage.valid and stage.job.name not in left_out]
     name_only = naming(results)
-    here = LocalLauncher(_imports(todo))
 
     def submit(stage: Stage, name: str) -> None:
         if stage.__xpm__.identifier.all.hex() in left_out:
             with quiet():
                 name_only(stage)  # what else is left out is built on it
             return
-        stage.submit(launcher=here if launcher is None else launcher if stage.shared else launcher.of_one_node())
+        stage.submit(launcher=launcher.for_stage(stage))
         submitted[job_of(stage)] = stage.__xpm__.job
 
     with (
         environment(launcher),
-        experiment(
-            results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher or here
-        ) as current,
+        experiment(results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher) as current,
     ):
         scheduler = current.scheduler
         scheduler.jobs.clear()  # those of an earlier round, which it would not run again
@@ -138,14 +135,6 @@ def _run_once(
             raise
     asyncio.run_coroutine_threadsafe(_let_go(cancel=False), scheduler.loop).result()
     return {stage.job: _failure(stage) for stage in failed}
-
-
-def _imports(stages: Sequence[Planned]) -> Iterator[str]:
-    """What the processes of stages import: experimaestro, the stages themselves, and what these say."""
-    yield "experimaestro.run"
-    for config in (stage.config for stage in stages if stage.config is not None):
-        yield type(config).__module__
-        yield from config.imports
 
 
 def unsettled(stage: Planned) -> bool:

@@ -15,7 +15,7 @@ from experimaestro.launchers.slurm import SlurmOptions
 
 from simlm.errors import UserError
 from simlm.workflow.launchers import SlurmLauncher
-from simlm.workflow.resources import share_of_node
+from simlm.workflow.resources import Choices, share_of_node
 
 POLL_SECONDS = 15.0
 """How often Slurm's accounting is asked about all jobs at once."""
@@ -23,10 +23,10 @@ WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 """Options that cannot be the same for jobs of several nodes, with one task on each, and for those of one."""
 
 
-def slurm_launcher(options: Sequence[str], processes: int = 1) -> SlurmLauncher:
-    """A launcher that submits each stage with these options of sbatch, written "key=value".
+def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
+    """Return a launcher that submits each stage with these options of sbatch, written "key=value".
 
-    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's ``processes``.
+    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's processes.
     """
     known = [field.name for field in dataclasses.fields(SlurmOptions)]
     values: dict[str, Any] = {}
@@ -36,11 +36,11 @@ def slurm_launcher(options: Sequence[str], processes: int = 1) -> SlurmLauncher:
         if key not in known or not value:
             raise UserError(f"--slurm {option}: write key=value with one of these keys: {', '.join(known)}")
         values[key] = value
-    _check_nodes(values, processes)
+    _check_nodes(values, choices.processes)
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError("--slurm: there is no sbatch here; run the command where Slurm jobs are submitted")
-    return SlurmLauncher(options=SlurmOptions(**values), interval=POLL_SECONDS, binpath=str(Path(sbatch).parent))
+    return SlurmLauncher(choices, SlurmOptions(**values), str(Path(sbatch).parent), POLL_SECONDS)
 
 
 def _check_nodes(values: dict[str, Any], processes: int) -> None:

@@ -18,7 +18,7 @@ from simlm.errors import UserError
 from simlm.progress import follow
 from simlm.workflow.attempts import Attempt, attempts
 from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
-from simlm.workflow.resources import chosen_processes, gpus_of_slot, stage_slot
+from simlm.workflow.resources import Choices, stage_slot
 from simlm.workflow.sources import sources_digest
 
 PROGRESS = "progress.json"
@@ -55,6 +55,11 @@ class Stage(ResumableTask):
         """Where an unfinished run keeps what it will resume from."""
         return self.job / "work"
 
+    @property
+    def choices(self) -> Choices:
+        """How this run computes, as its command chose."""
+        return Choices.read(self.job)
+
     def run(self) -> dict[str, Any]:
         """Do the work; the returned numbers go into the manifest."""
         raise NotImplementedError(f"{type(self).__name__} has no run")
@@ -86,9 +91,9 @@ class Stage(ResumableTask):
         follow(Reporter(self.job))
         with Attempt(self.job) as attempt:
             attempt.wait()
-            with stage_slot(self.job.parents[2] / "slots") as number:
+            with stage_slot(self.job.parents[2] / "slots", self.choices) as number:
                 attempt.go_on()
-                if number is not None and (gpus := gpus_of_slot(number)):
+                if number is not None and (gpus := self.choices.gpus_of_slot(number)):
                     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
                 digests = self._input_digests()
                 self._begin(digests)
@@ -98,12 +103,12 @@ class Stage(ResumableTask):
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _numbers(self) -> dict[str, Any]:
-        processes = chosen_processes() if self.shared else 1
+        processes = self.choices.processes if self.shared else 1
         if processes == 1:
             return self.run()
         from simlm.workflow.workers import run_in_workers
 
-        return run_in_workers(self.job, self.work, processes)
+        return run_in_workers(self.job, self.work, self.choices)
 
     def _begin(self, digests: dict[str, str]) -> None:
         """An empty output folder, and work to resume only if it stands on what lies there now."""
@@ -131,10 +136,10 @@ class Stage(ResumableTask):
             "inputs": digests,
             "numbers": numbers,
             "attempts": attempts(self.job),
-            "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
+            "commit": self.choices.commit,
             "modules": sorted(self.modules()),
             "sources": sources_digest(self.modules()),
-            "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
+            "hardware": self.choices.hardware,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 

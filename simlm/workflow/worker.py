@@ -16,7 +16,7 @@ from experimaestro.taskglobals import Env
 from simlm.errors import UserError
 from simlm.progress import follow
 from simlm.workflow.manifest import write_json
-from simlm.workflow.resources import chosen_device
+from simlm.workflow.resources import Choices
 from simlm.workflow.stage import Reporter, Stage, tune_allocator
 from simlm.workflow.workers import LEFT, NUMBERS, STARTED_BY, fault_of, mistake_of
 
@@ -36,12 +36,12 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def join_group() -> None:
+def join_group(choices: Choices) -> None:
     """Meet the other processes, by what torchrun tells in the environment."""
     import torch
     import torch.distributed as dist
 
-    on_gpu = chosen_device() == "cuda"
+    on_gpu = choices.compute_device() == "cuda"
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
@@ -54,7 +54,7 @@ def main(parameters: Path) -> int:
     left = parameters.parent / "work" / LEFT
     rank = int(os.environ["RANK"])
     try:
-        join_group()
+        join_group(Choices.read(parameters.parent))
         stage = stage_of(parameters)
         if rank == 0:
             follow(Reporter(stage.job))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from simlm.errors import UserError
 from simlm.workflow.manifest import read_json
-from simlm.workflow.resources import allocated_nodes, chosen_device, share_of_node
+from simlm.workflow.resources import Choices, allocated_nodes, share_of_node
 
 LEFT = "workers"
 """The folder, in a stage's work, of what its workers leave for the process that started them."""
@@ -38,16 +38,16 @@ class Ended(NamedTuple):
     status: int
 
 
-def run_in_workers(job: Path, work: Path, processes: int) -> dict[str, Any]:
+def run_in_workers(job: Path, work: Path, choices: Choices) -> dict[str, Any]:
     """Run the stage whose folder is ``job`` in so many processes, here or on all nodes; the numbers of its `run`.
 
     UserError for a user's mistake in any of them, when there are fewer GPUs, and when nodes cannot share them;
     WorkerFailed when one fails otherwise.
     """
-    nodes = allocated_nodes()
+    nodes, processes = allocated_nodes(), choices.processes
     share = share_of_node(processes, nodes)
     if nodes == 1:
-        check_gpus(share)
+        check_gpus(choices, share)
     left = work / LEFT
     shutil.rmtree(left, ignore_errors=True)
     left.mkdir(parents=True)
@@ -91,9 +91,9 @@ def launch(job: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]
     return []
 
 
-def check_gpus(share: int, nodes: int = 1) -> None:
+def check_gpus(choices: Choices, share: int, nodes: int = 1) -> None:
     """UserError when this machine's share of processes, on each of ``nodes``, compute on GPUs and lack one each."""
-    if chosen_device() == "cuda":
+    if choices.compute_device() == "cuda":
         import torch
 
         if share > (count := torch.cuda.device_count()):

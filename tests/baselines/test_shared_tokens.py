@@ -22,10 +22,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokens")
     colbert(folder / "model")
     threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("SIMLM_DEVICE", "cpu")
-        run_pair(two_token_processes.__name__, folder)
-        (folder / "figures.json").write_text(json.dumps(searched(folder / "model", folder / "one")))
+    run_pair(two_token_processes.__name__, folder)
+    (folder / "figures.json").write_text(json.dumps(searched(folder / "model", folder / "one")))
     torch.set_num_threads(threads)
     return folder
 

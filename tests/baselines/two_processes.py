@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.encoder import load_encoder
-from baselines.texts import Texts
+from baselines.encoder import Texts, load_encoder
 from simlm.data.inputs import Specials
 from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import TokenStore

@@ -9,10 +9,11 @@ from unittest.mock import patch
 
 import numpy as np
 
-from baselines import late, maxsim
+from baselines import multi_vector
 from baselines.released import SearchTokens
 from simlm.retrieval.runs import Run
 from simlm.stages import training
+from simlm.workflow.resources import Choices
 from tests.pairs import meet, part
 
 PASSAGES, DEPTH = 37, 20
@@ -37,12 +38,13 @@ def searched(model: Path, output: Path) -> dict[str, Any]:
         model=SimpleNamespace(model=model),
         splits=list(questions),
         depth=DEPTH,
+        choices=Choices("cpu"),
         work=output.with_suffix(".work"),
         folder=output,
         leave=leave,
     )
-    small = patch.object(late, "TEXTS", 8), patch.object(maxsim, "BLOCK", 8)
-    with small[0], small[1], patch.object(training, "cores", lambda: 1):
+    small = patch.multiple(multi_vector, TEXTS=8, BLOCK=8)
+    with small, patch.object(training, "cores", lambda: 1):
         figures: dict[str, Any] = SearchTokens.run(stage)
     return figures
 

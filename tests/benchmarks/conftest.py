@@ -8,7 +8,8 @@ import torch
 
 from simlm.data.inputs import Specials
 from simlm.data.tokens import TokenStore, build_token_store
-from simlm.models.shapes import new_encoder, new_generator, save_model
+from simlm.models.new import new_encoder, new_generator
+from simlm.models.save import save_model
 from simlm.scales import open_scale
 from simlm.scales.settings import EncoderShape, GeneratorShape
 

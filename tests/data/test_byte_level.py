@@ -16,7 +16,7 @@ from simlm.data.inputs import Specials, passage_input
 from simlm.data.store import tokenise_collection
 from simlm.data.tokenizer import PieceMaker, check_tokenizer_matches, load_tokenizer, tokenizer_digest
 from simlm.data.tokenizer_training import SPECIAL_TOKENS, train_byte_level_bpe, train_wordpiece
-from simlm.models.card import model_card
+from simlm.models.save import model_card
 from simlm.pretraining.masking import WordPieces, budget, draw_words, stateless_rng
 from tests.rows import collection_of
 

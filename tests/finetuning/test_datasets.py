@@ -19,7 +19,7 @@ from simlm.finetuning.negatives import NegativeLists, build_negative_lists
 from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
 from simlm.finetuning.teacher import TeacherScores, write_teacher_scores
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.forwards import prepare
 from simlm.packed.layouts import Inference
 from simlm.packed.pack import Packer

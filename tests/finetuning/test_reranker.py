@@ -19,7 +19,7 @@ from transformers import (
 
 from simlm.finetuning.losses import r_drop_listwise_loss, top_1_accuracy
 from simlm.finetuning.reranker import Reranker, RerankerBatch, best
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.texts import PaddedTexts
 
 Padded = Callable[[list[int]], dict[str, Tensor]]

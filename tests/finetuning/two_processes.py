@@ -19,7 +19,7 @@ from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
 from simlm.finetuning.losses import contrastive_loss, gather_embeddings, global_batch_loss, reciprocal_ranks
 from simlm.finetuning.reranker import Reranker, RerankerBatch
 from simlm.finetuning.scoring import PairScorer
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.layouts import Inference
 from simlm.packed.texts import Padded, PaddedTexts
 from tests.pairs import meet, part

@@ -26,7 +26,7 @@ from simlm.finetuning.losses import (
 )
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.reranker import Reranker, RerankerBatch, RerankerCollator
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed import forwards
 from simlm.packed.pack import Packer, pack
 from simlm.packed.texts import Packed, PackedTexts, PaddedTexts, Texts

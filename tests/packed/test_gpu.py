@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
 from simlm.finetuning.reranker import Reranker, RerankerCollator
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.attention import attend
 from simlm.packed.cls_pooling import cls_states
 from simlm.packed.forwards import hidden_states, prepare

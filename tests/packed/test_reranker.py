@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from simlm.data.inputs import Encoded
 from simlm.finetuning.losses import r_drop_listwise_loss
 from simlm.finetuning.reranker import Reranker, RerankerBatch, RerankerCollator
-from simlm.models.shapes import reranker_from_encoder
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.forwards import prepare
 from simlm.packed.pack import Packer
 from simlm.packed.texts import Packed, Padded

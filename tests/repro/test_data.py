@@ -20,7 +20,6 @@ from tests.repro.commands import ROOT
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The smoke collection in BEIR's layout, in a folder of the current one, as a reader would name it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
     return smoke_as_beir(tmp_path / "notes")
 
 

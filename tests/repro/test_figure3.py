@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from repro.figure3 import curves, figure3
 from repro.pipeline_runs import PipelineRuns
 from repro.table7 import table7
-from simlm.models.shapes import load_encoder
+from simlm.models.load import load_encoder
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import SHARES, Snapshot, step_at
 from simlm.stages.retriever import TrainRetriever

@@ -8,7 +8,7 @@ import pytest
 from repro.published import published
 from simlm.errors import UserError
 
-TABLES = [f"table{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13)] + ["nq", "released"]
+TABLES = [f"table{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13)] + ["nq"]
 
 
 def test_known_figures() -> None:

@@ -12,7 +12,7 @@ from simlm.data.collection import Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.negatives import NegativeLists, lists_of_split
 from simlm.finetuning.teacher import write_teacher_scores
-from simlm.models.shapes import save_model
+from simlm.models.save import save_model
 from simlm.packed import layouts
 from simlm.retrieval.runs import Run
 from simlm.scales.settings import NegativesSettings, Optimisation, RerankerSettings, RetrieverSettings

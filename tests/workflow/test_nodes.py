@@ -12,19 +12,19 @@ from simlm import distributed
 from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
-from simlm.workflow.resources import CPU_SLOTS, PROCESSES, stage_slot
+from simlm.workflow.resources import CPU_SLOTS, Choices, stage_slot
 from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import allocation
 from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
-TWO = {"SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}
+TWO = {"SIMLM_TOY_PROCESSES": "2"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}
 
 
 def test_two_nodes_are_one_stage(tmp_path: Path) -> None:
     nodes = allocation(tmp_path / "bin", 2)
     here = drive(tmp_path / "here", "shared", **TWO)
-    there = drive(tmp_path / "there", "shared", **TWO | {"SIMLM_PROCESSES": "4"}, **nodes)
+    there = drive(tmp_path / "there", "shared", SIMLM_TOY_PROCESSES="4", **nodes)
     assert (here.status, there.status) == (0, 0), there.errors
     sealed = [manifest(ran.jobs["shared"]) for ran in (here, there)]
     assert [each["numbers"] for each in sealed] == [{"processes": 2, "rank": 0}, {"processes": 4, "rank": 0}]
@@ -80,7 +80,6 @@ def test_a_srun_that_fails_by_itself_is_named(tmp_path: Path) -> None:
 
 
 def test_what_nodes_cannot_do_is_refused_before_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PROCESSES, "1")
     for name, value in allocation(tmp_path / "bin", 2).items():
         monkeypatch.setenv(name, value)
     check_processes(1, "cpu", tmp_path)
@@ -92,7 +91,6 @@ def test_what_nodes_cannot_do_is_refused_before_all(tmp_path: Path, monkeypatch:
     check_processes(3, None, tmp_path)  # for another machine
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setenv("SIMLM_DEVICE", "cuda")
     check_processes(8, "cuda", tmp_path)
     with pytest.raises(UserError, match="--processes 10: each needs a GPU and there are 4 on each node; choose fewer"):
         check_processes(10, "cuda", tmp_path)
@@ -134,10 +132,10 @@ def test_options_of_jobs_must_fit(
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "sbatch").touch(mode=0o755)
     if said is None:
-        slurm_launcher(options, 3)
+        slurm_launcher(options, Choices(processes=3))
     else:
         with pytest.raises(UserError, match=said):
-            slurm_launcher(options, 3)
+            slurm_launcher(options, Choices(processes=3))
 
 
 def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +154,6 @@ def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_stage_has_all_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
-    with stage_slot(tmp_path) as number:
+    with stage_slot(tmp_path, Choices()) as number:
         assert number == 0
         assert CPU_SLOTS > 1 and [path.name for path in tmp_path.iterdir()] == ["slot-0.lock"]

@@ -12,7 +12,9 @@ from simlm.data.store import TokenisedCollection
 from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.distributed import is_first, own_device
 from simlm.errors import UserError
-from simlm.models.shapes import load_encoder, new_generator, save_model
+from simlm.models.load import load_encoder
+from simlm.models.new import new_generator
+from simlm.models.save import save_model
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.generator import load_generator
 from simlm.pretraining.masking import WordPieces

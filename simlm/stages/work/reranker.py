@@ -18,7 +18,8 @@ from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
 from simlm.finetuning.teacher import write_teacher_scores
-from simlm.models.shapes import load_reranker, load_reranker_start, save_model
+from simlm.models.load import load_reranker, load_reranker_start
+from simlm.models.save import save_model
 from simlm.packed import MAX_TOKENS, ROUND_PAIRS_TO
 from simlm.packed.layouts import Inference, inference_copy, inference_layout, pieces_on, training_layout
 from simlm.packed.texts import Packed

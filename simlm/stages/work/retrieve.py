@@ -8,7 +8,7 @@ from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
 from simlm.distributed import own_device
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.models.shapes import load_body
+from simlm.models.load import load_body
 from simlm.packed.layouts import Inference, inference_copy, inference_layout
 from simlm.packed.texts import Padded
 from simlm.retrieval.dense import EncoderSide, Leave, search_splits

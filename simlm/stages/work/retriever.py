@@ -15,7 +15,8 @@ from simlm.finetuning.datasets import BiEncoderGroups
 from simlm.finetuning.evaluations import RetrieverEvaluation
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.teacher import TeacherScores
-from simlm.models.shapes import load_body, save_model
+from simlm.models.load import load_body
+from simlm.models.save import save_model
 from simlm.packed.layouts import inference_layout, pieces_on, training_layout
 from simlm.scales.settings import RetrieverSettings
 from simlm.training.batches import MicroBatches

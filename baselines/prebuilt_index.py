@@ -6,20 +6,20 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from baselines.bm25 import QueryLike
-from baselines.java import java_home, lucene_jar
+from baselines.lucene import java_home, lucene_jar
+from simlm.data.collection import Query
 from simlm.errors import UserError
 
 SEARCH = "io.anserini.search.SearchCollection"
 
 
 def check_index(folder: Path) -> None:
-    """UserError where a folder cannot be an index of Lucene's."""
+    """Refuse a folder that cannot be an index of Lucene's."""
     if not list(folder.glob("segments_*")):
         raise UserError(f"{folder}: no index of Lucene's, it has no segments_ file; fetch and unpack the index again")
 
 
-def search_prebuilt(index: str, queries: Iterable[QueryLike], path: Path, k1: float, b: float, depth: int) -> None:
+def search_prebuilt(index: str, queries: Iterable[Query], path: Path, k1: float, b: float, depth: int) -> None:
     """Search a folder's index, or the one of that name, which Anserini fetches; leaves a TREC run file at ``path``.
 
     Equal scores are settled by passage id, as Anserini does. UserError where there is no such index.

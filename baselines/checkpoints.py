@@ -1,4 +1,4 @@
-"""Where published checkpoints are found, and what lacks where they are not."""
+"""Where the checkpoints of published systems are found, and what lacks where they are not."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,49 +6,48 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from baselines.prebuilt import check_index
+from baselines.prebuilt_index import check_index
 from baselines.system import System
 from baselines.systems import SYSTEMS
 from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_model
 from simlm.errors import UserError
-from simlm.models.pins import revision_of
 from simlm.models.public import check_folder
 from simlm.stages.models import PublicModel
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import resolve_graph
 
 NOT_MEASURED = "Not measured: "
-Refusal = Callable[[str], str]
-"""From a repository of the Hub to why the Hub does not give it at its revision, "" where it does."""
+Refusal = Callable[[str, str], str]
+"""From a repository of the Hub and a revision to why the Hub does not give it, "" where it does."""
 
 
-def not_asked(repository: str) -> str:
-    """No refusal: the Hub is not asked."""
+def not_asked(repository: str, revision: str) -> str:
+    """Return no refusal: the Hub is not asked."""
     return ""
 
 
 def hub_refusals(results: Path) -> Refusal:
-    """The Hub's refusals, each repository asked for once, and not at all where a stage of ``results`` has copied it.
+    """Return a function that asks the Hub for each repository once, and not where a stage of ``results`` has copied it.
 
-    What comes back raises UserError where the Hub does not answer: a table of what happened to be answered would be
+    The function raises UserError where the Hub does not answer: a table of what happened to be answered would be
     another one the next time.
     """
 
     def build(submit: Callable[[Any, str], object]) -> None:
         for one in (one for one in SYSTEMS if one.link):
-            for repository in one.repositories:
-                submit(PublicModel.C(name=repository, revision=revision_of(repository), digest=""), repository)
+            for repository, revision in one.revisions.items():
+                submit(PublicModel.C(name=repository, revision=revision, digest=""), repository)
 
     models = [one for one in resolve_graph(build, results.absolute())[0] if read_manifest(one.job) is not None]
     copied = {one.config.name for one in models if isinstance(one.config, PublicModel)}
 
     @cache
-    def refusal(repository: str) -> str:
+    def refusal(repository: str, revision: str) -> str:
         if repository in copied:
             return ""
         try:
-            check_model(repository, revision_of(repository))
+            check_model(repository, revision)
         except Refused as error:
             return str(error)
         return ""
@@ -64,7 +63,7 @@ class Checkpoints:
     refusal: Refusal = not_asked
 
     def name(self, repository: str) -> str:
-        """What a stage reads a repository by: its Hub name, or its folder; UserError where the folder lacks it."""
+        """Return what a stage reads a repository by: its Hub name, or its folder. UserError where there is none."""
         if self.folder is None:
             return repository
         places = (self.folder / repository.replace("/", "--"), self.folder / repository)
@@ -74,26 +73,26 @@ class Checkpoints:
         raise UserError(f"{repository} is not in {self.folder}: fetch it to {places[0].name} there")
 
     def missing(self, system: System) -> str:
-        """Why a system cannot be measured, "" where it can; UserError for a repository that is there and damaged."""
+        """Return why a system cannot be measured, "" where it can; UserError for a repository that is damaged."""
         if system.lacking:
             return system.lacking
-        for repository in system.repositories:
+        for repository, revision in system.revisions.items():
             try:
                 name = self.name(repository)
             except UserError:
                 return f"{NOT_MEASURED}{repository} is not in the folder of models."
             if self.folder is not None:
                 (check_index if system.kind == "sparse" else check_folder)(Path(name))
-            elif system.link and (reason := self.refusal(repository)):
+            elif system.link and (reason := self.refusal(repository, revision)):
                 return f"{NOT_MEASURED}{reason}."
         return ""
 
     def unasked(self) -> "Checkpoints":
-        """The same without asking the Hub, for rows that nobody wants measured."""
+        """Return the same without asking the Hub, for rows that nobody wants measured."""
         return replace(self, refusal=not_asked)
 
     def check_any(self, systems: Sequence[System], lacking: Mapping[str, str]) -> None:
-        """UserError where the folder has nothing of the systems, or the Hub refuses all that it should give.
+        """Raise UserError where the folder has nothing of the systems, or the Hub refuses all that it should give.
 
         ``lacking`` is by a system's key what it lacks.
         """

@@ -1,11 +1,13 @@
-"""The card of a saved model."""
+"""Save a model with its tokenizer and a card."""
 
 import json
+from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
+from transformers import PreTrainedTokenizerFast as Tokenizer
 
-OF_AN_ATTEMPT = ("tokens", "tokens_per_second", "training_seconds", "resumed_from_step")
+ATTEMPT_FIGURES = ("tokens", "tokens_per_second", "training_seconds", "resumed_from_step")
 
 TEMPLATE = """---
 library_name: transformers
@@ -29,8 +31,16 @@ Not meant for production: below paper scale it is a small stand-in, trained for 
 """
 
 
-def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, what: str, numbers: dict[str, Any]) -> str:
-    """A card in the Hub's form: what the model is, how to use it, and the figures of its training.
+def save_model(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, what: str, numbers: dict[str, Any]) -> None:
+    """Save weights as safetensors, with the tokenizer and a card, so that Auto classes load the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(model_card(model, tokenizer, what, numbers), encoding="utf-8")
+
+
+def model_card(model: PreTrainedModel, tokenizer: Tokenizer, what: str, numbers: dict[str, Any]) -> str:
+    """Return a card in the Hub's form: what the model is, how to use it, and the figures of its training.
 
     Only `lasting` figures: equal models have equal cards.
     """
@@ -46,12 +56,12 @@ def model_card(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, what:
 
 
 def lasting(numbers: dict[str, Any]) -> str:
-    """A training's figures without those of the attempt that ended it, as JSON."""
-    kept = {name: value for name, value in numbers.items() if name not in OF_AN_ATTEMPT}
+    """Return a training's figures as JSON, without those of the attempt that ended it."""
+    kept = {name: value for name, value in numbers.items() if name not in ATTEMPT_FIGURES}
     return json.dumps(kept, indent=1, sort_keys=True)
 
 
-def _casing(tokenizer: PreTrainedTokenizerFast) -> str:
+def _casing(tokenizer: Tokenizer) -> str:
     normalizer = tokenizer.backend_tokenizer.normalizer
     if normalizer is not None and normalizer.normalize_str("A") == "a":
         return "Texts are lower-cased by the tokenizer in this folder."

@@ -1,4 +1,4 @@
-"""The released implementation's files, parsed here by nothing but gzip and json."""
+"""Run files and the released implementation's files, parsed here by nothing but gzip and json."""
 
 import gzip
 import json
@@ -10,12 +10,13 @@ import pytest
 
 from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
-from simlm.export.released import write_lists, write_passages, write_qrels, write_queries, write_teacher
+from simlm.export.files import write_lists, write_passages, write_qrels, write_queries, write_runs, write_teacher
 from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import write_teacher_scores
-from simlm.retrieval.runs import Run
+from simlm.retrieval.runs import Run, read_run, write_run
 from simlm.scales.settings import NegativesSettings
 from tests.export.toys import PASSAGES, QRELS, QUERIES, tokenised, toy_collection
+from tests.retrieval.names import Names
 
 RUN = Run(
     ["a", "b", "c"],
@@ -131,3 +132,34 @@ def test_a_collection_that_changed(rows: list[Passage], place: int, store: Any, 
 def test_other_queries(store: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the query in place 2 of the collection"):
         write_queries(tmp_path, "train", [QUERIES["train"][0], Query("x", "y")], store.queries("train").ids)
+
+
+NAMES = Names(["p0", "p1", "p2", "p3"])
+TIED = Run(
+    ["a", "b", "c"],
+    np.array([[3, 0, 2], [1, -1, -1], [-1, -1, -1]]),
+    np.array([[0.1, 0.1, -7.25], [1e-9, -np.inf, -np.inf], [-np.inf] * 3], dtype=np.float32),
+)
+
+
+def test_both_files_are_the_run(tmp_path: Path) -> None:
+    source = tmp_path / "stage" / "test.run"
+    write_run(source, TIED, NAMES, "dense")
+    write_runs({"test": source}, tmp_path)
+    assert (tmp_path / "test.trec").read_bytes() == source.read_bytes()
+    again = read_run(tmp_path / "test.trec", TIED.query_ids, NAMES)
+    ranked = [(q, p) for q in range(3) for p in again.indices[q].tolist() if p >= 0]
+    assert ranked == [(0, 0), (0, 3), (0, 2), (1, 1)]  # equal scores by passage index
+
+    lines = (tmp_path / "test.msmarco.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines]
+    assert [(query, passage) for query, passage, _, _ in rows] == [(TIED.query_ids[q], f"p{p}") for q, p in ranked]
+    assert [int(rank) for _, _, rank, _ in rows] == [1, 2, 3, 1]
+    scores = np.array([float(score) for *_, score in rows], dtype=np.float32)
+    assert np.array_equal(scores, again.scores[again.indices >= 0])
+
+
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.run").write_text("a Q0 p0 1 0.5 dense\na Q0 p1 2 much dense\n")
+    with pytest.raises(UserError, match=r"a\.run:2: not a line of a TREC run"):
+        write_runs({"test": tmp_path / "a.run"}, tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.multivector import index_bytes, vectors
+from repro.table3 import index_bytes, vectors
 
 
 @given(st.lists(st.integers(0, 400), max_size=20))
