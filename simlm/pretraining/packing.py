@@ -12,10 +12,9 @@ from torch import Tensor
 from transformers import BertForMaskedLM
 
 from simlm.data.inputs import Encoded
-from simlm.packed import MAX_TOKENS, ROUND_TO, SEQUENCES
+from simlm.packed import MAX_TOKENS, ROUND_TO, SEQUENCES, layouts
 from simlm.packed.batch_size_limits import BOTTLENECK_STATES, texts_that_fit
 from simlm.packed.forwards import prepare
-from simlm.packed.layouts import packs_pay
 from simlm.packed.pack import even_parts, pack, rounded_up, shared_size
 from simlm.pretraining.objective import Example, Objective, PackableObjective
 from simlm.pretraining.packed_batch import MaskedPack, MaskPlaces
@@ -38,7 +37,7 @@ def batches_of(objective: Objective, max_length: int, device: torch.device) -> M
     """
     # An objective with a forward of its own computes its losses from padded batches there.
     own = type(objective).forward is not PackableObjective.forward
-    if own or not isinstance(objective, PackableObjective) or not packs_pay(device):
+    if own or not isinstance(objective, PackableObjective) or not layouts.packs_pay(device):
         return MicroBatches(objective.collator)
     on_gpu = device.type == "cuda"
     fit = texts_that_fit(objective.encoder.config, 1, device, BOTTLENECK_STATES)
