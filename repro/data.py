@@ -21,11 +21,12 @@ from simlm.commands.make import make
 from simlm.commands.preflight import check_ready
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
+from simlm.files import read_json
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.launchers import LocalLauncher
-from simlm.workflow.manifest import MANIFEST, read_json, seconds_of
+from simlm.workflow.manifest import MANIFEST, seconds_of
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 
@@ -136,7 +137,7 @@ def prepare(options: PrepareOptions) -> None:
 
 
 def verify(options: VerifyOptions) -> None:
-    """UserError when the collection is not prepared, or what was prepared is damaged or of other content."""
+    """Refuse a collection that is not prepared, or whose prepared form is damaged or of other content."""
     (stage,), data = plan(_build(options.name, options.scale), options.results.absolute())
     words = ["python", "-m", "repro.data", "prepare", options.name, "--scale", options.scale]
     mend = f"{shlex.join([*words, '--results', str(options.results)])} makes it"
@@ -163,7 +164,7 @@ def _describe(stage: Planned) -> None:
 
 
 def _build(name: str, scale: str) -> Build:
-    """The stage of a collection at a scale; UserError for a name that is none."""
+    """Return the stage of a collection at a scale; UserError for a name that is none."""
     check_scale(scale)
     own = {one: open_scale(one).collection for one in NAMES}
     if name in own.values() and own[scale] != name:
@@ -180,7 +181,7 @@ def _build(name: str, scale: str) -> Build:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     work: dict[type, Callable[[Any], None]] = {
         ListOptions: list_collections,
         PrepareOptions: prepare,

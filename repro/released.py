@@ -50,7 +50,7 @@ class ReleasedOptions(Options):
 
 
 def chosen(options: Options) -> Checkpoints | None:
-    """Where ``--released`` finds its checkpoints; None without it. UserError for options that do not go with it."""
+    """Return where ``--released`` finds its checkpoints, None without it; UserError for options that exclude it."""
     if not isinstance(options, ReleasedOptions):
         return None
     if not options.released:
@@ -110,7 +110,7 @@ def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:
 
 
 def _lacking(system: System, checkpoints: Checkpoints) -> str:
-    """What has to be there and is not, of a re-ranker also what it re-ranks."""
+    """Return what has to be there and is not, of a re-ranker also what it re-ranks."""
     missing = checkpoints.missing(system)
     return missing or (checkpoints.missing(declared(RERANKED)) if system.kind == "reranker" else "")
 
@@ -142,7 +142,7 @@ def _figures(system: System, table: Table) -> dict[str, float]:
 
 
 def ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
-    """The runs of a published system, one stage however often it is asked for."""
+    """Return the runs of a published system, one stage however often it is asked for."""
     return _once(runs, f"{system.key}: runs", lambda: _ranked(runs, system, checkpoints))
 
 
@@ -172,7 +172,7 @@ def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Run
 
 
 def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
-    """A sparse system reads no tokenised collection: ids and qrels are SimLM's where that is here."""
+    """Return the runs of a sparse system. It reads no pieces: ids and qrels are SimLM's where that is here."""
     simlm = declared(RERANKED)
     name = checkpoints.name(system.checkpoint)
     digest = local_digest(name)
@@ -192,12 +192,12 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
 
 
 def _tested(runs: PipelineRuns) -> list[str]:
-    """All test splits; nothing is chosen on valid."""
+    """Return all test splits; nothing is chosen on valid."""
     return ["test", *runs.scale.extra_test_splits]
 
 
 def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SystemPipeline:
-    """The pipeline over the collection as a system reads it."""
+    """Return the pipeline over the collection as a system reads it."""
     model = _model(runs, system, checkpoints)
     return _once(runs, f"{system.key}: pipeline", lambda: SystemPipeline(runs.pipeline, system, model))
 
@@ -220,7 +220,7 @@ def _once(runs: PipelineRuns, name: str, made: Callable[[], Any]) -> Any:
 
 
 def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
-    """Which weights were measured."""
+    """Say which weights were measured."""
     said: dict[str, str] = {}
     for run in runs:
         if isinstance(run, SearchPrebuilt):

@@ -45,7 +45,7 @@ def _help(table: Table, doc: str) -> str:
         "": "the whole table at mini scale",
         "--scale smoke": "the same in small, on a few hundred passages",
         "--dry-run": "what would run, and for how long",
-        f"--rows {rows}": "two rows and what they stand on",
+        f"--rows {rows}": "two rows, with the stages that they need",
     }
     if table.released:
         examples["--scale paper --released"] = "the published checkpoints, without training"

@@ -10,8 +10,7 @@ import psutil
 
 from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
-from simlm.workflow.resources import SEARCHES, Choices, allocated_nodes, share_of_node
-from simlm.workflow.slurm import check_srun
+from simlm.workflow.resources import SEARCHES, Choices, allocated_nodes, check_srun, share_of_node
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -97,9 +96,7 @@ def check_processes(processes: int, device: str | None, results: Path) -> None:
             check_srun()
             check_common(results)
         if device in ("auto", "cuda"):
-            from simlm.workflow.workers import check_gpus
-
-            check_gpus(Choices(device), share, nodes)
+            Choices(device).check_gpus(share, nodes)
 
 
 def check_common(results: Path) -> None:

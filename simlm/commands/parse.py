@@ -3,6 +3,7 @@
 import sys
 from contextlib import redirect_stderr
 from io import StringIO
+from itertools import dropwhile, takewhile
 from typing import Any, TypeVar
 
 import tyro
@@ -10,7 +11,7 @@ import tyro
 from simlm.errors import UserError
 
 T = TypeVar("T")
-RULE = "─"
+RULES = ("─", "---")
 
 
 def parse(kind: type[T], description: str, **options: Any) -> T:
@@ -28,10 +29,14 @@ def parse(kind: type[T], description: str, **options: Any) -> T:
 
 
 def _sentence(box: str) -> str:
-    """What tyro says first in the box that it draws; explanations of options follow below a rule."""
-    lines = []
-    for line in (line.strip("╭╮╰╯│ ") for line in box.splitlines()[1:]):
-        if line.startswith(RULE):
-            break
-        lines.append(line)
-    return " ".join(lines).removesuffix(".") or "the command line cannot be read"
+    """Return what tyro says first in the box that it draws, before the rule above its explanations of options.
+
+    Where the terminal's encoding is ASCII, the box is drawn with dashes, and has a rule below its title too.
+    """
+    lines = [line.strip("╭╮╰╯│ ") for line in box.splitlines()[1:]]
+    said = takewhile(_is_text, dropwhile(lambda line: not _is_text(line), lines))
+    return " ".join(said).removesuffix(".") or "the command line cannot be read"
+
+
+def _is_text(line: str) -> bool:
+    return not line.startswith(RULES)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simlm.costs.model import BERT_BASE, PUBLIC, TRAINING, Model, pretraining_flop
 from simlm.costs.sizes import Sizes, Unknown, sizes_of
+from simlm.files import read_json
 from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
@@ -19,7 +20,6 @@ from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
 from simlm.stages.sets import AnswerSets
-from simlm.workflow.manifest import read_json
 from simlm.workflow.stage import Stage, inputs_of
 
 NUMBER_BYTES = 4

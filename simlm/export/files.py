@@ -215,7 +215,7 @@ def _with_lists(
 
 
 def _as_tokenised(rows: Iterable[Row], ids: IdTable, kind: str) -> Iterator[Row]:
-    """The rows, each of which must be the one that was tokenised at its place."""
+    """Yield the rows, each of which must be the one that was tokenised at its place."""
     number = -1
     for number, row in enumerate(rows):
         if number >= len(ids) or ids[number] != row.id:

@@ -7,7 +7,7 @@ from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.paper import paper
-from simlm.scales.questions import natural_questions
+from simlm.scales.paper_nq import natural_questions
 from simlm.scales.scale import Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
@@ -18,9 +18,9 @@ NAMES = tuple(_SCALES)
 
 
 def open_scale(name: str, collection: str = "") -> Scale:
-    """The scale of that name, its settings new objects; UserError for an unknown one.
+    """Return the scale of a name, with new objects as settings; UserError for an unknown one.
 
-    With ``collection``, as a reader writes it, the scale's settings on that collection instead of its own.
+    With ``collection``, as a reader writes it, the scale has its settings on that collection instead of its own.
     """
     if name not in _SCALES:
         raise UserError(f"unknown scale {name!r}: choose one of {', '.join(NAMES)}")
@@ -34,7 +34,7 @@ def open_scale(name: str, collection: str = "") -> Scale:
 def on_collection(
     scale: Scale, collection: str, location: str = "", digest: str = "", extra_test_splits: tuple[str, ...] = ()
 ) -> Scale:
-    """A scale's settings on another collection (`simlm.data.lookup.Reference`); paper scale has own ones for NQ."""
+    """Return a scale's settings on another collection (`simlm.data.lookup.Reference`); paper has own ones for NQ."""
     found = replace(scale, collection=collection, location=location, digest=digest, extra_test_splits=extra_test_splits)
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 

@@ -83,7 +83,7 @@ class Prepare(Stage):
 
     def source(self) -> "Collection":
         """The collection itself, for what needs its texts."""
-        from simlm.data.lookup import open_collection
+        from simlm.data.opening import open_collection
 
         return open_collection(self.collection, self.location, self.digest)
 
@@ -104,6 +104,6 @@ def stored(job: Path) -> dict[str, Any]:
 @cache
 def installed_fingerprint(name: str) -> str:
     """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
-    from simlm.data.lookup import open_collection
+    from simlm.data.opening import open_collection
 
     return open_collection(name).fingerprint()

@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
+from simlm.files import read_json
 from simlm.workflow.launchers import Launcher
-from simlm.workflow.manifest import read_json
 from simlm.workflow.plan import Planned
 from simlm.workflow.slurm import cancel
 from simlm.workflow.stage import MISTAKE

@@ -9,6 +9,7 @@ file lock, which the system releases whenever a process ends.
 
 import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,7 +20,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
-from simlm.workflow.manifest import read_json, write_json
+from simlm.files import read_json, write_json
 
 CHOICES = "choices.json"
 SEARCHES = ("torch", "faiss")
@@ -70,6 +71,15 @@ class Choices:
             )
         return self.device
 
+    def check_gpus(self, share: int, nodes: int = 1) -> None:
+        """Raise UserError when ``share`` processes of this machine, one of ``nodes``, need a GPU each and lack one."""
+        if self.compute_device() == "cuda":
+            import torch  # as above
+
+            if share > (count := torch.cuda.device_count()):
+                there = f"{count} on each node" if nodes > 1 else str(count)
+                raise UserError(f"--processes {share * nodes}: each needs a GPU and there are {there}; choose fewer")
+
     def slots(self) -> int:
         """Return how many stages run on this machine at once."""
         return max(1, len(self.gpus) // self.processes) if self.gpus else CPU_SLOTS
@@ -96,6 +106,14 @@ def share_of_node(processes: int, nodes: int) -> int:
             f"--processes {processes}: cannot be shared evenly by {nodes} nodes of Slurm; choose a multiple of {nodes}"
         )
     return processes // nodes
+
+
+def check_srun() -> str:
+    """Return where srun is; UserError without one."""
+    found = shutil.which("srun")
+    if found is None:
+        raise UserError("this Slurm allocation has several nodes, and no srun on PATH to start processes on them")
+    return found
 
 
 def stage_slot(folder: Path, choices: Choices) -> AbstractContextManager[int | None]:

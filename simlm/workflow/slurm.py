@@ -62,15 +62,7 @@ def _check_nodes(values: dict[str, Any], processes: int) -> None:
         )
 
 
-def check_srun() -> str:
-    """Where srun is; UserError without one."""
-    found = shutil.which("srun")
-    if found is None:
-        raise UserError("this Slurm allocation has several nodes, and no srun on PATH to start processes on them")
-    return found
-
-
 def cancel(jobs: Sequence[str]) -> None:
-    """Ask Slurm to end jobs; those that have ended already are no matter."""
+    """Ask Slurm to end jobs; it ignores those that have ended already."""
     if jobs and (scancel := shutil.which("scancel")):
         subprocess.run([scancel, *jobs], capture_output=True, check=False, timeout=60)

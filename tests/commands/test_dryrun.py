@@ -15,7 +15,8 @@ from simlm.commands.machine import this_machine
 from simlm.costs.throughput import published_shares
 from simlm.costs.work import Work
 from simlm.errors import UserError
-from simlm.workflow.manifest import MANIFEST, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import Planned
 from simlm.workflow.resources import Choices
 

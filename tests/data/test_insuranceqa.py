@@ -17,7 +17,7 @@ from simlm.data.catalogue import HALVES, SMOKE
 from simlm.data.checks import validate
 from simlm.data.collection import SPLITS, statistics
 from simlm.data.irds import ir_datasets
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 
 
@@ -252,7 +252,7 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
     if given is not None:
         environment["IR_DATASETS_HOME"] = str(tmp_path / given)
     code = (
-        "import os; from simlm.data.lookup import open_collection;"
+        "import os; from simlm.data.opening import open_collection;"
         "print(next(open_collection('insuranceqa').queries('valid')).id, os.environ['IR_DATASETS_HOME'])"
     )
     root = Path(insuranceqa.__file__).parents[2]
@@ -265,5 +265,5 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys; import simlm.data.lookup; sys.exit('torch' in sys.modules)"
+    code = "import sys; import simlm.data.opening; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=Path(insuranceqa.__file__).parents[2], check=True)

@@ -13,7 +13,7 @@ from repro.pipeline_runs import PipelineRuns
 from simlm.commands.display import TerminalDisplay
 from simlm.commands.make import make
 from simlm.scales import Scale, open_scale
-from simlm.scales.questions import natural_questions
+from simlm.scales.paper_nq import natural_questions
 from simlm.scales.settings import varied
 from simlm.workflow.stage import Stage
 

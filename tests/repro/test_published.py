@@ -57,5 +57,5 @@ def test_effectiveness_columns_are_numbers() -> None:
 
 
 def test_an_unknown_table_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(UserError, match="table9; known are nq, table1, .*table13"):
+    with pytest.raises(UserError, match="table9; known are nq, claims, table1, .*table13"):
         published("table9")

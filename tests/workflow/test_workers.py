@@ -93,7 +93,7 @@ def test_each_process_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
             check_processes(5, device, tmp_path)
         check_processes(4, device, tmp_path)
     with pytest.raises(UserError, match="each needs a GPU"):
-        run_in_workers(tmp_path, tmp_path / "work", Choices(processes=8))
+        run_in_workers(tmp_path, tmp_path / "workers", Choices(processes=8))
     check_processes(5, None, tmp_path)  # for another machine
     check_processes(5, "cpu", tmp_path)
     with pytest.raises(UserError, match="--processes 0: choose 1 or more"):

@@ -36,7 +36,7 @@ DEPTH = 100
 
 
 def natural_questions(scale: Scale) -> Scale:
-    """``scale``, which is MS MARCO's, with NQ's settings."""
+    """Return paper scale, whose settings are MS MARCO's, with NQ's settings."""
     passages = {"passages_per_query": 16, "passage_length": 192, "rising": 1_000, "scale_loss": False}
     judged = {
         "negatives": NegativesSettings.C(depth=DEPTH, total=DEPTH),
@@ -74,5 +74,5 @@ def natural_questions(scale: Scale) -> Scale:
 
 
 def epochs(count: int, batch: int) -> int:
-    """The updates in which a stage sees both sets of every train question ``count`` times."""
+    """Return the updates in which a stage sees both sets of every train question ``count`` times."""
     return count * math.ceil(2 * TRAIN_QUESTIONS / batch)

@@ -1,6 +1,7 @@
 """Memory does not grow with the collection: counted in bytes that Python and torch allocate, not looked up in time."""
 
 import json
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.growth import command as growth
-from benchmarks.growth.report import markdown
-from benchmarks.growth.tasks import rows, tokenizer
+from benchmarks.growth.command import markdown
+from benchmarks.growth.steps import rows, tokenizer
 from benchmarks.passages import SPECIALS
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
@@ -81,8 +82,8 @@ def test_tokenising_holds_a_few_bytes_a_passage(stores: dict[int, tuple[TokenSto
     assert (stores[MANY][1] - stores[FEW][1]) / (MANY - FEW) < 64
 
 
-def vectors(store: TokenStore, folder: Path) -> int:
-    """Encode a store; the peak. Each vector begins with the number of its first piece."""
+def vectors(store: TokenStore, folder: Path) -> None:
+    """Encode a store; each vector begins with the number of its first piece."""
     table = np.eye(1, WIDTH, dtype=np.float32)
 
     def encoded(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -91,23 +92,30 @@ def vectors(store: TokenStore, folder: Path) -> int:
         return torch.from_numpy(made)
 
     encode = Inference(encoded, Padded(SPECIALS), torch.device("cpu"))
-    return traced(lambda: encode_texts(encode, store, SPECIALS, folder / "vectors", 144, batch_tokens=BATCH_TOKENS))
+    encode_texts(encode, store, SPECIALS, folder, 144, batch_tokens=BATCH_TOKENS)
 
 
-def test_encoding_holds_a_few_bytes_a_passage(stores: dict[int, tuple[TokenStore, int]], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def encoded(
+    stores: dict[int, tuple[TokenStore, int]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, tuple[Embeddings, int]]:
+    """Vectors of both stores, and the peak of making each."""
+    folder = tmp_path_factory.mktemp("vectors")
+    vectors(stores[FEW][0], folder / "warm")
+    peaks = {count: traced(lambda count=count: vectors(stores[count][0], folder / str(count))) for count in stores}
+    return {count: (Embeddings.open(folder / str(count)), peak) for count, peak in peaks.items()}
+
+
+def test_encoding_holds_a_few_bytes_a_passage(encoded: dict[int, tuple[Embeddings, int]]) -> None:
     """A vector has 1,024 bytes, and its passage's input 300: neither is kept."""
-    vectors(stores[FEW][0], tmp_path / "warm")
-    few, many = (vectors(stores[count][0], tmp_path / str(count)) for count in (FEW, MANY))
-    assert (many - few) / (MANY - FEW) < 128
+    assert (encoded[MANY][1] - encoded[FEW][1]) / (MANY - FEW) < 128
 
 
 @pytest.mark.parametrize("faiss", [False, True], ids=["torch", "faiss"])
-def test_searching_holds_a_block(stores: dict[int, tuple[TokenStore, int]], tmp_path: Path, faiss: bool) -> None:
+def test_searching_holds_a_block(encoded: dict[int, tuple[Embeddings, int]], faiss: bool) -> None:
     queries = np.random.default_rng(0).standard_normal((40, WIDTH)).astype(np.float32)
     peaks = {}
-    for count in (FEW, MANY):
-        vectors(stores[count][0], tmp_path / str(count))
-        embeddings = Embeddings.open(tmp_path / str(count) / "vectors")
+    for count, (embeddings, _) in encoded.items():
 
         def find(embeddings: Embeddings = embeddings) -> None:
             search(queries, embeddings, k=10, query_block=16, passage_block=500, faiss=faiss)
@@ -155,11 +163,15 @@ def measure(step: str, passages: int, folder: Path) -> dict[str, Any]:
     return {"task": step, "passages": passages, "seconds": 0.5} | figures
 
 
-def test_a_step_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_step_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = growth.measure("tokenise", 50, tmp_path)
     assert found["passages"] == 50 and 0 < found["own_bytes_before"] <= found["own_bytes"] <= found["peak_rss_bytes"]
     assert len(TokenStore.open(tmp_path / "store")) == 50
-    with pytest.raises(UserError, match="search of 50 passages failed: .*vectors"):
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho trace >&2; echo no vectors >&2; exit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(failing))
+    with pytest.raises(UserError, match="search of 50 passages failed: no vectors"):
         growth.measure("search", 50, tmp_path)
 
 
