@@ -31,12 +31,10 @@ from simlm.commands.checks import (
     check_seed,
     check_tflops,
 )
-from simlm.commands.collections import check_collections
-from simlm.commands.exits import leave_by
+from simlm.commands.command_line import leave_by, parse
 from simlm.commands.machine import on_this_machine, with_origin
-from simlm.commands.make import make, make_folder
-from simlm.commands.parse import parse
-from simlm.commands.preflight import check_ready
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
@@ -141,7 +139,7 @@ def run(options: Options) -> None:
         with only_run(results, display):
             taken = take(joinable(build, results, others).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
-    stages, runs = make(build, options.results, display, launcher, keep_going=True)
+    stages, runs = run_stages(build, options.results, display, launcher, keep_going=True)
     ended = outcomes(_by_cell(stages, runs))
     written = write_outcomes(ended, options.scale, options.results / options.scale / _variant(options) / "grid")
     print_outcomes(ended)

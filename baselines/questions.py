@@ -13,7 +13,7 @@ from typing import Any
 
 from baselines.lucene import java_class, start_jvm
 from simlm.commands.checks import check_writable
-from simlm.commands.exits import leave_by
+from simlm.commands.command_line import leave_by
 from simlm.errors import UserError
 
 READERS = "io.anserini.search.topicreader."

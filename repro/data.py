@@ -12,13 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from simlm.commands.checks import check_collection, check_machine, check_scale
-from simlm.commands.collections import check_collections
-from simlm.commands.display import TerminalDisplay
+from simlm.commands.command_line import leave_by
 from simlm.commands.dryrun import print_plan
-from simlm.commands.exits import leave_by
 from simlm.commands.machine import with_origin
-from simlm.commands.make import make
-from simlm.commands.preflight import check_ready
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.files import read_json
@@ -132,7 +130,7 @@ def prepare(options: PrepareOptions) -> None:
         print_plan(plan(build, options.results.absolute())[0], options.scale, options.results, choices)
         return
     check_ready(build, options.scale, options.results, choices)
-    (stage,), _ = make(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    (stage,), _ = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
     _describe(stage)
 
 

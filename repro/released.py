@@ -49,7 +49,7 @@ class ReleasedOptions(Options):
         return "_".join([*parts, *filter(None, [super().variant])])
 
 
-def chosen(options: Options) -> Checkpoints | None:
+def checkpoints_for(options: Options) -> Checkpoints | None:
     """Return where ``--released`` finds its checkpoints, None without it; UserError for options that exclude it."""
     if not isinstance(options, ReleasedOptions):
         return None
@@ -79,7 +79,7 @@ def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:
     assert table.released is not None, "only such a table has the option"
     if table.released.without_collection and not options.collection:
         raise UserError(f"--released: {table.released.without_collection}")
-    systems, rows, run = table.released.systems, options.rows, table.released.run or ranked
+    systems, rows, run = table.released.systems, options.rows, table.released.run or system_run
     systems = [one for one in systems if one.kind != "start" or one.key in rows]
     wanted = rows or [one.key for one in systems]
     lacking = {one.key: _lacking(one, checkpoints if one.key in wanted else checkpoints.unasked()) for one in systems}
@@ -141,34 +141,34 @@ def _figures(system: System, table: Table) -> dict[str, float]:
     return figures(table.name, table.columns, model=system.named[table.name])
 
 
-def ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
+def system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     """Return the runs of a published system, one stage however often it is asked for."""
-    return _once(runs, f"{system.key}: runs", lambda: _ranked(runs, system, checkpoints))
+    return _once(runs, f"{system.key}: runs", lambda: _system_run(runs, system, checkpoints))
 
 
-def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
+def _system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     if system.kind == "sparse":
         return _prebuilt(runs, system, checkpoints)
     passages = _model(runs, system, checkpoints)
     if system.kind == "reranker":
-        candidates = ranked(runs, declared(RERANKED), checkpoints)
+        candidates = system_run(runs, declared(RERANKED), checkpoints)
         return runs.pipeline.add(
             Rerank.C(
                 data=candidates.data,
                 reranker=passages,
                 candidates=candidates,
-                splits=_tested(runs),
+                splits=_test_splits(runs),
                 depth=runs.scale.reranker.rerank_depth,
                 max_length=system.passage_length,
             ),
             f"{system.label}: runs",
         )
     if system.kind == "multivector":
-        return reading(runs, system, checkpoints).search_tokens(_tested(runs))
+        return system_pipeline(runs, system, checkpoints).search_tokens(_test_splits(runs))
     if system.kind == "start":
-        return reading(runs, system, checkpoints).fine_tuned()
+        return system_pipeline(runs, system, checkpoints).fine_tuned()
     queries = passages if not system.query_checkpoint else _model(runs, system, checkpoints, system.query_checkpoint)
-    return reading(runs, system, checkpoints).search(passages, queries, _tested(runs))
+    return system_pipeline(runs, system, checkpoints).search(passages, queries, _test_splits(runs))
 
 
 def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
@@ -178,25 +178,25 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
     digest = local_digest(name)
     return runs.pipeline.add(
         SearchPrebuilt.C(
-            data=runs.pipeline.data if checkpoints.missing(simlm) else reading(runs, simlm, checkpoints).data,
+            data=runs.pipeline.data if checkpoints.missing(simlm) else system_pipeline(runs, simlm, checkpoints).data,
             index=system.checkpoint,
             digest=digest,
             location=name if digest else "",
             k1=system.k1,
             b=system.b,
-            splits=_tested(runs),
+            splits=_test_splits(runs),
             depth=runs.scale.search.evaluation_depth,
         ),
         f"{system.label}: runs",
     )
 
 
-def _tested(runs: PipelineRuns) -> list[str]:
-    """Return all test splits; nothing is chosen on valid."""
+def _test_splits(runs: PipelineRuns) -> list[str]:
+    """Return all test splits; nothing is checkpoints_for on valid."""
     return ["test", *runs.scale.extra_test_splits]
 
 
-def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SystemPipeline:
+def system_pipeline(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SystemPipeline:
     """Return the pipeline over the collection as a system reads it."""
     model = _model(runs, system, checkpoints)
     return _once(runs, f"{system.key}: pipeline", lambda: SystemPipeline(runs.pipeline, system, model))

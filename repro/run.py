@@ -13,16 +13,13 @@ from reports.terminal import print_report
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
-from repro.released import ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, checkpoints_for, released
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
-from simlm.commands.collections import check_collections
-from simlm.commands.display import TerminalDisplay
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.make import make as make_stages
-from simlm.commands.make import make_folder
-from simlm.commands.preflight import check_ready
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
@@ -57,7 +54,7 @@ def _help(table: Table, doc: str) -> str:
 
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
-    checkpoints = chosen(options)
+    checkpoints = checkpoints_for(options)
     if checkpoints is not None:
         table = released(table, checkpoints, options)
     table = labelled(table, options.open_scale())
@@ -132,4 +129,4 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
             print(ELSEWHERE)
         return None
     check_ready(build, options.scale, options.results, choices)
-    return make_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    return run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))

@@ -21,7 +21,7 @@ from repro.command import Options, main
 from repro.origin import output_of
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import ReleasedOptions, chosen, ranked
+from repro.released import ReleasedOptions, checkpoints_for, system_run
 from repro.run import run_page
 from simlm.data.catalogue import MSMARCO
 from simlm.stages.data import stored
@@ -186,7 +186,7 @@ def published_indexes(lacking: Sequence[str], scale: str, indexes: Mapping[str, 
 
 def run(options: Options) -> None:
     """Make the runs of the distilled SimLM or of the published checkpoints, and write the page."""
-    checkpoints = chosen(options)
+    checkpoints = checkpoints_for(options)
     if checkpoints is None:
         run_page("table3", ask, table3, options)
         return
@@ -196,7 +196,7 @@ def run(options: Options) -> None:
     said = [f"{system(key).label}: {reason}" for key, reason in lacking.items() if reason]
     run_page(
         "table3",
-        lambda runs: {one.key: ranked(runs, one, checkpoints) for one in found},
+        lambda runs: {one.key: system_run(runs, one, checkpoints) for one in found},
         partial(published_indexes, said),
         options,
     )

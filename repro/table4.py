@@ -14,7 +14,7 @@ from reports.assess import Order
 from reports.model import Column
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import ranked, reading
+from repro.released import system_pipeline, system_run
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
 from simlm.data.catalogue import NQ
@@ -98,7 +98,7 @@ def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:
 
 
 def _answered(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
-    return reading(runs, system, checkpoints).answered(ranked(runs, system, checkpoints), "test")
+    return system_pipeline(runs, system, checkpoints).answered(system_run(runs, system, checkpoints), "test")
 
 
 if __name__ == "__main__":

@@ -68,9 +68,7 @@ def as_stages(machine: Machine, asked: Tensor, stored: Tensor, faiss: bool) -> M
 def plain(machine: Machine, asked: Tensor, stored: Tensor) -> Made:
     """Prepare a product and torch's top-k for a block of queries."""
     rows = max(1, (1 << 31) // (4 * len(stored)))
-    how = (
-        "products of float16, equal scores in any order"
-        if machine.gpu
-        else "products of float32, equal scores in any order"
-    )
-    return Made(lambda: [(part @ stored.t()).topk(K, dim=1).indices for part in asked.split(rows)], how)
+    # Products of float16 are summed and kept in float32.
+    product = partial(torch.mm, out_dtype=torch.float32) if machine.gpu else torch.mm
+    how = HALF if machine.gpu else FULL
+    return Made(lambda: [product(part, stored.t()).topk(K, dim=1).indices for part in asked.split(rows)], how)

@@ -1,4 +1,4 @@
-"""What stages to do cannot do without, asked for before the first of them starts: each lack is one UserError."""
+"""Check what the stages to do need before the first of them starts: each lack is one UserError."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from simlm.commands.hub import SECONDS, check_file
 from simlm.costs.needs import check_disk
 from simlm.costs.work import total, work_of
-from simlm.data.catalogue import fetched
+from simlm.data.catalogue import IRDS, fetched
 from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.workflow.manifest import read_manifest
-from simlm.workflow.plan import Build, Planned, resolve_graph
+from simlm.workflow.plan import Build, Planned, plan, resolve_graph
 from simlm.workflow.resources import Choices
 
 NEEDS_GPU = ("paper",)
@@ -24,9 +24,7 @@ MUCH_FLOP = 1e17
 
 
 def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> None:
-    """Refuse what the stages to do would stumble over: libraries, the GPU, disk, models, collections.
-
-    Writes nothing.
+    """Refuse what the stages to do would fail at: libraries, the GPU, disk, models, collections. Write nothing.
 
     A stage with a manifest counts as done. Stages that a cluster runs (``choices.alone``) are not held against this
     machine's GPUs.
@@ -40,8 +38,25 @@ def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> No
     check_downloads(todo)
 
 
+def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
+    """Raise UserError for a collection that ``build`` has still to tokenise and that breaks a rule; write nothing.
+
+    The stage would find the mistake when folders were already made. The paper's own collections, which are fetched and
+    take long to read, are left to the stage that tokenises them; so are those of ir_datasets without ``fetch``.
+    """
+    # Only these stages are judged: to verify the others takes time, and they are verified later.
+    lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
+    own = [one for one in lacking if isinstance(one, Prepare) and not fetched(one.collection)]
+    own = [one for one in own if fetch or not one.collection.startswith(IRDS)]
+    for config in {(one.collection, one.location): one for one in own}.values():
+        # Not before there is one to read: importing ir_datasets makes folders below HOME.
+        from simlm.data.checks import validate
+
+        validate(config.source())
+
+
 def check_libraries(stages: Sequence[Planned]) -> None:
-    """The modules that stages say they need must be installed."""
+    """Refuse stages of which a library is not installed."""
     for stage in stages:
         for module in () if stage.config is None else stage.config.libraries:
             if importlib.util.find_spec(module) is None:
@@ -52,7 +67,7 @@ def check_libraries(stages: Sequence[Planned]) -> None:
 
 
 def check_gpu(stages: Sequence[Planned], scale: str, choices: Choices) -> None:
-    """Large trainings need a GPU, unless the processor was asked for."""
+    """Refuse large trainings without a GPU, unless the processor was asked for."""
     if scale not in NEEDS_GPU or choices.gpus or choices.device == "cpu":
         return
     for stage in stages:
@@ -64,7 +79,7 @@ def check_gpu(stages: Sequence[Planned], scale: str, choices: Choices) -> None:
 
 
 def check_models(stages: Sequence[Planned]) -> None:
-    """Public models must lie in a folder or in the Hub's cache, or the Hub must be willing to give them."""
+    """Refuse public models that lie in no folder, are not in the Hub's cache, and that the Hub does not give."""
     for stage in stages:
         model = stage.config
         if isinstance(model, PublicModel) and not Path(model.copied_from).is_dir():
@@ -72,12 +87,12 @@ def check_models(stages: Sequence[Planned]) -> None:
 
 
 def check_model(name: str, revision: str) -> None:
-    """UserError for a model that is neither in the Hub's cache nor to be had from the Hub: Refused where it says no."""
+    """Raise UserError for a model that is neither in the Hub's cache nor given by the Hub; Refused where it says no."""
     check_file("model", name, "config.json", revision)
 
 
 def check_downloads(stages: Sequence[Planned]) -> None:
-    """The paper's own collections, of which nothing is here yet, must be to be had from where they are fetched."""
+    """Refuse collections of the paper that are not here yet and whose server does not answer."""
     prepared = (stage.config for stage in stages if isinstance(stage.config, Prepare))
     for name in dict.fromkeys(one.collection for one in prepared):
         found = fetched(name)
@@ -90,7 +105,7 @@ def check_downloads(stages: Sequence[Planned]) -> None:
 
 
 def check_server(name: str, download: IrdsFolder) -> None:
-    """UserError where nothing answers there; whether it gives the file is seen when it is fetched."""
+    """Raise UserError where no server answers; whether it gives the file is seen when it is fetched."""
     import requests
 
     url = download.url()

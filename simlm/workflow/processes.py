@@ -1,4 +1,4 @@
-"""The processes of stages: what they inherit, which still run, how they are ended."""
+"""The processes of stages: what they inherit, which of them still run, how they are ended."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import psutil
 from simlm.files import read_json
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
+from simlm.workflow.server import is_server
 from simlm.workflow.slurm import cancel
 from simlm.workflow.stage import MISTAKE
 
@@ -35,16 +36,16 @@ def prepare(stage: Planned, say: Callable[[str], None]) -> None:
 
 
 def slurm_job(stage: Planned) -> str | None:
-    """The number of the Slurm job that was given a stage and has not failed, also by an earlier driver; or None.
+    """Return the number of the Slurm job of a stage, which an earlier command may have submitted; None without one.
 
-    Whether it still runs is for experimaestro to ask of Slurm.
+    Whether it still runs is for experimaestro to ask of Slurm. A job that has failed does not count.
     """
     process = _process_file(stage)
     return str(process["pid"]) if process.get("type") == "slurm" and not stage.marker(".failed").exists() else None
 
 
 def process_of(stage: Planned) -> psutil.Process | None:
-    """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
+    """Return the process that works on a stage, which an earlier command may have left behind; None without one."""
     try:
         written = _process_file(stage)
         process = psutil.Process(written["pid"])
@@ -60,9 +61,12 @@ def _process_file(stage: Planned) -> dict[str, Any]:
 
 
 def stop(stages: Sequence[Planned]) -> None:
-    """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
+    """End the stages' processes, those of an earlier command included; whatever they had checkpointed stays.
+
+    All processes below this one but the stage server are theirs.
+    """
     cancel([number for stage in stages if (number := slurm_job(stage)) is not None])
-    processes = set(psutil.Process().children(recursive=True))
+    processes = {process for process in psutil.Process().children(recursive=True) if not is_server(process.pid)}
     processes |= {process for stage in stages if (process := process_of(stage)) is not None}
     for process in processes:
         with _gone():
@@ -82,7 +86,7 @@ def _gone() -> Iterator[None]:
 
 @contextmanager
 def environment(launcher: Launcher) -> Iterator[None]:
-    """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
+    """Set what the stages' processes inherit beyond this process's environment, while the block runs.
 
     Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
     included, into the stage's script.

@@ -29,6 +29,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import psutil
 
+from simlm.workflow.sources import sources_digest
+
 
 class Started(NamedTuple):
     """A process that the server forked, and its exit status when it has ended (None when nobody knows it)."""
@@ -119,6 +121,11 @@ def stage_server() -> StageServer:
     return _server()
 
 
+def is_server(pid: int) -> bool:
+    """Return whether the process with that number is this process's stage server."""
+    return _server.cache_info().currsize > 0 and _server().process.pid == pid
+
+
 @cache
 def _server() -> StageServer:
     server = StageServer()
@@ -152,6 +159,8 @@ def serve() -> dict[str, Any] | None:
                 for name in request["imports"]:
                     with contextlib.suppress(Exception):  # the stage meets the same error, and its log says so
                         importlib.import_module(name)
+                with contextlib.suppress(Exception):
+                    sources_digest(tuple(request["imports"]))  # reads for all stages the code that each has a digest of
                 gc.freeze()  # no fork goes through the libraries' objects to collect them
                 pid = os.fork()
                 if pid == 0:

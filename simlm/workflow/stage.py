@@ -140,7 +140,7 @@ class Stage(ResumableTask):
             "attempts": attempts(self.job),
             "commit": self.choices.commit,
             "modules": sorted(self.modules()),
-            "sources": sources_digest(self.modules()),
+            "sources": sources_digest(tuple(sorted(self.modules()))),
             "hardware": self.choices.hardware,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

@@ -198,7 +198,7 @@ def test_mistakes(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.whole_grid
+@pytest.mark.slow
 def test_the_whole_grid_with_two_seeds_and_a_cell_that_fails(tmp_path: Path) -> None:
     results, module = tmp_path / "results", "tests.ablations.sometimes"
     grids = ("--grids", *ALL, "toy", "--seeds", "2", "--results", str(results))

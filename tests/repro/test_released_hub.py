@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from baselines.systems import SYSTEMS, system, systems_in
-from repro.released import ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, checkpoints_for, released
 from repro.table import ReleasedRows, Table
 from repro.table2 import table2
 from simlm.data.catalogue import MSMARCO
@@ -67,7 +67,7 @@ def refusal(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
 
 def table(results: Path, *rows: str, **options: Any) -> Table:
     given = ReleasedOptions(scale="paper", released=True, results=results, rows=rows, **options)
-    checkpoints = chosen(given)
+    checkpoints = checkpoints_for(given)
     assert checkpoints is not None
     return released(replace(table2(), released=ReleasedRows(systems_in("table2"), MSMARCO)), checkpoints, given)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simlm.commands.display import TerminalDisplay
+from simlm.commands.run_stages import TerminalDisplay
 from simlm.workflow.plan import Planned
 from simlm.workflow.scheduler import StageStatus
 
