@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from transformers import (
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    ElectraForSequenceClassification,
-)
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, ElectraForSequenceClassification
 
 from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
 from simlm.data.tokenizer_training import train_byte_level_bpe

@@ -32,6 +32,7 @@ def jobs(results: Path) -> dict[str, Path]:
     return {stage.name: stage.job for stage in run(retriever, results, Lines(), launcher)[0]}
 
 
+@pytest.mark.slow
 def test_nodes_learn_and_find_what_one_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     here = jobs(tmp_path / "here")

@@ -41,6 +41,7 @@ def test_a_stage_of_one_process_asks_for_no_other_node(tmp_path: Path) -> None:
     assert not (tmp_path / "bin" / "srun.calls").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
@@ -57,6 +58,7 @@ def test_a_node_that_fails_ends_all(wrong: str, status: int, said: str, tmp_path
     assert stage_processes(tmp_path / "results") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGTERM])
 def test_nodes_end_with_their_stage(killed: signal.Signals, tmp_path: Path) -> None:
     results = tmp_path / "results"

@@ -18,6 +18,7 @@ from tests.workflow.driving import drive, end, manifest, stage_processes, start,
 
 TWO = {"SIMLM_TOY_PROCESSES": "2"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}
+SLOW = pytest.mark.slow
 
 
 def workers(results: Path) -> list[psutil.Process]:
@@ -45,9 +46,9 @@ def test_several_processes_are_one_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
-        ("mistake", 2, "mistake numbers.txt, line 3: 'x' is no number; write digits"),
+        pytest.param("mistake", 2, "mistake numbers.txt, line 3: 'x' is no number; write digits", marks=SLOW),
         ("fault", 1, "WorkerFailed: process 1 of 2 failed: ValueError: the seventh wheel came off (see "),
-        ("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL (see "),
+        pytest.param("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL (see ", marks=SLOW),
     ],
 )
 def test_a_worker_that_fails_ends_the_stage(wrong: str, status: int, said: str, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_worker_that_fails_ends_the_stage(wrong: str, status: int, said: str, 
     assert stage_processes(tmp_path) == []
 
 
-@pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("killed", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_workers_end_with_their_stage(killed: signal.Signals, tmp_path: Path) -> None:
     driver = start(tmp_path, "shared", **TWO, **LONG)
     running = workers(tmp_path)
