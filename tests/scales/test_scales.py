@@ -17,7 +17,7 @@ from simlm.scales.settings import (
     varied,
 )
 from simlm.stages.pipeline import Pipeline
-from simlm.training.schedule import schedule
+from simlm.training.plan import schedule
 from simlm.workflow.plan import plan
 
 BERT = "bert-base-uncased"
