@@ -53,7 +53,7 @@ class Specials(NamedTuple):
 
 
 def load_tokenizer(name_or_folder: str | Path, revision: str = "main") -> "PreTrainedTokenizerFast":
-    """Load the fast tokenizer in a local folder, or of a Hub repository at a revision.
+    """Load the fast tokenizer in a local folder, or of a Hub repository at a commit or branch.
 
     Code that comes with it is never run. UserError when there is none, when it has no fast version or when it lacks a
     special token of BERT's.
