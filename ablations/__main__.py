@@ -31,19 +31,19 @@ from simlm.commands.checks import (
     check_seed,
     check_tflops,
 )
-from simlm.commands.collections import check_collections
-from simlm.commands.exits import leave_by
-from simlm.commands.machine import choose_gpus
-from simlm.commands.make import make, make_folder
-from simlm.commands.parse import parse
-from simlm.commands.preflight import check_ready
+from simlm.commands.command_line import leave_by, parse
+from simlm.commands.machine import on_this_machine, with_origin
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
+from simlm.workflow.launchers import Launcher, LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import StageFailed, only_run
 from simlm.workflow.slurm import slurm_launcher
 
@@ -109,26 +109,28 @@ def run(options: Options) -> None:
         StageFailed: Some cells failed.
     """
     check(options)
-    launcher = slurm_launcher(options.slurm, options.processes) if options.slurm else None
-    if launcher is not None and launcher.options.nodes > 1:
-        check_common(options.results)
+    choices = with_origin(Choices(options.device, options.processes, options.search))
+    launcher: Launcher
+    if options.slurm:
+        launcher = slurm_launcher(options.slurm, choices)
+        if launcher.options.nodes > 1:
+            check_common(options.results)
+    else:
+        launcher = LocalLauncher(on_this_machine(choices))
     results = options.results.absolute()
     build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
     check_collections(build, results, fetch=not options.dry_run)
     others = [folder.absolute() for folder in options.join]
     found = joinable(build, results, others) if others else Joinable([], [])
     if options.dry_run:
-        if launcher is None:
-            choose_gpus()  # an estimate is for the slots that there are
-        print_grid_plan(*_planned(build, results), options.scale, results, options.tflops or None)
+        planned = _planned(build, results)
+        print_grid_plan(*planned, options.scale, results, launcher.choices, options.tflops or None)
         for line in found.refused:
             print(line)
         if others:
             print(f"{len(found.stages)} of the stages to do can be joined")
         return
-    if launcher is None:
-        choose_gpus()
-    check_ready(build, options.scale, results, elsewhere=launcher is not None)
+    check_ready(build, options.scale, results, launcher.choices)
     display = GridDisplay(_planned(build, results)[0])
     for line in found.refused:
         display.say(line)
@@ -137,7 +139,7 @@ def run(options: Options) -> None:
         with only_run(results, display):
             taken = take(joinable(build, results, others).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
-    stages, runs = make(build, options.results, display, keep_going=True, launcher=launcher)
+    stages, runs = run_stages(build, options.results, display, launcher, keep_going=True)
     ended = outcomes(_by_cell(stages, runs))
     written = write_outcomes(ended, options.scale, options.results / options.scale / _variant(options) / "grid")
     print_outcomes(ended)

@@ -10,15 +10,21 @@ from ablations.grids import Cell
 from simlm.commands.dryrun import seconds_of, state_of, summary
 from simlm.commands.estimate import Estimates, estimated
 from simlm.workflow.plan import Planned, ancestors
+from simlm.workflow.resources import Choices
 
 
 def print_grid_plan(
-    cells: Mapping[Cell, Planned], stages: Sequence[Planned], scale: str, results: Path, tflops: float | None = None
+    cells: Mapping[Cell, Planned],
+    stages: Sequence[Planned],
+    scale: str,
+    results: Path,
+    choices: Choices,
+    tflops: float | None = None,
 ) -> None:
     """Print the cells with their state, the stages that several cells share, an estimate, and what sharing saves."""
     console = Console()
     console.print(_cells(cells), markup=False)
-    estimates = estimated(stages, scale, tflops)
+    estimates = estimated(stages, scale, choices, tflops)
     uses = {stage.job: 0 for stage in stages}
     for run in cells.values():
         for stage in ancestors(run):

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from ablations.grids import Cell
-from simlm.commands.display import TerminalDisplay
-from simlm.files import atomic_file
-from simlm.workflow.manifest import read_manifest, write_json
+from simlm.commands.run_stages import TerminalDisplay
+from simlm.files import atomic_file, write_json
+from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import Planned, ancestors
 from simlm.workflow.scheduler import StageStatus
 

@@ -5,7 +5,7 @@ SearchCollection, passage by passage, ties included: Anserini settles equal scor
 strings ("10" before "9"), not by passage index, and published figures hold for that order. On InsuranceQA's
 test questions it gives RR@10 0.2959 with the defaults, the order of passages 0.2962.
 
-Lucene is called directly (`baselines.java`) instead of through Anserini's command line or Pyserini's
+Lucene is called directly (`baselines.lucene`) instead of through Anserini's command line or Pyserini's
 searcher. Both of these read the stored id of every hit, which takes four times as long as the search. Here
 the index is sorted by id, so that Lucene's own order of ties is Anserini's, and a place in it leads to the
 passage through one array.
@@ -16,20 +16,18 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from ir_measures import RR
 
-from baselines.hits import HitReader
-from baselines.java import java_class, start_jvm
+from baselines.lucene import HitReader, java_class, start_jvm
+from simlm.data.collection import Passage, Query
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.evaluation.measures import evaluate
 from simlm.files import atomic_folder, read_marker
 from simlm.progress import Bar
 from simlm.retrieval.runs import write_rankings
-
-__all__ = ["Cost", "Trial", "build_index", "index_bytes", "search_index", "start_jvm", "tune"]
 
 K1, B = 0.9, 0.4
 """Anserini's default parameters, with which the paper's BM25 was run."""
@@ -39,26 +37,6 @@ KIND = "bm25 index 1"
 _LUCENE = "org.apache.lucene."
 _OF_TEXT = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
 _BUFFER_MB = 256.0
-
-
-class PassageLike(Protocol):
-    """A passage of `simlm.data.collection`."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-
-
-class QueryLike(Protocol):
-    """A query of `simlm.data.collection`."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def text(self) -> str: ...
 
 
 class Cost(NamedTuple):
@@ -76,12 +54,13 @@ class Trial(NamedTuple):
     rr_at_10: float
 
 
-def build_index(passages: Iterable[PassageLike], folder: Path) -> None:
-    """Indexes passages, each as its title (where there is one), a line break and its text, into `folder`.
+def build_index(passages: Iterable[Passage], folder: Path) -> None:
+    """Index passages into ``folder``, each as its title (where there is one), a line break and its text.
 
-    Streams: memory holds Lucene's buffer and 24 bytes a passage. Atomic: the folder is there only when it
-    is whole. Raises UserError for an id that comes twice, a folder that holds something else, or a missing
-    Java or Pyserini.
+    Memory holds Lucene's buffer and 24 bytes a passage. The folder is there only when it is whole.
+
+    Raises:
+        UserError: An id comes twice, the folder holds something else, or Java or Pyserini is missing.
     """
     start_jvm()
     with atomic_folder(folder, MARKER) as partial:
@@ -95,7 +74,7 @@ def build_index(passages: Iterable[PassageLike], folder: Path) -> None:
         (partial / MARKER).write_text(json.dumps({"format": KIND, "passages": count}) + "\n", encoding="utf-8")
 
 
-def _index(passages: Iterable[PassageLike], folder: Path, ids: IdTableWriter) -> int:
+def _index(passages: Iterable[Passage], folder: Path, ids: IdTableWriter) -> int:
     document = java_class(_LUCENE + "document.Document")()
     text = java_class("java.lang.String")("")
     contents = java_class(_LUCENE + "document.Field")("contents", text, _bag_of_words(), signature=_OF_TEXT)
@@ -121,7 +100,7 @@ def _index(passages: Iterable[PassageLike], folder: Path, ids: IdTableWriter) ->
 
 
 def _bag_of_words() -> Any:
-    """Anserini's field type: terms and their frequencies, no positions."""
+    """Return Anserini's field type: terms and their frequencies, no positions."""
     kind = java_class(_LUCENE + "document.FieldType")()
     kind.setIndexOptions(java_class(_LUCENE + "index.IndexOptions").DOCS_AND_FREQS)
     kind.freeze()
@@ -146,7 +125,7 @@ def _directory(folder: Path) -> Any:
 
 
 def _write_order(folder: Path, count: int) -> None:
-    """Writes the passage index (int64) of every document of the index, in the index's order."""
+    """Write the passage index (int64) of every document of the index, in the index's order."""
     reader = java_class(_LUCENE + "index.DirectoryReader").open(_directory(folder / "lucene"))
     try:
         values = java_class(_LUCENE + "index.MultiDocValues").getNumericValues(reader, "passage")
@@ -159,18 +138,18 @@ def _write_order(folder: Path, count: int) -> None:
 
 
 def index_bytes(folder: Path) -> int:
-    """Size on disk of an index, ids included."""
+    """Return the size on disk of an index, ids included."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def search_index(
-    folder: Path, queries: Iterable[QueryLike], run_path: Path, k1: float = K1, b: float = B, k: int = 1000
+    folder: Path, queries: Iterable[Query], run_path: Path, k1: float = K1, b: float = B, k: int = 1000
 ) -> Cost:
-    """Searches the best `k` passages of every query and writes them as a TREC run file.
+    """Search the best ``k`` passages of every query and write them as a TREC run file.
 
-    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a
-    hit has no line. Streams over the queries, one at a time (pyjnius can't be called from two threads), so the
-    cost per query is its latency. Raises UserError when `folder` holds no index.
+    Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a hit has no
+    line. Queries are searched one at a time (pyjnius can't be called from two threads), so the cost per query is its
+    latency. UserError when ``folder`` holds no index.
     """
     start_jvm()
     searcher = _Searcher(folder, k1, b)
@@ -199,7 +178,7 @@ class _Searcher:
     def close(self) -> None:
         self._reader.close()
 
-    def rankings(self, queries: Iterable[QueryLike], k: int) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    def rankings(self, queries: Iterable[Query], k: int) -> Iterator[tuple[str, list[str], np.ndarray]]:
         for query in Bar(queries, unit=" queries", desc="BM25 search", disable=None):
             start = time.perf_counter()
             words = self._generator.buildQuery("contents", self._analyzer, query.text)
@@ -211,12 +190,11 @@ class _Searcher:
 
 def tune(
     folder: Path,
-    queries: Sequence[QueryLike],
+    queries: Sequence[Query],
     qrels: Mapping[str, Mapping[str, int]],
     grid: Iterable[tuple[float, float]],
 ) -> list[Trial]:
-    """Tries every (k1, b) of a grid on queries of the validation split; returns the trials in the grid's
-    order.
+    """Try every (k1, b) of a grid on queries of the validation split; return the trials in the grid's order.
 
     RR@10 needs the first ten passages only, which Lucene finds without scoring every match.
     """

@@ -1,21 +1,64 @@
-"""The encoder of a published dense system: a text's tokens to its vector."""
+"""The encoder of a published dense system: how it reads titles and texts, and how tokens become a vector."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, DPRContextEncoder, DPRQuestionEncoder, PreTrainedModel
 
+from baselines.system import Title
+from simlm.data.tokenizer import Specials
+from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
 from simlm.models.load import load_checkpoint
 
+Ids = npt.NDArray[np.int32]
 WITHOUT_POOLER = ("bert", "roberta")
 """Their pooler is no part of any vector here, and many checkpoints lack it."""
 MODES = {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}
+
+
+class Texts(TokenStore):
+    """A store of titles and texts, or of queries, as a system reads them; nothing changes on disk.
+
+    ``prompt`` (m,) are pieces that stand before every title, or before every text where there is none.
+    """
+
+    def __init__(self, store: TokenStore, title: Title, prompt: Ids, specials: Specials) -> None:
+        super().__init__(store.folder)
+        self._store, self._form, self._prompt, self._specials = store, title, prompt, specials
+        self.has_titles = store.has_titles and title == "pair"
+        lengths = store.lengths
+        if store.has_titles and title == "none":
+            lengths = np.diff(self._bounds)[1::2].astype(np.int32)
+        added = len(prompt) + (store.has_titles and title == "separated")
+        self.lengths = lengths + np.int32(added) if added else lengths
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Texts, (self._store, self._form, self._prompt, self._specials)
+
+    def title(self, index: int) -> Ids | None:
+        """Return the pieces of a title, of a pair; None where title and text are one part."""
+        found = self._store.title(index) if self.has_titles else None
+        return None if found is None else np.concatenate([self._prompt, found])
+
+    def text(self, index: int) -> Ids:
+        """Return the pieces of a text, its title included where they are one part."""
+        text = self._store.text(index)
+        if self.has_titles:
+            return text
+        title = None if self._form == "none" else self._store.title(index)
+        if title is None:
+            return np.concatenate([self._prompt, text])
+        between = [self._specials.sep] if self._form == "separated" else []
+        return np.concatenate([self._prompt, title, np.array(between, dtype=np.int32), text])
 
 
 class Encoder(nn.Module):
@@ -38,7 +81,7 @@ class Encoder(nn.Module):
         self.typed = int(getattr(model.config, "type_vocab_size", 0)) > 1
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """(N, L) input_ids, attention_mask, token_type_ids -> (N, d) float32."""
+        """Encode input_ids, attention_mask and token_type_ids, (N, L) each, to vectors (N, d) float32."""
         given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         if self.typed:
             types = inputs["token_type_ids"]
@@ -60,17 +103,22 @@ def load_encoder(
     normalised: bool = False,
     token_types: bool = False,
 ) -> Encoder:
-    """The encoder in a folder of config.json and safetensors, in float32 and ready to encode.
+    """Load the encoder in a folder of config.json and safetensors, in float32 and ready to encode.
 
-    UserError for a damaged checkpoint or another model's, for modules of ``head`` that it lacks, and where the folder's
-    own description of its pooling (sentence-transformers' 1_Pooling) is another.
+    Args:
+        folder: What was copied of the repository.
+        pooling, head, normalised, token_types: As of `Encoder` and `baselines.system.System`.
+
+    Raises:
+        UserError: The checkpoint is damaged or another model's, lacks modules of ``head``, or its own description of
+            its pooling (sentence-transformers' 1_Pooling) is another.
     """
     check_pooling(folder, pooling)
     return Encoder(_body(folder), pooling, _head(folder, head), normalised, token_types).eval()
 
 
 def check_pooling(folder: Path, pooling: Literal["cls", "mean"]) -> None:
-    """UserError where sentence-transformers' description of a model's pooling is there and says otherwise."""
+    """Refuse a model whose own description of its pooling, sentence-transformers', says otherwise."""
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return
@@ -104,7 +152,7 @@ def _body(folder: Path) -> PreTrainedModel:
 
 
 def _head(folder: Path, names: tuple[str, ...]) -> nn.Module:
-    """The modules of these names, in turn, from the folder's weights: with a matrix a linear map, else a layer norm."""
+    """Load the modules of these names, in turn: with a matrix a linear map, else a layer norm."""
     weights = _weights(folder, names)
     modules: list[nn.Module] = []
     for name in names:
@@ -119,8 +167,6 @@ def _head(folder: Path, names: tuple[str, ...]) -> nn.Module:
 
 
 def _weights(folder: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
-    from safetensors import safe_open
-
     found: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")) if names else ():
         with safe_open(path, "pt") as file:

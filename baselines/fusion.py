@@ -28,11 +28,10 @@ class Trial(NamedTuple):
 
 
 def fuse(first: Run, second: Run, weight: float, k: int) -> Run:
-    """The k best passages by weight x first + (1 - weight) x second.
+    """Return the k best passages by weight x first + (1 - weight) x second.
 
     Each run's scores are scaled to [0, 1] a query (all equal: 1); a passage that a run lacks gets 0 from
-    it. Equal fused scores go by passage index. Raises ValueError for runs over different queries or a
-    weight outside [0, 1].
+    it. Equal fused scores go by passage index. ValueError for runs over different queries or a weight outside [0, 1].
     """
     if first.query_ids != second.query_ids:
         raise ValueError("fused runs must be over the same queries in the same order")
@@ -56,7 +55,7 @@ def fuse(first: Run, second: Run, weight: float, k: int) -> Run:
 
 
 def scaled(run: Run) -> np.ndarray:
-    """A run's scores, float64 (Q, k), scaled to [0, 1] a query; 0 in the places left empty."""
+    """Return a run's scores, float64 (Q, k), scaled to [0, 1] a query; 0 in the places left empty."""
     empty = run.indices == PADDING
     scores = run.scores.astype(np.float64)
     low = np.where(empty, np.inf, scores).min(axis=1, initial=np.inf, keepdims=True)
@@ -74,7 +73,7 @@ def tune(
     qrels: Mapping[str, Mapping[str, int]],
     weights: Iterable[float] = WEIGHTS,
 ) -> list[Trial]:
-    """Tries the weights on queries of the validation split; returns the trials in the weights' order."""
+    """Try the weights on queries of the validation split; return the trials in the weights' order."""
     trials = []
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "trial.run"

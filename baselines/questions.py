@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from baselines.java import java_class, start_jvm
+from baselines.lucene import java_class, start_jvm
 from simlm.commands.checks import check_writable
-from simlm.commands.exits import leave_by
+from simlm.commands.command_line import leave_by
 from simlm.errors import UserError
 
 READERS = "io.anserini.search.topicreader."
@@ -22,9 +22,9 @@ USAGE = "python -m baselines.questions FILE writes Natural Questions' test quest
 
 
 def topics(file: Path | None = None) -> list[tuple[str, str]]:
-    """(question, list of answers as text) in the order of their numbers: Anserini's dpr-nq-test, or those of a file.
+    """Return (question, list of answers as text) in the order of their numbers.
 
-    UserError where Anserini cannot fetch them.
+    They are Anserini's dpr-nq-test, or those of a file. UserError where Anserini cannot fetch them.
     """
     start_jvm()
     # Anserini notes on stdout what it fetches; where that fails, the one line of the error says it.
@@ -47,7 +47,7 @@ def _fields(topic: Any) -> tuple[str, str]:
 
 
 def write(target: Path, rows: list[tuple[str, str]]) -> None:
-    """The questions as DPR's file has them: tabs between, quotation marks where csv needs them; makes its folder."""
+    """Write the questions as DPR's file has them: tabs between, quotation marks where csv needs them."""
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def write(target: Path, rows: list[tuple[str, str]]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The command: one argument, the file to write; with --help, what it does."""
+    """Run the command: one argument, the file to write."""
     if {"-h", "--help"} & {*arguments}:
         print(USAGE)
         return

@@ -1,21 +1,27 @@
-"""Published systems as stages: the collection in a system's own pieces, encoded and searched as declared."""
+"""Published systems as stages: the collection in a system's own pieces, encoded and searched as its record says."""
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from experimaestro import Meta, Param, field
+from tokenizers.normalizers import Lowercase, Sequence
 
+from baselines.prebuilt_index import search_prebuilt
+from baselines.system import System
 from simlm.costs.work import Work, search_work, work_rule
+from simlm.data.collection import Collection
+from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
+from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.retrieval.runs import Run, read_run
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
-from simlm.stages.runs import RunStage
+from simlm.stages.pipeline import Pipeline
+from simlm.stages.runs import PackageLists, Retrieve, RunStage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-    from simlm.data.collection import Collection
 
 
 class PrepareFor(Prepare):
@@ -27,11 +33,7 @@ class PrepareFor(Prepare):
     model: Param[PublicModel]
     lower_case: Param[bool] = field(default=False, ignore_default=True)
 
-    def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
-        from tokenizers.normalizers import Lowercase, Sequence
-
-        from simlm.data.tokenizer import load_tokenizer
-
+    def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
         tokenizer = load_tokenizer(self.model.model)
         if self.lower_case:
             own = tokenizer.backend_tokenizer.normalizer
@@ -64,25 +66,24 @@ class SearchReleased(RunStage):
     tag = "released"
 
     def run(self) -> dict[str, Any]:
-        from baselines.texts import Texts
-        from simlm.data.inputs import Specials
-        from simlm.data.tokens import TokenStore
+        from baselines.encoder import Texts
         from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         specials = Specials.of(self.data.open().tokenizer)
         encoder = self._encoder(self.passages).to(device)
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
         self._check_lengths(encoder, asker)
         title: Any = self.title
-        told, asked = self._pieces(self.passage_prompt), self._pieces(self.query_prompt)
+        passage_prompt_ids = self._pieces(self.passage_prompt)
+        query_prompt_ids = self._pieces(self.query_prompt)
 
         def passages(store: TokenStore) -> Texts:
-            return Texts(store, title, told, specials)
+            return Texts(store, title, passage_prompt_ids, specials)
 
         def queries(store: TokenStore) -> Texts:
-            return Texts(store, "none", asked, specials)
+            return Texts(store, "none", query_prompt_ids, specials)
 
         return leave_runs(
             self,
@@ -93,7 +94,6 @@ class SearchReleased(RunStage):
 
     def _encoder(self, stage: PublicModel) -> Any:
         from baselines.encoder import load_encoder
-        from simlm.data.tokenizer import check_tokenizer_matches
 
         pooling: Any = self.pooling
         encoder = load_encoder(stage.model, pooling, tuple(self.head), self.similarity == "cos", self.token_types)
@@ -110,9 +110,7 @@ class SearchReleased(RunStage):
                 )
 
     def _pieces(self, prompt: str) -> Any:
-        """The pieces of a prompt, int32 (m,)."""
-        from simlm.data.tokenizer import PieceMaker
-
+        """Return the pieces of a prompt, int32 (m,)."""
         (pieces,) = PieceMaker(self.data.open().tokenizer, 512)([prompt])
         return np.array(pieces, dtype=np.int32)
 
@@ -139,14 +137,12 @@ class SearchTokens(RunStage):
     libraries = ("sentence_transformers",)
 
     def run(self) -> dict[str, Any]:
-        from baselines.late import open_encoder, write_index
-        from baselines.maxsim import search_tokens
+        from baselines.multi_vector import open_encoder, search_tokens, write_index
         from simlm.distributed import is_first
-        from simlm.retrieval.runs import Run
         from simlm.stages.encoding import timed
         from simlm.stages.training import prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
         texts = (passage.text for passage in source.passages())
@@ -184,9 +180,6 @@ class SearchPrebuilt(RunStage):
     tag = "bm25"
 
     def run(self) -> dict[str, Any]:
-        from baselines.prebuilt import search_prebuilt
-        from simlm.retrieval.runs import read_run
-
         collection, source = self.data.open(), self.data.source()
         figures: dict[str, Any] = {"k1": self.k1, "b": self.b}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -197,3 +190,63 @@ class SearchPrebuilt(RunStage):
             ids = collection.queries(split).ids
             figures |= self.keep(split, read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids))
         return figures
+
+
+class SystemPipeline(Pipeline):
+    """The pipeline of a whole scale, whose collection is in the pieces of the tokenizer of ``model``, a system's.
+
+    Its stages' names begin with the system's.
+    """
+
+    def __init__(self, whole: Pipeline, system: System, model: PublicModel) -> None:
+        # The scale is the whole's object, whose seeds are set already: 0 leaves them.
+        super().__init__(whole.scale, 0, lambda stage, name: whole.add(stage, f"{system.label}: {name}"))
+        self.system, self.model = system, model
+
+    @cached_property
+    def data(self) -> PrepareFor:
+        return self.add(
+            PrepareFor.C(
+                collection=self.scale.collection,
+                vocabulary=0,
+                tokenizer="",
+                digest=self.scale.digest,
+                location=self.scale.location,
+                model=self.model,
+                lower_case=self.system.lower_case,
+            ),
+            "collection",
+        )
+
+    def search_tokens(self, splits: list[str]) -> SearchTokens:
+        """Return runs of the system's multi-vector encoder on test splits."""
+        depth = self.scale.search.evaluation_depth
+        return self.add(SearchTokens.C(data=self.data, model=self.model, splits=splits, depth=depth), "runs")
+
+    def fine_tuned(self) -> Retrieve:
+        """Return runs of Retriever1 from the system's pre-trained encoder, on the negatives of the collection."""
+        lists = self.add(PackageLists.C(data=self.data), "negatives of the collection")
+        return self.retrieve(self.retriever(self.model, lists, "Retriever1"), "runs")
+
+    def search(self, passages: PublicModel, queries: PublicModel, splits: list[str]) -> SearchReleased:
+        """Return runs of the system's encoders on test splits: nothing is chosen on valid."""
+        system = self.system
+        return self.add(
+            SearchReleased.C(
+                data=self.data,
+                passages=passages,
+                queries=queries,
+                pooling=system.pooling,
+                head=list(system.head),
+                similarity=system.similarity,
+                query_prompt=system.query_prompt,
+                passage_prompt=system.passage_prompt,
+                query_length=system.query_length,
+                passage_length=system.passage_length,
+                title=system.title,
+                token_types=system.token_types,
+                splits=splits,
+                depth=self.scale.search.evaluation_depth,
+            ),
+            "runs",
+        )

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from simlm.costs.model import Model
+from simlm.models.public import MAIN, Pin
+
 Kind = Literal["dense", "reranker", "multivector", "sparse", "start"]
 """A start is a pre-trained encoder, which a row fine-tunes as Retriever1."""
 Title = Literal["pair", "separated", "joined", "none"]
@@ -33,10 +36,13 @@ class System:
     checkpoint: str = ""
     """The Hub's repository, or the name of Pyserini's prebuilt index; "" where no such is known (``lacking``)."""
     query_checkpoint: str = ""
-    """The repository of the query encoder, where it is another than the passages'.
-
-    `simlm.models.pins` has the commits of both.
-    """
+    """The repository of the query encoder, where it is another than the passages'."""
+    pin: Pin = Pin(MAIN, "")
+    """The commit of ``checkpoint`` that is fetched, and where it was seen; the branch main where none was seen."""
+    query_pin: Pin = Pin(MAIN, "")
+    """The same of ``query_checkpoint``."""
+    model: Model | None = None
+    """Its sizes where they are not BERT-base's, for estimates before it is fetched."""
     pooling: Literal["cls", "mean"] = "cls"
     head: tuple[str, ...] = ()
     """Modules that the pooled vector goes through, by their names among the weights: a linear map, a layer norm."""
@@ -54,16 +60,19 @@ class System:
     b: float = 0.4
     """BM25's parameters, of a sparse system."""
     named: Mapping[str, str] = field(default_factory=dict)
-    """What each table of the paper calls it."""
+    """What each table of the paper calls it: where the figures beside it are printed (`repro.published`)."""
+    printed: Mapping[str, float] = field(default_factory=dict)
+    """What its authors' README prints for this checkpoint, in percent by the columns' keys, in place of the paper's."""
     lacking: str = ""
     """Why there is nothing to measure, "" where there is."""
     note: str = ""
     """What a reader should know of the declaration: where it comes from, and what of it could not be verified."""
 
     @property
-    def repositories(self) -> tuple[str, ...]:
-        """All that has to be there to measure it."""
-        return tuple(name for name in (self.checkpoint, self.query_checkpoint) if name)
+    def revisions(self) -> dict[str, str]:
+        """The repositories that have to be there to measure it, with what is fetched of each."""
+        both = {self.checkpoint: self.pin.commit, self.query_checkpoint: self.query_pin.commit}
+        return {name: revision for name, revision in both.items() if name}
 
     @property
     def link(self) -> str:

@@ -1,10 +1,14 @@
 """The published systems beside which the paper's Tables 2 to 4 set SimLM, with what is public of each.
 
-How a system reads its input is what its model card or its authors' code says; each note names where that was read.
-The commits that are fetched are in `simlm.models.pins`.
+To add a system, add its record to ``SYSTEMS``. How a system reads its input is what its model card or its authors' code
+says; each note names where that was read. ``printed`` is from the README of the released code (microsoft/unilm, simlm).
 """
 
+from dataclasses import replace
+
 from baselines.system import System
+from simlm.costs.model import BERT_BASE, PUBLIC, ROBERTA_BASE
+from simlm.models.public import MAIN, Pin
 
 PADDLE = "Its authors published weights for PaddlePaddle only (PaddlePaddle/RocketQA); none that torch loads is known."
 OF_SIMLM = "The input is that of its model card and of its authors' code (microsoft/unilm, simlm/src/inference)."
@@ -54,6 +58,12 @@ SYSTEMS = (
         kind="dense",
         source="Xiong et al., ICLR 2021",
         checkpoint="castorini/ance-msmarco-passage",
+        pin=Pin(
+            "6d7e7d6b6c59dd691671f280bc74edb4297f8234",
+            "paths models--castorini--ance-msmarco-passage/snapshots/<commit> of the Hub's cache, in public code; its "
+            "page tree/main has its first digits",
+        ),
+        model=ROBERTA_BASE,
         head=("embeddingHead", "norm"),
         query_length=64,
         passage_length=512,
@@ -70,7 +80,13 @@ SYSTEMS = (
         label="TAS-B",
         kind="dense",
         source="Hofstätter et al., SIGIR 2021",
+        model=replace(BERT_BASE, layers=6),
         checkpoint="sentence-transformers/msmarco-distilbert-base-tas-b",
+        pin=Pin(
+            "b12d9352e776979147078a8975a4885042984fd1",
+            "in public code of two: a path models--sentence-transformers--msmarco-distilbert-base-tas-b/snapshots/"
+            "<commit> of the Hub's cache, and a table of models with the commits that their files were read at",
+        ),
         query_length=512,
         passage_length=512,
         title="none",
@@ -105,6 +121,7 @@ SYSTEMS = (
         kind="dense",
         source="Gao and Callan, ACL 2022",
         checkpoint="Luyu/co-condenser-marco-retriever",
+        pin=Pin(MAIN, "its pages show a main of 2149ab9, and no more digits"),
         passage_length=128,
         title="separated",
         named={"table2": "coCondenser"},
@@ -129,6 +146,11 @@ SYSTEMS = (
         kind="multivector",
         source="Santhanam et al., NAACL 2022",
         checkpoint="colbert-ir/colbertv2.0",
+        pin=Pin(
+            "c1e84128e85ef755c096a95bdb06b47793b13acf",
+            "embeddings-benchmark/mteb, mteb/models/colbert_models.py; the model card of lightonai/colbertv2.0, which "
+            "was made from it; the Hub's own answer about the model, as its sha",
+        ),
         title="none",
         passage_length=180,
         named={"table2": "ColBERTv2", "table3": "ColBERTv2"},
@@ -141,7 +163,15 @@ SYSTEMS = (
         kind="dense",
         source="Karpukhin et al., EMNLP 2020",
         checkpoint="facebook/dpr-ctx_encoder-single-nq-base",
+        pin=Pin(
+            "bb21a3c2b1656d60c6a8e920283bc40dabddadb8",
+            "its page commit/<commit>; pinned together with the question encoder's in public code",
+        ),
         query_checkpoint="facebook/dpr-question_encoder-single-nq-base",
+        query_pin=Pin(
+            "d04a52f6d2f96c60117a925e8c24c4043a75f265",
+            "its page commit/<commit>; pinned together with the passage encoder's in public code",
+        ),
         query_length=256,
         passage_length=256,
         named={"table4": "DPR (single)"},
@@ -180,9 +210,15 @@ SYSTEMS = (
         kind="dense",
         source="Wang et al., ACL 2023",
         checkpoint="intfloat/simlm-base-msmarco-finetuned",
+        pin=Pin(
+            "d0842830f225651d7bf79faad1dc49574f2c6f77",
+            "its pages commit/<commit> and tree/<commit>; main is one commit newer, which changed README.md only "
+            "(tree/main)",
+        ),
         similarity="cos",
         token_types=True,
         named={"table2": "SimLM", "table3": "SimLM"},
+        printed={"mrr10": 41.1, "r50": 87.8, "r1k": 98.7, "dl19_ndcg10": 71.4, "dl20_ndcg10": 69.7},
         note=OF_SIMLM,
     ),
     System(
@@ -191,8 +227,10 @@ SYSTEMS = (
         kind="start",
         source="Wang et al., ACL 2023",
         checkpoint="intfloat/simlm-base-msmarco",
+        pin=Pin(MAIN, "its pages show a main of 453189b, and no more digits"),
         similarity="cos",
         token_types=True,
+        printed={"mrr10": 38.0, "r50": 85.8, "r1k": 98.3},
         note="Retriever1 from the released pre-trained encoder, on the BM25 negatives that come with the collection. "
         "The figures beside it are those that its authors' README gives for that.",
     ),
@@ -202,7 +240,12 @@ SYSTEMS = (
         kind="reranker",
         source="Wang et al., ACL 2023",
         checkpoint="intfloat/simlm-msmarco-reranker",
+        pin=Pin(
+            "35b47869983130d6d28dc8fd0fa6c26bd4447fe2",
+            "its page tree/<commit>; commits/main has its first digits on top",
+        ),
         passage_length=192,
+        printed={"mrr10": 43.8, "r50": 89.2, "r1k": 98.6, "dl19_ndcg10": 74.6, "dl20_ndcg10": 72.7},
         note=f'It re-ranks the top 200 of SimLM, reading query and "title: text" as a pair of 192 tokens at most. '
         f"{OF_SIMLM} The figures beside it are those that its authors' README gives for this checkpoint, which there "
         "re-ranks the run of msmarco_reranker.zip, Retriever2's.",
@@ -210,11 +253,14 @@ SYSTEMS = (
 )
 
 
+PUBLIC.update({one.checkpoint: one.model for one in SYSTEMS if one.model is not None})
+
+
 def systems_in(table: str) -> list[System]:
-    """Those that a table of the paper names, in its order of kinds."""
+    """Return the systems that a table of the paper names, sparse ones first as there."""
     return [one for one in SYSTEMS if table in one.named]
 
 
 def system(key: str) -> System:
-    """The one of that key; KeyError where there is none."""
+    """Return the system of a key; KeyError where there is none."""
     return {one.key: one for one in SYSTEMS}[key]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def origin(command: str, commit: str | None = None) -> dict[str, Any]:
-    """The command, the day and the code's commit: ``commit`` for a copy of the code without its history."""
+    """Return the command, the day and the code's commit: `commit` for a copy of the code without its history."""
     source = source_state(ROOT)
     if source["commit"] is None and commit is not None:
         source = {"commit": commit, "dirty": None}
@@ -28,7 +28,7 @@ def origin(command: str, commit: str | None = None) -> dict[str, Any]:
 
 
 def made_by(report: dict[str, Any]) -> str:
-    """The origin in a sentence."""
+    """Return the origin in a sentence."""
     source = report["provenance"]["implementation"]["source"]
     commit = f"`{source['commit']}`" if source["commit"] else "unknown"
     ending = ", with uncommitted changes." if source["dirty"] else "."
@@ -36,9 +36,9 @@ def made_by(report: dict[str, Any]) -> str:
 
 
 def ended(run: Callable[[argparse.Namespace], None], options: argparse.Namespace, left: str) -> int:
-    """Run a command; its exit status is 0, 2 for a user's mistake (one line says which) or 130 for Ctrl-C.
+    """Run a command, and return its exit status: 0, 2 for a user's mistake (one line says which), 130 for Ctrl-C.
 
-    ``left`` says what there is after Ctrl-C.
+    left: what there is after Ctrl-C, in words.
     """
     try:
         run(options)
@@ -52,7 +52,7 @@ def ended(run: Callable[[argparse.Namespace], None], options: argparse.Namespace
 
 
 def make_out(folder: Path) -> None:
-    """The folder of --out; UserError where it cannot be made."""
+    """Make the folder of --out; UserError where that is impossible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

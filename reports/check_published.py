@@ -10,7 +10,7 @@ from typing import Any
 from reports.files import read_report
 from reports.model import Report
 from reports.render import plots_of, quote, render
-from simlm.commands.parse import parse
+from simlm.commands.command_line import leave_by, parse
 from simlm.errors import UserError
 from simlm.files import write_atomically
 
@@ -86,7 +86,11 @@ def _quote_faults(root: Path, write: bool) -> Iterator[str]:
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     if not QUOTE.search(text):
         return
-    report = read_report(root / QUOTED)
+    try:
+        report = read_report(root / QUOTED)
+    except UserError as error:
+        yield str(error)
+        return
     assert isinstance(report, Report), "Table 2 is a table of runs"
     expected = QUOTE.sub(lambda found: f"{found[1]}{quote(report)}\n{found[2]}", text)
     if write:
@@ -106,8 +110,4 @@ def main(options: CheckOptions, root: Path = Path()) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(parse(CheckOptions, DESCRIPTION)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    leave_by(lambda: sys.exit(main(parse(CheckOptions, DESCRIPTION))))

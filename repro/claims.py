@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, M
 from repro import table3
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
-from repro.paper_claims import CLAIMS, REASON, Claim
+from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.pipeline_runs import PipelineRuns
 from repro.query_examples import values_of
 from repro.run import finish, make
@@ -59,8 +59,8 @@ BELOW_PAPER_SCALE = (
 AT_PAPER_SCALE = "Models and settings are the paper's: what is judged is whether its orders show, not its figures."
 FEW = "They are small beside what so few queries can tell, so that much is undecided. "
 
-Sides = list[tuple[RunStage, RunStage]]
-"""The runs (higher, lower) of a pair of rows, one for each seed."""
+RowRuns = dict[RowOf, list[RunStage]]
+"""The runs of each row that a claim compares, one for each seed."""
 
 
 @dataclass(frozen=True)
@@ -71,54 +71,26 @@ class ClaimOptions(Options):
     """How many runs of every row: 0, 1, ... are added to every seed of the scale."""
 
 
-@dataclass
-class Compared:
-    """The runs that the claims compare: those of each pair of rows, by the claim's key, and Table 3's index."""
-
-    sides: dict[str, list[Sides]]
-    index: Retrieve
-
-    def rows(self) -> dict[str, list[RunStage]]:
-        """Return every seed's run of each row that is compared, by the row's table and key."""
-        found: dict[str, list[RunStage]] = {}
-        for claim in (one for one in CLAIMS if one.key in self.sides):
-            for keys, pair in zip(claim.pairs, self.sides[claim.key], strict=True):
-                for key, runs in zip(keys, zip(*pair, strict=True), strict=True):
-                    found[f"{claim.table} {key}"] = list(runs)
-        return found
-
-    def runs(self) -> dict[str, list[RunStage]]:
-        """Return all runs of each claim, by its key."""
-        return {key: [run for pair in pairs for both in pair for run in both] for key, pairs in self.sides.items()}
-
-
-def ask(runs: PipelineRuns) -> dict[str, list[tuple[RunStage, RunStage]]]:
-    """Return the runs of every pair (higher, lower) of each claim whose rows are all measured, by the claim's key."""
+def ask(runs: PipelineRuns) -> dict[RowOf, RunStage]:
+    """Return the run of every row that is compared by a claim whose rows are all measured."""
     tables = tables_on(runs.scale.collection)
-    rows = {name: {row.key: row for row in table().rows} for name, table in tables.items()}
-    return {
-        claim.key: [
-            (rows[claim.table][higher].run(runs), rows[claim.table][lower].run(runs)) for higher, lower in claim.pairs
-        ]
-        for claim in CLAIMS
-        if {key for pair in claim.pairs for key in pair} <= set(rows.get(claim.table, {}))
-    }
+    measured = {(name, row.key): row for name, table in tables.items() for row in table().rows}
+    compared = [row for claim in CLAIMS if measured.keys() >= set(claim.rows) for row in claim.rows]
+    return {row: measured[row].run(runs) for row in dict.fromkeys(compared)}
 
 
-def building(options: ClaimOptions) -> Callable[[Submit], Compared]:
-    """Return what builds the runs that the claims compare, for every seed."""
+def building(options: ClaimOptions) -> Callable[[Submit], tuple[RowRuns, Retrieve]]:
+    """Return what builds the runs that the claims compare, for every seed, and the index that Table 3 weighs."""
 
-    def build(submit: Submit) -> Compared:
-        sides: dict[str, list[Sides]] = {}
-        index: Retrieve | None = None
+    def build(submit: Submit) -> tuple[RowRuns, Retrieve]:
+        rows: RowRuns = {}
+        indexes = []
         for seed in range(options.seed, options.seed + options.seeds):
             runs = replace(options, seed=seed).pipeline_runs(naming_seed(submit, seed))
-            for key, pairs in ask(runs).items():
-                for pair, found in zip(pairs, sides.setdefault(key, [[] for _ in pairs]), strict=True):
-                    found.append(pair)
-            index = index or table3.ask(runs)
-        assert index is not None, "check_seeds refuses to run without a seed"
-        return Compared(sides, index)
+            for row, run in ask(runs).items():
+                rows.setdefault(row, []).append(run)
+            indexes.append(table3.ask(runs))
+        return rows, indexes[0]
 
     return build
 
@@ -131,18 +103,17 @@ def run(options: ClaimOptions) -> None:
     made = make(building(options), options)
     if made is None:
         return
-    stages, compared = made
+    stages, (rows, index) = made
     results = StageResults.of(stages)
-    runs = compared.runs()
-    measures = {claim.key: measure_of(claim) for claim in CLAIMS if claim.key in runs}
+    testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
     reasons = {
-        claim.key: untrained_teacher(runs[claim.key], results.names())
-        for claim in CLAIMS
-        if claim.with_teacher and claim.key in runs
+        claim.key: untrained_teacher([run for row in claim.rows for run in rows[row]], results.names())
+        for claim in testable
+        if claim.with_teacher
     }
     void = {key: reason for key, reason in reasons.items() if reason is not None}
-    page = claims_page(options.scale, compared.sides, measures, options.seeds, void, [_smaller_index(compared.index)])
-    tested = {run.data.collection: run.data for of_claim in runs.values() for run in of_claim}
+    page = claims_page(options.scale, rows, options.seeds, void, [_smaller_index(index)])
+    tested = {run.data.collection: run.data for runs in rows.values() for run in runs}
     complete(
         page,
         "claims",
@@ -150,9 +121,9 @@ def run(options: ClaimOptions) -> None:
         results,
         time.perf_counter() - started,
         tested=[data.source() for data in tested.values()],
-        measures=sorted(set(measures.values())),
+        measures=sorted({measure_of(claim) for claim in testable}),
         seeds=range(options.seed, options.seed + options.seeds),
-        rows=compared.rows(),
+        rows={" ".join(row): runs for row, runs in rows.items()},
     )
     finish(page, "claims", options)
 
@@ -165,13 +136,12 @@ def check_seeds(options: ClaimOptions) -> None:
 
 def measure_of(claim: Claim) -> str:
     """Return the measure that a claim is judged by."""
-    return claim.measure or TABLES[claim.table]().measure_of(claim.higher)
+    return claim.measure or TABLES[claim.table]().measure_of(claim.pairs[0][0])
 
 
 def claims_page(
     scale: str,
-    sides: Mapping[str, Sequence[Sides]],
-    measures: Mapping[str, str],
+    rows: Mapping[RowOf, Sequence[RunStage]],
     seeds: int,
     void: Mapping[str, str] | None = None,
     counted: Sequence[Mapping[str, Cell]] = (),
@@ -180,22 +150,25 @@ def claims_page(
 
     Args:
         scale: The name of the scale.
-        sides: The runs of the pairs that each claim compares, by its key; only claims whose rows are all measured.
-        measures: The measure of each of these claims.
+        rows: The runs of each row that was measured, one for each seed.
         seeds: The number of seeds.
-        void: Why some of these claims cannot be tested all the same.
+        void: Why claims cannot be tested although their rows were measured, by their keys.
         counted: Lines of claims that need no test.
     """
     void = void or {}
 
     @cache
-    def values(run: RunStage, measure: str) -> pd.Series:  # a run is on a side of many claims
+    def values(run: RunStage, measure: str) -> pd.Series:  # a row is on a side of many claims
         return values_of(run, [measure])[measure]
 
+    measures = {claim.key: measure_of(claim) for claim in CLAIMS if rows.keys() >= set(claim.rows)}
     found = {
-        claim.key: [_measured(pair, measures[claim.key], values) for pair in sides[claim.key]]
+        claim.key: [
+            _measured(rows[claim.table, higher], rows[claim.table, lower], partial(values, measure=measures[claim.key]))
+            for higher, lower in claim.pairs
+        ]
         for claim in CLAIMS
-        if claim.key in sides and claim.key not in void
+        if claim.key in measures and claim.key not in void
     }
     judged = judge({claim.key: (claim.expected, found[claim.key]) for claim in CLAIMS if claim.key in found})
     lines: list[Mapping[str, Cell]] = []
@@ -224,13 +197,19 @@ def claims_page(
     )
 
 
-def _measured(sides: Sides, measure: str, values: Callable[[RunStage, str], pd.Series]) -> Measured:
-    """Return higher minus lower over seeds and queries, and the mean of the lower side."""
-    queries = values(sides[0][1], measure).index
-    higher, lower = (
-        np.stack([values(run, measure).reindex(queries) for run in side]) for side in zip(*sides, strict=True)
-    )
-    return Measured(crossed(higher - lower), float(lower.mean()))
+def _measured(
+    higher: Sequence[RunStage], lower: Sequence[RunStage], values: Callable[[RunStage], pd.Series]
+) -> Measured:
+    """Return higher minus lower over seeds and queries, and the mean of the lower side.
+
+    Args:
+        higher: The runs of the one row, one for each seed.
+        lower: Those of the other.
+        values: Returns the measure of a run, by query.
+    """
+    queries = values(lower[0]).index
+    above, below = (np.stack([values(run).reindex(queries) for run in side]) for side in (higher, lower))
+    return Measured(crossed(above - below), float(below.mean()))
 
 
 def _tested(claim: Claim, found: Sequence[Measured], verdict: Verdict, tests: int) -> dict[str, Cell]:

@@ -19,12 +19,13 @@ from simlm.commands.checks import (
     check_seed,
     check_tflops,
 )
-from simlm.commands.exits import leave_by
-from simlm.commands.parse import parse
+from simlm.commands.command_line import leave_by, parse
+from simlm.commands.machine import on_this_machine, with_origin
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales import Scale, open_scale
 from simlm.stages.pipeline import Submit
+from simlm.workflow.resources import Choices
 
 
 def _rows(keys: list[str]) -> tuple[str, ...]:
@@ -86,6 +87,10 @@ class Options:
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return "_".join(parts)
+
+    def choices(self) -> Choices:
+        """Return how stages compute on this machine."""
+        return with_origin(on_this_machine(Choices(self.device, self.processes, self.search)))
 
     def open_scale(self) -> Scale:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""

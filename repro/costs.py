@@ -10,8 +10,7 @@ from reports.files import write_atomically
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_scale, check_tflops
-from simlm.commands.exits import leave_by
-from simlm.commands.parse import parse
+from simlm.commands.command_line import leave_by, parse
 from simlm.costs.model import BERT_BASE
 from simlm.costs.needs import disk_bytes, size
 from simlm.costs.sizes import stated

@@ -12,19 +12,21 @@ from rich.console import Console
 from rich.table import Table
 
 from simlm.commands.checks import check_collection, check_machine, check_scale
-from simlm.commands.collections import check_collections
-from simlm.commands.display import TerminalDisplay
+from simlm.commands.command_line import leave_by
 from simlm.commands.dryrun import print_plan
-from simlm.commands.exits import leave_by
-from simlm.commands.make import make
-from simlm.commands.preflight import check_ready
+from simlm.commands.machine import with_origin
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
+from simlm.files import read_json
 from simlm.scales import NAMES, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
-from simlm.workflow.manifest import MANIFEST, read_json, seconds_of
+from simlm.workflow.launchers import LocalLauncher
+from simlm.workflow.manifest import MANIFEST, seconds_of
 from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.resources import Choices
 
 DESCRIPTION = """Collections: what they are, and their tokenised form, which every table stands on.
 
@@ -123,16 +125,17 @@ def prepare(options: PrepareOptions) -> None:
     check_machine("auto", options.results, Path(options.scale))
     build = _build(options.name, options.scale)
     check_collections(build, options.results.absolute(), fetch=not options.dry_run)
+    choices = with_origin(Choices("cpu"))
     if options.dry_run:
-        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results)
+        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results, choices)
         return
-    check_ready(build, options.scale, options.results)
-    (stage,), _ = make(build, options.results, TerminalDisplay())
+    check_ready(build, options.scale, options.results, choices)
+    (stage,), _ = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
     _describe(stage)
 
 
 def verify(options: VerifyOptions) -> None:
-    """UserError when the collection is not prepared, or what was prepared is damaged or of other content."""
+    """Refuse a collection that is not prepared, or whose prepared form is damaged or of other content."""
     (stage,), data = plan(_build(options.name, options.scale), options.results.absolute())
     words = ["python", "-m", "repro.data", "prepare", options.name, "--scale", options.scale]
     mend = f"{shlex.join([*words, '--results', str(options.results)])} makes it"
@@ -159,7 +162,7 @@ def _describe(stage: Planned) -> None:
 
 
 def _build(name: str, scale: str) -> Build:
-    """The stage of a collection at a scale; UserError for a name that is none."""
+    """Return the stage of a collection at a scale; UserError for a name that is none."""
     check_scale(scale)
     own = {one: open_scale(one).collection for one in NAMES}
     if name in own.values() and own[scale] != name:
@@ -176,7 +179,7 @@ def _build(name: str, scale: str) -> Build:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     work: dict[type, Callable[[Any], None]] = {
         ListOptions: list_collections,
         PrepareOptions: prepare,

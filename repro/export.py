@@ -1,29 +1,41 @@
-"""Writes what a table's rows stand on in formats that other tools read; it trains nothing.
+"""Write what a table's rows stand on in formats that other tools read; nothing is trained.
 
 `python -m repro.export --help` lists the options.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from repro.command import Options, main, refuse
-from repro.exportable import Export, exports_of
+from repro.origin import output_of
 from repro.pipeline_runs import PipelineRuns
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
 from simlm.commands.dryrun import print_plan
+from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
+from simlm.finetuning.teacher import TeacherScores
 from simlm.scales import open_scale
-from simlm.stages.runs import RunStage
-from simlm.workflow.plan import Planned, plan
+from simlm.scales.settings import NegativesSettings
+from simlm.stages.data import Prepare
+from simlm.stages.models import EncoderStage
+from simlm.stages.negatives import lists_of
+from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
+from simlm.stages.retriever import TrainRetriever
+from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage, load_run
+from simlm.stages.sets import AnswerSets
+from simlm.workflow.manifest import read_manifest
+from simlm.workflow.plan import Planned, job_of, plan
+from simlm.workflow.stage import Stage
 
 DESCRIPTION = """Write the rows of a table, as they lie in a results folder, in formats that other tools read.
 
@@ -82,7 +94,7 @@ def run(options: ExportOptions) -> None:
     stages, runs = plan(build, options.results.absolute())
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
     if options.dry_run:
-        print_plan(stages, options.scale, options.results)
+        print_plan(stages, options.scale, options.results, options.choices())
         print("to write: " + ", ".join(str(options.target / one.name) for one in wanted))
         return
     _check_made(stages, options)
@@ -106,8 +118,51 @@ def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Export:
+    """A folder to write: its name below the target, the hashes of the stages it comes from, and what fills it."""
+
+    name: str
+    stages: Mapping[str, str]
+    write: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model was trained from."""
+
+    run: RunStage
+    lists: NegativesSettings
+    seed: int
+    teacher: TeacherScoresOf | None = None
+
+
+def exports_of(row: RowSpec, run: RunStage) -> dict[str, Export]:
+    """Return a row's exports by kind, for a run whose stages are planned; nothing is read."""
+    model, training = _model_of(run), None
+    if isinstance(model, TrainRetriever):
+        settings = model.settings
+        training = Training(model.negatives, settings.negatives, settings.optimisation.seed, model.teacher)
+    elif isinstance(model, TrainReranker):
+        training = Training(model.candidates, model.settings.negatives, model.settings.optimisation.seed)
+
+    def export(kind: str, write: Callable[[Path], None], **stages: Stage) -> Export:
+        return Export(f"{row.key}/{kind}", {name: job_of(one).name for name, one in stages.items()}, write)
+
+    found: dict[str, Export] = {}
+    if isinstance(run, Retrieve | Rerank) and model is not None:
+        found["model"] = export("model", partial(_write_model, run, model, row.label), model=model)
+    found["runs"] = export("runs", partial(_write_runs, run), run=run)
+    # The released files of a training hold one run's lists, which several sets are not.
+    if training is not None and model is not None and not isinstance(training.run, AnswerSets):
+        teacher: dict[str, Stage] = {} if training.teacher is None else {"teacher": training.teacher}
+        write = partial(_write_training, training, row.label)
+        found["training"] = export("training", write, negatives=training.run, **teacher)
+    return found
+
+
 def _wanted(row: RowSpec, run: RunStage, options: ExportOptions) -> list[Export]:
-    """A row's exports of the kinds that were asked for."""
+    """Return a row's exports of the kinds that were asked for."""
     found = exports_of(row, run)
     for name in options.what:
         if name not in found:
@@ -116,6 +171,51 @@ def _wanted(row: RowSpec, run: RunStage, options: ExportOptions) -> list[Export]
                 f"--what {name}, or choose other --rows"
             )
     return [export for name, export in found.items() if not options.what or name in options.what]
+
+
+def _model_of(run: RunStage) -> EncoderStage | None:
+    if isinstance(run, Retrieve):
+        return run.retriever
+    return run.reranker if isinstance(run, Rerank) else None
+
+
+def _write_model(run: Retrieve | Rerank, model: EncoderStage, label: str, folder: Path) -> None:
+    from simlm.export.models import write_reranker, write_retriever  # torch, which a refusal does not wait for
+
+    source = output_of(model) / "model"
+    numbers = (read_manifest(job_of(model)) or {})["numbers"]
+    collection = _collection(run.data)
+    titled = collection.passages.has_titles
+    what = f"{label}, on {collection.meta['name']}"
+    if isinstance(run, Rerank):
+        write_reranker(source, folder, what, run.max_length, titled, numbers)
+    else:
+        titles: Any = "pair" if titled else "joined" if run.data.source().has_titles else "none"
+        write_retriever(source, folder, what, run.query_length, run.passage_length, titles, numbers)
+
+
+def _write_runs(run: RunStage, folder: Path) -> None:
+    from simlm.export.files import write_runs
+
+    write_runs({path.stem: path for path in sorted(output_of(run).glob("*.run"))}, folder)
+
+
+def _write_training(training: Training, label: str, folder: Path) -> None:
+    from simlm.export.files import write_training
+
+    run, collection = training.run, _collection(training.run.data)
+    runs = {split: load_run(output_of(run), split, collection) for split in (MINED_SPLIT, "valid")}
+    lists = {
+        split: (lists_of(found, collection, split, training.lists, training.seed), found)
+        for split, found in runs.items()
+    }
+    teacher = None if training.teacher is None else TeacherScores.open(output_of(training.teacher) / "scores")
+    graded = not isinstance(run, PackageLists)
+    write_training(folder, label, collection, run.data.source(), lists, graded, teacher)
+
+
+def _collection(data: Prepare) -> TokenisedCollection:
+    return TokenisedCollection.open(output_of(data) / "store")
 
 
 def _write(wanted: Sequence[Export], options: ExportOptions) -> None:

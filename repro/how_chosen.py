@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.facts import HyperParameter
 from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
-from simlm.scales import Scale, questions
+from simlm.scales import Scale, paper_nq
 from simlm.scales.paper import TRAIN_QUERIES, epochs
 from simlm.scales.settings import Optimisation
 
@@ -22,7 +22,7 @@ RELEASED = "as in the released implementation"
 OPEN = "open in the paper; chosen here"
 PUBLIC = "the paper's model, from the Hub"
 EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
-EPOCHS_OF_NQ = f"as many epochs, of two sets of {questions.TRAIN_QUESTIONS:,} questions"
+EPOCHS_OF_NQ = f"as many epochs, of two sets of {paper_nq.TRAIN_QUESTIONS:,} questions"
 FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
 """How a printed value ends where the collection is Natural Questions: which collection it is for."""
 OF_NQ = "the paper's or the released scripts', for NQ"
@@ -70,7 +70,7 @@ def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> Hyp
     count = int(printed.removesuffix(mark))
     whole, chosen = epochs(count), EPOCHS
     if mark:
-        whole, chosen = questions.epochs(count, settings.batch_size), EPOCHS_OF_NQ
+        whole, chosen = paper_nq.epochs(count, settings.batch_size), EPOCHS_OF_NQ
     return row(f"{name}: steps", settings.steps, f"{count} epochs{mark}", chosen if settings.steps == whole else SIZE)
 
 

@@ -209,7 +209,7 @@ def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], r
 
 
 def _only_for_nq(scale: Scale) -> list[HyperParameter]:
-    """Return the settings of Natural Questions' procedure that no table of the paper has (`simlm.scales.questions`)."""
+    """Return the settings for Natural Questions that no table of the paper has (`simlm.scales.paper_nq`)."""
     retriever, depth = scale.retriever, scale.search.evaluation_depth
     multiplier = f"1 to {1 / retriever.temperature:g} over {retriever.rising} updates"
     return [

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +84,11 @@ def made_by(stages: Mapping[str, Mapping[str, Any]], commit: str) -> str | None:
     known = {name: one for name, one in stages.items() if "sources" in one}
     if not known:
         return f"made before digests were recorded, commit {commit}"
-    older = [name for name, one in known.items() if _today(tuple(one["modules"])) != one["sources"]]
+    older = [name for name, one in known.items() if sources_digest(tuple(one["modules"])) != one["sources"]]
     said = [f"older: {_listed(older)}"] if older else []
     if unknown := [name for name in stages if name not in known]:
         said.append(f"made before digests were recorded: {_listed(unknown)}")
     return "; ".join(said) or AS_TODAY
-
-
-@cache
-def _today(modules: tuple[str, ...]) -> str:
-    return sources_digest(modules)
 
 
 def _listed(names: list[str], most: int = 3) -> str:

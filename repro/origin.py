@@ -243,7 +243,7 @@ def complete(
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.lookup import open_collection
+        from simlm.data.opening import open_collection
 
         scale = open_scale(options.scale, options.collection)
         tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]

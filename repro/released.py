@@ -7,16 +7,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from baselines.reading import Reading
-from baselines.released import SearchPrebuilt
+from baselines.checkpoints import Checkpoints, hub_refusals
+from baselines.released import SearchPrebuilt, SystemPipeline
 from baselines.system import System
 from baselines.systems import SYSTEMS
 from baselines.systems import system as declared
 from reports.assess import Order
-from repro.checkpoints import Checkpoints, hub_refusals
 from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
-from repro.published import published
 from repro.table import PaperRow, RowSpec, Table, figures
 from repro.training_diagnostics import below
 from simlm.errors import UserError
@@ -29,8 +27,6 @@ from simlm.workflow.stage import Stage
 SCALE = "paper"
 RERANKED = "simlm"
 """The system whose run the published re-ranker re-orders."""
-FINE_TUNED = " (fine-tuned with BM25 negatives)"
-"""What the published figures of a pre-trained checkpoint are called behind its name."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,8 @@ class ReleasedOptions(Options):
         return "_".join([*parts, *filter(None, [super().variant])])
 
 
-def chosen(options: Options) -> Checkpoints | None:
-    """Where ``--released`` finds its checkpoints; None without it. UserError for options that do not go with it."""
+def checkpoints_for(options: Options) -> Checkpoints | None:
+    """Return where ``--released`` finds its checkpoints, None without it; UserError for options that exclude it."""
     if not isinstance(options, ReleasedOptions):
         return None
     if not options.released:
@@ -83,7 +79,7 @@ def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:
     assert table.released is not None, "only such a table has the option"
     if table.released.without_collection and not options.collection:
         raise UserError(f"--released: {table.released.without_collection}")
-    systems, rows, run = table.released.systems, options.rows, table.released.run or ranked
+    systems, rows, run = table.released.systems, options.rows, table.released.run or system_run
     systems = [one for one in systems if one.kind != "start" or one.key in rows]
     wanted = rows or [one.key for one in systems]
     lacking = {one.key: _lacking(one, checkpoints if one.key in wanted else checkpoints.unasked()) for one in systems}
@@ -114,7 +110,7 @@ def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:
 
 
 def _lacking(system: System, checkpoints: Checkpoints) -> str:
-    """What has to be there and is not, of a re-ranker also what it re-ranks."""
+    """Return what has to be there and is not, of a re-ranker also what it re-ranks."""
     missing = checkpoints.missing(system)
     return missing or (checkpoints.missing(declared(RERANKED)) if system.kind == "reranker" else "")
 
@@ -139,78 +135,79 @@ def _sentences(system: System, said: str) -> str:
 
 
 def _figures(system: System, table: Table) -> dict[str, float]:
-    """What is printed of a system: its authors' of this checkpoint, for SimLM's own, or the paper's."""
-    own = system.checkpoint + (FINE_TUNED if system.kind == "start" else "")
-    if own in set(published("released")["checkpoint"]):
-        return figures("released", table.columns, checkpoint=own)
+    """Return what is printed of a system: its authors' figures of this checkpoint, or the paper's."""
+    if system.printed:
+        return {column.key: system.printed[column.key] for column in table.columns if column.key in system.printed}
     return figures(table.name, table.columns, model=system.named[table.name])
 
 
-def ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
-    """The runs of a published system, one stage however often it is asked for."""
-    return _once(runs, f"{system.key}: runs", lambda: _ranked(runs, system, checkpoints))
+def system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
+    """Return the runs of a published system, one stage however often it is asked for."""
+    return _once(runs, f"{system.key}: runs", lambda: _system_run(runs, system, checkpoints))
 
 
-def _ranked(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
+def _system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
     if system.kind == "sparse":
         return _prebuilt(runs, system, checkpoints)
-    passages = _model(runs, system.checkpoint, checkpoints)
+    passages = _model(runs, system, checkpoints)
     if system.kind == "reranker":
-        candidates = ranked(runs, declared(RERANKED), checkpoints)
+        candidates = system_run(runs, declared(RERANKED), checkpoints)
         return runs.pipeline.add(
             Rerank.C(
                 data=candidates.data,
                 reranker=passages,
                 candidates=candidates,
-                splits=_tested(runs),
+                splits=_test_splits(runs),
                 depth=runs.scale.reranker.rerank_depth,
                 max_length=system.passage_length,
             ),
             f"{system.label}: runs",
         )
     if system.kind == "multivector":
-        return reading(runs, system, checkpoints).search_tokens(_tested(runs))
+        return system_pipeline(runs, system, checkpoints).search_tokens(_test_splits(runs))
     if system.kind == "start":
-        return reading(runs, system, checkpoints).fine_tuned()
-    queries = _model(runs, system.query_checkpoint or system.checkpoint, checkpoints)
-    return reading(runs, system, checkpoints).search(passages, queries, _tested(runs))
+        return system_pipeline(runs, system, checkpoints).fine_tuned()
+    queries = passages if not system.query_checkpoint else _model(runs, system, checkpoints, system.query_checkpoint)
+    return system_pipeline(runs, system, checkpoints).search(passages, queries, _test_splits(runs))
 
 
 def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
-    """A sparse system reads no tokenised collection: ids and qrels are SimLM's where that is here."""
+    """Return the runs of a sparse system. It reads no pieces: ids and qrels are SimLM's where that is here."""
     simlm = declared(RERANKED)
     name = checkpoints.name(system.checkpoint)
     digest = local_digest(name)
     return runs.pipeline.add(
         SearchPrebuilt.C(
-            data=runs.pipeline.data if checkpoints.missing(simlm) else reading(runs, simlm, checkpoints).data,
+            data=runs.pipeline.data if checkpoints.missing(simlm) else system_pipeline(runs, simlm, checkpoints).data,
             index=system.checkpoint,
             digest=digest,
             location=name if digest else "",
             k1=system.k1,
             b=system.b,
-            splits=_tested(runs),
+            splits=_test_splits(runs),
             depth=runs.scale.search.evaluation_depth,
         ),
         f"{system.label}: runs",
     )
 
 
-def _tested(runs: PipelineRuns) -> list[str]:
-    """All test splits; nothing is chosen on valid."""
+def _test_splits(runs: PipelineRuns) -> list[str]:
+    """Return all test splits; nothing is checkpoints_for on valid."""
     return ["test", *runs.scale.extra_test_splits]
 
 
-def reading(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> Reading:
-    """The pipeline over the collection as a system reads it."""
-    model = _model(runs, system.checkpoint, checkpoints)
-    return _once(runs, f"{system.key}: pipeline", lambda: Reading(runs.pipeline, system, model))
+def system_pipeline(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SystemPipeline:
+    """Return the pipeline over the collection as a system reads it."""
+    model = _model(runs, system, checkpoints)
+    return _once(runs, f"{system.key}: pipeline", lambda: SystemPipeline(runs.pipeline, system, model))
 
 
-def _model(runs: PipelineRuns, repository: str, checkpoints: Checkpoints) -> PublicModel:
+def _model(runs: PipelineRuns, system: System, checkpoints: Checkpoints, repository: str = "") -> PublicModel:
+    repository = repository or system.checkpoint
+
     def made() -> PublicModel:
         folder = "" if checkpoints.folder is None else checkpoints.name(repository)
-        return runs.pipeline.add(public_model(repository, folder), repository)
+        return runs.pipeline.add(public_model(repository, folder, system.revisions[repository]), repository)
 
     return _once(runs, repository, made)
 
@@ -223,7 +220,7 @@ def _once(runs: PipelineRuns, name: str, made: Callable[[], Any]) -> Any:
 
 
 def _measured(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
-    """Which weights were measured."""
+    """Say which weights were measured."""
     said: dict[str, str] = {}
     for run in runs:
         if isinstance(run, SearchPrebuilt):
@@ -243,4 +240,4 @@ def _version(model: PublicModel, numbers: dict[str, Any]) -> str:
         return _of_reader(model.digest)
     if COMMIT.fullmatch(model.revision):
         return f"commit {model.revision}"
-    return f"{model.revision}, which no declaration pins and which was commit {numbers.get('commit', 'unknown')}"
+    return f"{model.revision}, which no record pins and which was commit {numbers.get('commit', 'unknown')}"

@@ -13,20 +13,17 @@ from reports.terminal import print_report
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.pipeline_runs import PipelineRuns
-from repro.released import ReleasedOptions, chosen, released
+from repro.released import ReleasedOptions, checkpoints_for, released
 from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
-from simlm.commands.collections import check_collections
-from simlm.commands.display import TerminalDisplay
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.machine import choose_gpus
-from simlm.commands.make import make as make_stages
-from simlm.commands.make import make_folder
-from simlm.commands.preflight import check_ready
+from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
+from simlm.workflow.launchers import LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 
 PAPER = "SimLM (Wang et al., ACL 2023)"
@@ -45,7 +42,7 @@ def _help(table: Table, doc: str) -> str:
         "": "the whole table at mini scale",
         "--scale smoke": "the same in small, on a few hundred passages",
         "--dry-run": "what would run, and for how long",
-        f"--rows {rows}": "two rows and what they stand on",
+        f"--rows {rows}": "two rows, with the stages that they need",
     }
     if table.released:
         examples["--scale paper --released"] = "the published checkpoints, without training"
@@ -57,7 +54,7 @@ def _help(table: Table, doc: str) -> str:
 
 def run_table(table: Table, options: Options) -> None:
     """Make a table at the chosen scale and write its report below the results folder."""
-    checkpoints = chosen(options)
+    checkpoints = checkpoints_for(options)
     if checkpoints is not None:
         table = released(table, checkpoints, options)
     table = labelled(table, options.open_scale())
@@ -124,12 +121,12 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
         All stages, and what ``build`` returned. None after a dry run, which only prints the plan.
     """
     check_collections(build, options.results.absolute(), fetch=not options.dry_run)
-    choose_gpus()
+    choices = options.choices()
     if options.dry_run:
         stages, _ = plan(build, options.results.absolute())
-        print_plan(stages, options.scale, options.results, options.tflops or None)
+        print_plan(stages, options.scale, options.results, choices, options.tflops or None)
         if options.collection and published(options.scale):
             print(ELSEWHERE)
         return None
-    check_ready(build, options.scale, options.results)
-    return make_stages(build, options.results, TerminalDisplay())
+    check_ready(build, options.scale, options.results, choices)
+    return run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))

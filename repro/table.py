@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+from baselines.checkpoints import Checkpoints
 from baselines.system import System
 from reports.assess import Order
 from reports.facts import Curves
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
-from repro.checkpoints import Checkpoints
 from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns

@@ -13,7 +13,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.multivector import BYTES, DIMENSIONS, MAX_TOKENS, SPECIAL_TOKENS, index_bytes, vectors
 from baselines.systems import system, systems_in
 from reports.markdown import size
 from reports.model import PAPER_SCALE
@@ -22,7 +21,7 @@ from repro.command import Options, main
 from repro.origin import output_of
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import ReleasedOptions, chosen, ranked
+from repro.released import ReleasedOptions, checkpoints_for, system_run
 from repro.run import run_page
 from simlm.data.catalogue import MSMARCO
 from simlm.stages.data import stored
@@ -37,6 +36,27 @@ COLBERT_BYTES = 154 << 30
 """The 154 GiB that the ColBERTv2 paper (Santhanam et al., NAACL 2022) gives for ColBERT's vectors of MS MARCO."""
 LIMIT = 150 * 10**9
 """The paper's "more than 150 GB"."""
+DIMENSIONS = 128
+"""Of a vector of ColBERT's (Khattab and Zaharia, SIGIR 2020), of which there is one a token."""
+BYTES = 2
+"""16 bit a dimension."""
+MAX_TOKENS = 180
+"""Where ColBERT cuts a passage of MS MARCO, special tokens included."""
+SPECIAL_TOKENS = 3
+"""[CLS], the marker that says "passage", and [SEP]; each has a vector."""
+
+
+def vectors(lengths: NDArray[np.int32]) -> int:
+    """Count the vectors of passages of so many word pieces (n,), special tokens not counted in them.
+
+    Punctuation has vectors too; ColBERT can leave those out.
+    """
+    return int(np.minimum(lengths, MAX_TOKENS - SPECIAL_TOKENS).sum(dtype=np.int64)) + SPECIAL_TOKENS * len(lengths)
+
+
+def index_bytes(count: int) -> int:
+    """Return the bytes of so many vectors, without whatever else an index keeps to find them."""
+    return count * DIMENSIONS * BYTES
 
 
 def ask(runs: PipelineRuns) -> Retrieve:
@@ -166,7 +186,7 @@ def published_indexes(lacking: Sequence[str], scale: str, indexes: Mapping[str, 
 
 def run(options: Options) -> None:
     """Make the runs of the distilled SimLM or of the published checkpoints, and write the page."""
-    checkpoints = chosen(options)
+    checkpoints = checkpoints_for(options)
     if checkpoints is None:
         run_page("table3", ask, table3, options)
         return
@@ -176,7 +196,7 @@ def run(options: Options) -> None:
     said = [f"{system(key).label}: {reason}" for key, reason in lacking.items() if reason]
     run_page(
         "table3",
-        lambda runs: {one.key: ranked(runs, one, checkpoints) for one in found},
+        lambda runs: {one.key: system_run(runs, one, checkpoints) for one in found},
         partial(published_indexes, said),
         options,
     )

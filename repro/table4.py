@@ -7,14 +7,14 @@ training). The collection below paper scale has no answers: they are derived fro
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from baselines.checkpoints import Checkpoints
 from baselines.system import System
 from baselines.systems import systems_in
 from reports.assess import Order
 from reports.model import Column
-from repro.checkpoints import Checkpoints
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from repro.released import ranked, reading
+from repro.released import system_pipeline, system_run
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
 from simlm.data.catalogue import NQ
@@ -98,7 +98,7 @@ def _derived(answers: DerivedAnswers, counts: dict[str, int]) -> str:
 
 
 def _answered(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> RunStage:
-    return reading(runs, system, checkpoints).answered(ranked(runs, system, checkpoints), "test")
+    return system_pipeline(runs, system, checkpoints).answered(system_run(runs, system, checkpoints), "test")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Find the stages that learnt nothing, and say what that means for the rows that depend on them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +42,8 @@ def warnings(rows: Mapping[str, Stage | Iterable[Stage]], names: Mapping[Path, s
             for job, stage in below(run).items():
                 stages[job] = stage
                 dependants.setdefault(job, {})[row] = None
-    found = ((job, _sentence(stage)) for job, stage in stages.items())
-    return [made(names[job], "; ".join(dependants[job])) for job, made in found if made is not None]
+    found = (_sentence(stage, names[job], "; ".join(dependants[job])) for job, stage in stages.items())
+    return [sentence for sentence in found if sentence]
 
 
 def untrained_teacher(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
@@ -84,27 +84,34 @@ def below_random(report: Report) -> list[str]:
     ]
 
 
-def _sentence(stage: Stage) -> Callable[[str, str], str] | None:
-    """Return what makes the sentence on a stage that learnt nothing, from its name and its rows'; None for others."""
+def _sentence(stage: Stage, name: str, rows: str) -> str:
+    """Return the sentence on a stage that learnt nothing; "" for all others.
+
+    Args:
+        stage: The finished stage.
+        name: Its name.
+        rows: The labels of the rows that depend on it.
+    """
     if isinstance(stage, TrainReranker):
         outcome = ranking(stage)
         if outcome is not None and outcome.at_chance:
-            little = "It learnt little: its loss cannot be told from chance. What stands on it ({}) says little about"
-            nothing = "It learnt nothing that can be told from chance. What stands on it ({}) says nothing about"
-            said = nothing if outcome.learnt_nothing else little
-            return lambda name, rows: (
-                f"{name}: {_ended(outcome)}. {said.format(rows)} re-ranking or about distillation by a trained teacher."
+            learnt, says = "little: its loss cannot be told from chance", "little"
+            if outcome.learnt_nothing:
+                learnt, says = "nothing that can be told from chance", "nothing"
+            return (
+                f"{name}: {_ended(outcome)}. It learnt {learnt}. What stands on it ({rows}) says {says} about "
+                "re-ranking or about distillation by a trained teacher."
             )
     if isinstance(stage, Pretrained | Generator):
         predicted = words(stage)
         if predicted is not None and predicted.learnt_nothing:
             side = f", the mean of its {predicted.sides} sides" if predicted.sides > 1 else ""
-            return lambda name, rows: (
+            return (
                 f"{name}: the loss on hidden words ended at {predicted.loss:.3f} nats{side}; knowing nothing but how "
                 f"frequent each word is gives {predicted.entropy:.3f} (unigram entropy of the collection's pieces). "
                 f"This pre-training did not learn beyond word frequencies. On it stand: {rows}."
             )
-    return None
+    return ""
 
 
 def _ended(outcome: Ranking) -> str:

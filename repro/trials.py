@@ -1,17 +1,18 @@
 """The settings that are tried on valid, the same values with each row, and the trials that were published."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from ablations.starts import OBJECTIVES
 from reports.facts import Trial, Tuning
+from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
 from simlm.errors import UserError
 from simlm.scales import Scale
+from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
 
@@ -61,26 +62,20 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
     return rates + alphas + pretraining
 
 
-def trial_stages(open_runs: Callable[[Callable[[Scale], Scale], str], PipelineRuns], scale: Scale) -> list[RunStage]:
-    """Return the stage of every planned trial.
+def trial_stages(options: Options, submit: Submit) -> list[RunStage]:
+    """Return the stage of every planned trial of a scale, in their order."""
 
-    Args:
-        open_runs: Returns the pipeline's runs at a scale that the given function has changed. The names of their stages
-            end in the given text.
-        scale: The scale.
-    """
-    own = open_runs(lambda unchanged: unchanged, "")
-    pretrained = {
-        rate: open_runs(partial(_all_at, rate=rate), f", pre-training rate {rate:g}")
-        for rate in scale.pretraining_rate_grid
-    }
+    def at_pretraining_rate(rate: float) -> PipelineRuns:
+        scale = replace(options.open_scale(), pretraining_rates=dict.fromkeys(PRETRAINED, rate))
+        name = f", pre-training rate {rate:g}"
+        return PipelineRuns(scale, options.seed, lambda stage, of: submit(stage, of + name), options.negatives)
+
+    scale = options.open_scale()
+    own = options.pipeline_runs(submit)
+    pretrained = {rate: at_pretraining_rate(rate) for rate in scale.pretraining_rate_grid}
     return [
         one.stage(pretrained[one.value] if one.setting == PRETRAINING_RATE else own) for one in planned_trials(scale)
     ]
-
-
-def _all_at(scale: Scale, rate: float) -> Scale:
-    return replace(scale, pretraining_rates=dict.fromkeys(PRETRAINED, rate))
 
 
 def in_force(scale: Scale, setting: str, row: str) -> float:

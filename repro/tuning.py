@@ -10,24 +10,19 @@ Examples:
 """
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from repro.command import Options, main
-from repro.pipeline_runs import PipelineRuns
 from repro.run import make
 from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
 from simlm.files import write_atomically
-from simlm.scales import Scale
-from simlm.stages.pipeline import Submit
-from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
-from simlm.workflow.stage import Stage
 
 
 def run(options: Options) -> None:
@@ -40,16 +35,7 @@ def run(options: Options) -> None:
     if not trials:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
 
-    def build(submit: Submit) -> list[RunStage]:
-        def open_runs(change: Callable[[Scale], Scale], ending: str) -> PipelineRuns:
-            def named(stage: Stage, name: str) -> object:
-                return submit(stage, name + ending)
-
-            return PipelineRuns(change(options.open_scale()), options.seed, named, options.negatives)
-
-        return trial_stages(open_runs, options.open_scale())
-
-    made = make(build, options)
+    made = make(partial(trial_stages, options), options)
     if made is None:
         return
     outcomes = [_outcome(trial, job_of(stage)) for trial, stage in zip(trials, made[1], strict=True)]

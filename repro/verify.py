@@ -13,8 +13,7 @@ from reports.model import Report, Row
 from repro.command import Options, check
 from repro.tables import run_report
 from simlm.commands.checks import check_scale
-from simlm.commands.exits import leave_by
-from simlm.commands.parse import parse
+from simlm.commands.command_line import leave_by, parse
 from simlm.errors import UserError
 
 DESCRIPTION = """Run a published table again and compare each measured figure with the published one.
@@ -60,8 +59,8 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
     now = read_report(options.results / options.scale / f"{options.table}.json")
     assert isinstance(now, Report), "a table of runs stays one"
     lines = list(compared(before, now, options.tolerance))
-    commit = before.provenance.get("implementation", {}).get("source", {}).get("commit", "unknown")
-    print(f"{before.title}, {before.scale} scale, as published from {commit[:12]}, within {options.tolerance:g}:")
+    commit = str(before.provenance["implementation"]["source"]["commit"])[:12]
+    print(f"{before.title}, {before.scale} scale, as published from {commit}, within {options.tolerance:g}:")
     for line in lines:
         print(line)
     return all(line.startswith("met") for line in lines)

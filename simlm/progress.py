@@ -1,7 +1,7 @@
-"""Progress bars that somebody else can follow.
+"""Progress bars that another process can show.
 
-A stage runs in a process of its own, so its bars are not on the user's terminal; it sets ``follow`` and the driver
-shows what it is told.
+A stage runs in a process of its own, so its bars are not on the user's terminal: `follow` hands their progress on to
+the driver, which shows it.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ _reports: list[Report] = []
 
 
 def follow(report: Report | None) -> None:
-    """From now on every bar of this process also calls ``report(description, done, total)``; None stops that."""
+    """Let every bar of this process also call ``report(description, done, total)`` from now on; None stops that."""
     _reports[:] = [report] if report else []
 
 
 class Bar(tqdm):
-    """A tqdm bar, shown on a terminal only, that is also reported to the process's follower."""
+    """A tqdm bar, shown on a terminal only, whose progress is also handed on."""
 
     def __init__(self, iterable: Any = None, desc: str = "", total: int | None = None, **rest: Any) -> None:
         if total is None and hasattr(iterable, "__len__"):

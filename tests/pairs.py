@@ -1,41 +1,47 @@
-"""Two gloo processes on the CPU, started as torchrun starts its workers."""
+"""Two gloo processes on the CPU, each forked from the stage server, which has imported the libraries already."""
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 import torch.distributed as dist
 
+from simlm.workflow.server import stage_server
 from simlm.workflow.worker import end_at_once, leave_group
 
 ROOT = Path(__file__).parents[1]
 WORLD = 2
 PATIENCE = 300.0
+IMPORTS = ("torch", "transformers.models.bert.modeling_bert", "transformers.trainer")
+SCRIPT = """
+import runpy, sys, torch
+torch.set_num_threads(1)
+sys.path.insert(0, {root!r})
+sys.argv = [{module!r}, {folder!r}]
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
 
 
 def run_pair(module: str, folder: Path) -> None:
-    """Run `python -m module FOLDER` twice, together, to a good end; each finds its place in its environment."""
+    """Run a module twice, together, to a good end; each finds its rank in its environment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     shared = {"WORLD_SIZE": WORLD, "LOCAL_WORLD_SIZE": WORLD, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    workers = []
-    for rank in range(WORLD):
-        own = shared | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1}
-        environment = os.environ | {name: str(value) for name, value in own.items()}
-        workers.append(subprocess.Popen([sys.executable, "-m", module, str(folder)], cwd=ROOT, env=environment))
-    try:
-        assert [worker.wait(timeout=PATIENCE) for worker in workers] == [0] * WORLD
-    finally:
-        for worker in workers:
-            worker.kill()
+    script = folder / f"{module}.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), module=module, folder=str(folder)), encoding="utf-8")
+    logs = [folder / f"{module}-{rank}.log" for rank in range(WORLD)]
+    started = []
+    for rank, log in enumerate(logs):
+        own = {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()}
+        started.append(stage_server().start(script, ROOT, IMPORTS, (log, log.with_suffix(".err")), os.environ | own))
+    statuses = [one.status.result(PATIENCE) for one in started]
+    assert statuses == [0] * WORLD, [log.with_suffix(".err").read_text() for log in logs]
 
 
 def meet() -> int:
-    """Join the other process; this one's rank."""
+    """Join the other process, and return this one's rank."""
     dist.init_process_group("gloo")
     return dist.get_rank()
 

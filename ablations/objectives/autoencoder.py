@@ -23,7 +23,7 @@ class AutoEncoder(MaskBottleneck):
     word_losses = ("loss",)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss"}; of ``NestedMaskCollator``'s batch the masks and the uniform numbers go unused."""
+        """Return {"loss"}. Of ``NestedMaskCollator``'s batch the masks and the uniform numbers are not used."""
         original = batch["input_ids"]
         hidden = batch.encode(self.encoder.bert, original)
         decoded = batch.decode(self.model, hidden, original.masked_fill(batch["counted"], self.mask_token))

@@ -18,13 +18,13 @@ from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObject
 
 
 def text_of(example: Example) -> Ids:
-    """The pieces of a passage's text: segment B where there is a title, otherwise all but [CLS] and [SEP]."""
+    """Return the pieces of a passage's text: segment B where there is a title, otherwise all but [CLS] and [SEP]."""
     segment = example.ids[example.types == 1] if example.types.any() else example.ids[1:]
     return segment[:-1]
 
 
 def halves(text: Ids, pieces: WordPieces) -> tuple[Ids, Ids]:
-    """``text`` (length,) cut in two where a word starts, as near the middle as can be, the earlier place of two.
+    """Cut ``text`` (length,) in two where a word starts, as near the middle as can be, the earlier place of two.
 
     The second half is empty when the text has fewer than two words.
     """
@@ -111,7 +111,7 @@ class CoCondenser(PackableObjective):
         return self.condenser.encoder
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "head_loss", "span_loss"}; the batch is ``SpanCollator``'s."""
+        """Return {"loss", "encoder_loss", "head_loss", "span_loss"}; the batch is ``SpanCollator``'s."""
         losses, cls = self.condenser.losses_and_vectors(batch)
         of_spans = batch.by_group(lambda vectors, paired: span_loss(vectors[paired]), cls, batch["paired"])
         return losses | {"loss": losses["loss"] + of_spans, "span_loss": of_spans.detach()}

@@ -23,7 +23,7 @@ AS_MASK, AS_ANOTHER = 0.8, 0.1
 
 
 def corrupt(ids: Ids, pieces: WordPieces, rate: float, rng: np.random.Generator) -> tuple[Ids, NDArray[np.bool_]]:
-    """What the encoder reads of ``ids`` (length,), and the mask (length,): whole words, then 80/10/10 token by token.
+    """Corrupt ``ids`` (length,): mask whole words, then 80/10/10 token by token; return them and the mask (length,).
 
     "Any token" is drawn from the whole vocabulary, special tokens and the original included, as in BERT's release.
     """
@@ -38,7 +38,7 @@ def corrupt(ids: Ids, pieces: WordPieces, rate: float, rng: np.random.Generator)
 def corrupted_batch(
     rows: Iterable[tuple[Encoded, np.random.Generator]], pieces: WordPieces, rate: float
 ) -> dict[str, Tensor]:
-    """Inputs, each corrupted by its generator, as a batch.
+    """Corrupt inputs, each by its generator, and return them as a batch.
 
     ``input_ids`` (B, L) as the encoder reads them, ``attention_mask`` and ``token_type_ids`` (B, L), ``masked`` (B, L)
     of bool, and ``targets`` (M,), the masked positions' original tokens in row-major order.
@@ -110,15 +110,15 @@ class Condenser(PackableObjective):
         return self.model
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The states (tokens, H) of the middle and of the last layer."""
+        """Return the states (tokens, H) of the middle and of the last layer."""
         return batch.encode_twice(self.model.bert, batch["input_ids"], self.middle)
 
     def condense(self, batch: Batch, middle: Tensor, late: Tensor) -> Tensor:
-        """The head's states (tokens, H); of ``late`` (tokens, H) it reads [CLS], of ``middle`` (tokens, H) the rest."""
+        """Return the head's states (tokens, H); it reads [CLS] of ``late`` and the rest of ``middle`` (tokens, H)."""
         return batch.bridge(self.head, self.model.config, late, middle)
 
     def losses_and_vectors(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """{"loss", "encoder_loss", "head_loss"} of ``corrupted_batch``'s batch, and the late [CLS] vectors (B, H)."""
+        """Return {"loss", "encoder_loss", "head_loss"} of ``corrupted_batch``, and the late [CLS] vectors (B, H)."""
         middle, late = self.encode(batch)
         condensed = self.condense(batch, middle, late)
         of_encoder, of_head = self._word_loss(batch, late), self._word_loss(batch, condensed)
@@ -134,6 +134,6 @@ class Condenser(PackableObjective):
         return batch.word_loss(rows, output, batch["targets"], "masked")
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "head_loss"}; the batch is ``CorruptingCollator``'s."""
+        """Return {"loss", "encoder_loss", "head_loss"}; the batch is ``CorruptingCollator``'s."""
         losses, _ = self.losses_and_vectors(batch)
         return losses

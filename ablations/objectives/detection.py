@@ -9,7 +9,7 @@ from simlm.pretraining.batch import Batch
 
 
 def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
-    """(N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
+    """Make a head (N, width) -> (N, 1): dense, GELU, linear, as in ELECTRA's discriminator.
 
     Fresh as BERT's layers are: normal weights of standard deviation ``spread``, which depend on ``seed`` alone, and
     biases of 0.
@@ -25,9 +25,9 @@ def detection_head(width: int, spread: float, seed: int) -> nn.Sequential:
 
 
 def detection_loss(head: nn.Sequential, batch: Batch, hidden: Tensor, read: Tensor, mask: str) -> Tensor:
-    """Mean binary cross-entropy, at the places of a mask, of whether ``read`` (tokens) differs from the passages.
+    """Return the mean binary cross-entropy of telling, at the places of a mask, replaced tokens from original ones.
 
-    ``hidden`` (tokens, H) are the states that tell it.
+    ``read`` (tokens) are those that the encoder read, ``hidden`` (tokens, H) the states that tell them apart.
     """
     logits = head(batch.at(hidden, mask)).squeeze(1)  # (M,)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # autocast leaves them in half precision

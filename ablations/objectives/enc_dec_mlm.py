@@ -23,7 +23,7 @@ class EncDecMLM(MaskBottleneck):
     word_losses = ("encoder_loss", "decoder_loss")
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "decoder_loss"}; of ``NestedMaskCollator``'s batch the uniform numbers go unused."""
+        """Return {"loss", "encoder_loss", "decoder_loss"}; uniform numbers are not used."""
         encoder_ids = batch["input_ids"].masked_fill(batch["encoder_mask"], self.mask_token)
         decoder_ids = batch["input_ids"].masked_fill(batch["decoder_mask"], self.mask_token)
         # The collator masks no special token, so every masked one counts.

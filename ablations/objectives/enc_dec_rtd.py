@@ -53,7 +53,7 @@ class EncDecRTD(PackableObjective):
         return self.model.encoder
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
+        """Return {"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
         encoder_ids = batch.replaced(self.replacer, "encoder")
         decoder_ids = batch.replaced(self.replacer, "decoder")
         hidden = batch.encode(self.encoder.bert, encoder_ids)

@@ -14,7 +14,7 @@ GENERATOR_WEIGHT = 0.2
 
 
 def learn_and_sample(replacer: Replacer, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The loss of a learning generator, and the passages (tokens) with the encoder's masked positions resampled.
+    """Return a learning generator's loss, and the passages (tokens) with the encoder's masked positions resampled.
 
     One pass over ``NestedMaskCollator``'s batch gives both: the mean cross-entropy at the masked tokens, and samples
     through which no gradient flows.
@@ -28,7 +28,7 @@ def learn_and_sample(replacer: Replacer, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def let_learn(replacer: Replacer) -> Replacer:
-    """The replacer with a generator that is trained, its dropout on in training as that of every model that learns."""
+    """Let the replacer's generator be trained, its dropout on in training as that of every model that learns."""
     replacer.generator.requires_grad_(True)
     replacer.dropout = True
     return replacer
@@ -58,7 +58,7 @@ class JointReplacedLM(ReplacedLM):
         return made
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "decoder_loss", "generator_loss"}; the batch is ``NestedMaskCollator``'s."""
+        """Return {"loss", "encoder_loss", "decoder_loss", "generator_loss"}; the batch is ``NestedMaskCollator``'s."""
         generator_loss, encoder_ids = learn_and_sample(self.replacer, batch)
         decoder_ids = batch.replaced(self.replacer, "decoder")
         losses = word_losses(self.model, batch, encoder_ids, decoder_ids, "counted", "counted")

@@ -21,7 +21,7 @@ DECODER_STREAM = 1
 
 
 def visible_positions(length: int, rate: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(length, length): true where row i sees position j.
+    """Return a mask (length, length), true where row i sees position j.
 
     Every row sees position 0, where the [CLS] vector stands; no row from 1 on sees itself; any other position is
     visible with probability 1 - ``rate``, drawn for each row anew.
@@ -71,7 +71,7 @@ class EnhancedDecoder(nn.Module):
         self.output = BertOutput(config)
 
     def forward(self, queries: Tensor, states: Tensor, visible: Tensor) -> Tensor:
-        """(B, L, H) from ``queries`` (B, L, H), keys and values ``states`` (B, L, H) and ``visible`` (B, L, L)."""
+        """Attend from ``queries`` (B, L, H) to ``states`` (B, L, H) where ``visible`` (B, L, L); return (B, L, H)."""
         mask = torch.zeros_like(visible, dtype=queries.dtype).masked_fill(~visible, float("-inf"))
         attended, _ = self.attention(queries, encoder_hidden_states=states, encoder_attention_mask=mask[:, None])
         output: Tensor = self.output(self.intermediate(attended), attended)
@@ -119,7 +119,7 @@ class RetroMAE(Objective):
         return self.model
 
     def decode(self, cls: Tensor, original_ids: Tensor, visible: Tensor) -> Tensor:
-        """The decoder's states (B, L, H) from ``cls`` (B, H), the original tokens (B, L) and ``visible`` (B, L, L)."""
+        """Return the decoder's states (B, L, H) of ``cls`` (B, H), original tokens (B, L), ``visible`` (B, L, L)."""
         embeddings = self.model.bert.embeddings
         positions = embeddings.position_embeddings.weight[: original_ids.shape[1]]  # (L, H)
         embedded = embeddings(input_ids=original_ids)  # (B, L, H)
@@ -128,7 +128,7 @@ class RetroMAE(Objective):
         return decoded
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``PositionMaskCollator``'s."""
+        """Return {"loss", "encoder_loss", "decoder_loss"}; the batch is ``PositionMaskCollator``'s."""
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
         hidden = self.model.bert(**inputs).last_hidden_state
         encoder_loss = head_loss(self.model, hidden[batch["masked"]], batch["targets"])

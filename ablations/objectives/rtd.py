@@ -57,7 +57,7 @@ class ReplacedTokenDetection(PackableObjective):
         return self.model
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "generator_loss", "detection_loss"}; the batch is ``NestedMaskCollator``'s."""
+        """Return {"loss", "generator_loss", "detection_loss"}; the batch is ``NestedMaskCollator``'s."""
         generator_loss, read = learn_and_sample(self.replacer, batch)
         detection = detection_loss(self.head, batch, batch.encode(self.model.bert, read), read, "attention_mask")
         return {

@@ -1,9 +1,10 @@
-"""Speed of every hot path beside the straightforward way: `python -m repro.bench --help` lists the options."""
+"""Speed of every hot path beside the straightforward way: `python -m repro.bench`."""
 
 # argparse, and imports of torch, transformers and numpy alone: machines with a GPU often have nothing else.
 import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,20 @@ EXAMPLES = """examples:
   python -m repro.bench pretrain encode      two of them
   python -m repro.bench --publish            also copy both files to reports/
 """
-TASKS = ("pretrain", "finetune", "encode", "search", "rerank")
+TASKS = {
+    "pretrain": "pretraining",
+    "finetune": "finetuning",
+    "encode": "inference",
+    "search": "search",
+    "rerank": "inference",
+}
+"""The module in which each task is a function of the same name; it yields the ways to do it."""
 # Threads that spin while a neighbour computes cost more than they save; read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Return the options."""
     made = argparse.ArgumentParser(
         "python -m repro.bench",
         description=DESCRIPTION,
@@ -43,12 +51,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command on its arguments; the exit status (`ended`)."""
+    """Run the command on its arguments, and return the exit status (`ended`)."""
     return ended(run, parser().parse_args(arguments), "the files hold the tasks that were done")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Check, measure, write."""
+    """Check, measure and write."""
     unknown = [task for task in options.tasks if task not in TASKS]
     if unknown:
         raise UserError(f"unknown task {unknown[0]!r}: choose of {', '.join(TASKS)}")
@@ -57,9 +65,9 @@ def run(options: argparse.Namespace) -> None:
     if options.publish and (options.quick or options.tasks):
         raise UserError("--publish is for everything: leave out --quick and the tasks")
     make_out(options.out)
-    from benchmarks.speed.report import markdown
+    from benchmarks.speed.report import markdown  # as late as torch, so that a mistake is said at once
 
-    for report in measure(options.tasks or TASKS, options.device, options.quick, options.commit):
+    for report in measure(options.tasks or list(TASKS), options.device, options.quick, options.commit):
         name = "performance" if report["gpu"] else "performance-cpu"
         write(name, report, markdown(report), options.out, publish=False)
     if options.publish:
@@ -67,43 +75,34 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> Iterator[dict[str, Any]]:
-    """What goes to the JSON file, after each task: a run that is cut short leaves the tasks before."""
+    """Yield the content of the JSON file after each task: a run that is cut short leaves the tasks before."""
     import torch
 
-    from benchmarks.speed.machine import Machine, description, matrix_peak
+    from benchmarks.speed.measure import Machine, description, measured
+    from simlm.costs.throughput import matrix_peak
 
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch sees no GPU here; choose cpu or auto")
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     machine = Machine(torch.device(chosen), quick)
+    peak = matrix_peak(chosen)
     command = ["python -m repro.bench", *(tasks if len(tasks) < len(TASKS) else []), *(["--quick"] if quick else [])]
     report: dict[str, Any] = origin(" ".join(command), commit) | {
         "gpu": machine.gpu,
         "machine": description(machine),
-        "peak_flop_per_second": matrix_peak(machine),
+        "peak_flop_per_second": peak,
         "results": [],
     }
-    print(f"peak {report['peak_flop_per_second'] / 1e12:.2f} TFLOP/s on {report['machine']['device']}", flush=True)
-    for number, task in enumerate(tasks):
-        if number:
-            yield report
-        for result in _task(task)(machine):
-            record = result.record(report["peak_flop_per_second"])
+    print(f"peak {peak / 1e12:.2f} TFLOP/s on {report['machine']['device']}", flush=True)
+    for task in tasks:
+        module = import_module(f"benchmarks.speed.{TASKS[task]}")
+        for way in getattr(module, task)(machine):
+            record = measured(machine, way, peak)
             report["results"].append(record)
             _say(record)
-    if "pretrain" in tasks:
-        from benchmarks.speed.pretrain import profiled_step
-
-        report["profile"] = profiled_step(machine)
-    yield report
-
-
-def _task(name: str) -> Callable[[Any], Any]:
-    """Imported when its turn comes."""
-    import importlib
-
-    found: Callable[[Any], Any] = getattr(importlib.import_module(f"benchmarks.speed.{name}"), name)
-    return found
+        if task == "pretrain":
+            report["profile"] = module.profiled_pretraining(machine)
+        yield report
 
 
 def _say(record: dict[str, Any]) -> None:

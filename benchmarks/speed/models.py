@@ -1,16 +1,18 @@
-"""Models with random weights: BERT-base, an ELECTRA-base generator and a re-ranker on a GPU, those of mini on a CPU."""
+"""Models with random weights and their updates: BERT-base and an ELECTRA-base generator on a GPU, mini's on a CPU."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from torch import nn
 from transformers import BertConfig, BertForMaskedLM, ElectraConfig, ElectraForMaskedLM
 
-from benchmarks.speed.machine import Machine
+from benchmarks.speed.measure import Machine, Work
 from simlm.costs.model import Model
 
-Moved = TypeVar("Moved", bound=torch.nn.Module)
+Moved = TypeVar("Moved", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,15 @@ class Configs:
         """Return the number of pieces."""
         return int(self.encoder.vocab_size)
 
-    def sizes(self) -> tuple[Model, Model]:
-        """Return the sizes of encoder and generator, for their arithmetic."""
-        encoder, generator = (Model.of(one.to_dict()) for one in (self.encoder, self.generator))
-        return encoder, generator
+    @property
+    def encoder_size(self) -> Model:
+        """Return the encoder's size, for its arithmetic."""
+        return Model.of(self.encoder.to_dict())
+
+    @property
+    def generator_size(self) -> Model:
+        """Return the generator's size, for its arithmetic."""
+        return Model.of(self.generator.to_dict())
 
 
 PAPER = Configs(
@@ -67,7 +74,7 @@ def configs_for(machine: Machine) -> Configs:
 
 def on_device(model: Moved, machine: Machine) -> Moved:
     """Move a model to the machine's device, and return it."""
-    torch.nn.Module.to(model, machine.device)
+    nn.Module.to(model, machine.device)
     return model
 
 
@@ -81,3 +88,17 @@ def new_generator(machine: Machine) -> ElectraForMaskedLM:
     """Return a generator, in float32."""
     torch.manual_seed(1)
     return on_device(ElectraForMaskedLM(deepcopy(configs_for(machine).generator)), machine)
+
+
+def updating(weights: Sequence[nn.Parameter], backwards: Sequence[Work], rate: float, fused: bool) -> Work:
+    """Return what does an update after each of `backwards`, which computes a loss and its gradients."""
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0, fused=fused or None)
+
+    def updates() -> None:
+        for backward in backwards:
+            optimizer.zero_grad()
+            backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+
+    return updates

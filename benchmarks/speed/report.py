@@ -20,7 +20,7 @@ MS_MARCO, RERANKED = 8_841_823, 6_980 * 200
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     machine = report["machine"]
     lines = [
         "# Performance",
@@ -82,7 +82,7 @@ def _task(task: str, results: Sequence[Mapping[str, Any]], gpu: bool) -> list[st
 
 
 def _figures(result: Mapping[str, Any]) -> list[str]:
-    """The cells of a measurement: seconds, rate, TFLOP/s, share of the peak, memory."""
+    """Return the cells of a measurement: seconds, rate, TFLOP/s, share of the peak, memory."""
     if "rate" not in result:
         return [result["error"] or "not measured", "", "", "", ""]
     return [
@@ -95,7 +95,7 @@ def _figures(result: Mapping[str, Any]) -> list[str]:
 
 
 def _series(varied: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How speed scales."""
+    """Return a table of how speed scales."""
     lines = [
         f"| {varied} | seconds | rate a second | TFLOP/s | of peak | peak memory | what |",
         "|---:|---:|---:|---:|---:|---:|---|",
@@ -106,7 +106,7 @@ def _series(varied: str, results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def against(result: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was measured, in the targets' terms."""
+    """Return what was measured, in the targets' terms."""
     said = [
         f"{other['median_seconds'] / result['median_seconds']:.2f}x {other['way']}"
         for other in others

@@ -1,5 +1,6 @@
 """The figures that the paper prints, as data frames; README.md beside this file says where they come from."""
 
+from functools import cache
 from importlib.resources import files
 
 import pandas as pd
@@ -8,12 +9,23 @@ from simlm.errors import UserError
 
 
 def published(table: str) -> pd.DataFrame:
-    """The figures of one table of the paper, as printed (effectiveness in percent).
+    """Return the figures of one table of the paper, as printed (effectiveness in percent).
 
-    `table` is "table1" to "table8", "table10" to "table13", "nq" for the hyper-parameters on Natural Questions, or
-    "released" for the released checkpoints.
-    Columns are those of the file; a blank cell of the paper is NaN. Raises UserError for any other name.
+    Args:
+        table: "table1" to "table8", "table10" to "table13", "nq" for the hyper-parameters on Natural Questions, or
+            "claims" for the claims about order.
+
+    Returns:
+        The columns of the file; a blank cell of the paper is NaN.
+
+    Raises:
+        UserError: There is no such table.
     """
+    return _read(table).copy()
+
+
+@cache
+def _read(table: str) -> pd.DataFrame:
     known = {
         resource.name.removesuffix(".csv"): resource
         for resource in files(__name__).iterdir()

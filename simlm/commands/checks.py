@@ -9,9 +9,8 @@ from pathlib import Path
 import psutil
 
 from simlm.errors import UserError
-from simlm.scales import CHOSEN, NAMES, open_scale
-from simlm.workflow.resources import DEVICE, PROCESSES, SEARCH, SEARCHES, allocated_nodes, share_of_node
-from simlm.workflow.slurm import check_srun
+from simlm.scales import NAMES, open_scale
+from simlm.workflow.resources import SEARCHES, Choices, allocated_nodes, check_srun, share_of_node
 
 FREE_BYTES = 2 << 30
 MOST_SEED = 2**31 - 1
@@ -31,9 +30,8 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
 
 
 def check_scale(scale: str) -> None:
-    """The scale must exist; it is the stages' then."""
+    """Refuse a scale that does not exist."""
     check_known("scale", scale, NAMES)
-    os.environ[CHOSEN] = scale
 
 
 def check_seed(option: str, value: int, least: int) -> None:
@@ -73,16 +71,13 @@ def check_collection(collection: str, scale: str, negatives: str = "bm25", train
 
 
 def check_machine(device: str, results: Path, reports: Path) -> None:
-    """The device must be there, and HOME and the results folder writable; stages will run on that device.
+    """Refuse a device that is not there, and a HOME or a results folder that cannot be written.
 
     ``reports`` is the folder, below the results folder, that the command's own outcome will be written to.
     """
     check_known("device", device, DEVICES)
-    os.environ[DEVICE] = device
     if device == "cuda":
-        from simlm.workflow.resources import chosen_device
-
-        chosen_device()
+        Choices(device).compute_device()
     _check_home()
     _check_results(results, reports)
 
@@ -101,10 +96,7 @@ def check_processes(processes: int, device: str | None, results: Path) -> None:
             check_srun()
             check_common(results)
         if device in ("auto", "cuda"):
-            from simlm.workflow.workers import check_gpus
-
-            check_gpus(share, nodes)
-    os.environ[PROCESSES] = str(processes)
+            Choices(device).check_gpus(share, nodes)
 
 
 def check_common(results: Path) -> None:
@@ -127,10 +119,8 @@ def check_search(search: str, device: str | None) -> None:
     check_known("search", search, SEARCHES)
     if search == "faiss" and device is not None:
         from simlm.retrieval.faiss_knn import check_faiss
-        from simlm.workflow.resources import chosen_device
 
-        check_faiss(chosen_device())
-    os.environ[SEARCH] = search
+        check_faiss(Choices(device).compute_device())
 
 
 def _check_home() -> None:

@@ -10,19 +10,26 @@ from simlm.commands.estimate import Estimates, estimated, sources
 from simlm.costs.needs import GPU_BYTES, described, misfits, size
 from simlm.costs.work import Work, total
 from simlm.workflow.plan import Planned
-from simlm.workflow.resources import CPU_SLOTS, allocated_nodes, chosen_processes, gpus_of_slots
+from simlm.workflow.resources import CPU_SLOTS, Choices, allocated_nodes
 
 LONG_SECONDS = 36_000
 LARGE_BYTES = 8e9
 """Of GPU memory, which is not shown where no stage needs as much."""
 
 
-def print_plan(stages: Sequence[Planned], scale: str, results: Path, tflops: float | None = None) -> None:
+def print_plan(
+    stages: Sequence[Planned], scale: str, results: Path, choices: Choices, tflops: float | None = None
+) -> None:
     """Print every stage as valid or to do, with its seconds and what it needs, then the `summary`.
 
-    tflops: what a GPU reaches in matrix products, where the estimate is for such a one.
+    Args:
+        stages: of a plan.
+        scale: whose published reports tell how long stages took.
+        results: the results folder.
+        choices: what stages compute with.
+        tflops: what a GPU reaches in matrix products, where the estimate is for such a one.
     """
-    estimates = estimated(stages, scale, tflops)
+    estimates = estimated(stages, scale, choices, tflops)
     works = [estimates.works[stage.job] for stage in stages]
     needs = ["PFLOP", "disk"] if any(work != Work() for work in works) else []
     needs += ["GPU memory"] if any(work.gpu_bytes >= LARGE_BYTES for work in works) else []
@@ -67,7 +74,7 @@ def needs_of(work: Work) -> dict[str, str]:
 def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results: Path) -> str:
     """Return in words how many stages are to do, for how long, where that comes from, and what does not fit.
 
-    The wall time is that of slots which are never idle; the GPUs are those of `choose_gpus`.
+    The wall time is that of slots which are never idle; the GPUs are those of the estimates' choices.
     """
     todo = [stage for stage in stages if not stage.valid]
     known = [estimates.seconds[stage.job] for stage in todo if stage.job in estimates.seconds]
@@ -80,15 +87,16 @@ def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results
     lines = [line, *sources(stages, scale, estimates)]
     works = {stage.name: estimates.works[stage.job] for stage in todo}
     if any(work != Work() for work in works.values()):
-        lines += [f"to do: {described(total(works.values()))}", *misfits(works, results, gpu_bytes())]
+        lines += [f"to do: {described(total(works.values()))}", *misfits(works, results, gpu_bytes(estimates.choices))]
     return "\n".join(lines)
 
 
 def _slots(estimates: Estimates) -> tuple[int, str]:
     """Return how many stages run at once, and on what."""
-    gpus = len(gpus_of_slots()) * allocated_nodes()
+    choices = estimates.choices
+    gpus = len(choices.gpus) * allocated_nodes()
     if gpus:
-        each = "one stage on each" if chosen_processes() == 1 else f"{chosen_processes()} for each stage"
+        each = "one stage on each" if choices.processes == 1 else f"{choices.processes} for each stage"
         return gpus, f"{gpus} GPU{'s' if gpus > 1 else ''}, {each}"
     if estimates.throughput is not None and estimates.throughput.stated:
         return 1, "one such GPU"
@@ -100,9 +108,9 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < LONG_SECONDS else f"{seconds / 3_600:,.0f} h"
 
 
-def gpu_bytes() -> float:
+def gpu_bytes(choices: Choices) -> float:
     """Return the memory of this machine's first GPU, or that of an H100 where stages have none."""
-    if not gpus_of_slots():
+    if not choices.gpus:
         return GPU_BYTES
     import torch  # takes seconds, and a machine without a GPU does without
 

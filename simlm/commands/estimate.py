@@ -13,7 +13,7 @@ from simlm.costs.throughput import Throughput, throughput
 from simlm.costs.work import Work, work_of
 from simlm.workflow.manifest import read_manifest, seconds_of
 from simlm.workflow.plan import Planned
-from simlm.workflow.resources import gpus_of_slots
+from simlm.workflow.resources import Choices
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 
@@ -30,12 +30,14 @@ class Recorded:
 class Estimates:
     """What each stage needs, and how many seconds it takes, as far as that is known, by the stage's folder.
 
+    choices: what stages compute with.
     throughput: at which arithmetic was turned into seconds; None where no estimate is made so.
     """
 
     works: Mapping[Path, Work]
     seconds: Mapping[Path, float]
     throughput: Throughput | None
+    choices: Choices
 
 
 def published(scale: str) -> dict[str, Recorded]:
@@ -59,7 +61,7 @@ def _machine(provenance: Mapping[str, Any]) -> str:
     return described(gpus, cpu.get("model"), cpu.get("number of cores"))
 
 
-def estimated(stages: Sequence[Planned], scale: str, tflops: float | None = None) -> Estimates:
+def estimated(stages: Sequence[Planned], scale: str, choices: Choices, tflops: float | None = None) -> Estimates:
     """Return what each stage needs, and the seconds that it took or will take.
 
     Of a stage to do these are the seconds that one like it took before, or else those of its arithmetic. One like it is
@@ -70,18 +72,21 @@ def estimated(stages: Sequence[Planned], scale: str, tflops: float | None = None
     Args:
         stages: with the folders that they have in the results folder.
         scale: whose published reports are read.
+        choices: what stages compute with.
         tflops: what a GPU reaches in matrix products; all arithmetic to do is then estimated from that.
     """
     works = {stage.job: work_of(stage.config) for stage in stages}
     seconds = _measured(stages, scale, works)
     todo = {stage.job for stage in stages if not stage.valid}
     if tflops is None:
-        todo = {job for job in todo if job not in seconds} if gpus_of_slots() else set()
+        todo = {job for job in todo if job not in seconds} if choices.gpus else set()
     by_arithmetic = [job for job in todo if works[job].flop]
     if not by_arithmetic:
-        return Estimates(works, seconds, None)
+        return Estimates(works, seconds, None, choices)
     reached = throughput(tflops)
-    return Estimates(works, seconds | {job: reached.seconds(works[job].flop) for job in by_arithmetic}, reached)
+    return Estimates(
+        works, seconds | {job: reached.seconds(works[job].flop) for job in by_arithmetic}, reached, choices
+    )
 
 
 def _measured(stages: Sequence[Planned], scale: str, works: Mapping[Path, Work]) -> dict[Path, float]:
@@ -106,7 +111,7 @@ def _mean(seconds: Mapping[Path, float], works: Mapping[Path, Work], jobs: Seque
 
 def sources(stages: Sequence[Planned], scale: str, estimates: Estimates) -> list[str]:
     """Return in words where the estimates come from, and how to get some where there are none."""
-    recorded, here = published(scale), this_machine()
+    recorded, here = published(scale), this_machine(estimates.choices)
     names = {without_seed(stage.name) for stage in stages}
     machines = {recorded[name].machine for name in names if name in recorded}
     hardware = [(read_manifest(stage.job) or {}).get("hardware") for stage in stages if stage.valid]

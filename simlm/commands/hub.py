@@ -3,7 +3,7 @@
 from typing import Literal
 
 from simlm.errors import UserError
-from simlm.models.pins import MAIN
+from simlm.models.public import MAIN, PINNED_IN
 
 SECONDS = 10.0
 """How long a server may take to answer."""
@@ -17,7 +17,7 @@ class Refused(UserError):
 
 
 SAID = {"model": "model", "dataset": "data set"}
-PINNED = {"model": "simlm/models/pins.py", "dataset": "simlm/data/catalogue.py"}
+PINNED = {"model": PINNED_IN, "dataset": "simlm/data/catalogue.py"}
 """Where a commit is named."""
 
 

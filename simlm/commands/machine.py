@@ -1,53 +1,56 @@
-"""What a command tells the stages' processes of this machine, through their environment."""
+"""This machine: what stages compute with on it, and how it is called."""
 
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simlm.commands.origin import cpu_model, source_state
-from simlm.workflow.resources import DEVICE, cores, gpus_of_slots
+from simlm.workflow.resources import Choices, cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def announce() -> None:
-    """What manifests shall record."""
+def on_this_machine(choices: Choices) -> Choices:
+    """Return the choices with this machine's GPUs, unless stages shall run on the CPU, or on a cluster.
+
+    The GPUs are those that CUDA_VISIBLE_DEVICES names, all of them without it.
+    """
+    if choices.device == "cpu" or choices.alone or not _maybe_gpu():
+        return choices
+    import torch  # takes seconds: only where there may be a GPU
+
+    if not torch.cuda.is_available():
+        return choices
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return replace(choices, gpus=tuple(seen.split(",") if seen else map(str, range(torch.cuda.device_count()))))
+
+
+def with_origin(choices: Choices) -> Choices:
+    """Return the choices with the commit of the code and this processor, which manifests record."""
     state = source_state(ROOT)
-    os.environ["SIMLM_COMMIT"] = f"{state['commit'] or 'unknown'}{'+changes' if state.get('dirty') else ''}"
-    os.environ["SIMLM_HARDWARE"] = cpu_model() or "unknown"
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    commit = f"{state['commit'] or 'unknown'}{'+changes' if state.get('dirty') else ''}"
+    return replace(choices, commit=commit, hardware=cpu_model() or "unknown")
 
 
-def choose_gpus() -> None:
-    """One slot a GPU: their numbers, for the stages' processes."""
-    if os.environ.get(DEVICE) == "cpu" or "SIMLM_GPUS" in os.environ or not _maybe_gpu():
-        return
-    import torch
-
-    if torch.cuda.is_available():
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        numbers = seen.split(",") if seen else [str(i) for i in range(torch.cuda.device_count())]
-        os.environ["SIMLM_GPUS"] = ",".join(numbers)
-
-
-def this_machine() -> str:
-    """What this machine computes on, in words: its GPUs where stages use them, its processor otherwise."""
-    if not gpus_of_slots():
+def this_machine(choices: Choices) -> str:
+    """Return what stages compute on here, in words: its GPUs where they use them, its processor otherwise."""
+    if not choices.gpus:
         return described([], cpu_model(), cores())
-    import torch
+    import torch  # takes seconds: only where there is a GPU
 
     return described([torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())], None, None)
 
 
 def described(gpus: Sequence[str], cpu: str | None, count: int | None) -> str:
-    """A machine in words, by the names of its GPUs, or else by its processor and cores."""
+    """Return a machine in words, by the names of its GPUs, or else by its processor and cores."""
     if gpus:
         return ", ".join(f"{number} x {name}" for name, number in Counter(gpus).items())
     return f"{cpu or 'unknown processor'}{f', {count} cores' if count else ''}"
 
 
 def _maybe_gpu() -> bool:
-    """Whether there is a driver's device, of NVIDIA, AMD or WSL: torch, which knows, takes seconds to import."""
+    """Return whether there is a driver's device, of NVIDIA, AMD or WSL: torch, which knows, takes seconds to import."""
     devices = Path("/dev")
     return not devices.is_dir() or any(list(devices.glob(name)) for name in ("nvidia*", "kfd", "dxg"))

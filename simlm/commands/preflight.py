@@ -1,7 +1,6 @@
-"""What stages to do cannot do without, asked for before the first of them starts: each lack is one UserError."""
+"""Check what the stages to do need before the first of them starts: each lack is one UserError."""
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,14 +8,14 @@ from urllib.parse import urlsplit
 from simlm.commands.hub import SECONDS, check_file
 from simlm.costs.needs import check_disk
 from simlm.costs.work import total, work_of
-from simlm.data.catalogue import fetched
+from simlm.data.catalogue import IRDS, fetched
 from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.workflow.manifest import read_manifest
-from simlm.workflow.plan import Build, Planned, resolve_graph
-from simlm.workflow.resources import DEVICE, gpus_of_slots
+from simlm.workflow.plan import Build, Planned, plan, resolve_graph
+from simlm.workflow.resources import Choices
 
 NEEDS_GPU = ("paper",)
 """Scales whose trainings would take years on a processor."""
@@ -24,25 +23,40 @@ MUCH_FLOP = 1e17
 """Arithmetic that a processor of this kind does in a day: what is less runs without a GPU."""
 
 
-def check_ready(build: Build, scale: str, results: Path, elsewhere: bool = False) -> None:
-    """Refuse what the stages to do would stumble over: libraries, the GPU, disk, models, collections.
+def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> None:
+    """Refuse what the stages to do would fail at: libraries, the GPU, disk, models, collections. Write nothing.
 
-    Writes nothing.
-
-    A stage with a manifest counts as done. The machine's GPUs are those of `choose_gpus`; ``elsewhere`` is for stages
-    that run on others than this one.
+    A stage with a manifest counts as done. Stages that a cluster runs (``choices.alone``) are not held against this
+    machine's GPUs.
     """
     todo = [stage for stage in resolve_graph(build, results.absolute())[0] if read_manifest(stage.job) is None]
     check_libraries(todo)
-    if not elsewhere:
-        check_gpu(todo, scale)
+    if not choices.alone:
+        check_gpu(todo, scale, choices)
     check_disk(total(work_of(stage.config) for stage in todo), results)
     check_models(todo)
     check_downloads(todo)
 
 
+def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
+    """Raise UserError for a collection that ``build`` has still to tokenise and that breaks a rule; write nothing.
+
+    The stage would find the mistake when folders were already made. The paper's own collections, which are fetched and
+    take long to read, are left to the stage that tokenises them; so are those of ir_datasets without ``fetch``.
+    """
+    # Only these stages are judged: to verify the others takes time, and they are verified later.
+    lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
+    own = [one for one in lacking if isinstance(one, Prepare) and not fetched(one.collection)]
+    own = [one for one in own if fetch or not one.collection.startswith(IRDS)]
+    for config in {(one.collection, one.location): one for one in own}.values():
+        # Not before there is one to read: importing ir_datasets makes folders below HOME.
+        from simlm.data.checks import validate
+
+        validate(config.source())
+
+
 def check_libraries(stages: Sequence[Planned]) -> None:
-    """The modules that stages say they need must be installed."""
+    """Refuse stages of which a library is not installed."""
     for stage in stages:
         for module in () if stage.config is None else stage.config.libraries:
             if importlib.util.find_spec(module) is None:
@@ -52,9 +66,9 @@ def check_libraries(stages: Sequence[Planned]) -> None:
                 )
 
 
-def check_gpu(stages: Sequence[Planned], scale: str) -> None:
-    """Large trainings need a GPU, unless the processor was asked for."""
-    if scale not in NEEDS_GPU or gpus_of_slots() or os.environ.get(DEVICE) == "cpu":
+def check_gpu(stages: Sequence[Planned], scale: str, choices: Choices) -> None:
+    """Refuse large trainings without a GPU, unless the processor was asked for."""
+    if scale not in NEEDS_GPU or choices.gpus or choices.device == "cpu":
         return
     for stage in stages:
         if work_of(stage.config).all_flop > MUCH_FLOP:
@@ -65,7 +79,7 @@ def check_gpu(stages: Sequence[Planned], scale: str) -> None:
 
 
 def check_models(stages: Sequence[Planned]) -> None:
-    """Public models must lie in a folder or in the Hub's cache, or the Hub must be willing to give them."""
+    """Refuse public models that lie in no folder, are not in the Hub's cache, and that the Hub does not give."""
     for stage in stages:
         model = stage.config
         if isinstance(model, PublicModel) and not Path(model.copied_from).is_dir():
@@ -73,12 +87,12 @@ def check_models(stages: Sequence[Planned]) -> None:
 
 
 def check_model(name: str, revision: str) -> None:
-    """UserError for a model that is neither in the Hub's cache nor to be had from the Hub: Refused where it says no."""
+    """Raise UserError for a model that is neither in the Hub's cache nor given by the Hub; Refused where it says no."""
     check_file("model", name, "config.json", revision)
 
 
 def check_downloads(stages: Sequence[Planned]) -> None:
-    """The paper's own collections, of which nothing is here yet, must be to be had from where they are fetched."""
+    """Refuse collections of the paper that are not here yet and whose server does not answer."""
     prepared = (stage.config for stage in stages if isinstance(stage.config, Prepare))
     for name in dict.fromkeys(one.collection for one in prepared):
         found = fetched(name)
@@ -91,7 +105,7 @@ def check_downloads(stages: Sequence[Planned]) -> None:
 
 
 def check_server(name: str, download: IrdsFolder) -> None:
-    """UserError where nothing answers there; whether it gives the file is seen when it is fetched."""
+    """Raise UserError where no server answers; whether it gives the file is seen when it is fetched."""
     import requests
 
     url = download.url()

@@ -92,10 +92,10 @@ ELECTRA_GENERATOR = Model(layers=12, hidden=256, intermediate=1_024, embedding=7
 """google/electra-base-generator."""
 ROBERTA_BASE = replace(BERT_BASE, vocabulary=50_265)
 
-PUBLIC: Mapping[str, Model] = {
+PUBLIC: dict[str, Model] = {
     "google/electra-base-generator": ELECTRA_GENERATOR,
     "roberta-base": ROBERTA_BASE,
-    "castorini/ance-msmarco-passage": ROBERTA_BASE,
-    "sentence-transformers/msmarco-distilbert-base-tas-b": replace(BERT_BASE, layers=6),
 }
-"""Models of the Hub by name, as their configurations say; others are taken to be `BERT_BASE` until they are here."""
+"""Models of the Hub by name, as their configurations say; others are taken to be `BERT_BASE` until they are here.
+
+`baselines.systems` adds published systems."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from simlm.costs.model import BERT_BASE, PUBLIC, TRAINING, Model, pretraining_flop
 from simlm.costs.sizes import Sizes, Unknown, sizes_of
+from simlm.files import read_json
 from simlm.packed.limits import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
@@ -19,7 +20,6 @@ from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
 from simlm.stages.sets import AnswerSets
-from simlm.workflow.manifest import read_json
 from simlm.workflow.stage import Stage, inputs_of
 
 NUMBER_BYTES = 4
@@ -27,7 +27,7 @@ NUMBER_BYTES = 4
 CHECKPOINTS = 2
 """Kept at a time while a training runs; each has the weights and AdamW's two moments."""
 TOKEN_BYTES, PASSAGE_BYTES = 2, 60
-"""Of the tokenised store: a word piece, and what each passage has beside its pieces (bounds, length, id)."""
+"""Of the tokenised store: a word piece, and what each passage has in addition (bounds, length, id)."""
 PLACE_BYTES, LINE_BYTES = 12, 56
 """Of a run: an index and a score in arrays, and a line of the TREC file, which evaluated splits have."""
 PAIR_BYTES = 20
@@ -54,11 +54,11 @@ class Work:
         flop: floating-point operations by task (`simlm.costs.throughput.MEASURED`), on real tokens; {} for what a GPU
             has no part in.
         disk_bytes: what is kept.
-        passing_bytes: what is needed on disk beside that, while the stage runs.
+        passing_bytes: what else is needed on disk while the stage runs.
         weights_bytes: GPU memory that does not depend on the batch.
         batch_bytes: GPU memory that the whole batch takes at once.
         downloads: bytes by what is downloaded.
-        unknown: how many stages stand on a collection or a model that nothing is known of yet.
+        unknown: how many stages depend on a collection or a model of which nothing is known yet.
     """
 
     flop: Mapping[str, float] = field(default_factory=dict)

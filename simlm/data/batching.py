@@ -9,16 +9,15 @@ from torch.utils.data import Sampler
 
 
 class LengthBucketedSampler(Sampler[list[int]]):
-    """Yields lists of `batch_size` indices whose lengths are alike, in an order keyed by (seed, epoch).
+    """Yield lists of ``batch_size`` indices whose lengths are alike, in an order keyed by (seed, epoch).
 
-    The indices are shuffled and cut into megabatches of `megabatch` batches; each megabatch is sorted by
-    length and cut into batches, and the batches of the whole epoch are shuffled again. Every index comes
-    exactly once an epoch; with `drop_last` the last n mod batch_size of the shuffled order, whatever their
-    lengths, sit this epoch out, and otherwise one batch is smaller.
+    The indices are shuffled and cut into megabatches of ``megabatch`` batches; each megabatch is sorted by length and
+    cut into batches, and the batches of the whole epoch are shuffled again. Every index comes exactly once an epoch.
+    With ``drop_last`` the last n mod batch_size of the shuffled order, whatever their lengths, are left out in this
+    epoch; otherwise one batch is smaller.
 
-    The order depends on (lengths, batch_size, seed, epoch, megabatch) only and on no global generator, so a
-    resumed run sees the batches of a run that was never stopped. Holds two index arrays of the collection's
-    size, never its texts.
+    The order depends on (lengths, batch_size, seed, epoch, megabatch) only and on no global generator, so a resumed run
+    sees the batches of a run that was never stopped. Memory holds two index arrays of the collection's size.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class LengthBucketedSampler(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch (0-based) whose order the next iteration yields."""
+        """Choose the epoch (0-based) whose order the next iteration yields."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -50,7 +49,7 @@ class LengthBucketedSampler(Sampler[list[int]]):
         return self.batches(self.epoch)
 
     def batches(self, epoch: int) -> Iterator[list[int]]:
-        """The batches of one epoch, whatever `set_epoch` chose."""
+        """Yield the batches of one epoch, whatever `set_epoch` chose."""
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.lengths))
         if self.drop_last:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub  # imports its parts when they are used
+
 from simlm.errors import UserError
 
 
@@ -20,12 +22,12 @@ class HubArchive:
 
     def on_disk(self) -> dict[Path, int]:
         """Return the files that are here with their bytes; half a download counts with what there is of it."""
-        from huggingface_hub import constants, try_to_load_from_cache  # takes a third of a second
-
-        found = try_to_load_from_cache(self.repository, self.file, repo_type="dataset", revision=self.revision)
+        found = huggingface_hub.try_to_load_from_cache(
+            self.repository, self.file, repo_type="dataset", revision=self.revision
+        )
         if isinstance(found, str):
             return {Path(found): os.stat(found).st_size}
-        blobs = Path(constants.HF_HUB_CACHE, f"datasets--{self.repository.replace('/', '--')}", "blobs")
+        blobs = Path(huggingface_hub.constants.HF_HUB_CACHE, f"datasets--{self.repository.replace('/', '--')}", "blobs")
         return {path: path.stat().st_size for path in sorted(blobs.glob("*.incomplete"))}
 
     def fetch(self, name: str) -> Path:
@@ -34,17 +36,18 @@ class HubArchive:
         An interrupted download goes on where it ended. UserError, about the collection called ``name``, where the Hub
         does not give it.
         """
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
+        errors = huggingface_hub.errors
         try:
-            return Path(hf_hub_download(self.repository, self.file, repo_type="dataset", revision=self.revision)).parent
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            archive = huggingface_hub.hf_hub_download(
+                self.repository, self.file, repo_type="dataset", revision=self.revision
+            )
+        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{name}: {self.file} is not to be had from the Hub's data set {self.repository} ({reason}); check the "
                 "network, or give a folder with it as --collection"
             ) from None
+        return Path(archive).parent
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ TEXTS_AT_A_TIME = 4096
 
 
 def piece_counts(store: TokenStore, vocabulary: int, longest: int) -> NDArray[np.int64]:
-    """How often each piece occurs among the first ``longest`` of every title and text, (vocabulary,).
+    """Count each piece, (vocabulary,), among the first ``longest`` of every title and text.
 
-    Reads the memory-mapped store a block of texts at a time, so that memory stays bounded however large it is.
+    The memory-mapped store is read a block of texts at a time, so that memory stays bounded however large it is.
     """
     counts = np.zeros(vocabulary, dtype=np.int64)
     for pieces, lengths in store.blocks(TEXTS_AT_A_TIME):
@@ -27,7 +27,7 @@ def piece_counts(store: TokenStore, vocabulary: int, longest: int) -> NDArray[np
 
 
 def entropy(counts: NDArray[np.int64], without: Collection[int] = ()) -> float:
-    """Entropy in nats of a draw by these counts, those of the indices ``without`` left out; 0 for none."""
+    """Return the entropy in nats of a draw by these counts, without those of some indices; 0 where nothing is left."""
     kept = np.delete(counts, list(without)).astype(np.float64)
     shares = kept[kept > 0] / max(kept.sum(), 1.0)
     return float(-(shares * np.log(shares)).sum())
@@ -35,7 +35,7 @@ def entropy(counts: NDArray[np.int64], without: Collection[int] = ()) -> float:
 
 @cache
 def unigram_entropy(folder: Path, max_length: int) -> float:
-    """Nats a piece that a model pays which knows nothing but how frequent each piece of a tokenised collection is.
+    """Return the loss, in nats a piece, of a model that knows only how frequent each piece of a collection is.
 
     The pieces are those that a training reads which cuts passages at ``max_length`` tokens; special ones are left out.
     """

@@ -22,11 +22,11 @@ Encoded = tuple[Ids, Types]
 
 
 def longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
-    """Lengths to which two parts of `first` and `second` pieces are cut so that they fill at most `budget`.
+    """Return the lengths to which two parts are cut so that together they have at most ``budget`` pieces.
 
-    The longer part is cut first; when both have to be cut, each keeps half and an odd piece goes to the part
-    that was longer (to the second when they were equally long), as in the `longest_first` strategy of fast
-    tokenizers.
+    ``first`` and ``second`` are their lengths before. The longer part is cut first; when both have to be cut, each
+    keeps half, and an odd piece goes to the part that was longer (to the second when they were equally long), as in the
+    ``longest_first`` strategy of fast tokenizers.
     """
     if first + second <= budget:
         return first, second
@@ -40,7 +40,7 @@ def longest_first(first: int, second: int, budget: int) -> tuple[int, int]:
 
 
 def _joined(first: Pieces, second: Pieces, max_length: int, specials: Specials) -> Encoded:
-    """[CLS] first [SEP] second [SEP] with token types 0 and 1."""
+    """Return [CLS] first [SEP] second [SEP] with token types 0 and 1."""
     if max_length < 3:
         raise ValueError(f"max_length {max_length} leaves no room for [CLS], [SEP] and [SEP]")
     n, m = longest_first(len(first), len(second), max_length - 3)
@@ -56,9 +56,9 @@ def _joined(first: Pieces, second: Pieces, max_length: int, specials: Specials) 
 
 
 def query_input(query: Pieces, max_length: int, specials: Specials) -> Encoded:
-    """[CLS] query [SEP], all of token type 0, at most `max_length` tokens with the two special ones.
+    """Return [CLS] query [SEP], all of token type 0, at most ``max_length`` tokens with the two special ones.
 
-    Section 3.2 (32 tokens at paper scale). Returns (ids int32 (L,), token types int8 (L,)).
+    Section 3.2 (32 tokens at paper scale). Ids are int32 (L,), token types int8 (L,).
     """
     if max_length < 2:
         raise ValueError(f"max_length {max_length} leaves no room for [CLS] and [SEP]")
@@ -71,12 +71,17 @@ def query_input(query: Pieces, max_length: int, specials: Specials) -> Encoded:
 
 
 def passage_input(title: Pieces | None, text: Pieces, max_length: int, specials: Specials) -> Encoded:
-    """The input of a passage in pre-training and in the bi-encoder (Sections 3.1 and 3.2).
+    """Return the input of a passage in pre-training and in the bi-encoder (Sections 3.1 and 3.2).
 
-    `title` is None for a collection without titles: [CLS] text [SEP]. In a collection with titles the input
-    is [CLS] title [SEP] text [SEP] with token types 0 and 1, also when this passage's title is empty. At most
-    `max_length` tokens (144 at paper scale) with the special ones, the longer part cut first. Returns (ids
-    int32 (L,), token types int8 (L,)).
+    Args:
+        title: None for a collection without titles; the input is then [CLS] text [SEP]. Otherwise it is [CLS] title
+            [SEP] text [SEP] with token types 0 and 1, also where this passage's title is empty.
+        text: The pieces of the text.
+        max_length: Tokens with the special ones (144 at paper scale); the longer part is cut first.
+        specials: The special tokens.
+
+    Returns:
+        Ids int32 (L,) and token types int8 (L,).
     """
     if title is None:
         return query_input(text, max_length, specials)
@@ -84,10 +89,10 @@ def passage_input(title: Pieces | None, text: Pieces, max_length: int, specials:
 
 
 def reranker_passage(title: Pieces | None, text: Pieces, colon: Pieces) -> Pieces:
-    """The pieces of "title: text", the re-ranker's view of a passage; the text alone without a title.
+    """Return the pieces of "title: text", a passage as the re-ranker reads it; the text alone without a title.
 
-    `colon` holds the piece or pieces of ":" (see `colon_pieces`). A BERT-like tokenizer splits at
-    punctuation, so these are the pieces that it makes of the joined string.
+    ``colon`` holds the piece or pieces of ":" (see `colon_pieces`). A BERT-like tokenizer splits at punctuation, so
+    these are the pieces that it makes of the joined string.
     """
     if title is None or len(title) == 0:
         return text
@@ -95,26 +100,26 @@ def reranker_passage(title: Pieces | None, text: Pieces, colon: Pieces) -> Piece
 
 
 def colon_pieces(tokenizer: "PreTrainedTokenizerFast") -> Ids:
-    """The pieces of ":" for `reranker_passage`, int32."""
+    """Return the pieces of ":" for `reranker_passage`, int32."""
     return np.array(tokenizer(":", add_special_tokens=False)["input_ids"], dtype=np.int32)
 
 
 def pair_input(query: Pieces, passage: Pieces, max_length: int, specials: Specials) -> Encoded:
-    """The re-ranker's input: [CLS] query [SEP] passage [SEP], token types 0 and 1 (Section 3.2).
+    """Return the re-ranker's input: [CLS] query [SEP] passage [SEP], token types 0 and 1 (Section 3.2).
 
-    `passage` comes from `reranker_passage`. At most `max_length` tokens (192 at paper scale) with the special
-    ones, the longer part cut first. Returns (ids int32 (L,), token types int8 (L,)).
+    ``passage`` comes from `reranker_passage`. At most ``max_length`` tokens (192 at paper scale) with the special ones,
+    the longer part cut first. Ids are int32 (L,), token types int8 (L,).
     """
     return _joined(query, passage, max_length, specials)
 
 
 def padded_length(longest: int, multiple_of: int = 8) -> int:
-    """`longest` rounded up to a multiple of `multiple_of`."""
+    """Round ``longest`` up to a multiple of ``multiple_of``."""
     return -(-longest // multiple_of) * multiple_of
 
 
 def pad(rows: Sequence[Pieces], pad_value: int, multiple_of: int = 8) -> torch.Tensor:
-    """Rows of different lengths as one (B, L) int64 tensor, padded on the right with `pad_value`.
+    """Pad rows of different lengths on the right with ``pad_value``, to one (B, L) int64 tensor.
 
     L is the longest row's length, rounded up to a multiple of `multiple_of`.
     """
@@ -126,7 +131,7 @@ def pad(rows: Sequence[Pieces], pad_value: int, multiple_of: int = 8) -> torch.T
 
 
 def batch_inputs(encoded: Sequence[Encoded], specials: Specials, multiple_of: int = 8) -> dict[str, torch.Tensor]:
-    """A batch for a BERT-like model: input_ids, attention_mask and token_type_ids, each int64 (B, L).
+    """Pad inputs to a batch for a BERT-like model: input_ids, attention_mask and token_type_ids, each int64 (B, L).
 
     The mask comes from the rows' lengths, not from the ids, so a [PAD] inside a text stays visible.
     """

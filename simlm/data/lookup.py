@@ -1,7 +1,6 @@
-"""Find a collection: by what a reader writes for it, or by what a stage's configuration holds.
+"""Find the collection that a reader names, and say what a stage's configuration holds of it.
 
-No rows are read here, but for a file of test questions, whose lines are all checked. What imports ir_datasets is
-imported when a collection is opened, because that makes folders below HOME: a command has its options checked first.
+No rows are read here, but for a file of test questions, whose lines are all checked.
 """
 
 import hashlib
@@ -9,13 +8,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from simlm.data.beir import BeirFolder, is_beir
-from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits, fetched, find
-from simlm.data.collection import Collection, Layout
-from simlm.data.downloads import HubArchive
+from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits, fetched
+from simlm.data.collection import Layout
 from simlm.data.dpr_questions import NO_FILE, read_questions
 from simlm.data.readers import digest_of
 from simlm.data.released_archive import ReleasedArchive, is_released
@@ -64,7 +61,7 @@ def resolve(text: str) -> Reference:
         UserError: There is no such collection, or it lacks a file.
     """
     if text.startswith(IRDS):
-        from simlm.data.irds_collection import check_irds
+        from simlm.data.irds_collection import check_irds  # ir_datasets makes folders below HOME
 
         return Reference(check_irds(text), text)
     name, _, file = text.partition(":")
@@ -111,64 +108,3 @@ def layout_of(folder: Path) -> str:
     """Return the key in ``LAYOUTS`` of a folder, by what lies in it."""
     own = is_beir(folder) or not is_released(folder)
     return "beir folder" if own else "released archives"
-
-
-def open_collection(name: str, location: str = "", digest: str = "") -> Collection:
-    """Open a collection; its parts are registered with ir_datasets.
-
-    Args:
-        name: What a reader writes for it (`resolve`), or the ``collection`` of a `Reference`.
-        location: That of a `Reference`.
-        digest: That of a `Reference`; "" for whatever the files' digest is.
-
-    Raises:
-        UserError: There is no such collection, it cannot be fetched, or its files are others by now.
-    """
-    if (built_in := find(name)) is not None:
-        return _opened(built_in, name, location, digest)
-    if name in LAYOUTS and location:
-        return _in_folder(name, location, digest)
-    if name.startswith(IRDS):
-        from simlm.data.irds_collection import irds_collection
-
-        return irds_collection(name)
-    if not Path(name).is_dir():
-        raise UserError(
-            f"unknown collection {name!r}: choose one of {', '.join(CATALOGUE)}, a folder in BEIR's layout, or "
-            f"{IRDS}ID for a data set of ir_datasets"
-        )
-    found = resolve(name)
-    return _in_folder(found.collection, found.location, found.digest)
-
-
-def _opened(known: BuiltIn, name: str, location: str, digest: str) -> Collection:
-    if known.opener:
-        module, _, function = known.opener.partition(":")
-        opened: Collection = getattr(import_module(module), function)(name, location, digest)
-        return opened
-    if known.irds_ids:
-        from simlm.data.irds_collection import built_in_collection
-
-        return built_in_collection(known)
-    from simlm.data.irds import collection_of_layout
-
-    assert isinstance(known.download, HubArchive)
-    layout = LAYOUTS[known.layout](known.download.fetch(name))
-    lacking = [split for split in known.extra_test_splits if split not in layout.splits]
-    if lacking:
-        raise UserError(
-            f"{layout.folder}: {known.download.file} has no queries of {lacking[0]}; it is not what was released"
-        )
-    return collection_of_layout(layout, f"simlm-{name}", name)
-
-
-@cache
-def _in_folder(kind: str, location: str, digest: str) -> Collection:
-    """Open a folder once a process: hashing its files takes seconds where they are large."""
-    from simlm.data.irds import collection_of_layout
-
-    layout = LAYOUTS[kind](Path(location))
-    found = layout.digest() if digest else ""
-    if found != digest:
-        raise UserError(f"{location}: its files changed since this command began; run it again")
-    return collection_of_layout(layout, f"{kind.replace(' ', '-')}-{(digest or layout.digest())[:16]}", layout.name)

@@ -25,7 +25,7 @@ _FIELDS = ("query", "passage", "grade")
 
 
 class Qrels:
-    """Judgments as three int64 arrays (m,), sorted by query, then passage: indices of both, and the grade."""
+    """Judgements as three int64 arrays (m,), sorted by query, then passage: indices of both, and the grade."""
 
     def __init__(
         self, query: npt.NDArray[np.int64], passage: npt.NDArray[np.int64], grade: npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class Qrels:
 
     @classmethod
     def of(cls, judged: Mapping[str, Mapping[str, int]], queries: IdTable, passages: IdTable) -> "Qrels":
-        """From {query id: {passage id: grade}}; UserError for an id that a table does not know."""
+        """Make them from {query id: {passage id: grade}}; UserError for an id that a table does not know."""
         pairs = [(query, passage, grade) for query, row in judged.items() for passage, grade in row.items()]
         try:
             query = queries.indices([pair[0] for pair in pairs])
@@ -53,19 +53,19 @@ class Qrels:
         return len(self.query)
 
     def positives(self, query_index: int) -> npt.NDArray[np.int64]:
-        """The passages judged relevant (grade above 0) for a query, ascending; empty when there are none."""
+        """Return the passages judged relevant (grade above 0) for a query, ascending; empty when there are none."""
         start, end = np.searchsorted(self.query, [query_index, query_index + 1])
         return self.passage[start:end][self.grade[start:end] > 0]
 
     def save(self, folder: Path) -> None:
-        """Writes query.npy, passage.npy and grade.npy."""
+        """Write query.npy, passage.npy and grade.npy."""
         folder.mkdir(parents=True)
         for field in _FIELDS:
             np.save(folder / f"{field}.npy", getattr(self, field))
 
     @classmethod
     def open(cls, folder: Path) -> "Qrels":
-        """Reads what `save` wrote; UserError when the files are missing or damaged."""
+        """Read what `save` wrote; UserError when the files are missing or damaged."""
         try:
             return cls(*(np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS))
         except (OSError, ValueError, EOFError) as error:
@@ -73,7 +73,7 @@ class Qrels:
 
 
 class TokenisedCollection:
-    """What training, mining and encoding read: stores of pieces, judgments as indices, and the tokenizer.
+    """What training, mining and encoding read: stores of pieces, judgements as indices, and the tokenizer.
 
     `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest.
     """
@@ -87,7 +87,7 @@ class TokenisedCollection:
 
     @classmethod
     def open(cls, folder: Path) -> "TokenisedCollection":
-        """Opens a folder that `tokenise_collection` wrote; UserError when it is none."""
+        """Open a folder that `tokenise_collection` wrote; UserError when it is none."""
         return cls(folder)
 
     def __reduce__(self) -> tuple[type["TokenisedCollection"], tuple[Path]]:
@@ -105,11 +105,11 @@ class TokenisedCollection:
         return load_tokenizer(self.folder / "tokenizer")
 
     def queries(self, split: str) -> TokenStore:
-        """The pieces of a split's queries; UserError for an unknown split."""
+        """Return the pieces of a split's queries; UserError for an unknown split."""
         return self._queries(split)
 
     def qrels(self, split: str) -> Qrels:
-        """A split's judgments, indices into `queries(split)` and `passages`; UserError for no such split."""
+        """Return a split's judgements, as indices into its queries and the passages; UserError for no such split."""
         return self._qrels(split)
 
     def _of(self, split: str, kind: str) -> Path:
@@ -121,12 +121,12 @@ class TokenisedCollection:
 def tokenise_collection(
     collection: Collection, tokenizer: "PreTrainedTokenizerFast", folder: Path, segments: bool = True
 ) -> TokenisedCollection:
-    """Tokenises passages and every split's queries into `folder`, with judgments, statistics and tokenizer.
+    """Tokenise passages and every split's queries into ``folder``, with judgements, statistics and tokenizer.
 
-    Without `segments` a title is no part of its own, but the first words of its passage's text, so that every
-    token is of type 0. Streams (see `build_token_store`) and is atomic: the folder is there only when it is
-    whole. Does not `validate` the collection, but raises UserError for an id that comes twice or a qrel that
-    names an unknown one.
+    Without ``segments`` a title is no part of its own, but the first words of its passage's text, so that every token
+    is of type 0. Rows are streamed (see `build_token_store`), and the folder is there only when it is whole. The
+    collection is not checked (`simlm.data.checks.validate`), but for ids: UserError for one that comes twice, or that
+    a qrel names and nobody has.
     """
     known = statistics(collection)
     with atomic_folder(folder, MARKER) as partial:

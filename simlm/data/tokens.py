@@ -48,7 +48,7 @@ class TokenStore:
 
     @classmethod
     def open(cls, folder: Path) -> "TokenStore":
-        """Maps the store in `folder`; UserError when it holds none or its files do not fit together."""
+        """Map the store in ``folder``; UserError when it holds none or its files do not fit together."""
         try:
             return cls(folder)
         except (OSError, ValueError, KeyError, EOFError) as error:
@@ -62,16 +62,16 @@ class TokenStore:
         return len(self.lengths)
 
     def title(self, index: int) -> npt.NDArray[np.int32] | None:
-        """The pieces of a title, int32 (m,); None when the collection has no titles."""
+        """Return the pieces of a title, int32 (m,); None when the collection has no titles."""
         return self._part(2 * self._checked(index)) if self.has_titles else None
 
     def text(self, index: int) -> npt.NDArray[np.int32]:
-        """The pieces of a text, int32 (m,)."""
+        """Return the pieces of a text, int32 (m,)."""
         index = self._checked(index)
         return self._part(2 * index + 1 if self.has_titles else index)
 
     def blocks(self, parts: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-        """All pieces in order, ``parts`` titles and texts at a time: the pieces end to end, and each one's length."""
+        """Yield all pieces in order, ``parts`` titles and texts at a time: end to end, and the length of each."""
         for first in range(0, len(self._bounds) - 1, parts):
             bounds = np.asarray(self._bounds[first : first + parts + 1])
             yield self._tokens[bounds[0] : bounds[-1]], np.diff(bounds)
@@ -99,7 +99,7 @@ class _Writer:
         self.tokens = 0
 
     def append(self, ids: list[str], parts: list[list[int]]) -> None:
-        """`parts` holds one list of pieces a row, or two (title, text) a row in turn."""
+        """Append rows; ``parts`` holds one list of pieces a row, or two (title, text) a row in turn."""
         sizes = np.fromiter((len(part) for part in parts), dtype=np.int64, count=len(parts))
         flat = np.fromiter((piece for part in parts for piece in part), dtype=self.dtype, count=int(sizes.sum()))
         self._tokens.write(flat.tobytes())
@@ -129,12 +129,21 @@ def build_token_store(
     max_pieces: int = 512,
     total: int | None = None,
 ) -> TokenStore:
-    """Tokenises (id, title, text) rows into a store in `folder` and opens it.
+    """Tokenise rows into a store and open it.
 
-    `rows` is read once, 1,024 at a time; beside them the memory holds 8 bytes a row for the id table, and 32 at the
-    end. Titles and texts are each cut at `max_pieces` pieces. `total`, where known, gives the progress bar its end.
-    Built in a temporary folder and renamed: a killed build leaves nothing half. UserError for an id that comes twice
-    and for a folder that holds something else.
+    The store is built in a temporary folder and renamed: a killed build leaves nothing half. Memory holds 1,024 rows, 8
+    bytes a row for the id table, and 32 at the end.
+
+    Args:
+        rows: (id, title, text), read once.
+        tokenizer: What cuts texts into pieces.
+        folder: Where the store goes.
+        has_titles: Whether titles are kept.
+        max_pieces: Where titles and texts are each cut off.
+        total: The number of rows, where it is known: the end of the progress bar.
+
+    Raises:
+        UserError: An id comes twice, or the folder holds something else.
     """
     pieces_of = PieceMaker(tokenizer, max_pieces)
     dtype = np.dtype(np.uint16 if len(tokenizer) < 2**16 else np.int32)

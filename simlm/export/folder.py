@@ -15,11 +15,17 @@ KIND = "simlm export 1"
 
 @contextmanager
 def export_folder(folder: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
-    """Gives a temporary folder that becomes `folder` when the block ends without an error.
+    """Yield a temporary folder that becomes ``folder`` when the block ends without an error.
 
-    The file `MARKER`, written last, names every file with its size, and says what the export was made from
-    (`origin`, JSON without times or places). One writer at a time: the caller holds the lock. Raises UserError as
-    `check_target` does, and for a folder that cannot be written.
+    The file ``MARKER``, written last, names every file with its size, and says what the export was made from. One
+    writer at a time: the caller holds a lock.
+
+    Args:
+        folder: What is made; an earlier export there is replaced.
+        origin: What it was made from: JSON without times or places.
+
+    Raises:
+        UserError: As for `check_target`, or the folder cannot be written.
     """
     check_target(folder)
     try:
@@ -33,7 +39,7 @@ def export_folder(folder: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def check_target(folder: Path) -> None:
-    """UserError for a folder that holds anything but an earlier export, as it was written."""
+    """Refuse a folder that holds anything but an earlier export, as it was written."""
     check_replaceable(folder, MARKER)
     if not (folder / MARKER).exists():
         return
@@ -47,5 +53,5 @@ def check_target(folder: Path) -> None:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """{relative path: bytes} of every file below a folder."""
+    """Return {relative path: bytes} of every file below a folder."""
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}

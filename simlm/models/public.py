@@ -1,55 +1,65 @@
-"""Models that somebody else published, copied without remote code, their weights as safetensors whatever they were."""
+"""Models that somebody else published: the commits at which they are fetched, and what a folder with one must hold.
+
+A branch of the Hub moves, a commit does not. The Hub itself was not asked for commits: one stands here, or in the
+record of a published system (`baselines.systems`), only where something public names repository and commit together;
+"its page" is the Hub's own page of the repository at that commit. Whatever else is fetched is fetched at `MAIN`, and
+manifest and report name the commit that was.
+"""
 
 import json
 import re
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
 
 from simlm.errors import UserError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
-DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
-KEPT = ("config.json", "*.safetensors", *TOKENIZER, *DESCRIPTION)
 PICKLE = "pytorch_model.bin"
-WEIGHTS = "model.safetensors"
 COMMIT = re.compile(r"[0-9a-f]{40}")
+MAIN = "main"
+PINNED_IN = "simlm/models/public.py or baselines/systems.py"
+"""Where a reader names another commit."""
 
 
-def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
-    """Copy a local folder's, or a Hub repository's, configuration, weights and tokenizer into ``target``.
+class Pin(NamedTuple):
+    """A commit of 40 hexadecimal digits, and where it was seen beside its repository's name."""
 
-    Weights that come only as a pickle are read by torch's weights-only loader and kept as safetensors, so that nothing
-    later opens a pickle. Returns source, revision and, from the Hub, the ``commit`` that the revision stood for.
-    UserError when it is not a model folder, holds no weights or none that are plain, or cannot be fetched.
-    """
-    local = Path(name).is_dir()
-    source = Path(name) if local else _fetch(name, revision, KEPT)
-    if not (source / "config.json").is_file():
-        raise UserError(f"{name}: not a model folder, it has no config.json; give a folder or Hub name of a model")
-    safe = bool(list(source.glob("*.safetensors")))
-    if not safe and not local:
-        source = _fetch(name, revision, (*KEPT, PICKLE))
-    weights = None if safe else _plain_weights(source / PICKLE, name)
-    target.mkdir(parents=True, exist_ok=True)
-    for pattern in KEPT:
-        for path in source.glob(pattern):
-            (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target / path.relative_to(source))
-    if weights is not None:
-        import safetensors.torch
+    commit: str
+    seen: str
 
-        safetensors.torch.save_file(weights, target / WEIGHTS, {"format": "pt"})
-    made = {"source": source.name if local else name, "revision": revision}
-    commit = "" if local else source.name
-    return made | ({"commit": commit} if COMMIT.fullmatch(commit) else {})
+
+PINS: Mapping[str, Pin] = {
+    "bert-base-uncased": Pin(
+        "86b5e0934494bd15c9632b12f734a8a67f723594",
+        "paths models--bert-base-uncased/snapshots/<commit> of the Hub's cache, in public code of many; the Hub's page "
+        "google-bert/bert-base-uncased/blob/refs/pr/71/tokenizer_config.json has its first digits",
+    ),
+    "roberta-base": Pin(
+        "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
+        "its page FacebookAI/roberta-base/blob/<commit>/vocab.json; paths models--roberta-base/snapshots/<commit> of "
+        "the Hub's cache, in public code",
+    ),
+    "google/electra-base-generator": Pin(
+        "1c65e3f5f4597679b87620707df5774c08c6606d",
+        "its page commits/<commit>; main is one commit newer, which changed tokenizer_config.json only (tree/main)",
+    ),
+    "google/electra-base-discriminator": Pin(
+        "1ae76a97c7e84a4e640876a07453fccd636f0667",
+        "its page tree/<commit>; tables of pinned models in public code",
+    ),
+}
+"""The models of the scales."""
+
+
+def revision_of(repository: str) -> str:
+    """Return what a repository is fetched at: the commit that is pinned, or ``MAIN``, also for what is none."""
+    return PINS[repository].commit if repository in PINS else MAIN
 
 
 def check_folder(folder: Path) -> None:
-    """UserError where a local folder cannot be a model: quickly, before anything is made of it."""
+    """Refuse a local folder that cannot be a model: quickly, before anything is made of it."""
     config = folder / "config.json"
     if not config.is_file():
         raise UserError(f"{folder}: not a model folder, it has no config.json; fetch the repository again")
@@ -59,10 +69,8 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{config}: no JSON ({error}); fetch the repository again") from None
     weights = sorted(folder.glob("*.safetensors"))
     if not weights and not (folder / PICKLE).is_file():
-        raise _without_weights(str(folder))
+        raise without_weights(str(folder))
     for path in weights:
-        from safetensors import SafetensorError, safe_open
-
         try:
             with safe_open(path, "numpy"):
                 pass
@@ -70,49 +78,8 @@ def check_folder(folder: Path) -> None:
             raise UserError(f"{path}: damaged safetensors ({error}); fetch the repository again") from None
 
 
-def _plain_weights(pickle: Path, name: str) -> "dict[str, Tensor]":
-    """The tensors of a pickle by name; those that share memory become copies, as safetensors has them."""
-    import torch
-
-    if not pickle.is_file():
-        raise _without_weights(name)
-    try:
-        weights = torch.load(pickle, map_location="cpu", weights_only=True)
-    except Exception as error:  # damage and refusal surface as a dozen unrelated types
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{pickle}: not plain weights, or damaged ({reason}); it is not loaded in any other way: convert it to "
-            "safetensors where it comes from"
-        ) from error
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"{pickle}: not plain weights, which are tensors by name; convert them to safetensors")
-    return {str(key): value.clone().contiguous() for key, value in weights.items()}
-
-
-def _without_weights(name: str) -> UserError:
+def without_weights(name: str) -> UserError:
+    """Return the error for a model, a folder or a Hub name, that has no weights."""
     return UserError(
         f"{name}: no *.safetensors and no {PICKLE} in it; give a folder or Hub name of a model with weights"
     )
-
-
-def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(patterns)))
-    except RevisionNotFoundError as error:
-        raise UserError(
-            f"model {name}: the Hub does not have its revision {revision} any more; name another in "
-            "simlm/models/pins.py, or give a folder that holds the model"
-        ) from error
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"model {name}: neither a folder nor to be had from the Hub ({reason}); check the name and the network"
-        ) from error

@@ -1,6 +1,5 @@
 """Scales: which collection, which model size, which hyper-parameters."""
 
-import os
 from dataclasses import replace
 
 from simlm.data.catalogue import NQ
@@ -8,7 +7,7 @@ from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.paper import paper
-from simlm.scales.questions import natural_questions
+from simlm.scales.paper_nq import natural_questions
 from simlm.scales.scale import Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
@@ -16,20 +15,12 @@ from simlm.scales.smoke import smoke
 _SCALES = {"smoke": smoke, "mini": mini, "small": small, "paper": paper}
 
 NAMES = tuple(_SCALES)
-CHOSEN = "SIMLM_SCALE"
-"""Set by commands for the stages' processes, which know their settings and not which scale these are of."""
-
-
-def settings_file() -> str:
-    """Where a user finds the settings of the scale that runs, below the repository's root."""
-    name = os.environ.get(CHOSEN, "")
-    return f"simlm/scales/{name}.py" if name in NAMES else "simlm/scales"
 
 
 def open_scale(name: str, collection: str = "") -> Scale:
-    """The scale of that name, its settings new objects; UserError for an unknown one.
+    """Return the scale of a name, with new objects as settings; UserError for an unknown one.
 
-    With ``collection``, as a reader writes it, the scale's settings on that collection instead of its own.
+    With ``collection``, as a reader writes it, the scale has its settings on that collection instead of its own.
     """
     if name not in _SCALES:
         raise UserError(f"unknown scale {name!r}: choose one of {', '.join(NAMES)}")
@@ -43,9 +34,9 @@ def open_scale(name: str, collection: str = "") -> Scale:
 def on_collection(
     scale: Scale, collection: str, location: str = "", digest: str = "", extra_test_splits: tuple[str, ...] = ()
 ) -> Scale:
-    """A scale's settings on another collection (`simlm.data.lookup.Reference`); paper scale has own ones for NQ."""
+    """Return a scale's settings on another collection (`simlm.data.lookup.Reference`); paper has own ones for NQ."""
     found = replace(scale, collection=collection, location=location, digest=digest, extra_test_splits=extra_test_splits)
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
-__all__ = ["CHOSEN", "NAMES", "Scale", "on_collection", "open_scale", "settings_file"]
+__all__ = ["NAMES", "Scale", "on_collection", "open_scale"]

@@ -7,7 +7,6 @@ Retriever1: hence more. Of the re-ranker's updates, whose loss hardly falls with
 
 from functools import partial
 
-from simlm.scales.alike import lists, retriever
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
     EncoderShape,
@@ -16,13 +15,15 @@ from simlm.scales.settings import (
     PretrainingSettings,
     RerankerSettings,
     SearchSettings,
+    negative_lists,
+    retriever_settings,
 )
 
-_retriever = partial(retriever, temperature=0.05, passage_length=64, evaluation_queries=256)
+_retriever = partial(retriever_settings, temperature=0.05, passage_length=64, evaluation_queries=256)
 
 
 def mini() -> Scale:
-    """The scale's settings, new objects at each call."""
+    """Return the scale's settings, new objects at each call."""
     return Scale(
         name="mini",
         collection="insuranceqa",
@@ -45,7 +46,7 @@ def mini() -> Scale:
             kept_passages=4,
             max_length=64,
             dropout=0.1,
-            negatives=lists(),
+            negatives=negative_lists(),
             evaluations=2,
             evaluation_queries=128,
             rerank_depth=10,

@@ -15,7 +15,7 @@ Where paper and released implementation differ, or the paper is silent:
 - checkpoints are chosen on valid, where the released code chose them on dev, which the paper reports;
 - ELECTRA as a bi-encoder trains 6 epochs at 4e-5 (Table 1's footnote), all other starts as Table 13 has it.
 
-Of Natural Questions `simlm.scales.questions` has what is otherwise.
+Of Natural Questions `simlm.scales.paper_nq` has what is otherwise.
 
 BM25 and the fusion have grids of their own, tuned on valid; nothing else is tuned.
 """
@@ -24,7 +24,6 @@ import math
 from functools import partial
 
 from simlm.data.catalogue import MSMARCO
-from simlm.scales.alike import lists, retriever
 from simlm.scales.mini import mini
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
@@ -32,6 +31,8 @@ from simlm.scales.settings import (
     PretrainingSettings,
     RerankerSettings,
     SearchSettings,
+    negative_lists,
+    retriever_settings,
 )
 
 TRAIN_QUERIES = MSMARCO.queries["train"] + MSMARCO.queries["valid"]
@@ -42,11 +43,11 @@ DISCRIMINATOR = "google/electra-base-discriminator"
 ROBERTA = "roberta-base"
 BATCH = 64
 """Queries an update, in every stage of fine-tuning."""
-_retriever = partial(retriever, temperature=0.02, passage_length=144, evaluation_queries=6980)
+_retriever = partial(retriever_settings, temperature=0.02, passage_length=144, evaluation_queries=6980)
 
 
 def paper() -> Scale:
-    """The scale's settings, new objects at each call."""
+    """Return the scale's settings, new objects at each call."""
     grids = mini()
     return Scale(
         name="paper",
@@ -76,7 +77,7 @@ def paper() -> Scale:
             kept_passages=16,
             max_length=192,
             dropout=0.1,
-            negatives=lists(),
+            negatives=negative_lists(),
             evaluations=3,
             evaluation_queries=6980,
             rerank_depth=200,
@@ -94,7 +95,7 @@ def paper() -> Scale:
 
 
 def epochs(count: int) -> int:
-    """The updates in which a stage of fine-tuning sees every train query ``count`` times."""
+    """Return the updates in which a stage of fine-tuning sees every train query ``count`` times."""
     return count * math.ceil(TRAIN_QUERIES / BATCH)
 
 

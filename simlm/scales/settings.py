@@ -12,7 +12,7 @@ Settings = TypeVar("Settings", bound=Config)
 
 
 def varied(settings: Settings, **changes: Any) -> Settings:
-    """A copy of settings with other values for some parameters."""
+    """Return a copy of settings with other values for some parameters."""
     names = settings.__xpmtype__.arguments
     values = {name: getattr(settings, name) for name in names}
     copy: Settings = type(settings).__xpmtype__.value_type.C(**values | changes)
@@ -117,3 +117,32 @@ class SearchSettings(Config):
 
     evaluation_depth: Param[int]
     mining_depth: Param[int]
+
+
+def negative_lists() -> NegativesSettings:
+    """Return the paper's depth of hard negatives, in lists that random passages fill up."""
+    return NegativesSettings.C(depth=200, total=210)
+
+
+def retriever_settings(
+    optimisation: Optimisation,
+    passages: int,
+    evaluations: int,
+    temperature: float,
+    passage_length: int,
+    evaluation_queries: int,
+) -> RetrieverSettings:
+    """Return what mini and paper scale set alike in Table 13's bi-encoder columns.
+
+    ``passages`` are those of a query, of which one is the positive; lengths are in tokens.
+    """
+    return RetrieverSettings.C(
+        optimisation=optimisation,
+        passages_per_query=passages,
+        temperature=temperature,
+        query_length=32,
+        passage_length=passage_length,
+        negatives=negative_lists(),
+        evaluations=evaluations,
+        evaluation_queries=evaluation_queries,
+    )

@@ -21,10 +21,7 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 
 
 def small() -> Scale:
-    """mini's collection and its grids for BM25, fusion and alpha.
-
-    Larger models, whole passages, longer training, more negatives.
-    """
+    """Return mini's collection and grids with larger models, whole passages, longer training, more negatives."""
     scale = mini()
     assert scale.base is not None and scale.generator_training is not None
     passages: dict[str, Any] = {"max_length": 144, "held_out": 512}
@@ -61,7 +58,7 @@ def small() -> Scale:
 
 
 def _longer(settings: S, steps: int, batch: int, rate: float, **changes: Any) -> S:
-    """A stage's settings with more updates of more examples, at a rate for them."""
+    """Return a stage's settings with more updates of more examples, at a rate for them."""
     optimisation = varied(
         settings.optimisation, steps=steps, batch_size=batch, warmup_steps=steps // 10, learning_rate=rate
     )

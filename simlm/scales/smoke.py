@@ -19,7 +19,7 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 
 
 def smoke() -> Scale:
-    """mini's settings on the smoke collection, with tiny models, few steps and short lists."""
+    """Return mini's settings on the smoke collection, with tiny models, few steps and short lists."""
     scale = mini()
     assert scale.base is not None and scale.generator_training is not None
     return replace(
@@ -47,7 +47,7 @@ def smoke() -> Scale:
 
 
 def _brief(settings: S, steps: int, batch: int, **changes: Any) -> S:
-    """A stage's settings with few updates of few examples."""
+    """Return a stage's settings with few updates of few examples."""
     optimisation = varied(settings.optimisation, steps=steps, batch_size=batch, warmup_steps=2)
     return varied(settings, optimisation=optimisation, **changes)
 

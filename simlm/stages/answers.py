@@ -7,6 +7,7 @@ from experimaestro import Param
 
 from simlm.retrieval.runs import Run
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.stages.runs import RunStage
 from simlm.workflow.stage import Stage
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 class Answers(Stage):
     """A stage that leaves the answers of a collection's queries."""
+
+    imports = LIBRARIES
 
     data: Param[Prepare]
     splits: Param[list[str]]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.catalogue import IRDS, fetched
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Prepare(Stage):
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
     """
+
+    imports = LIBRARIES
 
     collection: Param[str]
     vocabulary: Param[int]
@@ -80,7 +83,7 @@ class Prepare(Stage):
 
     def source(self) -> "Collection":
         """The collection itself, for what needs its texts."""
-        from simlm.data.lookup import open_collection
+        from simlm.data.opening import open_collection
 
         return open_collection(self.collection, self.location, self.digest)
 
@@ -101,6 +104,6 @@ def stored(job: Path) -> dict[str, Any]:
 @cache
 def installed_fingerprint(name: str) -> str:
     """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
-    from simlm.data.lookup import open_collection
+    from simlm.data.opening import open_collection
 
     return open_collection(name).fingerprint()

@@ -25,7 +25,6 @@ from simlm.retrieval.single import at_hand
 from simlm.stages.encoding import timed
 from simlm.stages.latency import mean_latency
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.workflow.resources import faiss_chosen
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
 
     ``latency_ms`` are milliseconds to encode and search one query, of the last split that is evaluated.
     """
-    collection, device = stage.data.open(), passages.device
+    collection, device, faiss = stage.data.open(), passages.device, stage.choices.search == "faiss"
     texts = passages.view(collection.passages)
     vectors, encoding = timed(partial(passages.encoded, texts), stage.work / "passages")
     figures: dict[str, Any] = {"tokens": int(np.minimum(texts.lengths, passages.length).sum()), **encoding}
@@ -75,7 +74,7 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
         asked = queries.view(collection.queries(split))
         found = queries.encoded(asked, stage.work / f"queries-{split}").read()
         k = min(depth, len(vectors))
-        scores, indices = search_together(found, vectors, k, device=device, faiss=faiss_chosen())
+        scores, indices = search_together(found, vectors, k, device=device, faiss=faiss)
         if not is_first():
             continue
         run = Run([asked.ids[i] for i in range(len(asked))], indices, scores)
@@ -83,18 +82,18 @@ def leave_runs(stage: RunStage, passages: Tower, queries: Tower, depths: Mapping
         if split != MINED_SPLIT:
             evaluated = asked, k
     if evaluated is not None:
-        figures["latency_ms"] = 1000 * _latency(queries, vectors, *evaluated)
+        figures["latency_ms"] = 1000 * _latency(queries, vectors, *evaluated, faiss)
     # Encoded where an interrupted attempt can go on, and left where whoever searches next finds it.
     if is_first():
         vectors.folder.rename(stage.folder / "passages")
     return figures
 
 
-def _latency(queries: Tower, vectors: Embeddings, asked: TokenStore, k: int) -> float:
+def _latency(queries: Tower, vectors: Embeddings, asked: TokenStore, k: int, faiss: bool) -> float:
     """Mean seconds to encode one query and to search, over vectors `at_hand`, which a search has read before."""
     tiles = at_hand(vectors, queries.device)
 
     def answer(number: int) -> None:
-        search_tiles(queries.vector(asked.text(number)), tiles, k, queries.device, faiss=faiss_chosen())
+        search_tiles(queries.vector(asked.text(number)), tiles, k, queries.device, faiss=faiss)
 
     return mean_latency(answer, len(asked))

@@ -9,9 +9,10 @@ from typing import Any
 from experimaestro import Meta, Param, field
 
 from simlm.errors import UserError
-from simlm.models.pins import MAIN, revision_of
+from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 SNAPSHOTS = "snapshots"
@@ -26,6 +27,8 @@ def step_at(share: Fraction, steps: int) -> int:
 
 class EncoderStage(Stage):
     """A stage whose output is a model that transformers loads with ``from_pretrained``."""
+
+    imports = LIBRARIES
 
     @property
     def model(self) -> Path:
@@ -51,18 +54,22 @@ class PublicModel(EncoderStage):
         return self.location or self.name
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.public import copy_model
+        from simlm.models.fetch import copy_model
 
         return copy_model(self.copied_from, self.revision, self.model)
 
 
-def public_model(name: str, folder: str = "") -> Any:
-    """The stage's configuration for a name of the Hub at its pinned commit, or for a folder, which no pin is of.
+def public_model(name: str, folder: str = "", revision: str = "") -> Any:
+    """Return the stage's configuration for a model that somebody else published.
 
-    The folder is ``name`` itself, or ``folder``, where the repository of that name lies.
+    Args:
+        name: A repository of the Hub, or a local folder.
+        folder: A local folder that holds the repository of that name; "" to fetch it.
+        revision: The commit of the repository; "" for the pinned one. No folder has one.
     """
     digest = local_digest(folder or name)
-    return PublicModel.C(name=name, revision=MAIN if digest else revision_of(name), digest=digest, location=folder)
+    chosen = MAIN if digest else revision or revision_of(name)
+    return PublicModel.C(name=name, revision=chosen, digest=digest, location=folder)
 
 
 class RandomModel(EncoderStage):
@@ -73,7 +80,8 @@ class RandomModel(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_encoder, save_model
+        from simlm.models.new import new_encoder
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         save_model(new_encoder(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
@@ -88,7 +96,8 @@ class RandomGenerator(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_generator, save_model
+        from simlm.models.new import new_generator
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         save_model(new_generator(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
@@ -106,7 +115,8 @@ class Reinitialised(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.shapes import new_like, save_model
+        from simlm.models.new import new_like
+        from simlm.models.save import save_model
 
         tokenizer = self.data.open().tokenizer
         model = new_like(self.shape_of.model, tokenizer, self.seed)
@@ -125,7 +135,8 @@ class Generator(EncoderStage):
 
     def run(self) -> dict[str, Any]:
         from simlm.distributed import is_first
-        from simlm.models.shapes import new_generator, save_model
+        from simlm.models.new import new_generator
+        from simlm.models.save import save_model
         from simlm.stages.training import run_pretraining
 
         tokenizer = self.data.open().tokenizer
@@ -159,7 +170,8 @@ class Pretrained(EncoderStage):
     def run(self) -> dict[str, Any]:
         from simlm.data.tokenizer import check_tokenizer_matches
         from simlm.distributed import is_first
-        from simlm.models.shapes import load_encoder, save_model
+        from simlm.models.load import load_encoder
+        from simlm.models.save import save_model
         from simlm.pretraining.generator import load_generator
         from simlm.stages.training import run_pretraining
 
@@ -186,7 +198,8 @@ class Snapshot(EncoderStage):
     def run(self) -> dict[str, Any]:
         import safetensors.torch
 
-        from simlm.models.shapes import load_encoder, save_model
+        from simlm.models.load import load_encoder
+        from simlm.models.save import save_model
         from simlm.training.snapshots import snapshot_in
 
         weights = snapshot_in(self.start.folder / SNAPSHOTS, self.step)

@@ -9,6 +9,7 @@ from experimaestro import Param
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
+from simlm.workflow.resources import Choices
 from simlm.workflow.stage import Stage
 
 BUCKETS = 4
@@ -33,13 +34,14 @@ class TrainReranker(EncoderStage):
         from simlm.finetuning.datasets import RerankerCollator, RerankerGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.reranker import Reranker
-        from simlm.models.shapes import load_reranker_start, save_model
+        from simlm.models.load import load_reranker_start
+        from simlm.models.save import save_model
         from simlm.stages.evaluations import RerankerEvaluation
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
         from simlm.training.trainer import train
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         settings, collection = self.settings, self.candidates.data.open()
         seed = settings.optimisation.seed
         torch.manual_seed(seed)
@@ -105,7 +107,7 @@ class TeacherScoresOf(Stage):
         from simlm.stages.negatives import negative_lists
 
         lists = negative_lists(self.negatives, MINED_SPLIT, self.lists, self.seed)
-        score = scorer(self.reranker, self.negatives, MINED_SPLIT, self.max_length)
+        score = scorer(self.choices, self.reranker, self.negatives, MINED_SPLIT, self.max_length)
         ranges = lists.blocks(LISTS_AT_A_TIME)
         epochs = -(-self.steps // max(1, len(lists) // self.batch_size))
         window = (epochs, self.seed, self.passages_per_query)
@@ -152,7 +154,7 @@ class Rerank(RunStage):
         figures: dict[str, Any] = {}
         collection = self.data.open()
         for split in self.splits:
-            score = scorer(self.reranker, self.candidates, split, self.max_length, together=True)
+            score = scorer(self.choices, self.reranker, self.candidates, split, self.max_length, together=True)
             # A run's queries stand in the store's order, so a place in the run is the query's index.
             run = rerank(self.candidates.load(split), self.depth, score)
             if is_first():
@@ -160,7 +162,9 @@ class Rerank(RunStage):
         return figures
 
 
-def scorer(reranker: EncoderStage, run: RunStage, split: str, max_length: int, together: bool = False) -> Any:
+def scorer(
+    choices: Choices, reranker: EncoderStage, run: RunStage, split: str, max_length: int, together: bool = False
+) -> Any:
     """``scorer(queries, passages)`` -> logits, both given by index in the split and in the collection.
 
     ``together``: all processes call it with the same pairs and share the work (`PairScorer`).
@@ -168,11 +172,11 @@ def scorer(reranker: EncoderStage, run: RunStage, split: str, max_length: int, t
     from simlm.finetuning.datasets import Pairs
     from simlm.finetuning.reranker import Reranker
     from simlm.finetuning.scoring import PairScorer
-    from simlm.models.shapes import load_reranker
+    from simlm.models.load import load_reranker
     from simlm.packed.inference import packed_scorer
     from simlm.stages.training import PACKED_ON, prepare_torch
 
-    device = prepare_torch()
+    device = prepare_torch(choices)
     collection = run.data.open()
     model = Reranker(load_reranker(reranker.model, collection.tokenizer)).to(device)
     pairs = Pairs(collection, split, max_length)

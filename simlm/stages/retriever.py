@@ -39,12 +39,13 @@ class TrainRetriever(EncoderStage):
         from simlm.finetuning.datasets import BiEncoderCollator, BiEncoderGroups
         from simlm.finetuning.fit import texts_that_fit
         from simlm.finetuning.teacher import TeacherScores
-        from simlm.models.shapes import load_body, save_model
+        from simlm.models.load import load_body
+        from simlm.models.save import save_model
         from simlm.stages.negatives import negative_lists
         from simlm.stages.training import PACKED_ON, numbers_of, plan, prepare_torch
         from simlm.training.trainer import train
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         settings, collection = self.settings, self.data.open()
         seed = settings.optimisation.seed
         torch.manual_seed(seed)

@@ -9,6 +9,7 @@ from experimaestro import Param
 
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.stages.data import Prepare
+from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
 from simlm.workflow.stage import Stage
 
@@ -25,6 +26,8 @@ class RunStage(Stage):
 
     Train queries are searched only to mine hard negatives, so they get arrays alone.
     """
+
+    imports = LIBRARIES
 
     data: Param[Prepare]
 
@@ -130,13 +133,13 @@ class Retrieve(RunStage):
     def run(self) -> dict[str, Any]:
         from simlm.data.inputs import Specials
         from simlm.finetuning.biencoder import BiEncoder
-        from simlm.models.shapes import load_body
+        from simlm.models.load import load_body
         from simlm.packed.forwards import has_packed_form
         from simlm.packed.inference import packed_encoder
         from simlm.stages.dense import Tower, leave_runs
         from simlm.stages.training import PACKED_ON, prepare_torch
 
-        device = prepare_torch()
+        device = prepare_torch(self.choices)
         tokenizer = self.data.open().tokenizer
         specials = Specials.of(tokenizer)
         retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()

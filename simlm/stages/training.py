@@ -16,7 +16,7 @@ from simlm.scales.settings import Optimisation, PretrainingSettings
 from simlm.stages.models import SNAPSHOTS
 from simlm.training.snapshots import Snapshots
 from simlm.training.trainer import Outcome, Packed, Plan, train
-from simlm.workflow.resources import chosen_device, cores
+from simlm.workflow.resources import Choices, cores
 
 if TYPE_CHECKING:
     from simlm.stages.data import Prepare
@@ -28,10 +28,10 @@ SAVES = 4
 EVALUATION_BATCH = 64
 
 
-def prepare_torch() -> torch.device:
-    """Threads and device of this process of a stage."""
+def prepare_torch(choices: Choices) -> torch.device:
+    """Set the threads of this process of a stage, and return its device."""
     torch.set_num_threads(max(1, cores() // local_processes()))
-    device = chosen_device()
+    device = choices.compute_device()
     return torch.device(device, local_rank()) if device == "cuda" and processes() > 1 else torch.device(device)
 
 
@@ -85,7 +85,7 @@ def run_pretraining(
 
     Its weights after each of the updates ``kept`` are left in the folder ``SNAPSHOTS`` of the stage's output.
     """
-    device = prepare_torch()
+    device = prepare_torch(stage.choices)
     collection = data.open()
     optimisation = settings.optimisation
     pieces = WordPieces.of(collection.tokenizer)

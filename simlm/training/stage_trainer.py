@@ -17,7 +17,6 @@ from transformers import Trainer
 
 from simlm.distributed import processes, summed
 from simlm.errors import UserError
-from simlm.scales import settings_file
 from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
 from simlm.training.checkpoints import WEIGHTS, checkpoint_of, newest_complete, seal
 from simlm.training.plan import Plan
@@ -136,7 +135,7 @@ class StageTrainer(Trainer):
         good = newest_complete(Path(str(self.args.output_dir)))
         return UserError(
             f"{self.description}: {what} at step {step} of {self.plan.steps}; last good checkpoint: {good or 'none'}; "
-            f"lower its learning rate, {self.plan.learning_rate:g}, in {settings_file()} and run again"
+            f"lower its learning rate, {self.plan.learning_rate:g}, in simlm/scales and run again"
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -1,40 +1,22 @@
 """What makes a finished stage trustworthy: a list of its outputs with their digests, written last."""
 
 import hashlib
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simlm.training.checkpoints import digest
+from simlm.files import digest, read_json
 
 MANIFEST = "manifest.json"
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that the file is there whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def read_manifest(job: Path) -> dict[str, Any] | None:
-    """A stage's manifest, or None when there is none that can be read."""
+    """Return a stage's manifest, or None when there is none that can be read."""
     return read_json(job / MANIFEST)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object of a file, or None when there is none that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
 def outputs_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """{relative path: {size, sha256}} of every file below a folder."""
+    """Return {relative path: {size, sha256}} of every file below a folder."""
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
         for path in sorted(folder.rglob("*"))
@@ -43,15 +25,17 @@ def outputs_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def outputs_digest(manifest: Mapping[str, Any]) -> str:
-    """One sha256 that stands for all outputs of a stage."""
+    """Return one sha256 that stands for all outputs of a stage."""
     lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(manifest["outputs"].items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def damage(job: Path, inputs: Mapping[str, str]) -> str | None:
-    """Why a finished stage may not be reused, or None when its manifest verifies.
+    """Return why a finished stage may not be reused, or None when its manifest verifies.
 
-    ``inputs`` are the digests of the stages it stands on, as they are now.
+    Args:
+        job: the stage's folder.
+        inputs: the digests of the stages it depends on, as they are now, by parameter name.
     """
     manifest = read_manifest(job)
     if manifest is None:
@@ -71,5 +55,5 @@ def damage(job: Path, inputs: Mapping[str, str]) -> str | None:
 
 
 def seconds_of(manifest: Mapping[str, Any]) -> float:
-    """What a stage took, its interrupted attempts included."""
+    """Return the seconds that a stage took, its interrupted attempts included."""
     return float(sum(attempt["seconds"] for attempt in manifest.get("attempts", [])))

@@ -1,4 +1,4 @@
-"""A stage's workers on all nodes of its Slurm allocation: `python -m simlm.workflow.nodes` runs once on each, by srun.
+"""A stage's workers on all nodes of its Slurm allocation: srun runs `python -m simlm.workflow.nodes` once on each.
 
 The stage's process holds the store in which torch's agents meet, one a node, so that no port has to be guessed. It also
 holds the other end of their standard input, and they end when that is closed: with the stage, however it ends.
@@ -14,21 +14,33 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from torch.distributed import TCPStore
+from torch.distributed.elastic.multiprocessing.api import SignalException
+
 from simlm.errors import UserError
-from simlm.workflow.slurm import check_srun
-from simlm.workflow.workers import SHUTDOWN_SECONDS, Ended, WorkerFailed, check_gpus, launch, mistake_of
+from simlm.workflow.resources import Choices, check_srun
+from simlm.workflow.torchrun import SHUTDOWN_SECONDS, Ended, WorkerFailed, launch, mistake_of
 
 OTHERS_SECONDS = 1.0
 """How long a node whose worker failed waits before it ends all: others may be just noting why theirs did."""
 
 
 def launch_on_nodes(job: Path, left: Path, share: int, nodes: int) -> list[Ended]:
-    """Start ``share`` workers on each of ``nodes`` and wait for all; those that failed.
+    """Start workers on all nodes of the Slurm allocation, and wait for all.
 
-    UserError without srun; WorkerFailed when a node fails and none of its workers does.
+    Args:
+        job: the stage's folder.
+        left: where workers and nodes leave notes for this process.
+        share: how many workers each node has.
+        nodes: how many nodes.
+
+    Returns:
+        The workers that failed.
+
+    Raises:
+        UserError: there is no srun.
+        WorkerFailed: a node failed and none of its workers did.
     """
-    from torch.distributed import TCPStore
-
     srun = check_srun()
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     command = [srun, f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
@@ -45,8 +57,7 @@ def launch_on_nodes(job: Path, left: Path, share: int, nodes: int) -> list[Ended
 
 
 def _run(command: list[str]) -> int:
-    """The exit status of a command, which is ended before a signal ends this process."""
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    """Return the exit status of a command, which is ended before a signal ends this process."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SignalException(f"received signal {number}", signal.Signals(number))
@@ -66,12 +77,10 @@ def _run(command: list[str]) -> int:
 
 def main(job: Path, left: Path, share: int, nodes: int, port: int) -> int:
     """Run this node's workers, which meet the others' at ``port`` of the machine where srun was called."""
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-
     threading.Thread(target=_end_with_input, daemon=True).start()
     node = os.environ["SLURM_NODEID"]
     try:
-        check_gpus(share, nodes)
+        Choices.read(job).check_gpus(share, nodes)
         ended = launch(
             job,
             share,

@@ -1,22 +1,20 @@
-"""The processes of stages: what they inherit, which still run, how they are ended."""
+"""The processes of stages: what they inherit, which of them still run, how they are ended."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
-from simlm.workflow.manifest import read_json
+from simlm.files import read_json
+from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
-from simlm.workflow.resources import ALONE, cores
+from simlm.workflow.server import is_server
 from simlm.workflow.slurm import cancel
 from simlm.workflow.stage import MISTAKE
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,19 +36,22 @@ def prepare(stage: Planned, say: Callable[[str], None]) -> None:
 
 
 def slurm_job(stage: Planned) -> str | None:
-    """The number of the Slurm job that was given a stage and has not failed, also by an earlier driver; or None.
+    """Return the number of the Slurm job of a stage, which an earlier command may have submitted; None without one.
 
-    Whether it still runs is for experimaestro to ask of Slurm.
+    Whether it still runs is for experimaestro to ask of Slurm. A job that has failed does not count.
     """
     process = _process_file(stage)
     return str(process["pid"]) if process.get("type") == "slurm" and not stage.marker(".failed").exists() else None
 
 
 def process_of(stage: Planned) -> psutil.Process | None:
-    """The process that works on a stage, also one that an earlier driver started and left behind; None without one."""
+    """Return the process that works on a stage, which an earlier command may have left behind; None without one."""
     try:
-        process = psutil.Process(_process_file(stage)["pid"])
-        return process if str(stage.marker(".py")) in process.cmdline() else None
+        written = _process_file(stage)
+        process = psutil.Process(written["pid"])
+        # Another process may have got the number since, or the stage's has ended and its parent has not noticed.
+        same = abs(process.create_time() - written["started"]) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, KeyError, ValueError, TypeError, psutil.Error):
         return None
 
@@ -60,9 +61,12 @@ def _process_file(stage: Planned) -> dict[str, Any]:
 
 
 def stop(stages: Sequence[Planned]) -> None:
-    """End the stages' processes, those of an earlier driver included; whatever they had checkpointed stays."""
+    """End the stages' processes, those of an earlier command included; whatever they had checkpointed stays.
+
+    All processes below this one but the stage server are theirs.
+    """
     cancel([number for stage in stages if (number := slurm_job(stage)) is not None])
-    processes = set(psutil.Process().children(recursive=True))
+    processes = {process for process in psutil.Process().children(recursive=True) if not is_server(process.pid)}
     processes |= {process for stage in stages if (process := process_of(stage)) is not None}
     for process in processes:
         with _gone():
@@ -81,13 +85,13 @@ def _gone() -> Iterator[None]:
 
 
 @contextmanager
-def environment(launcher: "Launcher | None") -> Iterator[None]:
-    """What the stages' processes inherit beyond the driver's environment, from here or by way of ``launcher``.
+def environment(launcher: Launcher) -> Iterator[None]:
+    """Set what the stages' processes inherit beyond this process's environment, while the block runs.
 
     Experimaestro's ``setenv`` would replace that environment, HOME and PATH included, and write each value, tokens
     included, into the stage's script.
     """
-    threads = str(cores() if launcher is None else launcher.options.cpus_per_task or 1)
+    threads = str(launcher.threads)
     added = {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "OMP_NUM_THREADS": threads,
@@ -95,7 +99,7 @@ def environment(launcher: "Launcher | None") -> Iterator[None]:
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
-    } | ({} if launcher is None else {ALONE: "1"})
+    }
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:

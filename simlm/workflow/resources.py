@@ -1,53 +1,106 @@
-"""How many stages run at once on a machine, and with how many threads each.
+"""What stages compute with: the choices of a command, and the slots of a machine.
 
-On a CPU two stages run at once, so that one computes while the other imports or writes. Each has as many threads as
-there are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without
-loss, and a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On
-GPUs a stage has one for each of its processes. Where a Slurm allocation has several nodes a stage has all of them. A
-slot is a file lock, which the system releases whenever a process ends.
+On a CPU two stages run at once, so that one computes while the other reads or writes. Each has as many threads as there
+are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without loss, and
+a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On GPUs a
+stage has one for each of its processes. Where a Slurm allocation has several nodes a stage has all of them. A slot is a
+file lock, which the system releases whenever a process ends.
 """
 
+import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
+from simlm.files import read_json, write_json
 
-DEVICE = "SIMLM_DEVICE"
-ALONE = "SIMLM_ALONE"
-"""Set where Slurm gives each stage processors of its own, so that it need not wait for a slot."""
-PROCESSES = "SIMLM_PROCESSES"
-"""How many processes work together on a stage whose work can be shared, those of all nodes together."""
-SEARCH = "SIMLM_SEARCH"
-"""What finds the nearest passages, one of ``SEARCHES``: the runs are the same up to rounding."""
+CHOICES = "choices.json"
 SEARCHES = ("torch", "faiss")
 CPU_SLOTS = 2
 
 
+@dataclass(frozen=True)
+class Choices:
+    """How stages compute. None of it counts in a stage's identity, so it may change from run to run.
+
+    Args:
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        processes: how many processes share a stage's work where it can be shared, those of all nodes together.
+        search: what finds the nearest passages, one of ``SEARCHES``; runs are the same up to rounding.
+        gpus: the numbers of the GPUs of this machine that stages compute on; none on a CPU.
+        alone: whether each stage has a machine's resources for itself, so that it need not wait for a slot.
+        commit: of the project's code, for manifests.
+        hardware: the processor, for manifests.
+    """
+
+    device: str = "auto"
+    processes: int = 1
+    search: str = "torch"
+    gpus: tuple[str, ...] = ()
+    alone: bool = False
+    commit: str = "unknown"
+    hardware: str = "unknown"
+
+    @classmethod
+    def read(cls, job: Path) -> Self:
+        """Return the choices that were written into a stage's folder; the defaults where there are none."""
+        written = read_json(job / CHOICES) or {}
+        return cls(**written | {"gpus": tuple(written.get("gpus", ()))})
+
+    def write(self, job: Path) -> None:
+        """Leave the choices in a stage's folder, for its processes."""
+        write_json(job / CHOICES, dataclasses.asdict(self))
+
+    def compute_device(self) -> str:
+        """Return "cpu" or "cuda"; UserError for a GPU that torch does not see."""
+        import torch  # takes a second, and commands ask for it only where they must know
+
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError(
+                "device cuda: torch sees no GPU here; choose --device cpu, or install a CUDA build of torch"
+            )
+        return self.device
+
+    def check_gpus(self, share: int, nodes: int = 1) -> None:
+        """Raise UserError when ``share`` processes of this machine, one of ``nodes``, need a GPU each and lack one."""
+        if self.compute_device() == "cuda":
+            import torch  # as above
+
+            if share > (count := torch.cuda.device_count()):
+                there = f"{count} on each node" if nodes > 1 else str(count)
+                raise UserError(f"--processes {share * nodes}: each needs a GPU and there are {there}; choose fewer")
+
+    def slots(self) -> int:
+        """Return how many stages run on this machine at once."""
+        return max(1, len(self.gpus) // self.processes) if self.gpus else CPU_SLOTS
+
+    def gpus_of_slot(self, number: int) -> tuple[str, ...]:
+        """Return the GPUs that the stage in a slot has for itself, one for each of its processes."""
+        return self.gpus[number * self.processes :][: self.processes]
+
+
 def cores() -> int:
-    """The processors that this process may use: the threads of a stage on the CPU."""
+    """Return the number of processors that this process may use: the threads of a stage on the CPU."""
     return len(os.sched_getaffinity(0))
 
 
-def chosen_processes() -> int:
-    """How many processes share a stage's work, from the command line by way of the environment."""
-    asked = os.environ.get(PROCESSES, "1")
-    if not asked.isdecimal() or int(asked) < 1:
-        raise UserError(f"{PROCESSES}={asked}: choose 1 or more")
-    return int(asked)
-
-
 def allocated_nodes() -> int:
-    """The nodes of the Slurm allocation that this process runs in; 1 outside."""
+    """Return the number of nodes of the Slurm allocation that this process runs in; 1 outside."""
     return int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
 
 
 def share_of_node(processes: int, nodes: int) -> int:
-    """How many of a stage's processes run on each node; UserError when they cannot be shared evenly."""
+    """Return how many of a stage's processes run on each node; UserError when they cannot be shared evenly."""
     if processes % nodes:
         raise UserError(
             f"--processes {processes}: cannot be shared evenly by {nodes} nodes of Slurm; choose a multiple of {nodes}"
@@ -55,50 +108,24 @@ def share_of_node(processes: int, nodes: int) -> int:
     return processes // nodes
 
 
-def faiss_chosen() -> bool:
-    """Whether faiss searches, from the command line by way of the environment."""
-    asked = os.environ.get(SEARCH, SEARCHES[0])
-    if asked not in SEARCHES:
-        raise UserError(f"{SEARCH}={asked}: choose one of {', '.join(SEARCHES)}")
-    return asked == "faiss"
+def check_srun() -> str:
+    """Return where srun is; UserError without one."""
+    found = shutil.which("srun")
+    if found is None:
+        raise UserError("this Slurm allocation has several nodes, and no srun on PATH to start processes on them")
+    return found
 
 
-def chosen_device() -> str:
-    """ "cpu" or "cuda", from the command line by way of the environment; "auto" takes a GPU where there is one."""
-    import torch
-
-    asked = os.environ.get(DEVICE, "auto")
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked not in ("cpu", "cuda"):
-        raise UserError(f"unknown device {asked!r}: choose auto, cpu or cuda")
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: torch sees no GPU here; choose --device cpu, or install a CUDA build of torch")
-    return asked
-
-
-def stage_slot(folder: Path) -> AbstractContextManager[int | None]:
-    """A slot of this machine for a stage, ``CPU_SLOTS`` or as GPUs allow; None is yielded where it needs none."""
-    if os.environ.get(ALONE):
+def stage_slot(folder: Path, choices: Choices) -> AbstractContextManager[int | None]:
+    """Hold a slot of this machine for a stage while the block runs; yield its number, None where it needs none."""
+    if choices.alone:
         return nullcontext()
-    if allocated_nodes() > 1:
-        return slot(folder, 1)
-    return slot(folder, max(1, len(gpus) // chosen_processes()) if (gpus := gpus_of_slots()) else CPU_SLOTS)
-
-
-def gpus_of_slots() -> list[str]:
-    """The numbers of the GPUs that stages compute on; [] where they compute on the CPU."""
-    return [number for number in os.environ.get("SIMLM_GPUS", "").split(",") if number]
-
-
-def gpus_of_slot(number: int) -> list[str]:
-    """Those that the stage in a slot has for itself, one for each of its processes."""
-    return gpus_of_slots()[number * chosen_processes() :][: chosen_processes()]
+    return slot(folder, 1 if allocated_nodes() > 1 else choices.slots())
 
 
 @contextmanager
 def slot(folder: Path, count: int) -> Iterator[int]:
-    """Holds one of ``count`` slots, whose locks lie in ``folder``, while the block runs; yields its number."""
+    """Hold one of ``count`` slots, whose locks lie in ``folder``, while the block runs; yield its number."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         for number in range(count):

@@ -9,13 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from experimaestro.launchers.slurm import SlurmOptions
 
 from simlm.errors import UserError
-from simlm.workflow.resources import share_of_node
-
-if TYPE_CHECKING:
-    from simlm.workflow.submission import Launcher
+from simlm.workflow.launchers import SlurmLauncher
+from simlm.workflow.resources import Choices, share_of_node
 
 POLL_SECONDS = 15.0
 """How often Slurm's accounting is asked about all jobs at once."""
@@ -23,15 +23,11 @@ WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 """Options that cannot be the same for jobs of several nodes, with one task on each, and for those of one."""
 
 
-def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
-    """A launcher that submits each stage with these options of sbatch, written "key=value".
+def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
+    """Return a launcher that submits each stage with these options of sbatch, written "key=value".
 
-    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's ``processes``.
+    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's processes.
     """
-    from experimaestro.launchers.slurm import SlurmOptions
-
-    from simlm.workflow.submission import Launcher
-
     known = [field.name for field in dataclasses.fields(SlurmOptions)]
     values: dict[str, Any] = {}
     for option in options:
@@ -40,11 +36,11 @@ def slurm_launcher(options: Sequence[str], processes: int = 1) -> "Launcher":
         if key not in known or not value:
             raise UserError(f"--slurm {option}: write key=value with one of these keys: {', '.join(known)}")
         values[key] = value
-    _check_nodes(values, processes)
+    _check_nodes(values, choices.processes)
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError("--slurm: there is no sbatch here; run the command where Slurm jobs are submitted")
-    return Launcher(options=SlurmOptions(**values), interval=POLL_SECONDS, binpath=str(Path(sbatch).parent))
+    return SlurmLauncher(choices, SlurmOptions(**values), str(Path(sbatch).parent), POLL_SECONDS)
 
 
 def _check_nodes(values: dict[str, Any], processes: int) -> None:
@@ -66,15 +62,7 @@ def _check_nodes(values: dict[str, Any], processes: int) -> None:
         )
 
 
-def check_srun() -> str:
-    """Where srun is; UserError without one."""
-    found = shutil.which("srun")
-    if found is None:
-        raise UserError("this Slurm allocation has several nodes, and no srun on PATH to start processes on them")
-    return found
-
-
 def cancel(jobs: Sequence[str]) -> None:
-    """Ask Slurm to end jobs; those that have ended already are no matter."""
+    """Ask Slurm to end jobs; it ignores those that have ended already."""
     if jobs and (scancel := shutil.which("scancel")):
         subprocess.run([scancel, *jobs], capture_output=True, check=False, timeout=60)

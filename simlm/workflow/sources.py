@@ -5,7 +5,7 @@ It is made of syntax trees: comments, docstrings and formatting do not count, no
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,8 @@ class Module(NamedTuple):
     imports: frozenset[str]
 
 
-def sources_digest(modules: Iterable[str], root: Path = ROOT) -> str:
+@cache
+def sources_digest(modules: tuple[str, ...], root: Path = ROOT) -> str:
     """Return one sha256 for the code of modules and of all that they import, directly or not, at any depth.
 
     Modules that are not below `root` (libraries) and those `LEFT_OUT` do not count.

@@ -1,10 +1,11 @@
-"""A step of the pipeline: a configuration, the stages it stands on, and a folder named by the hash of both.
+"""A step of the pipeline: a configuration, the stages it depends on, and a folder named by the hash of both.
 
 Experimaestro gives each stage its folder, its process and its lock. What it does not watch is watched here: a version
 number that counts in the identity (raise it when the code of a stage changes what it makes), and a manifest that is
 written last.
 """
 
+import ctypes
 import os
 import shutil
 import sys
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
 
 from simlm.errors import UserError
+from simlm.files import read_json, write_json
 from simlm.progress import follow
 from simlm.workflow.attempts import Attempt, attempts
-from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_json, read_manifest, write_json
-from simlm.workflow.resources import chosen_processes, gpus_of_slot, stage_slot
+from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest
+from simlm.workflow.resources import Choices, stage_slot
 from simlm.workflow.sources import sources_digest
 
 PROGRESS = "progress.json"
@@ -36,6 +38,8 @@ class Stage(ResumableTask):
     each computes its share, and only the first writes what ``folder`` holds and has its numbers read."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules that must be installed beside what every stage needs."""
+    imports: ClassVar[tuple[str, ...]] = ()
+    """Modules that take long to import: the stage server imports them once for all stages."""
 
     version: Constant[int] = 1
     folder: Meta[Path] = field(default_factory=PathGenerator("output"))
@@ -45,20 +49,25 @@ class Stage(ResumableTask):
 
     @property
     def job(self) -> Path:
-        """The stage's own folder: outputs in ``output``, checkpoints in ``work`` while it runs, the manifest beside."""
+        """Return the stage's folder: outputs in ``output``, unfinished work in ``work``, the manifest beside."""
         return self.folder.parent
 
     @property
     def work(self) -> Path:
-        """Where an unfinished run keeps what it will resume from."""
+        """Return where an unfinished run keeps what it will resume from."""
         return self.job / "work"
 
+    @property
+    def choices(self) -> Choices:
+        """Return how this run computes, as its command chose."""
+        return Choices.read(self.job)
+
     def run(self) -> dict[str, Any]:
-        """Do the work; the returned numbers go into the manifest."""
+        """Do the work, and return numbers for the manifest."""
         raise NotImplementedError(f"{type(self).__name__} has no run")
 
     def inputs(self) -> dict[str, "Stage"]:
-        """The stages this one stands on, by parameter name."""
+        """Return the stages that this one depends on, by parameter name."""
         return inputs_of(self)
 
     def modules(self) -> set[str]:
@@ -66,11 +75,11 @@ class Stage(ResumableTask):
         return {type(self).__module__}
 
     def outdated(self, job: Path) -> str | None:
-        """Why what this stage left in ``job`` no longer fits what it read beside its inputs, or None when it does."""
+        """Return why outputs in ``job`` no longer fit what the stage read beside its inputs; None when they do."""
         return None
 
     def execute(self) -> None:
-        """What experimaestro calls, in a process of the stage's own."""
+        """Run the stage in a process of its own; experimaestro calls it."""
         (self.job / MISTAKE).unlink(missing_ok=True)
         (self.job / MANIFEST).unlink(missing_ok=True)
         try:
@@ -84,9 +93,9 @@ class Stage(ResumableTask):
         follow(Reporter(self.job))
         with Attempt(self.job) as attempt:
             attempt.wait()
-            with stage_slot(self.job.parents[2] / "slots") as number:
+            with stage_slot(self.job.parents[2] / "slots", self.choices) as number:
                 attempt.go_on()
-                if number is not None and (gpus := gpus_of_slot(number)):
+                if number is not None and (gpus := self.choices.gpus_of_slot(number)):
                     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
                 digests = self._input_digests()
                 self._begin(digests)
@@ -96,15 +105,15 @@ class Stage(ResumableTask):
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _numbers(self) -> dict[str, Any]:
-        processes = chosen_processes() if self.shared else 1
+        processes = self.choices.processes if self.shared else 1
         if processes == 1:
             return self.run()
-        from simlm.workflow.workers import run_in_workers
+        from simlm.workflow.workers import run_in_workers  # torch, which a command that only plans does without
 
-        return run_in_workers(self.job, self.work, processes)
+        return run_in_workers(self.job, workers_folder(self.job), self.choices)
 
     def _begin(self, digests: dict[str, str]) -> None:
-        """An empty output folder, and work to resume only if it stands on what lies there now."""
+        """Make an empty output folder; keep work to resume only if the inputs are still those that it was made from."""
         if not self.work.is_dir() or read_json(self.job / DEPENDS_ON) != digests:
             shutil.rmtree(self.work, ignore_errors=True)
             write_json(self.job / DEPENDS_ON, digests)
@@ -129,16 +138,16 @@ class Stage(ResumableTask):
             "inputs": digests,
             "numbers": numbers,
             "attempts": attempts(self.job),
-            "commit": os.environ.get("SIMLM_COMMIT", "unknown"),
+            "commit": self.choices.commit,
             "modules": sorted(self.modules()),
-            "sources": sources_digest(self.modules()),
-            "hardware": os.environ.get("SIMLM_HARDWARE", "unknown"),
+            "sources": sources_digest(tuple(sorted(self.modules()))),
+            "hardware": self.choices.hardware,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
 
 def inputs_of(config: Config) -> dict[str, Stage]:
-    """The stages among a configuration's parameters, lists of stages included, by name."""
+    """Return the stages among a configuration's parameters, lists of stages included, by name."""
     found: dict[str, Stage] = {}
     for argument in config.__xpmtype__.arguments.values():
         value = getattr(config, argument.name, None)
@@ -149,8 +158,13 @@ def inputs_of(config: Config) -> dict[str, Stage]:
     return found
 
 
+def workers_folder(job: Path) -> Path:
+    """Return the folder, in a stage's work, of what its workers leave for the process that started them."""
+    return job / "work" / "workers"
+
+
 class Reporter:
-    """Writes a bar's state for the driver, at most twice a second."""
+    """Write a progress bar's state for the command that shows it, at most twice a second."""
 
     def __init__(self, job: Path) -> None:
         self.path = job / PROGRESS
@@ -169,8 +183,6 @@ def tune_allocator() -> None:
     Vocabulary-sized temporaries would otherwise be page-faulted anew at every step, which took up to half the time of
     the operations on them. Elsewhere than on glibc nothing happens.
     """
-    import ctypes
-
     try:
         libc = ctypes.CDLL("libc.so.6")
         trim_threshold, mmap_count = -1, -4

@@ -1,7 +1,6 @@
 """One of the processes that run a stage together: `python -m simlm.workflow.worker PARAMS`, as torchrun starts it."""
 
 import datetime
-import json
 import os
 import sys
 import threading
@@ -10,19 +9,21 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from experimaestro.core.objects import ConfigInformation
-from experimaestro.taskglobals import Env
+import torch
+import torch.distributed as dist
 
 from simlm.errors import UserError
+from simlm.files import write_json
 from simlm.progress import follow
-from simlm.workflow.manifest import write_json
-from simlm.workflow.resources import chosen_device
-from simlm.workflow.stage import Reporter, Stage, tune_allocator
-from simlm.workflow.workers import LEFT, NUMBERS, STARTED_BY, fault_of, mistake_of
+from simlm.workflow.experimaestro_internals import load_stage
+from simlm.workflow.resources import Choices
+from simlm.workflow.stage import Reporter, tune_allocator, workers_folder
+from simlm.workflow.torchrun import NUMBERS, STARTED_BY, fault_of, mistake_of
 
 LOOK_SECONDS = 0.5
 PATIENCE = datetime.timedelta(days=2)
-"""How long a process waits for the others: one that ends is noticed by who started it, and a slow one is none."""
+"""How long a process waits for the others. One that has ended is noticed by the process that started it, so that a long
+wait only means that the others work slowly."""
 
 
 def end_with(parent: int) -> None:
@@ -36,26 +37,23 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def join_group() -> None:
+def join_group(choices: Choices) -> None:
     """Meet the other processes, by what torchrun tells in the environment."""
-    import torch
-    import torch.distributed as dist
-
-    on_gpu = chosen_device() == "cuda"
+    on_gpu = choices.compute_device() == "cuda"
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
 
 
 def main(parameters: Path) -> int:
-    """Run the stage with these parameters, as experimaestro wrote them; the exit status."""
+    """Run the stage with these parameters, as experimaestro wrote them; return the exit status."""
     end_with(int(os.environ[STARTED_BY]))
     tune_allocator()
-    left = parameters.parent / "work" / LEFT
+    left = workers_folder(parameters.parent)
     rank = int(os.environ["RANK"])
     try:
-        join_group()
-        stage = stage_of(parameters)
+        join_group(Choices.read(parameters.parent))
+        stage = load_stage(parameters)
         if rank == 0:
             follow(Reporter(stage.job))
         numbers = stage.run()
@@ -72,19 +70,8 @@ def main(parameters: Path) -> int:
     return 0
 
 
-def stage_of(parameters: Path) -> Stage:
-    """The stage that experimaestro wrote there, as its own process has it."""
-    written = json.loads(parameters.read_text(encoding="utf-8"))
-    Env.instance().wspath = Path(written["workspace"])
-    Env.instance().taskpath = parameters.parent
-    stage: Stage = ConfigInformation.fromParameters(written["objects"])
-    return stage
-
-
 def leave_group() -> None:
     """Part from the others when all are done, so that none waits for one that has gone."""
-    import torch.distributed as dist
-
     dist.barrier()
     dist.destroy_process_group()
 

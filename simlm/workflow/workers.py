@@ -5,56 +5,45 @@ process that started them, however that ends. In a Slurm allocation of several n
 (`simlm.workflow.nodes`).
 """
 
-import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
 
 from simlm.errors import UserError
-from simlm.workflow.manifest import read_json
-from simlm.workflow.resources import allocated_nodes, chosen_device, share_of_node
-
-LEFT = "workers"
-"""The folder, in a stage's work, of what its workers leave for the process that started them."""
-NUMBERS = "numbers.json"
-STARTED_BY = "SIMLM_STARTED_BY"
-SHUTDOWN_SECONDS = 3
-"""Workers that do not end when told to are killed after this time; the driver gives a stage five seconds."""
+from simlm.files import read_json
+from simlm.workflow.nodes import launch_on_nodes
+from simlm.workflow.resources import Choices, allocated_nodes, share_of_node
+from simlm.workflow.torchrun import NUMBERS, Ended, WorkerFailed, launch
 
 
-class WorkerFailed(Exception):
-    """A worker ended with an error that is no user's mistake."""
+def run_in_workers(job: Path, left: Path, choices: Choices) -> dict[str, Any]:
+    """Run a stage in several processes, on this machine or on all nodes of the Slurm allocation.
 
+    Args:
+        job: the stage's folder.
+        left: a folder of its own for what the workers leave for this process.
+        choices: how many processes, and on what.
 
-class Ended(NamedTuple):
-    """A worker that failed: when, which, and its exit status, negative for a signal."""
+    Returns:
+        The numbers of the stage's `run`.
 
-    when: int
-    rank: int
-    status: int
-
-
-def run_in_workers(job: Path, work: Path, processes: int) -> dict[str, Any]:
-    """Run the stage whose folder is ``job`` in so many processes, here or on all nodes; the numbers of its `run`.
-
-    UserError for a user's mistake in any of them, when there are fewer GPUs, and when nodes cannot share them;
-    WorkerFailed when one fails otherwise.
+    Raises:
+        UserError: a user's mistake in any of them, fewer GPUs than processes, or nodes that cannot share them.
+        WorkerFailed: one failed otherwise.
     """
-    nodes = allocated_nodes()
+    nodes, processes = allocated_nodes(), choices.processes
     share = share_of_node(processes, nodes)
     if nodes == 1:
-        check_gpus(share)
-    left = work / LEFT
+        choices.check_gpus(share)
     shutil.rmtree(left, ignore_errors=True)
     left.mkdir(parents=True)
     with _signals_kept():
         if nodes > 1:
-            from simlm.workflow.nodes import launch_on_nodes
-
             ended = launch_on_nodes(job, left, share, nodes)
         else:
             ended = launch(job, share, rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost")
@@ -66,56 +55,9 @@ def run_in_workers(job: Path, work: Path, processes: int) -> dict[str, Any]:
     return numbers
 
 
-def launch(job: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]:
-    """Start ``share`` workers on this machine, one of ``nodes``, and wait for them; those that failed.
-
-    ``meeting`` is how torch's agents find each other, as its LaunchConfig has it.
-    """
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    os.environ[STARTED_BY] = str(os.getpid())
-    config = LaunchConfig(
-        min_nodes=nodes,
-        max_nodes=nodes,
-        nproc_per_node=share,
-        run_id=job.name,
-        max_restarts=0,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-        **meeting,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "simlm.workflow.worker", str(job / "params.json"))
-    except ChildFailedError as error:
-        return [Ended(one.timestamp, rank, one.exitcode) for rank, one in error.failures.items()]
-    return []
-
-
-def check_gpus(share: int, nodes: int = 1) -> None:
-    """UserError when this machine's share of processes, on each of ``nodes``, compute on GPUs and lack one each."""
-    if chosen_device() == "cuda":
-        import torch
-
-        if share > (count := torch.cuda.device_count()):
-            there = f"{count} on each node" if nodes > 1 else str(count)
-            raise UserError(f"--processes {share * nodes}: each needs a GPU and there are {there}; choose fewer")
-
-
-def mistake_of(left: Path, worker: int | str) -> Path:
-    """Where a worker notes the user's mistake that it found."""
-    return left / f"mistake-{worker}.txt"
-
-
-def fault_of(left: Path, rank: int) -> Path:
-    """Where a worker notes an error of another kind."""
-    return left / f"fault-{rank}.txt"
-
-
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Signals that end this process do so by the handlers of now, and not before the workers have ended."""
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-
+    """Let signals end this process by the handlers of now, and not before the workers have ended."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -133,7 +75,7 @@ def _restore(handlers: dict[signal.Signals, Any]) -> None:
 
 
 def _cause(left: Path, ended: Sequence[Ended], processes: int) -> Exception:
-    """What ended the workers: when one fails, those that wait for it often fail as well."""
+    """Return what ended the workers: when one fails, those that wait for it often fail as well."""
     mistakes = sorted(left.glob("mistake-*.txt"))
     if mistakes:
         return UserError(mistakes[0].read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ablations import __main__ as grid
 from ablations.grids import CORPORA, GRIDS, build_cells, cells_of
 from ablations.retriever1_runs import ENCODERS
 from ablations.starts import STARTS
@@ -180,15 +181,24 @@ def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subproc
         (("--slurm", "speed=high"), "--slurm speed=high: write key=value with one of these keys: nodes, time, "),
     ],
 )
-def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    ran = command("--results", str(tmp_path / "results"), *arguments)
-    assert ran.returncode == 2 and ran.stdout == ""
-    (line,) = ran.stderr.splitlines()
-    assert line.startswith(f"error: {said}")
+def test_mistakes(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = str(tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["ablations", "--scale", "smoke", "--results", results, *arguments])
+    with pytest.raises(SystemExit) as left:
+        grid.main()
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert left.value.code == 2 and printed.out == "" and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.whole_grid
+@pytest.mark.slow
 def test_the_whole_grid_with_two_seeds_and_a_cell_that_fails(tmp_path: Path) -> None:
     results, module = tmp_path / "results", "tests.ablations.sometimes"
     grids = ("--grids", *ALL, "toy", "--seeds", "2", "--results", str(results))

@@ -8,7 +8,8 @@ from rich.console import Console
 from ablations.grids import Cell, cells_of
 from ablations.outcome import GridDisplay, print_outcomes, summary
 from simlm.commands.seeds import with_seed, without_seed
-from simlm.workflow.manifest import MANIFEST, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import Planned
 from simlm.workflow.scheduler import StageStatus
 

@@ -22,7 +22,7 @@ from transformers import (
     RobertaModel,
 )
 
-from baselines.java import java_home, lucene_jar
+from baselines.lucene import java_home, lucene_jar
 
 WIDTH = 16
 PIECES = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "text", "title", "query", "dev", ":"]

@@ -11,7 +11,7 @@ from ir_measures import RR
 
 from baselines.bm25 import build_index, index_bytes, search_index, tune
 from simlm.data.collection import Passage, Query
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.evaluation.measures import evaluate
 from simlm.retrieval.runs import read_run_ids

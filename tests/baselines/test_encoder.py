@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, DPRContextEncoder, DPRQuestionEncoder
 
 from baselines.encoder import load_encoder
 from simlm.errors import UserError
-from simlm.models.public import copy_model
+from simlm.models.fetch import copy_model
 from tests.baselines.repositories import ance, bert, distilbert, dpr
 
 TEXTS = ["text 1", "title 2 text 3456789", "query"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from baselines.bm25 import build_index, search_index
-from baselines.prebuilt import check_index, search_prebuilt
+from baselines.prebuilt_index import check_index, search_prebuilt
 from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
 from simlm.retrieval.runs import read_run_ids

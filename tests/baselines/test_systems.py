@@ -25,7 +25,7 @@ def test_there_is_a_checkpoint_or_a_reason_why_not(one: System) -> None:
     assert bool(one.checkpoint) != bool(one.lacking)
     assert one.source and (one.note or one.lacking)
     if one.kind != "sparse" and one.checkpoint:
-        assert all(repository.count("/") == 1 for repository in one.repositories)
+        assert all(repository.count("/") == 1 for repository in one.revisions)
 
 
 def test_prebuilt_indexes_are_pyserinis() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+from baselines.encoder import Texts
 from baselines.system import Title
-from baselines.texts import Texts
 from simlm.data.inputs import Specials, passage_input
 from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import build_token_store

@@ -1,32 +1,41 @@
-"""One of two gloo processes of `test_shared_search`: python -m tests.baselines.two_processes FOLDER."""
+"""One of two gloo processes of `test_two_processes`: python -m tests.baselines.two_processes FOLDER."""
 
 import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
-from baselines.encoder import load_encoder
-from baselines.texts import Texts
+from baselines import multi_vector
+from baselines.encoder import Texts, load_encoder
+from baselines.released import SearchTokens
 from simlm.data.inputs import Specials
 from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.retrieval.runs import Run
+from simlm.stages import training
 from simlm.stages.dense import Tower, leave_runs
+from simlm.workflow.resources import Choices
 from tests.pairs import meet, part
 
 PASSAGES, QUERIES, DEPTH = 2_100, 300, 7
 """Three batches of passages, and two blocks of queries."""
 
 
+TOKEN_PASSAGES, TOKEN_DEPTH = 37, 20
+"""Three rounds of blocks to encode, the last has one block; five blocks to search, with fewer than the depth."""
+QUESTIONS = {"valid": ["query 3", "text 1"], "test": ["title 2", "9 8 7", "text 12"]}
+
+
 def searched(folder: Path, output: Path) -> dict[str, Any]:
     """What a stage leaves in ``output`` for the models and stores in ``folder``: titles, prompts, two encoders."""
     tokenizer = load_tokenizer(folder / "passages")
     specials, maker = Specials.of(tokenizer), PieceMaker(tokenizer, 512)
-    told, asked = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
+    passage_prompt, query_prompt = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
     stores = {name: TokenStore.open(folder / "stores" / name) for name in ("passages", "test")}
     collection = SimpleNamespace(passages=stores["passages"], queries=lambda split: stores[split])
 
@@ -36,7 +45,9 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
         return {f"{split} queries": float(len(run.query_ids))}
 
     data = SimpleNamespace(open=lambda: collection)
-    stage: Any = SimpleNamespace(data=data, work=output.with_suffix(".work"), folder=output, leave=leave)
+    stage: Any = SimpleNamespace(
+        data=data, work=output.with_suffix(".work"), folder=output, leave=leave, choices=Choices("cpu")
+    )
     cpu = torch.device("cpu")
     return leave_runs(
         stage,
@@ -45,24 +56,65 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
             14,
             specials,
             cpu,
-            lambda store: Texts(store, "separated", told, specials),
+            lambda store: Texts(store, "separated", passage_prompt, specials),
         ),
         Tower(
             load_encoder(folder / "queries", "cls"),
             9,
             specials,
             cpu,
-            lambda store: Texts(store, "none", asked, specials),
+            lambda store: Texts(store, "none", query_prompt, specials),
         ),
         {"test": DEPTH},
     )
 
 
+def searched_by_tokens(model: Path, output: Path) -> dict[str, Any]:
+    """What the stage leaves in ``output``, by a multi-vector model; every text is there twice, so that scores tie."""
+    texts = [SimpleNamespace(text=f"text {n // 2} of {n // 6}") for n in range(TOKEN_PASSAGES)]
+    questions = {split: [SimpleNamespace(text=text) for text in asked] for split, asked in QUESTIONS.items()}
+    collection = SimpleNamespace(passages=texts, queries=lambda split: Ids(len(questions[split])))
+    source = SimpleNamespace(passages=lambda: iter(texts), queries=lambda split: questions[split])
+    output.mkdir(parents=True, exist_ok=True)
+
+    def leave(split: str, run: Run, _: Any) -> dict[str, float]:
+        np.savez(output / f"{split}.npz", ids=run.query_ids, scores=run.scores, indices=run.indices)
+        return {f"{split} queries": float(len(run.query_ids))}
+
+    stage: Any = SimpleNamespace(
+        data=SimpleNamespace(open=lambda: collection, source=lambda: source),
+        model=SimpleNamespace(model=model),
+        splits=list(questions),
+        depth=TOKEN_DEPTH,
+        choices=Choices("cpu"),
+        work=output.with_suffix(".work"),
+        folder=output,
+        leave=leave,
+    )
+    small = patch.multiple(multi_vector, TEXTS=8, BLOCK=8)
+    with small, patch.object(training, "cores", lambda: 1):
+        figures: dict[str, Any] = SearchTokens.run(stage)
+    return figures
+
+
+class Ids:
+    """A store of so many queries, of which only ids are read."""
+
+    def __init__(self, count: int) -> None:
+        self.ids = [f"q{n}" for n in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     place = meet()
-    figures = searched(folder, folder / "two")
-    (folder / f"figures-{place}.json").write_text(json.dumps(figures))
+    for name, figures in (
+        ("figures", searched(folder, folder / "two")),
+        ("token-figures", searched_by_tokens(folder / "model", folder / "tokens-two")),
+    ):
+        (folder / f"{name}-{place}.json").write_text(json.dumps(figures))
     part()
 
 

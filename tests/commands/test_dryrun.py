@@ -15,8 +15,10 @@ from simlm.commands.machine import this_machine
 from simlm.costs.throughput import published_shares
 from simlm.costs.work import Work
 from simlm.errors import UserError
-from simlm.workflow.manifest import MANIFEST, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import Planned
+from simlm.workflow.resources import Choices
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def test_estimates_come_from_the_published_report(
     stages: list[Planned], reports: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report(reports, {"stages": [{"name": "base [MLM]", "seconds": 90}, {"name": "collection", "seconds": 8}]})
-    print_plan(stages, "mini", reports)
+    print_plan(stages, "mini", reports, Choices())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["collection", "0123456789ab", "valid", "took", "12"] in lines
     assert ["base", "[MLM]", "fedcba987654", "to", "do:", "new", "about", "90"] in lines
@@ -78,16 +80,15 @@ GPUS = {"cpu": {"model": "any"}, "gpu": [{"architecture": "Fast GPU"}] * 4}
 def test_an_estimate_says_where_it_was_measured_and_whether_that_is_another_machine(
     here: str, hardware: Any, said: str, stages: list[Planned], reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "this_machine", lambda: here)
-    if "gpu" in hardware:
-        monkeypatch.setenv("SIMLM_GPUS", "0,1,2,3")
+    monkeypatch.setattr(estimate, "this_machine", lambda choices: here)
+    choices = Choices(gpus=("0", "1", "2", "3") if "gpu" in hardware else ())
     provenance = {"platform": {"hardware": hardware}}
     report(reports, {"stages": [{"name": "base [MLM]", "seconds": 2400}], "provenance": provenance})
-    line, where = summary(stages, estimated(stages, "mini"), "mini", reports).splitlines()
+    line, where = summary(stages, estimated(stages, "mini", choices), "mini", reports).splitlines()
     assert where == said
     if "gpu" in hardware:
         assert "about 40 min of work: at least 10 min with 4 GPUs, one stage on each" in line
-    assert "at least" in line and (hardware is GPUS or this_machine())
+    assert "at least" in line and (hardware is GPUS or this_machine(choices))
 
 
 @pytest.mark.parametrize("content", [None, [], {}, {"stages": [{"name": "base"}]}, {"stages": 3}])
@@ -97,7 +98,7 @@ def test_without_a_usable_report_or_a_stage_like_it_there_is_no_estimate(
     if content is not None:
         report(reports, content)
     assert published("mini") == {}
-    print_plan(stages[1:], "mini", reports)
+    print_plan(stages[1:], "mini", reports, Choices())
     *_, line, advice = capsys.readouterr().out.splitlines()
     assert line == "2 of 2 stages to do; 2 without an estimate"
     assert advice.startswith(
@@ -131,7 +132,7 @@ def test_a_stage_is_estimated_from_itself_then_another_seed_then_the_published_t
         stage(reports, "pretrained", "condenser"),
         stage(reports, "retrieve", "runs"),
     ]
-    found = {job.name: seconds for job, seconds in estimated(stages, "mini").seconds.items()}
+    found = {job.name: seconds for job, seconds in estimated(stages, "mini", Choices()).seconds.items()}
     assert found == {"base": 10, "base, seed 1": 10, "mlm": 50, "condenser": (10 + 10 + 50) / 3}
 
 
@@ -144,7 +145,7 @@ def test_a_stage_takes_what_those_of_its_kind_took_for_as_much_arithmetic(tmp_pa
         stage(tmp_path, "other", "plain", 0.0, 7.0),
         stage(tmp_path, "other", "plain too"),
     ]
-    found = estimated(stages, "mini")
+    found = estimated(stages, "mini", Choices())
     seconds = {job.name: one for job, one in found.seconds.items()}
     assert seconds == {"short": 10, "long": 50, "next": 60 / 4 * 8, "plain": 7, "plain too": 7}
     assert found.throughput is None
@@ -157,14 +158,13 @@ def test_what_was_never_measured_is_arithmetic_at_the_throughput_of_this_machine
     share, _ = published_shares()
     new = stage(tmp_path, "new kind", "new", 8e15)
     stages = [stage(tmp_path, "kind", "done", 1e15, 10.0), stage(tmp_path, "kind", "next", 8e15), new]
-    stated = {job.name: one for job, one in estimated(stages, "mini", 800).seconds.items()}
+    stated = {job.name: one for job, one in estimated(stages, "mini", Choices(), 800).seconds.items()}
     assert stated == {"done": 10, "next": pytest.approx(10 / share["encode"]), "new": stated["next"]}
-    assert new.job not in estimated(stages, "mini").seconds
-    monkeypatch.setenv("SIMLM_GPUS", "0")
-    monkeypatch.setattr(dryrun, "gpu_bytes", lambda: 8e10)
+    assert new.job not in estimated(stages, "mini", Choices()).seconds
+    monkeypatch.setattr(dryrun, "gpu_bytes", lambda choices: 8e10)
     monkeypatch.setattr("simlm.costs.throughput.matrix_peak", lambda device: 4e14)
-    monkeypatch.setattr(estimate, "this_machine", lambda: "a GPU")
-    found = estimated(stages, "mini")
+    monkeypatch.setattr(estimate, "this_machine", lambda choices: "a GPU")
+    found = estimated(stages, "mini", Choices(gpus=("0",)))
     assert {job.name: one for job, one in found.seconds.items()} == {"done": 10, "next": 80, "new": 2 * stated["new"]}
     said = summary(stages, found, "mini", tmp_path)
     assert "by arithmetic: matrix products at 400 TFLOP/s, measured here" in said

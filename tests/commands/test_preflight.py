@@ -30,10 +30,11 @@ from simlm.data.catalogue import CATALOGUE, NQ, TITLELESS, fetched
 from simlm.data.downloads import IrdsFolder
 from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
-from simlm.models.pins import revision_of
+from simlm.models.public import revision_of
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel, public_model
 from simlm.workflow.plan import Planned
+from simlm.workflow.resources import Choices
 from tests.data import irds_home
 from tests.workflow.toy import Number
 
@@ -49,23 +50,18 @@ def test_a_library_that_a_stage_needs_and_that_is_not_there() -> None:
 
 
 def test_large_trainings_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SIMLM_GPUS", raising=False)
-    monkeypatch.delenv("SIMLM_DEVICE", raising=False)
     flop = {"pretrain": 1e19}
     monkeypatch.setattr(preflight, "work_of", lambda config: Work(flop))
     stages = [planned(SimpleNamespace())]
     with pytest.raises(UserError, match="paper scale needs a GPU for a stage, and torch sees none here"):
-        check_gpu(stages, "paper")
-    check_gpu(stages, "small")
-    check_gpu([], "paper")
+        check_gpu(stages, "paper", Choices())
+    check_gpu(stages, "small", Choices())
+    check_gpu([], "paper", Choices())
     flop["pretrain"] = 1e12
-    check_gpu(stages, "paper")
+    check_gpu(stages, "paper", Choices())
     flop["pretrain"] = 1e19
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
-    check_gpu(stages, "paper")
-    monkeypatch.setenv("SIMLM_DEVICE", "auto")
-    monkeypatch.setenv("SIMLM_GPUS", "0")
-    check_gpu(stages, "paper")
+    check_gpu(stages, "paper", Choices("cpu"))
+    check_gpu(stages, "paper", Choices(gpus=("0",)))
 
 
 def refusal(kind: type[Exception]) -> Exception:
@@ -117,7 +113,7 @@ def test_a_pinned_commit_that_the_hub_no_longer_has_says_where_it_is_pinned(
         check_models([planned(public_model("roberta-base"))])
     assert str(caught.value) == (
         f"model roberta-base: the Hub does not have its revision {commit} any more; name another in "
-        "simlm/models/pins.py, which says where that was seen, or give its folder"
+        "simlm/models/public.py or baselines/systems.py, which says where that was seen, or give its folder"
     )
 
 
@@ -164,12 +160,12 @@ def test_only_what_is_to_do_counts_and_nothing_is_written(tmp_path: Path, monkey
         submit(Number.C(value=3), "number")
 
     results = tmp_path / "results"
-    check_ready(build, "mini", results)
+    check_ready(build, "mini", results, Choices())
     assert asked == ["some/model"] and not results.exists()
     monkeypatch.setattr(needs, "free_bytes", lambda folder: 10)
     monkeypatch.setattr(preflight, "work_of", lambda config: Work(disk_bytes=4e9, passing_bytes=1e9))
     with pytest.raises(UserError, match="the stages to do need 13.0 GB, 0.0 MB are free; free some space"):
-        check_ready(build, "mini", results)
+        check_ready(build, "mini", results, Choices())
     assert not results.exists()
 
 
@@ -204,23 +200,23 @@ def test_a_collection_that_cannot_be_downloaded(name: str, said: str, nothing_he
     marker.parent.mkdir(parents=True)
     marker.touch()
     with pytest.raises(UserError, match=said) as caught:
-        check_ready(prepared(name), "mini", nothing_here)
+        check_ready(prepared(name), "mini", nothing_here, Choices())
     assert "\n" not in str(caught.value) and not nothing_here.exists() and not (tmp_path / "hub").exists()
 
 
 def test_what_is_fetched_or_begun_or_embedded_needs_no_network(nothing_here: Path, tmp_path: Path) -> None:
-    check_ready(prepared("insuranceqa"), "mini", nothing_here)
+    check_ready(prepared("insuranceqa"), "mini", nothing_here, Choices())
     irds_home.msmarco(tmp_path / "irds")
-    check_ready(prepared("msmarco-titleless"), "mini", nothing_here)
+    check_ready(prepared("msmarco-titleless"), "mini", nothing_here, Choices())
     half = tmp_path / "hub" / "datasets--intfloat--simlm-msmarco" / "blobs" / "abc.incomplete"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"123")
-    check_ready(prepared("msmarco"), "mini", nothing_here)
+    check_ready(prepared("msmarco"), "mini", nothing_here, Choices())
 
 
 def test_a_prepared_collection_is_not_asked_for(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "read_manifest", lambda job: {})
-    check_ready(prepared("nq"), "mini", nothing_here)
+    check_ready(prepared("nq"), "mini", nothing_here, Choices())
 
 
 def test_a_server_that_answers_anything_is_there(nothing_here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +224,7 @@ def test_a_server_that_answers_anything_is_there(nothing_here: Path, monkeypatch
     monkeypatch.setattr(requests, "head", lambda url, **named: asked.append(url))
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url, **named: asked.append(url))
     for name in (name for name in CATALOGUE if fetched(name)):
-        check_ready(prepared(name), "mini", nothing_here)
+        check_ready(prepared(name), "mini", nothing_here, Choices())
     assert [url.rpartition("/")[2] for url in asked] == [
         f"{ARCHIVE}.zip",
         "collectionandqueries.tar.gz",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 
 FILES = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
 HEAD = "query-id\tcorpus-id\tscore\n"

@@ -12,7 +12,8 @@ import pytest
 from simlm.data.catalogue import NQ, SIMLM_ARCHIVE
 from simlm.data.checks import validate
 from simlm.data.collection import set_aside
-from simlm.data.lookup import open_collection, resolve
+from simlm.data.lookup import resolve
+from simlm.data.opening import open_collection
 from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.irds_home import PASSAGES, dpr, msmarco
@@ -21,7 +22,7 @@ from tests.repro.commands import ROOT
 
 SHOWN = """
 import json, sys
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.data.checks import validate
 from simlm.data.lookup import resolve
 found = resolve(sys.argv[1])

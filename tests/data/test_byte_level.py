@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -16,7 +16,7 @@ from simlm.data.inputs import Specials, passage_input
 from simlm.data.store import tokenise_collection
 from simlm.data.tokenizer import PieceMaker, check_tokenizer_matches, load_tokenizer, tokenizer_digest
 from simlm.data.tokenizer_training import SPECIAL_TOKENS, train_byte_level_bpe, train_wordpiece
-from simlm.models.card import model_card
+from simlm.models.save import model_card
 from simlm.pretraining.masking import WordPieces, budget, draw_words, stateless_rng
 from tests.rows import collection_of
 
@@ -54,7 +54,6 @@ def test_pieces_are_learnt_and_loaded_offline(trained: PreTrainedTokenizerFast) 
     assert tokenizer_digest(loaded) == tokenizer_digest(load_tokenizer(Path(trained.name_or_path)))
 
 
-@settings(max_examples=100, deadline=None)
 @given(text=TEXT)
 def test_any_text_comes_back_without_an_unknown(trained: PreTrainedTokenizerFast, text: str) -> None:
     ids = ids_of(trained, text)
@@ -77,7 +76,6 @@ def test_the_same_in_another_process(trained: PreTrainedTokenizerFast, tmp_path:
     assert done.stdout.strip() == tokenizer_digest(trained)
 
 
-@settings(max_examples=100, deadline=None)
 @given(text=TEXT, rate=st.floats(0.05, 0.95), seed=st.integers(0, 2**32 - 1))
 def test_masks_cover_tokens_one_by_one(trained: PreTrainedTokenizerFast, text: str, rate: float, seed: int) -> None:
     pieces = WordPieces.of(trained)

@@ -9,7 +9,7 @@ import pytest
 
 from simlm.data.checks import validate
 from simlm.data.collection import Collection, Passage, Query, statistics
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from tests.rows import Judged, collection_of
 

@@ -1,11 +1,9 @@
 """Inputs equal what Hugging Face's fast tokenizers make of the same texts."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertTokenizerFast
 
@@ -26,6 +24,7 @@ WORDS = ["a", "cat", "sat", "##s", "##ting", "on", "the", "mat", ":", ".", "x", 
 VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
 TOKENIZER = BertTokenizerFast(vocab=VOCABULARY, do_lower_case=True)
 SPECIALS = Specials.of(TOKENIZER)
+assert Specials(cls=2, sep=3, pad=0, unk=1, mask=4) == SPECIALS
 
 texts = st.lists(st.sampled_from(["a", "cats", "sat", "xxx", "on the", "mat.", "unknown", ":"]), max_size=14).map(
     " ".join
@@ -49,10 +48,6 @@ def same(encoded: tuple[np.ndarray, np.ndarray], expected: dict) -> None:
     assert types.tolist() == expected["token_type_ids"]
 
 
-def test_specials() -> None:
-    assert Specials(cls=2, sep=3, pad=0, unk=1, mask=4) == SPECIALS
-
-
 def test_specials_missing() -> None:
     tokenizer = BertTokenizerFast(vocab=VOCABULARY)
     tokenizer.mask_token = None
@@ -60,7 +55,6 @@ def test_specials_missing() -> None:
         Specials.of(tokenizer)
 
 
-@settings(max_examples=300, deadline=None)
 @given(title=texts, text=texts, max_length=st.integers(4, 40))
 def test_passage_with_title_is_huggingface_longest_first(title: str, text: str, max_length: int) -> None:
     expected = huggingface(title, text, max_length)
@@ -68,7 +62,6 @@ def test_passage_with_title_is_huggingface_longest_first(title: str, text: str, 
     same(pair_input(pieces(title), pieces(text), max_length, SPECIALS), expected)
 
 
-@settings(max_examples=200, deadline=None)
 @given(text=texts, max_length=st.integers(3, 30))
 def test_passage_without_titles_and_query(text: str, max_length: int) -> None:
     expected = TOKENIZER(text, truncation=True, max_length=max_length)
@@ -95,7 +88,6 @@ def test_longest_first_fills_the_budget(first: int, second: int, budget: int) ->
         assert m >= n
 
 
-@settings(max_examples=100, deadline=None)
 @given(query=texts, title=texts, text=texts, max_length=st.integers(4, 40))
 def test_reranker_pair_is_the_joined_string(query: str, title: str, text: str, max_length: int) -> None:
     joined = f"{title}: {text}" if title else text
@@ -149,8 +141,3 @@ def test_batch_inputs_equal_the_tokenizers_padding() -> None:
 def test_mask_keeps_a_pad_token_inside_a_text() -> None:
     batch = batch_inputs([query_input(np.array([0, 5]), 8, SPECIALS)], SPECIALS, multiple_of=8)
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
-
-
-def test_inputs_of_a_saved_tokenizer(tmp_path: Path) -> None:
-    TOKENIZER.save_pretrained(tmp_path)
-    assert Specials.of(BertTokenizerFast.from_pretrained(tmp_path)) == SPECIALS

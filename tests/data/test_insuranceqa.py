@@ -7,17 +7,21 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simlm.data import insuranceqa
 from simlm.data.catalogue import HALVES, SMOKE
 from simlm.data.checks import validate
 from simlm.data.collection import SPLITS, statistics
+from simlm.data.insuranceqa import dealt_out
 from simlm.data.irds import ir_datasets
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 
 
@@ -64,7 +68,6 @@ def test_smoke_keeps_its_rule() -> None:
         assert negatives and set(negatives) <= set(passages)
 
 
-WHOLES = ("insuranceqa", "insuranceqa-smoke")
 LIFE = {"disability-insurance", "life-insurance", "long-term-care-insurance", "renters-insurance"}
 
 
@@ -73,56 +76,72 @@ def domains(name: str, split: str) -> dict[str, str]:
     return {query.query_id: query.domain for query in ir_datasets.load(f"{name}/{split}").queries_iter()}
 
 
-@pytest.mark.parametrize("name", WHOLES)
-def test_halves_share_no_passage_and_have_all(name: str) -> None:
-    """Every passage is in the half of the first question that it answers in the whole package."""
-    first: dict[str, str] = {}
+@pytest.fixture(scope="module")
+def first_domains() -> dict[str, str]:
+    """Of every passage the domain of the first question that it answers in the whole package."""
+    found: dict[str, str] = {}
     for split in SPLITS:
         of = domains("insuranceqa", split)
         for query, judged in open_collection("insuranceqa").qrels(split).items():
             for passage in judged:
-                first.setdefault(passage, of[query])
-    for half in HALVES:
-        collection = open_collection(f"{name}-{half}")
-        expected = [one for one in open_collection(name).passages() if (first[one.id] in LIFE) == (half == "life")]
-        assert list(collection.passages()) == expected
-
-
-@pytest.mark.parametrize("name", WHOLES)
-def test_halves_keep_their_rule(name: str) -> None:
-    whole = open_collection(name)
-    for half in HALVES:
-        collection = open_collection(f"{name}-{half}")
-        validate(collection)
-        inside = {passage.id for passage in collection.passages()}
-        for split in SPLITS:
-            own = {id for id, domain in domains(name, split).items() if (domain in LIFE) == (half == "life")}
-            kept = {
-                query: {id: grade for id, grade in judged.items() if id in inside}
-                for query, judged in whole.qrels(split).items()
-                if query in own and judged.keys() & inside
-            }
-            assert collection.qrels(split) == kept
-            assert list(collection.queries(split)) == [query for query in whole.queries(split) if query.id in kept]
-            lists = {
-                query: [id for id in ids if id in inside] for query, ids in whole.negatives(split) if query in kept
-            }
-            assert dict(collection.negatives(split)) == {query: ids for query, ids in lists.items() if ids}
-
-
-def test_halves_of_the_package_are_of_like_size() -> None:
-    sizes = [len(list(open_collection(f"insuranceqa-{half}").passages())) for half in HALVES]
-    assert sizes == [13_702, 13_711]
-    assert insuranceqa.half_domains("life", insuranceqa.package_folder()) == LIFE
-    questions = [len(list(open_collection(f"insuranceqa-{half}").queries("test"))) for half in HALVES]
-    assert questions == [844, 1_155], "one question of 2,000 has its only answer in the other half"
+                found.setdefault(passage, of[query])
+    return found
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_a_half_is_named_after_its_largest_domain(half: str) -> None:
-    found = Counter(domains(f"insuranceqa-{half}", "train").values())
-    passages = Counter(insuranceqa._domains(insuranceqa.package_folder()).values())
-    assert max(found, key=lambda domain: passages[domain]) == f"{half}-insurance"
+@pytest.mark.parametrize(("name", "splits"), [("insuranceqa", ("test",)), ("insuranceqa-smoke", SPLITS)])
+def test_halves_share_no_passage_and_keep_their_rule(
+    name: str, splits: tuple[str, ...], half: str, first_domains: dict[str, str]
+) -> None:
+    whole, collection = open_collection(name), open_collection(f"{name}-{half}")
+    validate(collection)
+    expected = [one for one in whole.passages() if (first_domains[one.id] in LIFE) == (half == "life")]
+    assert list(collection.passages()) == expected
+    inside = {passage.id for passage in expected}
+    for split in splits:
+        own = {id for id, domain in domains(name, split).items() if (domain in LIFE) == (half == "life")}
+        kept = {
+            query: {id: grade for id, grade in judged.items() if id in inside}
+            for query, judged in whole.qrels(split).items()
+            if query in own and judged.keys() & inside
+        }
+        assert collection.qrels(split) == kept
+        assert list(collection.queries(split)) == [query for query in whole.queries(split) if query.id in kept]
+        lists = {query: [id for id in ids if id in inside] for query, ids in whole.negatives(split) if query in kept}
+        assert dict(collection.negatives(split)) == {query: ids for query, ids in lists.items() if ids}
+
+
+def test_halves_of_the_package_are_of_like_size_and_named_after_their_largest_domain() -> None:
+    halves = [open_collection(f"insuranceqa-{half}") for half in HALVES]
+    assert [len(list(half.passages())) for half in halves] == [13_702, 13_711]
+    questions = [len(list(half.queries("test"))) for half in halves]
+    assert questions == [844, 1_155], "one question of 2,000 has its only answer in the other half"
+    package = insuranceqa.package_folder()
+    assert insuranceqa.half_domains("life", package) == LIFE
+    assert halves[0].description.endswith(f"of whole domains: {', '.join(sorted(LIFE))}.")
+    sizes = Counter(insuranceqa._domains(package).values())
+    for half in HALVES:
+        assert max(insuranceqa.half_domains(half, package), key=lambda domain: sizes[domain]) == f"{half}-insurance"
+
+
+@given(st.dictionaries(st.sampled_from("abcdefg"), st.integers(1, 60), min_size=2))
+def test_domains_are_dealt_out_as_evenly_as_can_be_whatever_their_order(sizes: dict[str, int]) -> None:
+    first, second = dealt_out(sizes)
+    assert first and second and first | second == set(sizes) and not first & second
+    assert max(sizes.values()) == max(sizes[domain] for domain in first)
+    sums = [
+        sum(size for size, side in zip(sizes.values(), way, strict=True) if side)
+        for way in product((0, 1), repeat=len(sizes))
+    ]
+    best = min(abs(sum(sizes.values()) - 2 * one) for one in sums)
+    assert abs(sum(sizes[domain] for domain in first) - sum(sizes[domain] for domain in second)) == best
+    assert dealt_out(dict(reversed(sizes.items()))) == (first, second)
+
+
+def test_of_equally_even_ways_the_first_by_name_is_taken_and_one_domain_has_no_halves() -> None:
+    assert dealt_out({"a": 1, "b": 1, "big": 3, "c": 1, "d": 2}) == ({"big", "a"}, {"b", "c", "d"})
+    with pytest.raises(ValueError, match="two domains, not 1"):
+        dealt_out({"a": 1})
 
 
 def test_registered_with_ir_datasets_once() -> None:
@@ -252,7 +271,7 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
     if given is not None:
         environment["IR_DATASETS_HOME"] = str(tmp_path / given)
     code = (
-        "import os; from simlm.data.lookup import open_collection;"
+        "import os; from simlm.data.opening import open_collection;"
         "print(next(open_collection('insuranceqa').queries('valid')).id, os.environ['IR_DATASETS_HOME'])"
     )
     root = Path(insuranceqa.__file__).parents[2]
@@ -265,5 +284,5 @@ def test_unwritable_home(tmp_path: Path, given: str | None) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys; import simlm.data.lookup; sys.exit('torch' in sys.modules)"
+    code = "import sys; import simlm.data.opening; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=Path(insuranceqa.__file__).parents[2], check=True)

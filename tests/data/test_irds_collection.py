@@ -7,7 +7,8 @@ import pytest
 
 from simlm.data.checks import validate
 from simlm.data.irds import Docs, GenericDoc, GenericQrel, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
-from simlm.data.lookup import open_collection, resolve
+from simlm.data.lookup import resolve
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 
 

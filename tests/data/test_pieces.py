@@ -1,7 +1,7 @@
 """Tokenising stretch by stretch gives the tokenizer's own pieces; other tokenizers get whole texts."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -21,7 +21,6 @@ def expected(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-@settings(max_examples=300, deadline=None)
 @given(texts=st.lists(strange, max_size=4), limit=st.integers(1, 40))
 def test_pieces_word_by_word_are_the_tokenizers(tokenizer: BertTokenizerFast, texts: list[str], limit: int) -> None:
     maker = PieceMaker(tokenizer, limit)

@@ -10,7 +10,8 @@ import pytest
 
 from simlm.data import readers
 from simlm.data.checks import validate
-from simlm.data.lookup import open_collection, resolve
+from simlm.data.lookup import resolve
+from simlm.data.opening import open_collection
 from simlm.data.released_archive import ARCHIVE
 from simlm.errors import UserError
 from tests.data.beir import write_beir

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyserini.eval.evaluate_dpr_retrieval import SimpleTokenizer, _normalize, has_answers
 
 from simlm.data.collection import Collection, Passage, Query
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.evaluation.answers import spaced
 from simlm.evaluation.derived_answers import Answer, derive_answers, phrases, read_answers, write_answers
 from tests.rows import collection_of

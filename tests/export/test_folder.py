@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.export.folder import MARKER, check_target, export_folder
+from simlm.export.folder import MARKER, export_folder
 
 
 def write(folder: Path, content: str = "one") -> None:
@@ -29,28 +29,6 @@ def test_it_is_whole_and_an_earlier_one_is_replaced(tmp_path: Path) -> None:
     write(folder, "other")
     assert (folder / "below" / "a.txt").read_text() == "other"
     assert [path.name for path in folder.parent.iterdir()] == ["export"]
-
-
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
-    write(tmp_path / "export")
-    with pytest.raises(ValueError, match="halfway"), export_folder(tmp_path / "export", {}) as partial:
-        (partial / "a.txt").write_text("half")
-        raise ValueError("halfway")
-    check_target(tmp_path / "export")
-    assert (tmp_path / "export" / "below" / "a.txt").read_text() == "one"
-    assert [path.name for path in tmp_path.iterdir()] == ["export"]
-
-
-def test_other_folders_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    (tmp_path / "file").touch()
-    for name in ("thesis", "file"):
-        with pytest.raises(UserError, match=f"{name} exists and holds no {MARKER}: move it away or choose"):
-            write(tmp_path / name)
-    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
-    (tmp_path / "empty").mkdir()
-    write(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "below/a.txt"])

@@ -5,7 +5,8 @@ from typing import Any
 
 from simlm.data.collection import Collection, Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
-from simlm.models.shapes import load_body, save_model
+from simlm.models.load import load_body
+from simlm.models.save import save_model
 from tests.pretraining.toys import TOKENIZER, WORDS
 from tests.rows import collection_of
 

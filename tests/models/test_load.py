@@ -10,8 +10,9 @@ import torch
 from transformers import AutoModel, BertModel, BertTokenizerFast, PreTrainedModel
 
 from simlm.errors import UserError
-from simlm.models.public import copy_model
-from simlm.models.shapes import load_body, load_encoder, load_reranker, load_reranker_start, save_model
+from simlm.models.fetch import copy_model
+from simlm.models.load import load_body, load_encoder, load_reranker, load_reranker_start
+from simlm.models.save import save_model
 from simlm.pretraining.generator import load_generator
 from tests.pretraining.toys import TOKENIZER, VOCABULARY, bert, electra
 

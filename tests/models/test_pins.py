@@ -1,39 +1,42 @@
 """Where the Hub's models are pinned: to commits that were seen, and what no one has seen stays at its branch."""
 
-import re
 from pathlib import Path
 
 from baselines.systems import SYSTEMS
-from simlm.models.pins import MAIN, PINS, revision_of
+from simlm.models.public import COMMIT, MAIN, PINS, Pin, revision_of
 from simlm.scales.paper import DISCRIMINATOR, ENCODER, GENERATOR, ROBERTA
 from simlm.stages.models import public_model
 from tests.baselines.repositories import repositories
 
 UNSEEN = {"intfloat/simlm-base-msmarco", "Luyu/co-condenser-marco-retriever", "Shitao/RetroMAE_MSMARCO_finetune"}
+OF_SYSTEMS: dict[str, Pin] = {
+    name: pin
+    for one in SYSTEMS
+    if one.kind != "sparse"
+    for name, pin in ((one.checkpoint, one.pin), (one.query_checkpoint, one.query_pin))
+    if name
+}
 
 
 def test_every_pin_is_a_whole_commit_and_says_where_it_was_seen() -> None:
-    for repository, pin in PINS.items():
-        assert re.fullmatch("[0-9a-f]{40}", pin.commit), repository
+    pins = PINS | {name: pin for name, pin in OF_SYSTEMS.items() if pin.commit != MAIN}
+    for repository, pin in pins.items():
+        assert COMMIT.fullmatch(pin.commit), repository
         assert pin.seen.strip() == pin.seen != "", repository
-    assert len({pin.commit for pin in PINS.values()}) == len(PINS), "no commit is of two repositories"
+    assert len({pin.commit for pin in pins.values()}) == len(pins), "no commit is of two repositories"
 
 
 def test_what_is_fetched_is_pinned_but_for_what_was_seen_nowhere() -> None:
-    fetched = {ENCODER, GENERATOR, DISCRIMINATOR, ROBERTA}
-    fetched |= {repository for system in SYSTEMS if system.kind != "sparse" for repository in system.repositories}
-    assert PINS.keys() == fetched - UNSEEN
-    assert fetched >= UNSEEN
-
-
-def test_what_is_not_pinned_is_fetched_at_the_branch() -> None:
-    assert all(revision_of(name) == MAIN for name in (*UNSEEN, "some/model", ""))
+    assert PINS.keys() == {ENCODER, GENERATOR, DISCRIMINATOR, ROBERTA}
+    assert {name for name, pin in OF_SYSTEMS.items() if pin.commit == MAIN} == UNSEEN
+    assert revision_of("some/model") == revision_of("") == MAIN
 
 
 def test_a_pin_is_of_the_hubs_repository_and_not_of_a_folder(tmp_path: Path) -> None:
-    name = "colbert-ir/colbertv2.0"
+    name, commit = "colbert-ir/colbertv2.0", "c" * 40
     folder = str(repositories(tmp_path) / name.replace("/", "--"))
-    hub, own, given = public_model(name), public_model(folder), public_model(name, folder)
-    assert (hub.revision, hub.digest) == (PINS[name].commit, "")
+    hub, own, given = public_model(name, revision=commit), public_model(folder), public_model(name, folder, commit)
+    assert (hub.revision, hub.digest) == (commit, "")
     assert own.revision == given.revision == MAIN and own.digest == given.digest != ""
     assert given.location == folder, "where the repository of that name lies"
+    assert public_model(ENCODER).revision == PINS[ENCODER].commit

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import RevisionNotFoundError
 from safetensors.torch import load_file
 
 from simlm.errors import UserError
-from simlm.models.public import PICKLE, WEIGHTS, copy_model
+from simlm.models.fetch import WEIGHTS, copy_model
+from simlm.models.public import PICKLE
 
 
 def folder_with(folder: Path, content: Any) -> Path:
@@ -82,7 +82,7 @@ def test_from_the_hub_the_pickle_is_fetched_only_where_it_is_needed(
             torch.save({"weight": torch.ones(2)}, cache / PICKLE)
         return str(cache)
 
-    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr("simlm.models.fetch.snapshot_download", snapshot_download)
     made = copy_model("some/model", "main", tmp_path / "copy")
     assert made == {"source": "some/model", "revision": "main", "commit": commit}
     assert [PICKLE in patterns for patterns in asked] == [False, True]
@@ -98,11 +98,11 @@ def test_a_pinned_commit_that_the_hub_no_longer_has_is_one_line(
         raise RevisionNotFoundError("no such revision\nat all", response=response)
 
     asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    monkeypatch.setattr("simlm.models.fetch.snapshot_download", fetch)
     with pytest.raises(UserError) as caught:
         copy_model("some/model", "0" * 40, tmp_path / "copy")
     assert str(caught.value) == (
         f"model some/model: the Hub does not have its revision {'0' * 40} any more; name another in "
-        "simlm/models/pins.py, or give a folder that holds the model"
+        "simlm/models/public.py or baselines/systems.py, or give a folder that holds the model"
     )
     assert asked == [("some/model", "0" * 40)]

@@ -10,7 +10,9 @@ from simlm.data.inputs import Specials, batch_inputs, passage_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.errors import UserError
 from simlm.finetuning.cls import cls_states
-from simlm.models.shapes import load_body, load_encoder, new_like, save_model
+from simlm.models.load import load_body, load_encoder
+from simlm.models.new import new_like
+from simlm.models.save import save_model
 from simlm.pretraining.generator import load_generator
 from tests.pretraining.toys import TOKENIZER, bert, electra
 

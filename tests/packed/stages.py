@@ -9,13 +9,14 @@ import numpy as np
 from simlm.data.collection import Passage, Query
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.finetuning.teacher import write_teacher_scores
-from simlm.models.shapes import save_model
+from simlm.models.save import save_model
 from simlm.retrieval.runs import Run
 from simlm.scales.settings import NegativesSettings, Optimisation, RerankerSettings, RetrieverSettings
 from simlm.stages import training
 from simlm.stages.negatives import negative_lists
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
+from simlm.workflow.resources import Choices
 from tests.pretraining.toys import TOKENIZER, WORDS, bert
 from tests.rows import collection_of
 
@@ -56,7 +57,7 @@ def candidates(folder: Path) -> Any:
         scores = np.broadcast_to(-np.arange(GROUP - 1, dtype=np.float32), indices.shape)
         return Run([ids[number] for number in range(len(ids))], indices, scores)
 
-    return SimpleNamespace(load=load, data=SimpleNamespace(open=lambda: collection, called="toy"))
+    return SimpleNamespace(load=load, data=SimpleNamespace(open=lambda: collection, collection_name="toy"))
 
 
 def optimisation(batch_size: int) -> Optimisation:
@@ -71,6 +72,7 @@ def run(kind: str, folder: Path, name: str, packed: bool) -> dict[str, Any]:
     output = folder / name / "output"
     output.mkdir(parents=True, exist_ok=True)
     common = {"start": SimpleNamespace(model=folder / "start"), "folder": output, "work": folder / name / "work"}
+    common["choices"] = Choices("cpu")
     run, common["model"] = candidates(folder), output / "model"
     if kind == "re-ranker":
         settings = RerankerSettings.C(

@@ -24,7 +24,6 @@ WITHOUT_GRADIENT = ("key.bias", "classifier.out_proj.bias")
 
 @pytest.fixture(autouse=True)
 def _on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
     monkeypatch.setattr(training, "PACKED_ON", training.PACKED_ON)  # `run` changes it
 
 

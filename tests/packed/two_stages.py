@@ -1,7 +1,6 @@
 """One of two gloo processes of `test_finetuning_stages`: python -m tests.packed.two_stages FOLDER."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from tests.pairs import meet, part
 
 
 def main(folder: Path) -> None:
-    os.environ["SIMLM_DEVICE"] = "cpu"
     rank = meet()
     for kind in KINDS:
         figures = run(kind, folder, f"two {kind}", packed=True)

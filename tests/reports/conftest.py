@@ -3,6 +3,7 @@
 import copy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,10 @@ from reports.files import write_report
 from reports.model import CollectionFacts, Column, Group, Report, Row
 
 MEASURES = ["RR@10", "R@50", "R@1000", "nDCG@10"]
+MADE_BEFORE = {"identifier": "fedcba9876543210", "outputs": "4f" * 32, "commit": "ab" * 20}
+"""What an older version of this project says of a stage."""
+MADE_NOW: dict[str, Any] = {"identifier": "0123456789abcdef", "outputs": "2f" * 32, "commit": "cd" * 20}
+MADE_NOW |= {"class": "Pretrained", "version": 2, "data": ["1f" * 32], "modules": ["simlm"], "sources": "3f" * 32}
 
 
 def per_query(mean: float, seed: int) -> pd.DataFrame:
@@ -68,6 +73,7 @@ def made(values: dict[str, pd.DataFrame]) -> Report:
         Row("ance", "ANCE", published={"mrr10": 33.0, "r1k": 95.9}),
     ]
     passage = CasePassage("p1", "It costs $20 to $30 | *month*, <b>really</b>.", relevant=True)
+    results = [CaseResult("simlm", [passage], 1), CaseResult("bm25", [], None)]
     result = Report(
         title="Table 2: main results",
         scale="smoke",
@@ -80,47 +86,18 @@ def made(values: dict[str, pd.DataFrame]) -> Report:
             StageFacts("pre-training", "0123456789abcdef", 190.0, 5000.0, 2_100_000_000, None, 2),
             StageFacts("Retriever1", "fedcba9876543210", 80.0, reused=True),
         ],
-        losses={
-            "pre-training": [(1, 8.0), (2, 7.0)],
-            "Retriever1": [(step, 1 / step) for step in range(1, 900)],
-        },
-        cases=[
-            Case(
-                "q1",
-                "Is <this> a $5 query?",
-                [passage],
-                [CaseResult("simlm", [passage], 1), CaseResult("bm25", [], None)],
-            )
-        ],
+        losses={"pre-training": [(1, 8.0), (2, 7.0)], "Retriever1": [(step, 1 / step) for step in range(1, 900)]},
+        cases=[Case("q1", "Is <this> a $5 query?", [passage], results)],
         hyperparameters=[HyperParameter("learning rate", "3e-4", "2e-5", "3 trials on valid")],
         tuning=[Tuning("bm25", "RR@10", [Trial({"k1": 0.9}, 0.3, True), Trial({"k1": 1.2}, 0.2, False)])],
         provenance={
             "implementation": {"source": {"commit": "ab" * 20, "dirty": False}},
-            "method": {
-                "seed": 7,
-                "stages": {
-                    "pre-training": {
-                        "class": "Pretrained",
-                        "version": 2,
-                        "identifier": "0123456789abcdef",
-                        "data": ["1f" * 32],
-                        "outputs": "2f" * 32,
-                        "commit": "cd" * 20,
-                        "modules": ["simlm.stages.models"],
-                        "sources": "3f" * 32,
-                    },
-                    "Retriever1": {"identifier": "fedcba9876543210", "outputs": "4f" * 32, "commit": "ab" * 20},
-                },
-            },
+            "method": {"seed": 7, "stages": {"pre-training": MADE_NOW, "Retriever1": MADE_BEFORE}},
         },
         notes=["One | note."],
     )
-    orders = [
-        Order("base", "simlm", "Tables 2, 7"),
-        Order("bm25", "simlm", "Table 2"),
-        Order("base", "ance", "Table 2"),
-    ]
-    assess(result, values, orders)
+    orders = [("base", "simlm"), ("bm25", "simlm"), ("base", "ance")]
+    assess(result, values, [Order(lower, higher, "Table 2") for lower, higher in orders])
     return result
 
 
@@ -131,6 +108,8 @@ def grouped(values: dict[str, pd.DataFrame]) -> Report:
         f"{key}-2": per_query(mean, seed).rename(index=lambda query: f"second-{query}")
         for key, mean, seed in (("base", 0.4, 4), ("simlm", 0.42, 5))
     }
+    toy, other = CollectionFacts("toy", "test", 300, 60), CollectionFacts("second", "test", 400, 60)
+    mrr, r20 = Column("mrr10", "MS MARCO dev", "MRR@10", "RR@10"), Column("nq_r20", "NQ test", "R@20", "R@50")
     result = Report(
         title="Table 10: corpora",
         scale="smoke",
@@ -144,20 +123,8 @@ def grouped(values: dict[str, pd.DataFrame]) -> Report:
         measures=["RR@10", "R@50"],
         baselines=["base", "base-2"],
         groups=[
-            Group(
-                "one",
-                CollectionFacts("toy", "test", 300, 60),
-                ["RR@10", "R@50"],
-                [Column("mrr10", "MS MARCO dev", "MRR@10", "RR@10")],
-                ["base"],
-            ),
-            Group(
-                "two",
-                CollectionFacts("second", "test", 400, 60),
-                ["R@50"],
-                [Column("nq_r20", "NQ test", "R@20", "R@50")],
-                ["base-2"],
-            ),
+            Group("one", toy, ["RR@10", "R@50"], [mrr], ["base"]),
+            Group("two", other, ["R@50"], [r20], ["base-2"]),
         ],
     )
     orders = [Order("base", "simlm", "Table 10"), Order("base-2", "simlm-2", "Table 10")]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ def start(*arguments: str, table: str = "table2", **environment: str) -> subproc
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c() -> None:
+    """A process that was started where SIGINT is ignored, as under nohup, would pass that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def table2(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,20 +48,33 @@ def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder with a finished table."""
+    """A results folder with a finished table, and what the command printed."""
 
     folder: Path
+    printed: str = ""
 
     @property
     def report(self) -> dict[str, Any]:
-        """The JSON twin of the report."""
-        content: dict[str, Any] = json.loads((self.folder / "smoke" / "table2.json").read_text(encoding="utf-8"))
+        """The JSON twin of Table 2's report."""
+        return self.twin("table2")
+
+    def page(self, name: str) -> Path:
+        """The report of that name, whichever its rows."""
+        (path,) = (self.folder / "smoke").rglob(f"{name}.md")
+        return path
+
+    def twin(self, name: str) -> dict[str, Any]:
+        """The JSON twin of the report of that name."""
+        content: dict[str, Any] = json.loads(self.page(name).with_suffix(".json").read_text(encoding="utf-8"))
         return content
 
-    def job(self, name: str) -> Path:
+    def stages(self, name: str) -> dict[str, str]:
+        """The identifiers of the stages of the report of that name, by the names of stages."""
+        return {stage["name"]: stage["identifier"] for stage in self.twin(name)["stages"]}
+
+    def job(self, name: str, report: str = "table2") -> Path:
         """The folder of the stage of that name."""
-        (identifier,) = [stage["identifier"] for stage in self.report["stages"] if stage["name"] == name]
-        (job,) = self.folder.glob(f"jobs/*/{identifier}")
+        (job,) = self.folder.glob(f"jobs/*/{self.stages(report)[name]}")
         return job
 
     def runs(self) -> dict[str, str]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from repro.pipeline_runs import PipelineRuns
-from simlm.commands.display import TerminalDisplay
-from simlm.commands.make import make
+from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.scales import Scale, open_scale
-from simlm.scales.questions import natural_questions
+from simlm.scales.paper_nq import natural_questions
 from simlm.scales.settings import varied
 from simlm.workflow.stage import Stage
 
@@ -47,7 +46,7 @@ def main(results: Path, questions: str) -> None:
         cells = PipelineRuns(scale(questions), 0, submit)
         return cells.answered(cells.distilled("simlm"), "distilled")
 
-    stages, _ = make(build, results, TerminalDisplay())
+    stages, _ = run_stages(build, results, TerminalDisplay())
     print(json.dumps({stage.name: str(stage.job) for stage in stages}))
 
 

@@ -1,8 +1,6 @@
 """Tables of ablations: their rows are the paper's, each start is what its name says, and the commands run in small."""
 
-import json
-import subprocess
-import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,86 @@ from repro.table2 import table2
 from repro.table5 import table5
 from repro.table6 import table6
 from repro.table7 import table7
-from repro.table8 import OWN, table8
+from repro.table8 import table8
 from repro.table10 import table10
 from repro.table12 import table12
-from simlm.data.lookup import open_collection
+from repro.tables import TABLES
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import Pretrained
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.plan import Planned, plan
-from tests.repro.commands import ROOT, Results
+from tests.repro.commands import Results
+from tests.repro.small_tables import ROWS
+
+MRR: dict[str, dict[str, float]] = {
+    "table1": {"base": 33.7, "roberta": 33.1, "electra": 31.9},
+    "table5": {"electra": 43.7, "simlm": 42.9, "base": 42.3},
+    "table6": {
+        "cocondenser-1": 35.7,
+        "cocondenser-2": 38.2,
+        "cocondenser": 40.2,
+        "simlm-1": 38.0,
+        "simlm-2": 39.1,
+        "simlm": 41.1,
+        "reranker": 43.7,
+    },
+    "table7": {
+        "simlm": 38.0,
+        "enc-dec-mlm": 37.7,
+        "condenser": 36.9,
+        "mlm": 36.7,
+        "enc-dec-rtd": 36.2,
+        "base": 33.7,
+        "autoencoder": 32.8,
+    },
+    "table8": {
+        "simlm-15-15": 37.6,
+        "simlm-15-30": 37.5,
+        "simlm-30-30": 37.9,
+        "simlm-30-50": 38.0,
+        "simlm-40-60": 38.0,
+        "simlm-30-100": 36.6,
+    },
+    "table12": {"simlm": 38.0, "joint": 38.0, "joint-random": 37.8},
+}
+"""MRR@10 of the paper's rows, by our keys in our order."""
+
+OTHER_ORDERS = {
+    "table6": {
+        ("cocondenser-2", "cocondenser-1"),
+        ("cocondenser", "cocondenser-2"),
+        ("simlm-2", "simlm-1"),
+        ("simlm", "simlm-2"),
+        ("reranker", "simlm"),
+        ("simlm-1", "cocondenser-1"),
+        ("simlm-2", "cocondenser-2"),
+        ("simlm", "cocondenser"),
+    },
+    "table8": {("simlm-30-50", f"simlm-{rates}") for rates in ("15-15", "15-30", "30-30", "30-100")},
+    "table12": set(),
+}
+"""The expected orders (higher, lower) of the tables in which not each row is above the next."""
+
+
+@pytest.mark.parametrize("name", MRR)
+def test_rows_are_the_papers_and_orders_are_those_of_its_figures(name: str) -> None:
+    table, figures = TABLES[name](), MRR[name]
+    column = table.columns[0].key
+    assert {row.key: row.published[column] for row in table.rows if row.published} == figures
+    assert [row.key for row in table.rows if row.published] == list(figures)
+    assert sorted(figures.values()) == sorted(published(name)[column])
+    orders = {(order.higher, order.lower) for order in table.orders}
+    assert orders == OTHER_ORDERS.get(name, set(pairwise(figures))) and len(orders) == len(table.orders)
+    assert all(figures[higher] > figures[lower] for higher, lower in orders)
+
+
+def test_table_1_quotes_glue_and_table_7_has_three_rows_more() -> None:
+    assert [(row.published or {})["glue"] for row in table1().rows] == list(published("table1")["glue"])
+    assert [column.measure for column in table1().columns] == ["RR@10", ""]
+    assert {row.key for row in table7().rows if row.published is None} == {"random", "retromae", "cocondenser"}
 
 
 def planned(table: Table, folder: Path) -> dict[str, Planned]:
@@ -45,14 +112,6 @@ def planned(table: Table, folder: Path) -> dict[str, Planned]:
     return {stage.name: stage for stage in stages}
 
 
-def test_table_5_has_the_papers_starts_in_its_order_of_quality() -> None:
-    frame = published("table5").sort_values("mrr10", ascending=False)
-    table = table5()
-    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
-    assert [(one.higher, one.lower) for one in table.orders] == [("electra", "simlm"), ("simlm", "base")]
-    assert list(frame["reranker_init"]) == ["ELECTRA-base", "SimLM", "BERT-base"]
-
-
 def test_re_rankers_of_table_5_differ_in_their_start_only_and_one_of_them_is_table_2s(tmp_path: Path) -> None:
     stages, second = planned(table5(), tmp_path), planned(table2(), tmp_path)
     runs = [stages[name] for name in ("re-ranked run", "re-ranked run (base)", "re-ranked run (electra)")]
@@ -61,14 +120,6 @@ def test_re_rankers_of_table_5_differ_in_their_start_only_and_one_of_them_is_tab
     trained = [run.inputs["reranker"] for run in runs]
     assert [one.inputs["start"].name for one in trained] == ["SimLM pre-training", "base (MLM)", "ELECTRA (RTD)"]
     assert {one.inputs["candidates"].name for one in trained} == {"Retriever2: runs"}
-
-
-def test_table_1_has_the_papers_models_in_its_order_of_retrieval_and_quotes_glue() -> None:
-    frame = published("table1")
-    table = table1()
-    assert [row.published for row in table.rows] == frame[["ms_marco_mrr10", "glue"]].to_dict("records")
-    assert [(one.higher, one.lower) for one in table.orders] == [("base", "roberta"), ("roberta", "electra")]
-    assert {column.key: column.measure for column in table.columns} == {"ms_marco_mrr10": "RR@10", "glue": ""}
 
 
 def test_stand_ins_of_plms_differ_in_their_manner_only(tmp_path: Path) -> None:
@@ -105,18 +156,6 @@ def test_a_start_with_pieces_of_its_own_has_no_later_stages() -> None:
             later("roberta")
 
 
-def test_table_6_has_the_papers_rows_and_expects_what_its_figures_say() -> None:
-    table = table6()
-    figures = {row.key: row.published["mrr10"] for row in table.rows if row.published}
-    assert list(figures.values()) == list(published("table6")["mrr10"]) and len(figures) == len(table.rows)
-    assert all(figures[order.lower] < figures[order.higher] for order in table.orders)
-    for start in ("cocondenser", "simlm"):
-        steps = {(order.lower, order.higher) for order in table.orders}
-        assert {(f"{start}-1", f"{start}-2"), (f"{start}-2", start)} <= steps
-    stages = {("cocondenser-1", "simlm-1"), ("cocondenser-2", "simlm-2"), ("cocondenser", "simlm")}
-    assert stages | {("simlm", "reranker")} <= steps and len(table.orders) == 8
-
-
 def test_in_table_6_each_start_mines_its_own_negatives_and_one_teacher_scores_them(tmp_path: Path) -> None:
     stages = planned(table6(), tmp_path)
     for end, start in (("", "simlm"), (" (cocondenser)", "cocondenser")):
@@ -142,27 +181,6 @@ def test_table_6s_stages_of_simlm_are_table_2s_and_cocondensers_first_is_table_7
         assert ours[name].job == seventh[name].job
 
 
-def test_table_7_has_the_papers_rows_in_its_order_of_quality_and_three_more() -> None:
-    frame = published("table7").sort_values("mrr10", ascending=False)
-    table = table7()
-    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
-    assert {row.key for row in table.rows if row.published is None} == {"random", "retromae", "cocondenser"}
-    assert [(order.higher, order.lower) for order in table.orders] == [
-        (higher.key, lower.key) for higher, lower in zip(table.rows[:6], table.rows[1:7], strict=True)
-    ]
-
-
-def test_table_8_has_the_papers_pairs_and_only_lower_ones_are_expected_below_its_own() -> None:
-    frame = published("table8")
-    table = table8()
-    assert [row.published["mrr10"] for row in table.rows if row.published] == list(frame["mrr10"])
-    assert list(zip(frame["encoder_replace_rate"], frame["decoder_replace_rate"], strict=True)) == [
-        (round(100 * encoder), round(100 * decoder)) for encoder, decoder in RATES
-    ]
-    assert OWN in {row.key for row in table.rows}
-    assert {order.lower for order in table.orders} == {"simlm-15-15", "simlm-15-30", "simlm-30-30", "simlm-30-100"}
-
-
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path) -> None:
     objective = OBJECTIVES[name]
@@ -174,7 +192,6 @@ def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path
 
 def test_table_12_has_the_papers_rows_and_their_generators(tmp_path: Path) -> None:
     table = table12()
-    assert [row.published["mrr10"] for row in table.rows if row.published] == list(published("table12")["mrr10"])
     stages = planned(table, tmp_path)
     starts = {row.key: stages[f"{'SimLM' if row.key == 'simlm' else row.key} pre-training"] for row in table.rows}
     generators = {key: stage.inputs["generator"].name for key, stage in starts.items()}
@@ -248,55 +265,39 @@ def test_rows_differ_in_their_pretraining_only(table: Table, tmp_path: Path) -> 
     assert len(shared) == 1 and len({stage.inputs["start"].job for stage in trained}) == len(trained)
 
 
-@pytest.mark.parametrize(
-    ("table", "rows", "stages"),
-    [
-        (table1(), ("base", "roberta"), 5),
-        (table5(), ("electra", "simlm"), 4),
-        (table6(), ("simlm", "cocondenser"), 8),
-        (table7(), ("simlm", "retromae"), 3),
-    ],
-    ids=lambda one: one.name if isinstance(one, Table) else "",
-)
-def test_the_command_shares_what_another_table_made(
-    table: Table, rows: tuple[str, ...], stages: int, smoke: Results, tmp_path: Path
+@pytest.mark.parametrize(("name", "own"), [("table1", 5), ("table5", 4), ("table6", 8), ("table7", 3), ("figure3", 3)])
+def test_a_report_has_its_rows_and_shares_what_another_table_made(
+    name: str, own: int, tables: Results, smoke: Results
 ) -> None:
-    copy = smoke.copy(tmp_path / "results")
-    command = [sys.executable, "-m", f"repro.{table.name}", "--scale", "smoke", "--rows", *rows, "--results"]
-    ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert "SimLM pre-training" not in ran.stderr and ran.stderr.count(": done") == stages
-    (page,) = copy.folder.glob(f"smoke/*/{table.name}.md")
-    assert all(row.label in page.read_text() for row in table.chosen(rows))
+    stages, known = tables.stages(name), smoke.stages("table2")
+    assert "SimLM pre-training" in stages or name == "table1"
+    assert len(stages.keys() - known.keys()) == own
+    assert {one: identifier for one, identifier in stages.items() if one in known}.items() <= known.items()
+    page = tables.page(name).read_text(encoding="utf-8")
+    assert all(row.label in page for row in TABLES[name]().chosen(ROWS[name]))
 
 
-def test_table_10_compares_rows_on_the_half_they_were_evaluated_on(smoke: Results, tmp_path: Path) -> None:
-    copy = smoke.copy(tmp_path / "results")
-    rows = ("life-on-auto", "life-on-none", "auto-on-auto")
-    command = [sys.executable, "-m", "repro.table10", "--scale", "smoke", "--rows", *rows, "--results"]
-    ran = subprocess.run([*command, str(copy.folder)], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert "base (MLM): " not in ran.stderr and ran.stderr.count(": done") == 13
-    (twin,) = copy.folder.glob("smoke/*/table10.json")
-    report = json.loads(twin.read_text(encoding="utf-8"))
-    assert {row["key"]: row["group"] for row in report["rows"]} == {key: key[:4] for key in rows}
+def test_what_was_there_before_was_not_made_again(tables: Results, smoke: Results) -> None:
+    for manifest in smoke.folder.glob("jobs/*/*/manifest.json"):
+        assert (tables.folder / manifest.relative_to(smoke.folder)).read_bytes() == manifest.read_bytes()
+
+
+def test_table_10_compares_rows_on_the_half_they_were_evaluated_on(tables: Results) -> None:
+    report = tables.twin("table10")
+    assert {row["key"]: row["group"] for row in report["rows"]} == {key: key[:4] for key in ROWS["table10"]}
     assert [(claim["lower"], claim["higher"]) for claim in report["claims"]] == [("life-on-none", "life-on-auto")]
     assert all(one["row"][:4] == one["baseline"][:4] == "life" for one in report["comparisons"])
     for row in report["rows"]:
         collection = open_collection(f"insuranceqa-smoke-{row['group']}")
         qrels = collection.qrels("test")
-        run = pd.read_csv(copy.folder / row["run"]["path"], sep=" ", header=None, dtype=str)
+        run = pd.read_csv(tables.folder / row["run"]["path"], sep=" ", header=None, dtype=str)
         top = run.groupby(0).head(20)
         found = {query for query, passage in zip(top[0], top[2], strict=True) if passage in qrels[query]}
         if row["group"] == "auto":
             assert row["measured"]["Success@20"]["mean"] == pytest.approx(len(found) / len(qrels))
         assert set(run[2]) <= {passage.id for passage in collection.passages()}
-    (whole,) = copy.folder.glob(
-        "jobs/*/" + next(one["identifier"] for one in report["stages"] if one["name"] == "collection")
+    whole, *halves = (
+        (tables.job(name, "table10") / "output" / "store" / "tokenizer" / "tokenizer.json").read_bytes()
+        for name in ("collection", "collection, life", "collection, auto")
     )
-    vocabulary = (whole / "output" / "store" / "tokenizer" / "tokenizer.json").read_bytes()
-    for part in ("collection, life", "collection, auto"):
-        (job,) = copy.folder.glob(
-            "jobs/*/" + next(one["identifier"] for one in report["stages"] if one["name"] == part)
-        )
-        assert (job / "output" / "store" / "tokenizer" / "tokenizer.json").read_bytes() == vocabulary
+    assert halves == [whole, whole]

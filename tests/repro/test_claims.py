@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED
+from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
 from repro import claims
 from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
-from repro.paper_claims import CLAIMS, SAME, Claim
+from repro.paper_claims import CLAIMS, MARGINS, Claim
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
@@ -22,6 +22,7 @@ from simlm.scales import open_scale
 from simlm.workflow.plan import plan
 
 QUERIES = 200
+SAME = same(MARGINS["RR@10"])
 
 
 def keys(table: str) -> set[str]:
@@ -42,7 +43,7 @@ def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
     published |= {row.key: row.published for row in table.paper_only}
     groups = {group.key: group.columns for group in table.groups}
     of_row = {row.key: groups.get(row.group, table.columns) for row in table.rows}
-    columns = of_row.get(claim.higher) or table.columns
+    columns = of_row.get(claim.pairs[0][0]) or table.columns
     measure = claims.measure_of(claim)
     (column, *_) = [one.key for one in columns if one.measure == measure] or [""]
     for higher, lower in claim.pairs:
@@ -60,31 +61,27 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
         found.update(claims.ask(PipelineRuns(open_scale("smoke"), 0, submit)))
 
     plan(build, tmp_path)
-    measured = {name: {row.key for row in table().rows} for name, table in TABLES.items()}
-    compared = {claim.key: {key for pair in claim.pairs for key in pair} for claim in CLAIMS}
-    assert set(found) == {claim.key for claim in CLAIMS if compared[claim.key] <= measured[claim.table]}
-    assert all(higher is not lower for pairs in found.values() for higher, lower in pairs)
-    assert [len(found[claim.key]) for claim in CLAIMS if claim.also] == [6]
+    measured = {(name, row.key) for name, table in TABLES.items() for row in table().rows}
+    testable = [claim for claim in CLAIMS if set(claim.rows) <= measured]
+    assert set(found) == {row for claim in testable for row in claim.rows}
+    for claim in testable:
+        pairs = [[found[claim.table, key] for key in pair] for pair in claim.pairs]
+        assert all(higher is not lower for higher, lower in pairs) and len(pairs) == (
+            6 if "only objective" in claim.sentence else 1
+        )
 
 
-@pytest.mark.parametrize("module", ["all", "claims"])
-def test_a_dry_run_plans_every_seed_and_names_it(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    planned: dict[str, list[str]] = {}
-
-    def note(stages: Any, *_: Any) -> None:
-        planned["now"] = [stage.name for stage in stages]
-
-    monkeypatch.setattr("repro.run.print_plan", note)
-    command = everything.run if module == "all" else claims.run
-    for seeds in (1, 3):
-        command(ClaimOptions(scale="smoke", seeds=seeds, results=tmp_path / "results", dry_run=True))
-        planned[str(seeds)] = planned["now"]
-    one, three = planned["1"], planned["3"]
-    assert len(set(three)) == len(three) and set(one) <= set(three)
-    for seed in (1, 2):
-        for name in ("SimLM pre-training", "base (MLM)", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
-            assert f"{name}, seed {seed}" in three
-    assert "collection, seed 1" not in three and not any("seed 1" in name for name in one)
+def test_a_dry_run_plans_every_seed_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all tables, which have one seed, and of the claims, which have all."""
+    names: list[str] = []
+    monkeypatch.setattr("repro.run.print_plan", lambda stages, *_: names.extend(stage.name for stage in stages))
+    everything.run(ClaimOptions(scale="smoke", seeds=2, results=tmp_path / "results", dry_run=True))
+    assert len(set(names)) == len(names)
+    for name in ("SimLM pre-training", "base (MLM)", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
+        assert {name, f"{name}, seed 1"} <= set(names)
+    assert "collection, seed 1" not in names and not any(name.endswith("seed 2") for name in names)
+    tables = {"Retriever1 (retromae): runs", "derived answers"}
+    assert tables <= set(names) and "Retriever1 (retromae): runs, seed 1" not in names
 
 
 @pytest.fixture
@@ -106,15 +103,15 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
         better = below + 0.1 + 0.01 * rng.standard_normal(QUERIES)
         values[f"high{seed}"] = pd.DataFrame({"RR@10": better}, index=names).sample(frac=1, random_state=seed)
     made = [
-        Claim("better", "here", "table7", "simlm", "mlm"),
-        Claim("worse", "here", "table7", "mlm", "simlm"),
-        Claim("alike", "here", "table7", "base", "mlm", SAME),
-        Claim("unknown", "here", "table2", "simlm", "paper-ar2"),
+        Claim("better", "here", "table7", (("simlm", "mlm"),), measure="RR@10"),
+        Claim("worse", "here", "table7", (("mlm", "simlm"),), measure="RR@10"),
+        Claim("alike", "here", "table7", (("base", "mlm"),), SAME, measure="RR@10"),
+        Claim("unknown", "here", "table2", (("simlm", "paper-ar2"),)),
     ]
     monkeypatch.setattr(claims, "CLAIMS", made)
-    pairs = [[(f"high{s}", f"low{s}") for s in range(2)], [(f"low{s}", f"high{s}") for s in range(2)]]
-    sides: Any = {made[0].key: [pairs[0]], made[1].key: [pairs[1]], made[2].key: [[("low0", "low1")]]}
-    page = claims_page("mini", sides, {claim.key: "RR@10" for claim in made[:3]}, 2)
+    low, high = ([f"{side}{seed}" for seed in range(2)] for side in ("low", "high"))
+    rows: Any = {("table7", "simlm"): high, ("table7", "mlm"): low, ("table7", "base"): low[::-1]}
+    page = claims_page("mini", rows, 2)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, SUPPORTED, NOT_TESTABLE]
     expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
@@ -129,23 +126,18 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     values: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(1)
-    for number, mean in enumerate((0.1, 0.2, 0.3, 0.301)):
-        values[f"row{number}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
-    both = Claim("both", "here", "table7", "a", "b", also=(("b", "c"),))
-    unsure = Claim("unsure", "here", "table7", "b", "c", also=(("c", "d"),))
-    taught = Claim("taught", "here", "table7", "c", "d", with_teacher=True)
+    for key, mean in zip("cbad", (0.1, 0.2, 0.3, 0.099), strict=True):
+        values[f"run of {key}"] = pd.DataFrame({"RR@10": mean + 0.05 * rng.standard_normal(QUERIES)})
+    both = Claim("both", "here", "table7", (("a", "b"), ("b", "c")), measure="RR@10")
+    unsure = Claim("unsure", "here", "table7", (("b", "c"), ("c", "d")), measure="RR@10")
+    taught = Claim("taught", "here", "table7", (("c", "d"),), measure="RR@10", with_teacher=True)
     monkeypatch.setattr(claims, "CLAIMS", [both, unsure, taught])
-    sides: Any = {
-        both.key: [[("row1", "row0")], [("row2", "row1")]],
-        unsure.key: [[("row1", "row0")], [("row3", "row2")]],
-        taught.key: [[("row3", "row2")]],
-    }
-    measures = dict.fromkeys(sides, "RR@10")
+    rows: Any = {("table7", key): [f"run of {key}"] for key in "abcd"}
     sizes = iter([(400, 10_000), (2, 1)])
     monkeypatch.setattr(claims.table3, "sizes", lambda index: next(sizes))
     index: Any = None
     counted = [claims._smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
-    page = claims_page("mini", sides, measures, 1, {taught.key: "the re-ranker ended at chance"}, counted)
+    page = claims_page("mini", rows, 1, {taught.key: "the re-ranker ended at chance"}, counted)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
     assert str(lines["both"]["difference"]).count("; ") == 1 and lines["both"]["supported where"] == "above 0"

@@ -81,8 +81,7 @@ def test_the_document_shows_what_the_command_says() -> None:
         (CostOptions(gpus=2, publish=True), "--publish is for the paper on H100s"),
     ],
 )
-def test_mistakes(options: CostOptions, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMLM_SCALE", "mini")  # what a command leaves there goes with the test
+def test_mistakes(options: CostOptions, said: str) -> None:
     with pytest.raises(UserError, match=said):
         costs.run(options)
 
@@ -92,8 +91,6 @@ def test_a_dry_run_of_the_paper_on_a_gpu_that_is_not_here(
 ) -> None:
     """Nothing is fetched, and nothing written; disk and memory that lack are said, with a way out."""
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setenv("SIMLM_SCALE", "paper")
-    monkeypatch.delenv("SIMLM_GPUS", raising=False)
     monkeypatch.setattr(needs, "free_bytes", lambda folder: 10**9)
     results = tmp_path / "results"
     run_table(table2(), Options(scale="paper", results=results, dry_run=True, tflops=800.0))

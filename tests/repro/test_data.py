@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, prepare, verify
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from simlm.workflow.manifest import outputs_of, read_manifest, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import outputs_of, read_manifest
 from tests.data.beir import smoke_as_beir
 from tests.data.irds_home import dpr
 from tests.repro.commands import ROOT
@@ -20,7 +21,6 @@ from tests.repro.commands import ROOT
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The smoke collection in BEIR's layout, in a folder of the current one, as a reader would name it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
     return smoke_as_beir(tmp_path / "notes")
 
 

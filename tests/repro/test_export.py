@@ -11,7 +11,7 @@ import pytest
 
 from repro.export import WHAT, ExportOptions, run
 from repro.table2 import table2 as table
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import MARKER

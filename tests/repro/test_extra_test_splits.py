@@ -14,7 +14,7 @@ from repro.extra_test_splits import COLUMN_OF, key_on, with_extra_splits
 from repro.published import published
 from repro.table2 import table2
 from repro.table7 import table7
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.scales import open_scale
 from tests.data import released
 from tests.data.irds_home import dpr

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,15 @@ from transformers import PreTrainedTokenizerFast
 from repro.figure3 import curves, figure3
 from repro.pipeline_runs import PipelineRuns
 from repro.table7 import table7
-from simlm.models.shapes import load_encoder
+from simlm.models.load import load_encoder
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import SHARES, SNAPSHOTS, Snapshot, step_at
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
 from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import plan
-from tests.repro.commands import ROOT, Results
+from tests.repro.commands import Results, finished, start
+from tests.repro.small_tables import ROWS
 from tests.repro.test_ablation_tables import planned
 
 
@@ -33,9 +32,9 @@ def test_both_runs_and_their_ends_are_table_7s(tmp_path: Path) -> None:
     kinds = ("{} snapshot", "Retriever1 ({})", "Retriever1 ({}): runs")
     assert own == {kind.format(point) for point in points for kind in kinds}
     assert all(ours[name].job == theirs[name].job for name in ours if name not in own)
-    for start, name in (("simlm", "SimLM pre-training"), ("mlm", "mlm pre-training")):
+    for key, name in (("simlm", "SimLM pre-training"), ("mlm", "mlm pre-training")):
         for share in ("1of8", "3of8", "3of4"):
-            assert ours[f"{start}-{share} snapshot"].inputs["start"] is ours[name]
+            assert ours[f"{key}-{share} snapshot"].inputs["start"] is ours[name]
     assert len({stage.job for stage in ours.values()}) == len(ours)
 
 
@@ -80,30 +79,18 @@ def test_the_paper_prints_no_figures_and_orders_are_of_rows() -> None:
     ]
 
 
-ROWS = ("base", "simlm-1of8", "simlm")
-
-
-def figure(folder: Path, *rows: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "repro.figure3", "--scale", "smoke", "--results", str(folder), "--rows", *rows]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
-def test_the_command_shares_what_table_2_made(smoke: Results, tmp_path: Path) -> None:
-    copy = smoke.copy(tmp_path / "results")
-    ran = figure(copy.folder, *ROWS)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.count(": done") == 3  # the snapshot, its retriever and that one's runs
-    (page,) = copy.folder.glob("smoke/*/figure3.md")
-    twin = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-    assert [row["key"] for row in twin["rows"] if row["measured"]] == list(ROWS)
+def test_the_page_has_its_points_and_curves(tables: Results, smoke: Results) -> None:
+    page, twin = tables.page("figure3"), tables.twin("figure3")
+    assert [row["key"] for row in twin["rows"] if row["measured"]] == list(ROWS["figure3"])
     assert twin["rows"][2]["measured"] == smoke.measured()["simlm-1"]
     assert twin["columns"] == [] and (page.parent / "figure3-curves.svg").is_file()
     text = page.read_text(encoding="utf-8")
     assert "figure3-curves.svg" in text and "prints none of them" in text and "paper," not in text
 
-    (job,) = copy.folder.glob("jobs/*snapshot/*")
-    pretraining = copy.folder / smoke.job("SimLM pre-training").relative_to(smoke.folder)
-    weights = safetensors.torch.load_file(pretraining / "output" / SNAPSHOTS / "1.safetensors")
+
+def test_a_snapshot_is_the_encoder_on_the_way(tables: Results, smoke: Results) -> None:
+    (job,) = tables.folder.glob("jobs/*snapshot/*")
+    weights = safetensors.torch.load_file(smoke.job("SimLM pre-training") / "output" / SNAPSHOTS / "1.safetensors")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(job / "output" / "model")
     model = load_encoder(job / "output" / "model", tokenizer).state_dict()
     assert weights.keys() <= model.keys() and all(weights[name].equal(model[name]) for name in weights)
@@ -118,7 +105,7 @@ def test_a_pre_training_of_an_older_version_is_named(smoke: Results, tmp_path: P
     manifest = json.loads((pretraining / MANIFEST).read_text())
     manifest["outputs"] = {name: one for name, one in manifest["outputs"].items() if not name.startswith(SNAPSHOTS)}
     (pretraining / MANIFEST).write_text(json.dumps(manifest))
-    ran = figure(copy.folder, "simlm-1of8")
+    ran = finished(start("--results", str(copy.folder), "--rows", "simlm-1of8", table="figure3"))
     assert ran.returncode == 2
     (line,) = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
     assert pretraining.name in line and "delete that folder" in line and "Traceback" not in ran.stderr

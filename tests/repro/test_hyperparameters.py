@@ -20,10 +20,8 @@ from repro.how_chosen import (
     base_rate,
 )
 from repro.hyperparameters import hyperparameters
-from repro.published import published
 from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, on_collection, open_scale
-from tests.repro.in_force import of_table_11, of_table_13
 
 
 @pytest.fixture(params=NAMES)
@@ -35,53 +33,6 @@ def by_name(scale: Scale) -> dict[str, HyperParameter]:
     rows = hyperparameters(scale, {})
     assert len({row.name for row in rows}) == len(rows)
     return {row.name: row for row in rows}
-
-
-def test_table_11(scale: Scale) -> None:
-    rows, ours = by_name(scale), of_table_11(scale)
-    named = {
-        "batch size": "batch",
-        "text length": "tokens a passage",
-        "learning rate": "learning rate",
-        "warmup steps": "warm-up steps",
-        "train steps": "steps",
-        "encoder replace rate": "encoder replace rate",
-        "decoder replace rate": "decoder replace rate",
-        "initialisation": "start",
-    }
-    table = published("table11").set_index("hyperparameter")["ms_marco"]
-    assert set(table.index) - set(ours) == {"passages", "hardware and time"}, "not ours to choose"
-    for name, value in ours.items():
-        row = rows[f"pre-training: {named[name]}"]
-        assert (row.value, row.paper) == (value, table[name]), name
-
-
-@pytest.mark.parametrize(
-    ("column", "prefix"),
-    [("retriever_1_2", "Retriever1/2"), ("retriever_distill", "distillation"), ("reranker", "re-ranker")],
-)
-def test_table_13(column: str, prefix: str, scale: Scale) -> None:
-    rows, ours = by_name(scale), of_table_13(scale, column)
-    named = {
-        "learning rate": "learning rate",
-        "warmup steps": "warm-up steps",
-        "batch size": "queries a batch",
-        "epochs": "steps",
-        "negatives depth": "negatives' depth",
-        "negatives per query": "negatives a query",
-        "rerank depth": "depth",
-        "initialisation": "start",
-        "temperature": "temperature",
-        "query length": "query tokens",
-        "passage length": "tokens a pair" if column == "reranker" else "passage tokens",
-        "alpha": "alpha",
-    }
-    table = published("table13").set_index("hyperparameter")[column].dropna()
-    assert set(table.index) - set(ours) <= {"GPUs", "initialisation"}
-    for name, value in ours.items():
-        found = rows[f"{prefix}: {named[name]}"]
-        paper = f"{table[name]} epochs" if name == "epochs" else str(table[name])
-        assert (found.value, found.paper) == (value, paper), name
 
 
 def test_only_the_papers_values_are_called_the_papers(scale: Scale) -> None:

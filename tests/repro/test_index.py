@@ -20,7 +20,7 @@ def stage(**more: Any) -> dict[str, Any]:
 
 
 NEW, OLDER, UNKNOWN = (
-    stage(modules=MODULES, sources=sources_digest(MODULES)),
+    stage(modules=MODULES, sources=sources_digest(tuple(MODULES))),
     stage(modules=MODULES, sources="0" * 64),
     stage(),
 )

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from simlm.workflow.attempts import attempts
 from tests.repro.commands import ROOT, Results, start, table2
 from tests.workflow.driving import kill_all, stage_processes, until
@@ -15,6 +17,7 @@ REDONE = ("SimLM pre-training", "Retriever1 (simlm): runs", "re-ranker", "Retrie
 """Of each kind of stage one; all else is kept, and must be found to stand on the same outputs afterwards."""
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_started_again(smoke: Results, tmp_path: Path) -> None:
     copy = smoke.copy(tmp_path / "results", without=REDONE)
     rng = random.Random(2023)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TextIO
 import pytest
 
 from repro.command import Options, check, main
+from repro.run import table_command
+from repro.table2 import table2 as table2_spec
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
 from simlm.workflow.scheduler import StageFailed, StageStatus, only_run
@@ -35,9 +37,27 @@ from tests.repro.commands import ROOT, Results, finished, listing, start, table2
         (("--publish", "--seed", "3"), "--publish is for the whole table"),
     ],
 )
-def test_bad_options(arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_options(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["table2", "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments])
+    with pytest.raises(SystemExit) as left:
+        table_command(table2_spec(), "A table.")
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert left.value.code == 2 and line.startswith(f"error: {said}") and printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_leaves_nothing_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command has not imported ir_datasets, which makes folders there."""
     monkeypatch.delenv("IR_DATASETS_HOME", raising=False)
-    assert_refused(table2("--results", str(tmp_path / "results"), *arguments, HOME=str(tmp_path)), said)
+    ran = table2("--results", str(tmp_path / "results"), "--rows", "bm52", HOME=str(tmp_path))
+    assert_refused(ran, "unknown row 'bm52': choose from bm25, bm25-tuned, random, ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,26 +78,6 @@ def test_a_search_by_what_is_not_installed(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-def test_results_on_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for results in ("file", "file/below/it"):
-        assert_refused(table2("--results", str(tmp_path / results)), f"--results {tmp_path / results}: ")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write to")
-def test_results_that_cannot_be_written() -> None:
-    assert_refused(table2("--results", "/proc/results"), "--results /proc/results: cannot write to /proc (")
-
-
-def test_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("IR_DATASETS_HOME")
-    home = tmp_path / "nobody"
-    ran = table2("--results", str(tmp_path / "results"), HOME=str(home))
-    assert_refused(ran, f"HOME ({home}) cannot be written (it is no folder): set HOME to a folder of yours")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("home", ["/proc", "/sys", "file"])
 def test_home_that_nobody_can_write_to(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also as root, who is told by os.access that everything can be written."""
@@ -95,38 +95,37 @@ def test_home_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         check(Options(scale="smoke", results=tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("jobs", "cannot write to .*/jobs .it is no folder"),
-        ("slots", "cannot write to .*/slots .it is no folder"),
-        ("smoke", "cannot write to .*/smoke .it is no folder"),
-        ("smoke/seed-3", "cannot write to .*/smoke/seed-3 .it is no folder"),
-    ],
-)
-def test_a_file_where_a_folder_has_to_be(name: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["jobs", "slots", "smoke", "smoke/seed-3"])
+def test_a_file_where_a_folder_has_to_be(name: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    with pytest.raises(UserError, match=f"^--results .*: {said}"):
-        check(Options(scale="smoke", seed=3, results=tmp_path))
+    refused(rf"cannot write to .*/{name} \(it is no folder", results=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["run.lock", "report.lock"])
 def test_a_folder_where_a_lock_has_to_be(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(UserError, match=f"^--results .*: .*/{name} is no file; remove it or choose another folder"):
-        check(Options(scale="smoke", results=tmp_path))
+    refused(f".*/{name} is no file; remove it or choose another folder", results=tmp_path)
 
 
-def test_results_whose_name_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^--results .*: File name too long; choose another folder"):
-        check(Options(scale="smoke", results=tmp_path / "new" / ("x" * 300) / "below"))
-
-
-def test_results_on_a_link_to_nothing(tmp_path: Path) -> None:
+def test_results_that_can_be_no_folder(tmp_path: Path) -> None:
+    refused("File name too long; choose another folder", results=tmp_path / "new" / ("x" * 300) / "below")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"^--results .*: .*/link is a link to nothing; choose a folder"):
-        check(Options(scale="smoke", results=tmp_path / "link" / "below"))
+    refused(".*/link is a link to nothing; choose a folder", results=tmp_path / "link" / "below")
+    (tmp_path / "file").touch()
+    for below in ("file", "file/below/it"):
+        refused("", results=tmp_path / below)
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "file"}
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write to")
+def test_results_that_cannot_be_written() -> None:
+    refused(r"cannot write to /proc \(", results=Path("/proc/results"))
+
+
+def refused(said: str, results: Path) -> None:
+    with pytest.raises(UserError, match=f"^--results .*: {said}"):
+        check(Options(scale="smoke", seed=3, results=results))
 
 
 def test_the_same_rows_are_the_same_report() -> None:
@@ -193,7 +192,6 @@ def test_exit_statuses(
         raise error
 
     monkeypatch.setattr(sys, "argv", ["table", "--scale", "smoke", "--results", str(tmp_path)])
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")  # so that what the command sets is taken back
     with pytest.raises(SystemExit) as left:
         main(fail, "a table")
     assert left.value.code == status
@@ -231,12 +229,11 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_bytes(gzip.compress(content.replace(old, new, 1).encode(), 1))
 
 
-@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
-def test_a_damaged_collection_is_the_users_mistake(package: Path, dry_run: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_damaged_collection_is_the_users_mistake(package: Path, tmp_path: Path) -> None:
     """The package as it lies on this machine, one of its files cut short."""
     answers = package / "answers.json.gz"
     answers.write_bytes(answers.read_bytes()[:100_000])
-    ran = with_package(package, "--results", str(tmp_path / "results"), *dry_run)
+    ran = with_package(package, "--results", str(tmp_path / "results"), "--dry-run")
     assert_refused(ran, f"{answers} is truncated or no gzip file; reinstall it: pip install ")
     assert not (tmp_path / "results").exists()
 

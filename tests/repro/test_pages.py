@@ -1,7 +1,5 @@
 """Tables 3 and 9 from Table 2's stages by the real command."""
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +8,11 @@ import pytest
 from repro import table3, table9
 from repro.command import Options
 from repro.published import published
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from tests.repro.commands import Results, finished, listing, start
 
-Ran = tuple[Results, subprocess.CompletedProcess[str]]
 INDEX = "Retriever_distill (simlm): runs"
 RUNS = {
     "BM25 (k1 0.9, b 0.4)": "BM25",
@@ -30,37 +27,20 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def pages(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
-    """Both commands over a copy of Table 2's results, the second after the first."""
-    copy = smoke.copy(tmp_path_factory.mktemp("pages") / "results")
-    return {name: (copy, finished(start("--results", str(copy.folder), table=name))) for name in ("table3", "table9")}
-
-
-def twin(results: Results, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((results.folder / "smoke" / f"{name}.json").read_text(encoding="utf-8"))
-    return content
-
-
-def test_nothing_is_computed_again(name: str, pages: dict[str, Ran], smoke: Results) -> None:
-    results, ran = pages[name]
-    assert ran.returncode == 0 and ran.stderr == ""
-    assert listing(results.folder / "jobs") == listing(smoke.folder / "jobs")
-    page, table = twin(results, name), smoke.report
-    known = {stage["name"]: stage["identifier"] for stage in table["stages"]}
+def test_nothing_is_computed_again(name: str, tables: Results, smoke: Results) -> None:
+    page = tables.twin(name)
     assert page["stages"] and all(stage["reused"] for stage in page["stages"])
-    assert {(stage["name"], stage["identifier"]) for stage in page["stages"]} <= set(known.items())
+    assert tables.stages(name).items() <= smoke.stages("table2").items()
 
 
-def test_the_provenance_is_that_of_table_2(name: str, pages: dict[str, Ran], smoke: Results) -> None:
-    page, table = twin(pages[name][0], name)["provenance"], smoke.report["provenance"]
+def test_the_provenance_is_that_of_table_2(name: str, tables: Results, smoke: Results) -> None:
+    page, table = tables.twin(name)["provenance"], smoke.report["provenance"]
     assert set(page) == set(table) and page["tag"] == f"{name}-smoke"
     assert page["data"] == table["data"] and page["method"]["seeds"] == table["method"]["seeds"]
-    assert page["implementation"]["executable"]["cmd"].startswith(f"python -m repro.{name} --scale smoke")
     for stage, found in page["method"]["stages"].items():
         assert found == table["method"]["stages"][stage]
     assert page["method"]["runs"][INDEX] == table["method"]["runs"]["simlm"]
-    assert str(pages[name][0].folder) not in (pages[name][0].folder / "smoke" / f"{name}.md").read_text()
+    assert str(tables.folder) not in tables.page(name).read_text(encoding="utf-8")
 
 
 def test_a_dry_run_lists_the_stages_and_writes_nothing(name: str, smoke: Results) -> None:
@@ -70,16 +50,13 @@ def test_a_dry_run_lists_the_stages_and_writes_nothing(name: str, smoke: Results
     assert INDEX.split(":")[0] in ran.stdout and "0 of " in ran.stdout
 
 
-def test_table_3_has_the_bytes_on_disk_and_those_of_a_vector_a_token(pages: dict[str, Ran]) -> None:
-    results, _ = pages["table3"]
-    here, arithmetic = twin(results, "table3")["sections"]
+def test_table_3_has_the_bytes_on_disk_and_those_of_a_vector_a_token(tables: Results) -> None:
+    here, arithmetic = tables.twin("table3")["sections"]
     multi, ours = here["rows"]
-    (index,) = [one["identifier"] for one in twin(results, "table3")["stages"] if one["name"] == INDEX]
-    (job,) = results.folder.glob(f"jobs/*/{index}")
+    job = tables.job(INDEX, "table3")
     assert ours["bytes"] == sum(path.stat().st_size for path in (job / "output" / "passages").rglob("*"))
 
-    (store,) = results.folder.glob("jobs/simlm.stages.data.prepare/*/output/store")
-    passages = TokenisedCollection.open(store).passages
+    passages = TokenisedCollection.open(tables.job("collection", "table3") / "output" / "store").passages
     tokens = 0
     for i in range(len(passages)):
         tokens += len(["[CLS]", "[D]", *passages.text(i)][:179]) + 1
@@ -109,9 +86,9 @@ def ranks(run: Path) -> dict[str, int]:
 
 
 def test_table_9_shows_the_largest_disagreements_with_the_ranks_of_the_run_files(
-    pages: dict[str, Ran], smoke: Results
+    tables: Results, smoke: Results
 ) -> None:
-    sections = twin(pages["table9"][0], "table9")["sections"]
+    sections = tables.twin("table9")["sections"]
     assert len(sections) == len(table9.PAIRS)
     for section in sections:
         first, second = section["heading"].split(" against ")
@@ -139,11 +116,10 @@ def test_table_9_shows_the_largest_disagreements_with_the_ranks_of_the_run_files
                 assert min(taken) >= max([side * other for other in others], default=0) - 1e-9
 
 
-def test_table_9s_passages_and_texts_are_printed(pages: dict[str, Ran]) -> None:
-    results, ran = pages["table9"]
-    page = (results.folder / "smoke" / "table9.md").read_text(encoding="utf-8")
-    assert page.count("<details>") == sum(len(one["cases"]) for one in twin(results, "table9")["sections"])
-    assert "SimLM, distilled" in ran.stdout and "report: " in ran.stdout
+def test_table_9s_passages_and_texts_are_printed(tables: Results) -> None:
+    page = tables.page("table9").read_text(encoding="utf-8")
+    assert page.count("<details>") == sum(len(one["cases"]) for one in tables.twin("table9")["sections"])
+    assert "SimLM, distilled" in tables.printed and "table9.md" in tables.printed
 
 
 @pytest.mark.parametrize("run", [table3.run, table9.run], ids=["table3", "table9"])

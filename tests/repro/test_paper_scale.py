@@ -1,21 +1,25 @@
 """The paper scale planned on a replica of its data: every stage of every table, without a network or a file written."""
 
-import importlib
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ablations import __main__ as grid
 from ablations.grids import GRIDS, build_cells, cells_of
 from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import Fusion
-from repro.command import Options
+from repro import all as everything
+from repro.claims import ClaimOptions
+from repro.command import Options, check
 from repro.origin import StageResults, origin, warnings
 from repro.pipeline_runs import PipelineRuns
-from repro.table import Table, check_domains
+from repro.run import run_table
+from repro.table import check_domains
+from repro.table2 import table2
+from repro.table4 import table4
+from repro.tables import TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.models import Pretrained, PublicModel, RandomGenerator, RandomModel, Reinitialised
@@ -24,20 +28,14 @@ from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
 from simlm.workflow.plan import Planned, plan
 from tests.data import released
-from tests.repro.commands import ROOT
 
-TABLES = ("table1", "table2", "table4", "table5", "table6", "table7", "table8", "table12", "figure3")
-
-
-def table_of(name: str) -> Table:
-    made: Table = getattr(importlib.import_module(f"repro.{name}"), name)()
-    return made
+ON_MS_MARCO = tuple(name for name, table in TABLES.items() if not table().by_domain)
 
 
 def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[str, Planned]:
     def build(submit: Any) -> None:
         cells = PipelineRuns(open_scale("paper", collection), 0, submit)
-        for row in (row for name in names for row in table_of(name).rows):
+        for row in (row for name in names for row in TABLES[name]().rows):
             row.run(cells)
 
     stages, _ = plan(build, folder)
@@ -45,7 +43,7 @@ def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[
 
 
 def test_every_table_can_be_planned_and_nothing_is_made_that_is_public(tmp_path: Path) -> None:
-    stages = planned(TABLES, tmp_path)
+    stages = planned(ON_MS_MARCO, tmp_path)
     assert not [name for name, stage in stages.items() if isinstance(stage.config, RandomModel | RandomGenerator)]
     fresh = {name for name, stage in stages.items() if isinstance(stage.config, Reinitialised)}
     assert fresh == {"random init", "random generator"}
@@ -111,58 +109,78 @@ def test_every_grid_but_that_of_domains_can_be_planned(grid: str, tmp_path: Path
         assert plan(build, tmp_path)[0]
 
 
-@pytest.mark.parametrize("module", ["repro.all", "repro.claims", "ablations"])
-def test_what_is_made_of_all_tables_leaves_out_those_by_domain(module: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", module, "--scale", "paper", "--results", str(tmp_path / "results"), "--dry-run"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0 and "stages to do" in ran.stdout, ran.stderr
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("command", ["all", "ablations"])
+def test_what_is_made_of_all_tables_leaves_out_those_by_domain(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command == "all":
+        everything.run(ClaimOptions(scale="paper", results=tmp_path / "results", dry_run=True))
+    else:
+        grid.run(grid.Options(scale="paper", results=tmp_path / "results", dry_run=True))
+    assert "stages to do" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_on_the_archive_lists_every_stage_and_writes_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Returns what a dry run of a table prints, which writes nothing."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(name: str, **options: Any) -> str:
+        given = Options(scale="paper", results=tmp_path / "results", dry_run=True, **options)
+        check(given)
+        run_table(TABLES[name](), given)
+        assert not given.results.exists()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """A file of test questions of NQ."""
+    path = tmp_path / "nq-test.qa.csv"
+    path.write_text("who?\t['me']\n", encoding="utf-8")
+    return path
+
+
+def test_a_dry_run_on_the_archive_lists_every_stage(dry_run: Callable[..., str], tmp_path: Path) -> None:
     folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
-    results = tmp_path / "results"
-    command = [sys.executable, "-m", "repro.table2", "--scale", "paper", "--collection", str(folder)]
-    command += ["--results", str(results), "--dry-run"]
-    ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    for name in planned(("table2",), results, str(folder)):
-        assert f" {name} " in ran.stdout
-    assert "25 of 25 stages to do" in ran.stdout and not results.exists()
+    printed = dry_run("table2", collection=str(folder))
+    for name in planned(("table2",), tmp_path / "results", str(folder)):
+        assert f" {name} " in printed
+    assert "25 of 25 stages to do" in printed
 
 
-def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "repro.table2", "--scale", "paper", "--results", str(tmp_path / "results")]
-    ran = subprocess.run([*command, "--rows", "bm25", "--dry-run"], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0 and "3 of 3 stages to do" in ran.stdout, ran.stderr
-    assert not list(tmp_path.iterdir())
+def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(dry_run: Callable[..., str], tmp_path: Path) -> None:
+    assert "3 of 3 stages to do" in dry_run("table2", rows=("bm25",)) and not list(tmp_path.iterdir())
 
 
-def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    questions = tmp_path / "nq-test.qa.csv"
+def test_a_dry_run_of_nq_lists_every_stage(dry_run: Callable[..., str], questions: Path, tmp_path: Path) -> None:
+    printed = dry_run("table4", collection=f"nq:{questions}")
+    for name in planned(("table4",), tmp_path / "results", f"nq:{questions}"):
+        assert f" {name} " in printed
+    assert "26 of 26 stages to do" in printed
+
+
+def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(
+    dry_run: Callable[..., str], questions: Path, tmp_path: Path
+) -> None:
     questions.write_text("what?\t['b']\nwho?\t['a'\n", encoding="utf-8")
-    command = [sys.executable, "-m", "repro.table4", "--scale", "paper", "--results", str(tmp_path / "results")]
-    ran = subprocess.run(
-        [*command, "--collection", f"nq:{questions}", "--dry-run"], cwd=ROOT, capture_output=True, text=True
-    )
-    (line,) = ran.stderr.splitlines()
-    assert ran.returncode == 2 and f"{questions}:2: " in line and list(tmp_path.iterdir()) == [questions]
+    with pytest.raises(UserError, match=f"^{questions}:2: "):
+        dry_run("table4", collection=f"nq:{questions}")
+    assert list(tmp_path.iterdir()) == [questions]
 
 
-def test_nq_is_measured_by_answers_and_by_no_other_table(tmp_path: Path) -> None:
-    questions = tmp_path / "nq-test.qa.csv"
-    questions.write_text("who?\t['me']\n", encoding="utf-8")
+def test_nq_is_measured_by_answers_and_by_no_other_table(questions: Path, tmp_path: Path) -> None:
     options = Options(scale="paper", collection=f"nq:{questions}")
-    check_domains(table_of("table4"), options)
+    check_domains(table4(), options)
     with pytest.raises(UserError, match="table2 measures by qrels, and the test questions of nq have answers instead"):
-        check_domains(table_of("table2"), options)
+        check_domains(table2(), options)
     stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
     assert "answers" in stages and "derived answers" not in stages
 
 
-def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(tmp_path: Path) -> None:
-    questions = tmp_path / "nq-test.qa.csv"
-    questions.write_text("who?\t['me']\n", encoding="utf-8")
+def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(questions: Path, tmp_path: Path) -> None:
     stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
     sets = {
         "first training set": ["BM25"],
@@ -190,24 +208,10 @@ def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(tmp_path: 
     assert own["re-ranker"].inputs["candidates"].name == "Retriever2: runs"
 
 
-def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(tmp_path: Path) -> None:
-    questions = tmp_path / "nq-test.qa.csv"
-    questions.write_text("who?\t['me']\n", encoding="utf-8")
+def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(questions: Path, tmp_path: Path) -> None:
     options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
     assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
     seeds = origin("table4", options, StageResults.of([]))["method"]["seeds"]
     assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
     (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
     assert "as MS MARCO is" in said and "at paper scale alone" in said
-
-
-def test_a_dry_run_of_nq_lists_every_stage_and_writes_nothing(tmp_path: Path) -> None:
-    questions = tmp_path / "nq-test.qa.csv"
-    questions.write_text("who?\t['me']\n", encoding="utf-8")
-    command = [sys.executable, "-m", "repro.table4", "--scale", "paper", "--collection", f"nq:{questions}"]
-    command += ["--results", str(tmp_path / "results"), "--dry-run"]
-    ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    for name in planned(("table4",), tmp_path / "results", f"nq:{questions}"):
-        assert f" {name} " in ran.stdout
-    assert "26 of 26 stages to do" in ran.stdout and list(tmp_path.iterdir()) == [questions]

@@ -11,6 +11,8 @@ import pytest
 
 from tests.repro.commands import Results, assert_same_run, table2
 
+pytestmark = pytest.mark.slow
+
 SHARED = ("generator (MLM)", "base (MLM)", "SimLM pre-training", "Retriever1 (simlm)", "Retriever2", "re-ranker")
 RUNS = ("Retriever1 (simlm): runs", "Retriever2: runs")
 

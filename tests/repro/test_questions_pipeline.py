@@ -16,6 +16,8 @@ from tests.data.irds_home import PASSAGES, dpr
 from tests.repro.commands import PATIENCE, ROOT
 from tests.repro.questions import DEPTH, scale
 
+pytestmark = pytest.mark.slow
+
 Jobs = dict[str, Path]
 
 

@@ -15,13 +15,12 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RemoteEntryNotFoundError, RepositoryNotFoundError
 
-from baselines.systems import systems_in
-from repro.released import ReleasedOptions, chosen, released
+from baselines.systems import SYSTEMS, system, systems_in
+from repro.released import ReleasedOptions, checkpoints_for, released
 from repro.table import ReleasedRows, Table
 from repro.table2 import table2
 from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
-from simlm.models.pins import revision_of
 from tests.baselines.repositories import repositories
 from tests.data.released import unpacked
 from tests.repro.commands import ROOT, finished
@@ -68,7 +67,7 @@ def refusal(kind: type[HfHubHTTPError], status: int) -> HfHubHTTPError:
 
 def table(results: Path, *rows: str, **options: Any) -> Table:
     given = ReleasedOptions(scale="paper", released=True, results=results, rows=rows, **options)
-    checkpoints = chosen(given)
+    checkpoints = checkpoints_for(given)
     assert checkpoints is not None
     return released(replace(table2(), released=ReleasedRows(systems_in("table2"), MSMARCO)), checkpoints, given)
 
@@ -85,7 +84,7 @@ def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., l
     notes = {row.key: row.note for row in made.paper_only}
     assert "Not measured: model castorini/ance-msmarco-passage is gated: accept its terms" in notes["ance"]
     assert "Not measured: model Shitao/RetroMAE_MSMARCO_finetune (revision main): the Hub has no" in notes["retromae"]
-    commit = revision_of("colbert-ir/colbertv2.0")
+    commit = system("colbertv2").pin.commit
     assert f"model colbert-ir/colbertv2.0 (revision {commit}): there is no config.json" in notes["colbertv2"]
     assert not [note for note in notes.values() if "\n" in note]
     assert all(row.published for row in made.paper_only), "the printed figures stay"
@@ -155,8 +154,9 @@ def test_what_was_measured_needs_no_hub_and_what_comes_later_is_measured_then(tm
 
 def cached(models: Path, cache: Path, repository: str) -> Path:
     """A cache of the Hub's that has one repository, at its pinned commit."""
+    revision = next(one.revisions[repository] for one in SYSTEMS if repository in one.revisions)
     folder = cache / f"models--{repository.replace('/', '--')}"
-    shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / revision_of(repository))
+    shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / revision)
     return cache
 
 

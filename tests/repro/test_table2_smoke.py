@@ -12,7 +12,7 @@ import pytest
 from reports.model import MAIN_COLUMNS
 from repro.published import published
 from repro.table2 import table2 as table
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.evaluation.measures import MEASURES
 from simlm.files import digest
 from tests.repro.commands import Results, listing, table2

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +14,22 @@ from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.table2 import table2
 from repro.table4 import table4
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.scales import open_scale
 from simlm.workflow.plan import Planned, plan
-from tests.repro.commands import ROOT, Results
+from tests.repro import small_tables
+from tests.repro.commands import Results
 
-ROWS = ("bm25", "simlm-1")
-
-
-@pytest.fixture(scope="module")
-def answered(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The results of two rows of Table 4 on top of Table 2's."""
-    copy = smoke.copy(tmp_path_factory.mktemp("table4") / "results")
-    command = [sys.executable, "-m", "repro.table4", "--scale", "smoke", "--rows", *ROWS, "--results", str(copy.folder)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    # The answers, and the judging of each run: the runs themselves are Table 2's.
-    assert ran.stderr.count(": done") == 1 + len(ROWS), ran.stderr
-    assert "Success@100" in ran.stdout
-    return copy
+ROWS = small_tables.ROWS["table4"]
 
 
-def report(results: Results) -> dict[str, Any]:
-    (twin,) = results.folder.glob("smoke/*/table4.json")
-    content: dict[str, Any] = json.loads(twin.read_text(encoding="utf-8"))
-    return content
+def test_judging_the_answers_is_all_that_is_made(tables: Results, smoke: Results) -> None:
+    own = tables.stages("table4").keys() - smoke.stages("table2").keys()
+    assert own == {"derived answers", "BM25: answers", "Retriever1 (simlm): answers"}
 
 
 def rows(results: Results) -> dict[str, dict[str, Any]]:
-    return {row["key"]: row for row in report(results)["rows"]}
+    return {row["key"]: row for row in results.twin("table4")["rows"]}
 
 
 def test_the_papers_rows_are_all_there_with_their_figures() -> None:
@@ -73,20 +58,20 @@ def test_every_row_judges_the_run_that_table_2_has_under_its_key(tmp_path: Path)
     assert sum(stage.inputs.get("answers") is by_name["derived answers"] for stage in stages) == len(judged)
 
 
-def test_figures_are_those_of_pyserinis_match_and_of_ir_measures(answered: Results) -> None:
+def test_figures_are_those_of_pyserinis_match_and_of_ir_measures(tables: Results) -> None:
     collection, tokenizer = open_collection("insuranceqa-smoke"), SimpleTokenizer()
     texts = {passage.id: passage.text for passage in collection.passages()}
-    (lines,) = answered.folder.glob("jobs/*.derivedanswers/*/output/test.answers.jsonl")
+    (lines,) = tables.folder.glob("jobs/*.derivedanswers/*/output/test.answers.jsonl")
     answers = {row["query_id"]: [one["text"] for one in row["answers"]] for row in map(json.loads, lines.open())}
     assert list(answers) == [query.id for query in collection.queries("test")]
     for key in ROWS:
-        row = rows(answered)[key]
+        row = rows(tables)[key]
         run: dict[str, list[str]] = {}
-        for line in (answered.folder / row["run"]["path"]).read_text().splitlines():
+        for line in (tables.folder / row["run"]["path"]).read_text().splitlines():
             query, _, passage, *_ = line.split()
             run.setdefault(query, []).append(passage)
         hits = {q: [has_answers(texts[p], answers[q], tokenizer) for p in ranked] for q, ranked in run.items()}
-        with (answered.folder / row["per_query"]["path"]).open() as file:
+        with (tables.folder / row["per_query"]["path"]).open() as file:
             kept = {line["query_id"]: line for line in csv.DictReader(file)}
         assert list(kept) == list(answers)
         for k in (20, 100):
@@ -94,29 +79,28 @@ def test_figures_are_those_of_pyserinis_match_and_of_ir_measures(answered: Resul
             assert {query: float(line[f"Success@{k}"]) for query, line in kept.items()} == found
             assert row["measured"][f"Success@{k}"]["mean"] == pytest.approx(sum(found.values()) / len(found))
             qrels = {q: {p: int(hit) for p, hit in zip(run.get(q, []), hits.get(q, []), strict=True)} for q in answers}
-            ours = ir_measures.read_trec_run(str(answered.folder / row["run"]["path"]))
+            ours = ir_measures.read_trec_run(str(tables.folder / row["run"]["path"]))
             values = {one.query_id: one.value for one in ir_measures.iter_calc([Success @ k], qrels, ours)}
             assert {query: values.get(query, 0.0) for query in answers} == found
 
 
-def test_a_run_is_the_top_of_the_one_it_stands_on_and_costs_what_that_costs(smoke: Results, answered: Results) -> None:
+def test_a_run_is_the_top_of_the_one_it_stands_on_and_costs_what_that_costs(smoke: Results, tables: Results) -> None:
     before = {row["key"]: row for row in smoke.report["rows"]}
     for key in ROWS:
-        row = rows(answered)[key]
+        row = rows(tables)[key]
         first: dict[str, list[str]] = {}
         for line in (smoke.folder / before[key]["run"]["path"]).read_text().splitlines():
             query, _, passage, *_ = line.split()
             first.setdefault(query, []).append(passage)
-        shown = [line.split() for line in (answered.folder / row["run"]["path"]).read_text().splitlines()]
+        shown = [line.split() for line in (tables.folder / row["run"]["path"]).read_text().splitlines()]
         assert [(line[0], line[2]) for line in shown] == [(q, p) for q, ranked in first.items() for p in ranked[:100]]
         assert (row["index_bytes"], row["latency_ms"]) == (before[key]["index_bytes"], before[key]["latency_ms"])
         assert row["index_bytes"] and row["latency_ms"] and row["seconds"] > before[key]["seconds"]
 
 
-def test_the_report_says_that_the_answers_are_derived_and_how(answered: Results) -> None:
-    (page,) = answered.folder.glob("smoke/*/table4.md")
-    text = page.read_text(encoding="utf-8")
+def test_the_report_says_that_the_answers_are_derived_and_how(tables: Results) -> None:
+    text = tables.page("table4").read_text(encoding="utf-8")
     assert "The answers are derived" in text and "the 2 adjacent words of its text" in text
     assert "Success@20 [95 %]" in text and "Natural Questions test" in text and "RR@10" not in text.split("## ")[1]
     assert text.count("(paper only)") == 7
-    assert report(answered)["measures"] == ["Success@20", "Success@100"]
+    assert tables.twin("table4")["measures"] == ["Success@20", "Success@100"]

@@ -1,16 +1,16 @@
 """Trials on valid: the same for every row, and a trial with the scale's own value is the table's own stage."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import ir_measures
 import pandas as pd
 import pytest
 
 from ablations.starts import OBJECTIVES
-from repro.pipeline_runs import PipelineRuns
+from repro import tuning
+from repro.command import Options
 from repro.table2 import table2
 from repro.trials import (
     ALPHA,
@@ -23,12 +23,12 @@ from repro.trials import (
     trial_stages,
     trials_in_force,
 )
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import plan
-from tests.repro.commands import ROOT, Results
+from tests.repro.commands import Results
 
 
 @pytest.fixture(params=[name for name in NAMES if open_scale(name).rate_grid])
@@ -39,13 +39,12 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
     """The identifiers of the stages of Table 2's and 7's rows, and of the scale's trials in their order."""
 
-    def build(submit):  # type: ignore[no-untyped-def]
-        def cells(change, ending):  # type: ignore[no-untyped-def]
-            return PipelineRuns(change(open_scale(scale.name)), 0, lambda stage, name: submit(stage, name + ending))
+    options = Options(scale=scale.name)
 
-        own = cells(lambda unchanged: unchanged, "")
+    def build(submit: Any) -> tuple[dict[str, RunStage], list[RunStage]]:
+        own = options.pipeline_runs(submit)
         rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in OBJECTIVES}
-        return rows, trial_stages(cells, scale)
+        return rows, trial_stages(options, submit)
 
     def name(stage: RunStage) -> str:
         return Path(stage.__xpm__.job.path).name
@@ -66,17 +65,6 @@ def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: 
         (same,) = {tuple(row) for row in rows.values()}
         assert len(set(same)) == len(same) > 1
         assert all(in_force(scale, setting, row) in same for row in rows)
-
-
-def test_at_paper_scale_nothing_but_bm25_and_the_fusion_is_tuned(tmp_path: Path) -> None:
-    assert planned_trials(open_scale("paper")) == []
-    ran = subprocess.run(
-        [sys.executable, "-m", "repro.tuning", "--scale", "paper", "--results", str(tmp_path / "results")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 2 and "the scale paper tunes nothing" in ran.stderr and not list(tmp_path.iterdir())
 
 
 def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_differ(
@@ -127,26 +115,18 @@ def test_a_report_shows_the_trials_of_the_rows_that_have_their_settings() -> Non
 
     lines = [("simlm", 0.2, 0.1, "a"), ("simlm", 2.0, 0.3, "b"), ("base-distilled", 0.2, 0.1, "c")]
     trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=TRIAL_COLUMNS)
-    (tuning,) = trials_in_force(
+    (found,) = trials_in_force(
         {"simlm": run("b"), "base-distilled": run("another"), "bm25": run("none of them")}, trials
     )
-    assert tuning.row == "simlm"
-    assert [(one.settings, one.score, one.chosen) for one in tuning.trials] == [
+    assert found.row == "simlm"
+    assert [(one.settings, one.score, one.chosen) for one in found.trials] == [
         ({ALPHA: "0.2"}, 0.1, False),
         ({ALPHA: "2"}, 0.3, True),
     ]
 
 
-def tuning(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "repro.tuning", "--scale", "smoke", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-
-
-def test_the_command_leaves_every_trial_with_the_measure_of_its_run_on_valid(smoke: Results, tmp_path: Path) -> None:
-    folder = smoke.copy(tmp_path / "results").folder
-    ran = tuning("--results", str(folder))
-    assert ran.returncode == 0, ran.stderr
+def test_every_trial_is_left_with_the_measure_of_its_run_on_valid(tables: Results) -> None:
+    folder = tables.folder
     frame = pd.read_csv(folder / "smoke" / "tuning.csv")
     assert list(zip(frame["row"], frame["value"], strict=True)) == [
         (one.row, one.value) for one in planned_trials(open_scale("smoke"))
@@ -157,10 +137,18 @@ def test_the_command_leaves_every_trial_with_the_measure_of_its_run_on_valid(smo
         (run,) = folder.glob(f"jobs/*/{one.stage}/output/valid.run")
         values = ir_measures.iter_calc([ir_measures.RR @ 10], judged, ir_measures.read_trec_run(str(run)))
         assert one.score == pytest.approx(sum(value.value for value in values) / len(qrels), abs=1e-4)
-    assert "chosen for simlm-1: learning rate" in ran.stdout
+    assert "chosen for simlm-1: learning rate" in tables.printed
 
 
-@pytest.mark.parametrize("arguments", [("--rows", "simlm"), ("--publish",)])
-def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    ran = tuning(*arguments, "--results", str(tmp_path / "results"))
-    assert ran.returncode == 2 and arguments[0] in ran.stderr and not (tmp_path / "results").exists()
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"rows": ("simlm",)}, "--rows: every row gets the same trials"),
+        ({"publish": True}, "--publish: figures of the smoke scale mean nothing"),
+        ({"scale": "paper"}, "the scale paper tunes nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        tuning.run(Options(**{"scale": "smoke", "results": tmp_path / "results"} | options))
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simlm.data.lookup import open_collection
+from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, Scale, open_scale

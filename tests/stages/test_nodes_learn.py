@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from simlm.scales import CHOSEN, open_scale
+from simlm.scales import open_scale
 from simlm.stages.pipeline import Pipeline
+from simlm.workflow.launchers import LocalLauncher
+from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import run
 from tests.repro.commands import assert_same_run
 from tests.slurm import allocation
@@ -26,12 +28,12 @@ def retriever(submit: Any) -> None:
 
 
 def jobs(results: Path) -> dict[str, Path]:
-    return {stage.name: stage.job for stage in run(retriever, results, Lines())[0]}
+    launcher = LocalLauncher(Choices("cpu", processes=2))
+    return {stage.name: stage.job for stage in run(retriever, results, Lines(), launcher)[0]}
 
 
+@pytest.mark.slow
 def test_nodes_learn_and_find_what_one_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {CHOSEN: "smoke", "SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}.items():
-        monkeypatch.setenv(name, value)
     (tmp_path / "here").mkdir()
     here = jobs(tmp_path / "here")
     shutil.copytree(tmp_path / "here" / "jobs", tmp_path / "there" / "jobs", symlinks=True)

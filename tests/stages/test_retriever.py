@@ -22,14 +22,15 @@ def test_the_scales_settings_reach_the_model(
         raise Caught(temperature, given["rising"], given["scale_loss"])
 
     monkeypatch.setattr("simlm.finetuning.biencoder.BiEncoder", model)
-    monkeypatch.setattr("simlm.models.shapes.load_body", lambda *_: SimpleNamespace(config=None))
+    monkeypatch.setattr("simlm.models.load.load_body", lambda *_: SimpleNamespace(config=None))
     monkeypatch.setattr("simlm.finetuning.fit.texts_that_fit", lambda *_: 0)
-    monkeypatch.setattr("simlm.stages.training.prepare_torch", lambda: torch.device("cpu"))
+    monkeypatch.setattr("simlm.stages.training.prepare_torch", lambda choices: torch.device("cpu"))
     stage = SimpleNamespace(
         settings=on_collection(open_scale("paper"), collection).retriever,
         data=SimpleNamespace(open=lambda: SimpleNamespace(tokenizer=None)),
         start=SimpleNamespace(model=None),
         teacher=None,
+        choices=None,
     )
     with pytest.raises(Caught) as caught:
         TrainRetriever.run(stage)  # type: ignore[arg-type]

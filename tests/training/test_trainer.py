@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from simlm.errors import UserError
 from simlm.pretraining.mlm import MaskedLM
-from simlm.scales import CHOSEN
 from simlm.training.checkpoints import newest_complete
 from simlm.training.schedule import schedule
 from simlm.training.trainer import EpochBatches, Plan, train
@@ -135,11 +134,10 @@ class Spoiled(nn.Module):
 
 def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tensor], plan: Plan) -> str:
     dataset, module = dataset_in(folder), Spoiled(at, spoil)
-    with pytest.raises(UserError) as caught, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CHOSEN, "mini")
+    with pytest.raises(UserError) as caught:
         train(module, dataset, dataset.lengths, module.inner.collator, plan, folder / "work", "toy")
     message = str(caught.value)
-    ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales/mini.py and run again"
+    ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales and run again"
     assert "\n" not in message and message.endswith(ending)
     return message.removesuffix(ending)
 

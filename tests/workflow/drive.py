@@ -1,9 +1,12 @@
 """A driver as a command, over a toy pipeline: `python -m tests.workflow.drive RESULTS SHAPE [keep-going]`."""
 
+import os
 import sys
 from pathlib import Path
 
 from simlm.errors import UserError
+from simlm.workflow.launchers import LocalLauncher
+from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import StageFailed, StageStatus, run
 from tests.workflow.toy import SHAPES
 
@@ -27,7 +30,8 @@ class Lines:
 def main(results: Path, shape: str, keep_going: bool) -> int:
     """Run a toy pipeline; 0 when it is done, 2 for a user's mistake, 1 for another failure, 130 for Ctrl-C."""
     try:
-        stages, _ = run(SHAPES[shape], results, Lines(), keep_going)
+        choices = Choices("cpu", processes=int(os.environ.get("SIMLM_TOY_PROCESSES", "1")))
+        stages, _ = run(SHAPES[shape], results, Lines(), LocalLauncher(choices), keep_going)
     except UserError as error:
         print("mistake", error, flush=True)
         return 2

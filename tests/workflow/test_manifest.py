@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, outputs_of, read_manifest
 
 INPUTS = {"data": "0123"}
 

@@ -13,19 +13,19 @@ from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
 from simlm.stages.training import prepare_torch
-from simlm.workflow.resources import CPU_SLOTS, PROCESSES, stage_slot
+from simlm.workflow.resources import CPU_SLOTS, Choices, stage_slot
 from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import allocation
 from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
-TWO = {"SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}
+TWO = {"SIMLM_TOY_PROCESSES": "2"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}
 
 
 def test_two_nodes_are_one_stage(tmp_path: Path) -> None:
     nodes = allocation(tmp_path / "bin", 2)
     here = drive(tmp_path / "here", "shared", **TWO)
-    there = drive(tmp_path / "there", "shared", **TWO | {"SIMLM_PROCESSES": "4"}, **nodes)
+    there = drive(tmp_path / "there", "shared", SIMLM_TOY_PROCESSES="4", **nodes)
     assert (here.status, there.status) == (0, 0), there.errors
     sealed = [manifest(ran.jobs["shared"]) for ran in (here, there)]
     assert [each["numbers"] for each in sealed] == [{"processes": 2, "rank": 0}, {"processes": 4, "rank": 0}]
@@ -42,6 +42,7 @@ def test_a_stage_of_one_process_asks_for_no_other_node(tmp_path: Path) -> None:
     assert not (tmp_path / "bin" / "srun.calls").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
@@ -58,13 +59,15 @@ def test_a_node_that_fails_ends_all(wrong: str, status: int, said: str, tmp_path
     assert stage_processes(tmp_path / "results") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGTERM])
 def test_nodes_end_with_their_stage(killed: signal.Signals, tmp_path: Path) -> None:
     results = tmp_path / "results"
     driver = start(results, "shared", **TWO, **LONG, **allocation(tmp_path / "bin", 2))
     files = until(lambda: len(found := list(results.glob("jobs/*/*/work/worker-*"))) == 2 and found, "two workers")
     workers = [psutil.Process(int(until(file.read_text, "its number"))) for file in files]
-    (pid,) = (each.pid for each in workers[0].parents() if str(results) in each.cmdline()[1])
+    # The stage is the outermost of the processes that work in its folder.
+    pid = [each.pid for each in workers[0].parents() if each in stage_processes(results)][-1]
     os.kill(pid, killed)
     assert not psutil.wait_procs(workers, timeout=60)[1]
     assert end(driver).status == 1
@@ -80,7 +83,6 @@ def test_a_srun_that_fails_by_itself_is_named(tmp_path: Path) -> None:
 
 
 def test_what_nodes_cannot_do_is_refused_before_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PROCESSES, "1")
     for name, value in allocation(tmp_path / "bin", 2).items():
         monkeypatch.setenv(name, value)
     check_processes(1, "cpu", tmp_path)
@@ -92,11 +94,10 @@ def test_what_nodes_cannot_do_is_refused_before_all(tmp_path: Path, monkeypatch:
     check_processes(3, None, tmp_path)  # for another machine
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    monkeypatch.setenv("SIMLM_DEVICE", "cuda")
     check_processes(8, "cuda", tmp_path)
     with pytest.raises(UserError, match="--processes 10: each needs a GPU and there are 4 on each node; choose fewer"):
         check_processes(10, "cuda", tmp_path)
-    (tmp_path / "bin" / "srun").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no srun, whatever the machine has
     with pytest.raises(UserError, match="several nodes, and no srun on PATH"):
         check_processes(2, "cpu", tmp_path)
 
@@ -134,10 +135,10 @@ def test_options_of_jobs_must_fit(
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "sbatch").touch(mode=0o755)
     if said is None:
-        slurm_launcher(options, 3)
+        slurm_launcher(options, Choices(processes=3))
     else:
         with pytest.raises(UserError, match=said):
-            slurm_launcher(options, 3)
+            slurm_launcher(options, Choices(processes=3))
 
 
 def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,14 +150,14 @@ def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert (distributed.local_rank(), distributed.local_processes()) == (1, 2)
-    monkeypatch.setattr("simlm.stages.training.chosen_device", lambda: "cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     threads = torch.get_num_threads()
-    assert prepare_torch() == torch.device("cuda", 1)
+    assert prepare_torch(Choices("cuda")) == torch.device("cuda", 1)
     torch.set_num_threads(threads)
 
 
 def test_a_stage_has_all_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
-    with stage_slot(tmp_path) as number:
+    with stage_slot(tmp_path, Choices()) as number:
         assert number == 0
         assert CPU_SLOTS > 1 and [path.name for path in tmp_path.iterdir()] == ["slot-0.lock"]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest, write_json
+from simlm.files import write_json
+from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest
 from simlm.workflow.plan import Planned, plan
 from tests.workflow.toy import SHAPES
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.workflow.resources import DEVICE, SEARCH, chosen_device, cores, faiss_chosen, slot
+from simlm.workflow.resources import Choices, cores, slot
 from tests.workflow.driving import ROOT, until
 
 HOLDER = """
@@ -81,24 +81,22 @@ def test_threads_are_the_cores_that_may_be_used() -> None:
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.delenv(DEVICE, raising=False)
-    assert chosen_device() == "cpu"
-    for asked, said in (("tpu", "unknown device 'tpu': choose auto, cpu or cuda"), ("cuda", "torch sees no GPU here")):
-        monkeypatch.setenv(DEVICE, asked)
-        with pytest.raises(UserError, match=said):
-            chosen_device()
+    assert Choices("auto").compute_device() == Choices("cpu").compute_device() == "cpu"
+    with pytest.raises(UserError, match="device cuda: torch sees no GPU here"):
+        Choices("cuda").compute_device()
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert chosen_device() == "cuda"
-    monkeypatch.setenv(DEVICE, "auto")
-    assert chosen_device() == "cuda"
+    assert Choices("auto").compute_device() == Choices("cuda").compute_device() == "cuda"
 
 
-def test_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(SEARCH, raising=False)
-    assert not faiss_chosen()
-    for asked in ("torch", "faiss"):
-        monkeypatch.setenv(SEARCH, asked)
-        assert faiss_chosen() == (asked == "faiss")
-    monkeypatch.setenv(SEARCH, "lucene")
-    with pytest.raises(UserError, match="SIMLM_SEARCH=lucene: choose one of torch, faiss"):
-        faiss_chosen()
+def test_choices_are_read_as_they_were_written(tmp_path: Path) -> None:
+    assert Choices.read(tmp_path) == Choices()
+    choices = Choices("cuda", 4, "faiss", ("0", "1"), True, "abc+changes", "a processor")
+    choices.write(tmp_path)
+    assert Choices.read(tmp_path) == choices
+
+
+def test_a_slot_has_a_gpu_for_each_process() -> None:
+    for processes, slots in ((1, [("4",), ("5",)]), (2, [("4", "5"), ("6", "7")])):
+        choices = Choices(processes=processes, gpus=("4", "5", "6", "7", "8"))
+        assert [choices.gpus_of_slot(number) for number in (0, 1)] == slots
+        assert choices.slots() == 5 // processes

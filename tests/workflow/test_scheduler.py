@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.driving import Ran, attempts, damage, drive, made, manifest
+from tests.workflow.driving import Ran, attempts, damage, drive, drive_alone, made, manifest
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_nothing_is_run_on_a_finished_stage_that_may_have_to_be_made_again(tmp_p
 
 def test_another_version_is_another_stage_and_so_is_what_stands_on_it(finished: Ran, tmp_path: Path) -> None:
     results = copied(finished, tmp_path)
-    changed = drive(results, SIMLM_TOY_VERSION="2")
+    changed = drive_alone(results, SIMLM_TOY_VERSION="2")
     assert sorted(changed.made) == ["leaf", "left", "right", "top"]
     assert not {job.name for job in changed.jobs.values()} & {job.name for job in finished.jobs.values()}
     assert manifest(changed.jobs["leaf"])["version"] == 2

@@ -9,6 +9,7 @@ from experimaestro.launchers.slurm import SlurmLauncher
 
 from simlm.errors import UserError
 from simlm.workflow import slurm
+from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import run
 from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import put_srun
@@ -54,7 +55,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_launcher_has_the_options_that_were_given(cluster: Path) -> None:
-    launcher = slurm_launcher(["partition=gpu", "gpus=1", "cpus-per-task=8", "time=2:00:00"])
+    launcher = slurm_launcher(["partition=gpu", "gpus=1", "cpus-per-task=8", "time=2:00:00"], Choices())
     assert isinstance(launcher, SlurmLauncher)
     assert sorted(launcher.options.args()) == [
         "--cpus-per-task=8",
@@ -69,13 +70,13 @@ def test_the_launcher_has_the_options_that_were_given(cluster: Path) -> None:
 @pytest.mark.parametrize("option", ["speed=high", "partition", "partition="])
 def test_an_unknown_option_is_the_users_mistake(option: str) -> None:
     with pytest.raises(UserError, match=f"--slurm {option}: write key=value with one of these keys: nodes, time, "):
-        slurm_launcher([option])
+        slurm_launcher([option], Choices())
 
 
 def test_a_machine_without_slurm_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="--slurm: there is no sbatch here"):
-        slurm_launcher(["gpus=1"])
+        slurm_launcher(["gpus=1"], Choices())
 
 
 def test_each_stage_is_a_job_that_takes_no_slot(cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +90,8 @@ def test_each_stage_is_a_job_that_takes_no_slot(cluster: Path, tmp_path: Path, m
         submit(Broken.C(value=3), "wrong")
 
     monkeypatch.setenv("SIMLM_TOY_WRONG", "1")
-    launcher = slurm_launcher(["partition=gpu", "cpus_per_task=3"])
-    stages, _ = run(build, results, Lines(), keep_going=True, launcher=launcher)
+    launcher = slurm_launcher(["partition=gpu", "cpus_per_task=3"], Choices("cpu"))
+    stages, _ = run(build, results, Lines(), launcher, keep_going=True)
     assert [stage.name for stage in stages if not stage.valid] == ["wrong"]
     assert "the seventh wheel came off" in str(stages[-1].failure)
     scripts = sorted(path.read_text() for path in cluster.glob("sbatch.script-*"))
@@ -103,9 +104,7 @@ def test_each_stage_is_a_job_that_takes_no_slot(cluster: Path, tmp_path: Path, m
     assert dict(os.environ) == before
 
 
-def test_only_a_stage_that_is_shared_has_several_nodes(
-    cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_stage_that_is_shared_has_several_nodes(cluster: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
 
@@ -113,10 +112,8 @@ def test_only_a_stage_that_is_shared_has_several_nodes(
         submit(Number.C(value=1), "alone")
         submit(Shared.C(value=2), "shared")
 
-    monkeypatch.setenv("SIMLM_PROCESSES", "4")
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
-    launcher = slurm_launcher(["partition=gpu", "nodes=2", "gpus_per_node=4"], 4)
-    stages, _ = run(build, results, Lines(), launcher=launcher)
+    launcher = slurm_launcher(["partition=gpu", "nodes=2", "gpus_per_node=4"], Choices("cpu", processes=4))
+    stages, _ = run(build, results, Lines(), launcher)
     assert manifest(stages[1].job)["numbers"] == {"processes": 4, "rank": 0}
     scripts = [path.read_text() for path in cluster.glob("sbatch.script-*")]
     alone, shared = sorted(scripts, key=lambda script: "#SBATCH --nodes=2\n" in script)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from simlm.pretraining.objective import find_objective
+from simlm.stages.models import Pretrained
 from simlm.workflow.sources import sources_digest
 
 FILES = {
@@ -24,6 +26,7 @@ def run(x: int) -> int:
     "house/loss.py": "SCALE = 2\n\n\ndef loss(x):\n    return SCALE * x\n",
     "house/search.py": "def best(x):\n    return x\n",
     "house/display.py": "SHOWN = 1\n",
+    "house/other.py": "import house.stage\n",
 }
 REFORMATTED = '''"""A loss."""
 SCALE = 2  # double
@@ -46,7 +49,7 @@ def digest(tmp_path: Path) -> Callable[..., str]:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(changed.get(path.stem, text), encoding="utf-8")
-        return sources_digest(["house.stage"], root)
+        return sources_digest(("house.stage",), root)
 
     return of
 
@@ -55,10 +58,16 @@ def digest(tmp_path: Path) -> Callable[..., str]:
     "changed",
     [
         {"loss": REFORMATTED},
+        {"other": "import house.stage\n\nOTHER = 1\n"},
         {"display": "SHOWN = 2\n"},
         {"stage": FILES["house/stage.py"].replace('"""A stage."""', "")},
     ],
-    ids=["comments, docstrings and formatting", "a module that only type checkers import", "no docstring"],
+    ids=[
+        "comments, docstrings and formatting",
+        "a module that it does not import",
+        "a module that only type checkers import",
+        "no docstring",
+    ],
 )
 def test_what_runs_alike_has_the_same_digest(digest: Callable[..., str], changed: dict[str, str]) -> None:
     assert digest(**changed) == digest()
@@ -76,3 +85,10 @@ def test_what_runs_alike_has_the_same_digest(digest: Callable[..., str], changed
 )
 def test_another_line_of_code_has_another_digest(digest: Callable[..., str], changed: dict[str, str]) -> None:
     assert digest(**changed) != digest()
+
+
+@pytest.mark.parametrize("objective", ["replaced_lm", "ablations.objectives.condenser:Condenser"])
+def test_a_pre_training_runs_the_module_that_its_objectives_name_leads_to(objective: str) -> None:
+    modules = Pretrained.C(objective=objective).modules()
+    assert modules == {"simlm.stages.models", find_objective(objective).__module__}
+    assert sources_digest(tuple(modules)) != sources_digest(("simlm.stages.models",))

@@ -11,13 +11,14 @@ import pytest
 
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
-from simlm.workflow.resources import PROCESSES, chosen_processes, gpus_of_slot
+from simlm.workflow.resources import Choices
 from simlm.workflow.stage import Stage
 from simlm.workflow.workers import run_in_workers
 from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
-TWO = {"SIMLM_PROCESSES": "2", "SIMLM_DEVICE": "cpu"}
+TWO = {"SIMLM_TOY_PROCESSES": "2"}
 LONG = {"SIMLM_TOY_SECONDS": "60"}
+SLOW = pytest.mark.slow
 
 
 def workers(results: Path) -> list[psutil.Process]:
@@ -31,7 +32,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_several_processes_are_one_stage(tmp_path: Path) -> None:
-    one = drive(tmp_path / "one", "shared", SIMLM_DEVICE="cpu")
+    one = drive(tmp_path / "one", "shared")
     two = drive(tmp_path / "two", "shared", **TWO)
     assert (one.status, two.status) == (0, 0), two.errors
     sealed = [manifest(ran.jobs["shared"]) for ran in (one, two)]
@@ -39,15 +40,15 @@ def test_several_processes_are_one_stage(tmp_path: Path) -> None:
     assert sealed[0]["outputs"] == sealed[1]["outputs"]
     # How many did the work is no part of a stage's identity.
     assert one.jobs["shared"].name == two.jobs["shared"].name
-    assert drive(tmp_path / "two", "shared", SIMLM_DEVICE="cpu").said("running") == []
+    assert drive(tmp_path / "two", "shared").said("running") == []
 
 
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
-        ("mistake", 2, "mistake numbers.txt, line 3: 'x' is no number; write digits"),
+        pytest.param("mistake", 2, "mistake numbers.txt, line 3: 'x' is no number; write digits", marks=SLOW),
         ("fault", 1, "WorkerFailed: process 1 of 2 failed: ValueError: the seventh wheel came off (see "),
-        ("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL (see "),
+        pytest.param("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL (see ", marks=SLOW),
     ],
 )
 def test_a_worker_that_fails_ends_the_stage(wrong: str, status: int, said: str, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_worker_that_fails_ends_the_stage(wrong: str, status: int, said: str, 
     assert stage_processes(tmp_path) == []
 
 
-@pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("killed", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW)])
 def test_workers_end_with_their_stage(killed: signal.Signals, tmp_path: Path) -> None:
     driver = start(tmp_path, "shared", **TWO, **LONG)
     running = workers(tmp_path)
@@ -86,36 +87,18 @@ def test_a_worker_that_is_done_ends_without_what_python_does_at_its_end() -> Non
 
 
 def test_each_process_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(PROCESSES, "1")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     for device in ("auto", "cuda"):
-        monkeypatch.setenv("SIMLM_DEVICE", device)
         with pytest.raises(UserError, match="--processes 5: each needs a GPU and there are 4; choose fewer"):
             check_processes(5, device, tmp_path)
         check_processes(4, device, tmp_path)
-        assert chosen_processes() == 4
     with pytest.raises(UserError, match="each needs a GPU"):
-        run_in_workers(tmp_path, tmp_path / "work", 8)
+        run_in_workers(tmp_path, tmp_path / "workers", Choices(processes=8))
     check_processes(5, None, tmp_path)  # for another machine
-    monkeypatch.setenv("SIMLM_DEVICE", "cpu")
     check_processes(5, "cpu", tmp_path)
     with pytest.raises(UserError, match="--processes 0: choose 1 or more"):
         check_processes(0, "cpu", tmp_path)
-
-
-def test_a_slot_has_a_gpu_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMLM_GPUS", "4,5,6,7,8")
-    for processes, slots in ((1, [["4"], ["5"]]), (2, [["4", "5"], ["6", "7"]])):
-        monkeypatch.setenv(PROCESSES, str(processes))
-        assert [gpus_of_slot(number) for number in (0, 1)] == slots
-
-
-def test_the_environment_may_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    for asked in ("two", "0", "-1", ""):
-        monkeypatch.setenv(PROCESSES, asked)
-        with pytest.raises(UserError, match=f"SIMLM_PROCESSES={asked}: choose 1 or more"):
-            chosen_processes()
 
 
 def test_a_stage_is_not_shared_unless_it_says_so() -> None:

@@ -39,6 +39,21 @@ def word_loss(objective: Any, hidden: Tensor, ids: Tensor, places: Tensor) -> fl
     return float(np.mean(losses))
 
 
+def masked_loop(model: Any, states: Tensor, batch: dict[str, Tensor]) -> float:
+    """Mean of -log softmax over the masked positions, one after the other, from ``states`` in float64."""
+    head = model.encoder.cls.predictions
+    weight, bias = exact(head.decoder.weight), exact(head.decoder.bias)
+    rows = exact(head.transform(states))
+    targets = iter(batch["targets"].tolist())
+    losses = []
+    for row, line in enumerate(batch["masked"].tolist()):
+        for position, masked in enumerate(line):
+            if masked:
+                losses.append(-log_softmax(weight @ rows[row, position] + bias)[next(targets)])
+    assert next(targets, None) is None
+    return float(np.mean(losses))
+
+
 def tokens_read(objective: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The tokens (B, L) that the encoder and the decoder embed in one forward pass."""
     read: list[Tensor] = []
@@ -82,3 +97,16 @@ def perturbed(objective: Any, start: int, stop: int | None) -> Iterator[None]:
     handle = objective.encoder.bert.encoder.layer[-1].output.register_forward_hook(perturb)
     yield
     handle.remove()
+
+
+def assert_decoder_sees_cls_alone(objective: Any, batch: dict[str, Tensor], decoder: str = "decoder_loss") -> None:
+    """The decoder's loss depends on the encoder's [CLS] alone, the encoder's own on all but that."""
+    before = objective(**batch)
+    with perturbed(objective, 1, None):
+        others = objective(**batch)
+    with perturbed(objective, 0, 1):
+        cls = objective(**batch)
+    assert torch.equal(others[decoder], before[decoder]) and not torch.equal(cls[decoder], before[decoder])
+    if decoder != "loss":
+        assert torch.equal(cls["encoder_loss"], before["encoder_loss"])
+        assert not torch.equal(others["encoder_loss"], before["encoder_loss"])

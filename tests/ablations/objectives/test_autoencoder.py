@@ -4,20 +4,14 @@ import pytest
 import torch
 
 from ablations.objectives.autoencoder import AutoEncoder
-from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
     SPECIALS,
+    assert_decoder_sees_cls_alone,
     gradient_places,
     ordinary,
-    perturbed,
     special_batch,
     tokens_read,
     word_loss,
-)
-from tests.ablations.objectives.checks import (
-    assert_another_model_is_refused,
-    assert_it_learns,
-    assert_no_word_costs_nothing,
 )
 from tests.pretraining.toys import CONFIG, MASK, PIECES, bert
 
@@ -26,13 +20,6 @@ def exact_objective() -> AutoEncoder:
     """In float64, without dropout."""
     objective = AutoEncoder.build(bert(), None, PIECES, CONFIG)
     return objective.double().eval()
-
-
-def test_found_by_name_and_keeps_the_encoder() -> None:
-    assert find_objective("ablations.objectives.autoencoder:AutoEncoder") is AutoEncoder
-    assert not AutoEncoder.needs_generator
-    encoder = bert()
-    assert AutoEncoder.build(encoder, None, PIECES, CONFIG).encoder is encoder
 
 
 def test_encoder_reads_the_passage_and_decoder_no_word_of_it() -> None:
@@ -61,33 +48,10 @@ def test_every_word_counts_on_the_decoder_side_alone_and_no_special_token() -> N
 
 
 def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
-    objective, batch = exact_objective(), special_batch()
-    before = objective(**batch)["loss"]
-    with perturbed(objective, 1, None):
-        assert torch.equal(objective(**batch)["loss"], before)
-    with perturbed(objective, 0, 1):
-        assert not torch.equal(objective(**batch)["loss"], before)
+    assert_decoder_sees_cls_alone(exact_objective(), special_batch(), "loss")
 
 
 def test_masks_play_no_part() -> None:
     objective, batch = exact_objective(), special_batch()
     other = batch | {name: torch.zeros_like(batch[name]) for name in ("encoder_mask", "decoder_mask")}
     assert torch.equal(objective(**other)["loss"], objective(**batch)["loss"])
-
-
-def test_every_weight_is_trained() -> None:
-    objective = AutoEncoder.build(bert(), None, PIECES, CONFIG)
-    objective(**special_batch())["loss"].backward()
-    assert all(weight.grad is not None for weight in objective.parameters())
-
-
-def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(AutoEncoder.build(bert(), None, PIECES, CONFIG))
-
-
-def test_it_learns() -> None:
-    assert_it_learns(AutoEncoder.build(bert(), None, PIECES, CONFIG), {"loss": 0.7})
-
-
-def test_another_kind_of_model_is_refused() -> None:
-    assert_another_model_is_refused(AutoEncoder, "AutoEncoder needs a BERT encoder, not ElectraForMaskedLM")

@@ -10,8 +10,8 @@ from torch import Tensor
 from ablations.objectives.cocondenser import CoCondenser, SpanCollator, halves, span_loss, text_of
 from simlm.data.inputs import passage_input
 from simlm.pretraining.batch import PaddedBatch
-from simlm.pretraining.objective import Example, ObjectiveConfig, find_objective
-from tests.ablations.objectives.checks import assert_another_model_is_refused, assert_it_learns
+from simlm.pretraining.objective import Example, ObjectiveConfig
+from tests.ablations.objectives.bottleneck import masked_loop
 from tests.pretraining.toys import (
     CLS,
     CONFIG,
@@ -62,18 +62,6 @@ def contrastive_loop(vectors: np.ndarray) -> float:
     return float(np.mean(losses))
 
 
-def mlm_loop(model: CoCondenser, states: Tensor, batch: dict[str, Tensor]) -> float:
-    head = model.encoder.cls.predictions
-    weight, bias = exact(head.decoder.weight), exact(head.decoder.bias)
-    rows = exact(head.transform(states))
-    places = batch["masked"].nonzero().tolist()
-    losses = [
-        -log_softmax(weight @ rows[row, position] + bias)[target]
-        for (row, position), target in zip(places, batch["targets"].tolist(), strict=True)
-    ]
-    return float(np.mean(losses))
-
-
 def test_losses_against_loops() -> None:
     model, batch = cocondenser().eval().double(), batch_of()
     outputs = model(**batch)
@@ -82,8 +70,8 @@ def test_losses_against_loops() -> None:
         states = model.encoder.bert(**inputs, output_hidden_states=True).hidden_states
         condensed = model.condenser.condense(PaddedBatch(batch), states[1], states[3])
     assert outputs["span_loss"].item() == pytest.approx(contrastive_loop(exact(states[3][:, 0])), rel=1e-9)
-    assert outputs["encoder_loss"].item() == pytest.approx(mlm_loop(model, states[3], batch), rel=1e-9)
-    assert outputs["head_loss"].item() == pytest.approx(mlm_loop(model, condensed, batch), rel=1e-9)
+    assert outputs["encoder_loss"].item() == pytest.approx(masked_loop(model, states[3], batch), rel=1e-9)
+    assert outputs["head_loss"].item() == pytest.approx(masked_loop(model, condensed, batch), rel=1e-9)
     parts = ("encoder_loss", "head_loss", "span_loss")
     assert outputs["loss"].item() == pytest.approx(sum(outputs[part].item() for part in parts), rel=1e-9)
     assert not any(outputs[part].requires_grad for part in parts)
@@ -176,24 +164,3 @@ def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
     width = alone["input_ids"].shape[1]
     assert torch.equal(alone["masked"], first["masked"][4:6, :width])
     assert torch.equal(alone["input_ids"], first["input_ids"][4:6, :width])
-
-
-def test_every_weight_is_trained() -> None:
-    model = cocondenser()
-    model(**batch_of())["loss"].backward()
-    assert all(weight.grad is not None for weight in model.parameters())
-
-
-def test_it_is_found_by_name_and_keeps_the_encoder() -> None:
-    found = find_objective("ablations.objectives.cocondenser:CoCondenser")
-    assert found is CoCondenser and not found.needs_generator
-    encoder = bert()
-    assert found.build(encoder, None, PIECES, CONFIG).encoder is encoder
-    assert_another_model_is_refused(
-        CoCondenser, "coCondenser needs a BERT encoder with its MLM head, not ElectraForMaskedLM"
-    )
-
-
-def test_it_learns() -> None:
-    shares = {"encoder_loss": 0.9, "head_loss": 0.8, "span_loss": 0.2}
-    assert_it_learns(CoCondenser.build(bert(), None, PIECES, CONFIG), shares, length=30)

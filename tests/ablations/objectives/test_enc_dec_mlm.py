@@ -4,19 +4,13 @@ import pytest
 import torch
 
 from ablations.objectives.enc_dec_mlm import EncDecMLM
-from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
+    assert_decoder_sees_cls_alone,
     gradient_places,
     ordinary,
-    perturbed,
     special_batch,
     tokens_read,
     word_loss,
-)
-from tests.ablations.objectives.checks import (
-    assert_another_model_is_refused,
-    assert_it_learns,
-    assert_no_word_costs_nothing,
 )
 from tests.pretraining.toys import CONFIG, MASK, PIECES, bert
 
@@ -25,13 +19,6 @@ def exact_objective() -> EncDecMLM:
     """In float64, without dropout."""
     objective = EncDecMLM.build(bert(), None, PIECES, CONFIG)
     return objective.double().eval()
-
-
-def test_found_by_name_and_keeps_the_encoder() -> None:
-    assert find_objective("ablations.objectives.enc_dec_mlm:EncDecMLM") is EncDecMLM
-    assert not EncDecMLM.needs_generator
-    encoder = bert()
-    assert EncDecMLM.build(encoder, None, PIECES, CONFIG).encoder is encoder
 
 
 def test_each_side_reads_mask_where_it_is_masked() -> None:
@@ -68,31 +55,4 @@ def test_only_masked_tokens_count_and_no_special_one() -> None:
 
 
 def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
-    objective, batch = exact_objective(), special_batch()
-    before = objective(**batch)
-    with perturbed(objective, 1, None):
-        others = objective(**batch)
-    assert torch.equal(others["decoder_loss"], before["decoder_loss"])
-    assert not torch.equal(others["encoder_loss"], before["encoder_loss"])
-    with perturbed(objective, 0, 1):
-        cls = objective(**batch)
-    assert not torch.equal(cls["decoder_loss"], before["decoder_loss"])
-    assert torch.equal(cls["encoder_loss"], before["encoder_loss"])
-
-
-def test_every_weight_is_trained() -> None:
-    objective = EncDecMLM.build(bert(), None, PIECES, CONFIG)
-    objective(**special_batch())["loss"].backward()
-    assert all(weight.grad is not None for weight in objective.parameters())
-
-
-def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(EncDecMLM.build(bert(), None, PIECES, CONFIG))
-
-
-def test_it_learns() -> None:
-    assert_it_learns(EncDecMLM.build(bert(), None, PIECES, CONFIG), {"loss": 0.7})
-
-
-def test_another_kind_of_model_is_refused() -> None:
-    assert_another_model_is_refused(EncDecMLM, "Enc-Dec MLM needs a BERT encoder, not ElectraForMaskedLM")
+    assert_decoder_sees_cls_alone(exact_objective(), special_batch())

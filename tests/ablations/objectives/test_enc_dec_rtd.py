@@ -9,26 +9,17 @@ from torch import Tensor
 
 from ablations.objectives.detection import detection_head
 from ablations.objectives.enc_dec_rtd import EncDecRTD
-from simlm.errors import UserError
-from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import (
+    assert_decoder_sees_cls_alone,
     gradient_places,
     ordinary,
-    perturbed,
     special_batch,
     tokens_read,
-)
-from tests.ablations.objectives.checks import (
-    assert_another_model_is_refused,
-    assert_it_learns,
-    assert_it_runs_under_autocast,
-    assert_no_word_costs_nothing,
 )
 from tests.pretraining.toys import (
     CONFIG,
     FIRST_WORD,
     PIECES,
-    VOCABULARY,
     bert,
     electra,
     exact,
@@ -80,13 +71,6 @@ def assert_losses_are_the_loop_s(objective: EncDecRTD, batch: dict[str, Tensor])
     assert not outputs["encoder_loss"].requires_grad and not outputs["decoder_loss"].requires_grad
 
 
-def test_found_by_name_and_keeps_the_encoder() -> None:
-    assert find_objective("ablations.objectives.enc_dec_rtd:EncDecRTD") is EncDecRTD
-    assert EncDecRTD.needs_generator
-    encoder = bert()
-    assert EncDecRTD.build(encoder, electra(), PIECES, CONFIG).encoder is encoder
-
-
 def test_each_side_reads_its_own_replacements() -> None:
     batch = special_batch()
     original = batch["input_ids"]
@@ -124,27 +108,7 @@ def test_every_word_counts_masked_or_not_and_no_special_token() -> None:
 
 
 def test_decoder_sees_cls_and_nothing_else_of_the_encoder() -> None:
-    objective, batch = exact_objective(), special_batch()
-    before = objective(**batch)
-    with perturbed(objective, 1, None):
-        others = objective(**batch)
-    assert torch.equal(others["decoder_loss"], before["decoder_loss"])
-    assert not torch.equal(others["encoder_loss"], before["encoder_loss"])
-    with perturbed(objective, 0, 1):
-        cls = objective(**batch)
-    assert not torch.equal(cls["decoder_loss"], before["decoder_loss"])
-    assert torch.equal(cls["encoder_loss"], before["encoder_loss"])
-
-
-def test_all_is_trained_but_the_generator_and_the_head_that_has_no_part() -> None:
-    objective = EncDecRTD.build(bert(), electra(), PIECES, CONFIG)
-    objective(**special_batch())["loss"].backward()
-    frozen = {id(weight) for weight in objective.replacer.parameters()}
-    frozen |= {id(weight) for weight in objective.encoder.cls.parameters()}
-    frozen.remove(id(objective.encoder.bert.embeddings.word_embeddings.weight))
-    for weight in objective.parameters():
-        assert weight.requires_grad is (id(weight) not in frozen)
-        assert (weight.grad is not None) is weight.requires_grad
+    assert_decoder_sees_cls_alone(exact_objective(), special_batch())
 
 
 def test_both_sides_share_the_head() -> None:
@@ -166,24 +130,3 @@ def test_the_head_depends_on_its_seed_alone() -> None:
     assert not torch.equal(first[0].weight, other[0].weight)
     assert first[0].weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert not first[0].bias.any() and not first[2].bias.any()
-
-
-def test_it_runs_under_autocast() -> None:
-    assert_it_runs_under_autocast(EncDecRTD.build(bert(), electra(), PIECES, CONFIG), special_batch())
-
-
-def test_a_passage_without_any_word_costs_nothing() -> None:
-    assert_no_word_costs_nothing(EncDecRTD.build(bert(), electra(), PIECES, CONFIG))
-
-
-def test_it_learns() -> None:
-    # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
-    assert_it_learns(EncDecRTD.build(bert(), electra(), PIECES, CONFIG), {"loss": 0.8})
-
-
-def test_models_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
-        EncDecRTD.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, CONFIG)
-    with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
-        EncDecRTD.build(bert(), None, PIECES, CONFIG)
-    assert_another_model_is_refused(EncDecRTD, "Enc-Dec RTD needs a BERT encoder", electra())

@@ -9,17 +9,12 @@ import torch
 from torch import Tensor
 
 from ablations.objectives.rtd import ReplacedTokenDetection
-from ablations.starts import RTD
-from simlm.errors import UserError
-from simlm.pretraining.objective import find_objective
 from tests.ablations.objectives.bottleneck import special_batch
-from tests.ablations.objectives.checks import assert_it_learns
 from tests.pretraining.toys import (
     CONFIG,
     FIRST_WORD,
     MASK,
     PIECES,
-    VOCABULARY,
     bert,
     electra,
     exact,
@@ -77,12 +72,6 @@ def detection_loop(model: ReplacedTokenDetection, read: Tensor, batch: dict[str,
     return float(np.mean(losses))
 
 
-def test_found_by_its_start_and_keeps_the_encoder() -> None:
-    assert find_objective(RTD) is ReplacedTokenDetection and ReplacedTokenDetection.needs_generator
-    encoder = bert()
-    assert ReplacedTokenDetection.build(encoder, electra(), PIECES, CONFIG).encoder is encoder
-
-
 def test_only_masked_tokens_are_replaced() -> None:
     batch = special_batch()
     read, original, masked = read_by(objective(), batch), batch["input_ids"], batch["encoder_mask"]
@@ -128,27 +117,3 @@ def test_the_generator_learns_from_its_own_loss_alone() -> None:
     for (name, ours), theirs in zip(model.replacer.generator.named_parameters(), alone.parameters(), strict=True):
         if theirs.grad is not None:
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6, msg=name)
-
-
-def test_all_is_trained_but_the_head_that_has_no_part() -> None:
-    model = ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG)
-    model(**special_batch())["loss"].backward()
-    frozen = {id(weight) for weight in model.encoder.cls.parameters()}
-    frozen.remove(id(model.encoder.bert.embeddings.word_embeddings.weight))
-    for weight in model.parameters():
-        assert weight.requires_grad is (id(weight) not in frozen)
-        assert (weight.grad is not None) is weight.requires_grad
-
-
-def test_both_learn() -> None:
-    objective = ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG)
-    assert_it_learns(objective, {"loss": 0.8}, steps=90)
-
-
-def test_models_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(UserError, match=f"generator has {len(VOCABULARY) + 1} words, the encoder {len(VOCABULARY)}"):
-        ReplacedTokenDetection.build(bert(), electra(vocabulary=len(VOCABULARY) + 1), PIECES, CONFIG)
-    with pytest.raises(UserError, match="RTD needs a BERT encoder and an ELECTRA generator"):
-        ReplacedTokenDetection.build(bert(), None, PIECES, CONFIG)
-    with pytest.raises(UserError, match="RTD needs a BERT encoder"):
-        ReplacedTokenDetection.build(electra(), electra(), PIECES, CONFIG)

@@ -1,0 +1,124 @@
+"""What every objective is put through alike: it is found by name, trains what it should, and refuses other models."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertForMaskedLM
+
+from ablations.starts import JOINT, OBJECTIVES, RTD
+from simlm.errors import UserError
+from simlm.pretraining.objective import Objective, find_objective
+from tests.pretraining.toys import CONFIG, PIECES, UNK, VOCABULARY, bert, electra, example, examples
+
+PATHS = [one.path for one in OBJECTIVES.values() if ":" in one.path] + [JOINT, RTD]
+DETECTING = [path for path in PATHS if "rtd" in path]
+"""BERT's MLM head has no part in their loss."""
+LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
+    "autoencoder": ({"loss": 0.7}, 20, 60),
+    "enc_dec_mlm": ({"loss": 0.7}, 20, 60),
+    "condenser": ({"encoder_loss": 0.7, "head_loss": 0.7}, 20, 60),
+    "cocondenser": ({"encoder_loss": 0.9, "head_loss": 0.8, "span_loss": 0.2}, 30, 60),
+    "retromae": ({"encoder_loss": 0.7, "decoder_loss": 0.7}, 20, 60),
+    # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
+    "enc_dec_rtd": ({"loss": 0.8}, 20, 60),
+    "rtd": ({"loss": 0.8}, 20, 90),
+    "joint_generator": ({"encoder_loss": 0.8, "decoder_loss": 0.8, "generator_loss": 0.8}, 20, 60),
+}
+"""Of each module the share of its start that losses fall below, the length of passages, and the updates."""
+
+
+def module_of(path: str) -> str:
+    return path.rpartition(":")[0].rpartition(".")[2]
+
+
+def built(path: str, encoder: BertForMaskedLM | None = None) -> Objective:
+    kind = find_objective(path)
+    return kind.build(encoder or bert(), electra() if kind.needs_generator else None, PIECES, CONFIG)
+
+
+every = pytest.mark.parametrize("path", PATHS, ids=module_of)
+
+
+@every
+def test_it_keeps_the_encoder_and_says_whether_it_needs_a_generator(path: str) -> None:
+    encoder = bert()
+    assert built(path, encoder).encoder is encoder
+    expected = {one.path: one.generator for one in OBJECTIVES.values()} | {JOINT: True, RTD: True}
+    assert find_objective(path).needs_generator is expected[path]
+
+
+@every
+def test_models_that_do_not_fit_are_refused(path: str) -> None:
+    kind = find_objective(path)
+    with pytest.raises(UserError, match="needs a BERT encoder"):
+        kind.build(electra(), electra() if kind.needs_generator else None, PIECES, CONFIG)
+    if kind.needs_generator:
+        with pytest.raises(UserError, match="needs a BERT encoder and an ELECTRA generator"):
+            kind.build(bert(), None, PIECES, CONFIG)
+        more = len(VOCABULARY) + 1
+        with pytest.raises(UserError, match=f"generator has {more} words, the encoder {len(VOCABULARY)}"):
+            kind.build(bert(), electra(vocabulary=more), PIECES, CONFIG)
+
+
+@every
+def test_the_loss_is_trained_on_and_its_parts_are_only_shown(path: str) -> None:
+    objective = built(path)
+    outputs = objective(**objective.collator(examples([22, 17, 9, 30], titled=True)))
+    assert outputs.pop("loss").requires_grad
+    assert not any(value.requires_grad for value in outputs.values())
+
+
+@every
+def test_every_weight_is_trained_but_what_has_no_part(path: str) -> None:
+    objective = built(path)
+    objective(**objective.collator(examples([22, 17, 9, 30], titled=True)))["loss"].backward()
+    frozen: set[int] = set()
+    if module_of(path) == "enc_dec_rtd":
+        frozen |= {id(weight) for weight in objective.replacer.parameters()}  # type: ignore[union-attr, operator]
+    if path in DETECTING:
+        encoder = objective.encoder
+        frozen |= {id(weight) for weight in encoder.cls.parameters()}  # type: ignore[union-attr, operator]
+        frozen.remove(id(encoder.get_input_embeddings().weight))
+    for name, weight in objective.named_parameters():
+        assert weight.requires_grad is (id(weight) not in frozen), name
+        assert (weight.grad is not None) is weight.requires_grad, name
+
+
+@every
+def test_in_bfloat16_the_loss_stays_in_single_precision_and_near(path: str) -> None:
+    objective = built(path)
+    batch = objective.collator(examples([22, 17, 9, 30], titled=True))
+    expected = objective(**batch)["loss"].item()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = objective(**batch)["loss"]
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.item() == pytest.approx(expected, rel=0.05)
+    trained = [weight for weight in objective.parameters() if weight.requires_grad]
+    assert trained and all(weight.grad is not None and weight.grad.isfinite().all() for weight in trained)
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path != RTD], ids=module_of)
+def test_a_passage_without_any_word_costs_nothing(path: str) -> None:
+    """Its loss is 0 and can be trained on. (ELECTRA's own counts [CLS] and [SEP] too.)"""
+    objective, row = built(path), example(0, 6)
+    row.ids[1:-1] = UNK
+    loss = objective(**objective.collator([row]))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+
+
+@every
+def test_it_learns(path: str) -> None:
+    """Losses fall on four passages with new masks at every update."""
+    shares, length, steps = LEARNS[module_of(path)]
+    objective = built(path)
+    optimizer = torch.optim.AdamW([weight for weight in objective.parameters() if weight.requires_grad], lr=5e-3)
+    losses = []
+    for step in range(steps):
+        outputs = objective(**objective.collator(examples([length] * 4, epoch=step)))
+        optimizer.zero_grad()
+        outputs["loss"].backward()
+        optimizer.step()
+        losses.append([outputs[name].item() for name in shares])
+    first, last = np.mean(losses[:5], axis=0), np.mean(losses[-5:], axis=0)
+    assert (last < np.array(list(shares.values())) * first).all(), (first, last)

@@ -1,0 +1,202 @@
+"""`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import passages
+from benchmarks.outcome import ended
+from benchmarks.speed import pretraining
+from benchmarks.speed.command import TASKS, main
+from benchmarks.speed.inference import over_packs
+from benchmarks.speed.measure import GROUPS, Machine, Made, Way, profiled
+from benchmarks.speed.models import MINI, PAPER
+from benchmarks.speed.report import against, markdown
+from simlm.costs.model import BERT_BASE, ELECTRA_GENERATOR, Model
+from simlm.data.batching import LengthBucketedSampler
+from simlm.data.inputs import Encoded, batch_inputs
+from simlm.packed.inference import OverPacks
+from simlm.packed.inputs import Pack
+from simlm.pretraining import replaced_lm
+from simlm.scales import open_scale
+
+CPU = Machine(torch.device("cpu"), quick=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sing"], "unknown task 'sing': choose of pretrain"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--publish", "--quick"], "--publish is for everything"),
+        (["--out", "setup.cfg/below"], "--out setup.cfg/below"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "setup.cfg").touch()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
+
+
+def test_stopping_is_status_130_and_says_what_is_left(capsys) -> None:
+    def stopped(options: argparse.Namespace) -> None:
+        raise KeyboardInterrupt
+
+    assert ended(stopped, argparse.Namespace(), "half of it is there") == 130
+    assert capsys.readouterr().err == "stopped; half of it is there\n"
+
+
+def test_help_has_examples() -> None:
+    done = subprocess.run([sys.executable, "-m", "repro.bench", "--help"], capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout and all(task in done.stdout for task in TASKS)
+
+
+def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:
+    code = "import sys, repro.bench" + "".join(
+        f", benchmarks.speed.{module}" for module in sorted({*TASKS.values(), "report"})
+    )
+    code += "; print([name for name in ('tyro', 'experimaestro', 'ir_datasets', 'faiss') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_measurement_becomes_json_and_a_page(tmp_path, monkeypatch, capsys) -> None:
+    def task(machine: Machine) -> Iterator[Way]:
+        assert machine == CPU
+        for name in ("tiled", "straightforward"):
+            yield Way("search", name, "3 queries", lambda: Made(dict, "at once", {"passages": 2}), 3, 6.0, "queries")
+
+    monkeypatch.setattr("benchmarks.speed.search.search", task)
+    monkeypatch.setattr("simlm.costs.throughput.matrix_peak", lambda device: 1e12)
+    assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "performance-cpu.json").read_text())
+    assert [result["way"] for result in report["results"]] == ["tiled", "straightforward"]
+    assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])
+    assert all(result["what"] == "3 queries; at once" and result["more"] for result in report["results"])
+    page = (tmp_path / "performance-cpu.md").read_text()
+    assert page == markdown(report)
+    assert "## search" in page and report["machine"]["torch"] in page and report["date"] in page
+    assert "search" in capsys.readouterr().out
+
+
+MACHINE = {"device": "a", "threads": 2, **dict.fromkeys(("python", "torch", "transformers", "numpy"), "1")}
+SOURCE = {"implementation": {"source": {"commit": None, "dirty": None}}}
+REPORT = {"command": "c", "date": "d", "gpu": True, "machine": MACHINE, "peak_flop_per_second": 1e12}
+REPORT |= {"provenance": SOURCE}
+
+
+def test_what_did_not_fit_is_said() -> None:
+    result = {"task": "finetune", "way": "straightforward", "what": "w", "error": "out of memory", "more": {}}
+    page = markdown(REPORT | {"results": [result | {"seconds": []}]})
+    assert "out of memory" in page and "commit unknown" in page
+
+
+def test_results_in_the_targets_terms() -> None:
+    ours = {"way": "packed", "median_seconds": 2.0, "units": 5, "flop": 1.0, "more": {"passages": 1_000}}
+    other = ours | {"way": "straightforward", "median_seconds": 6.0}
+    assert against(ours, [ours, other]) == ["3.00x straightforward", "8.84M passages would take 4.9 h"]
+
+
+def test_a_series_is_a_table_of_its_own() -> None:
+    figures = {"rate": 5.0, "tflop_per_second": 1.0, "share_of_peak": 0.5, "memory_gb": None, "unit": "tokens"}
+    one = {"task": "pretrain", "way": "packed", "what": "w", "error": None, "more": {}, "units": 1, "flop": 1.0}
+    one |= figures | {"median_seconds": 2.0, "seconds": [2.0]}
+    results = [one, one | {"way": "straightforward"}]
+    results += [one | {"varied": "passages an update", "at": at, "way": "packed"} for at in (512, 2_048)]
+    page = markdown(REPORT | {"results": results})
+    assert page.count("| straightforward |") == 1 and "| 2,048 | 2.0000 | 5 tokens | 1 | 50.0% | – | w |" in page
+    assert page.index("measured against target") < page.index("| passages an update | seconds |")
+
+
+def test_batches_are_a_stages_own_and_of_every_length() -> None:
+    rows = passages.passages(1_000, 500)
+    drawn = [sorted(batch) for batch in LengthBucketedSampler(np.array([len(ids) for ids, _ in rows]), 20, 0, True)]
+    chosen = passages.of_like_length(rows, 20, 5)
+    numbers = {id(row): number for number, row in enumerate(rows)}
+    assert all(sorted(numbers[id(row)] for row in batch) in drawn for batch in chosen)
+    lengths = [[len(ids) for ids, _ in batch] for batch in chosen]
+    assert all(max(one) <= min(other) for one, other in itertools.pairwise(lengths))
+    assert np.mean(lengths) == pytest.approx(np.mean([len(ids) for ids, _ in rows]), rel=0.05)
+
+
+def test_both_ways_to_pre_train_read_the_same_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[bytes]] = []
+
+    def noted(rows: list[Encoded], *rest: Any, **named: Any) -> dict[str, torch.Tensor]:
+        read[-1] += [ids.tobytes() for ids, _ in rows]
+        return batch_inputs(rows, *rest, **named)
+
+    for module in (pretraining, replaced_lm):
+        monkeypatch.setattr(module, "batch_inputs", noted)
+    updates = pretraining.drawn(CPU, 4)
+    for make in (pretraining.own_pretraining, pretraining.plain_pretraining):
+        read.append([])
+        made = make(CPU, updates)
+        made.work()
+    expected = sorted(ids.tobytes() for batch in updates.batches for ids, _ in batch)
+    assert [sorted(one) for one in read] == [expected] * 2 and "padded to 144 tokens" in made.how
+    assert updates.tokens == sum(len(ids) // 4 for ids in expected)  # of int32
+    assert updates.usual == pytest.approx(updates.tokens / len(updates.batches), rel=0.05)
+
+
+def test_one_batch_has_its_own_tokens_and_arithmetic() -> None:
+    updates = pretraining.drawn(CPU, 4)
+    one = updates.middle(CPU)
+    assert one.batches == [updates.batches[2]]
+    assert one.tokens == passages.tokens_of(one.batches[0])[0] and 0 < one.flop < updates.flop / 2
+
+
+def test_synthetic_passages_have_the_lengths_that_they_say() -> None:
+    counts = passages.passage_lengths(100_000, 0)
+    assert 73 < counts.mean() < 77 and counts.max() == passages.LONGEST
+    rows = passages.pairs(500, 1_000)
+    assert max(len(ids) for ids, _ in rows) <= passages.LONGEST_PAIR and all(types[-1] == 1 for _, types in rows)
+
+
+def test_mini_is_the_scale_mini() -> None:
+    scale = open_scale("mini")
+    for config, settings in ((MINI.encoder, scale.encoder), (MINI.generator, scale.generator)):
+        assert config.num_attention_heads == settings.heads and config.vocab_size == scale.vocabulary
+        sizes = Model.of(config.to_dict())
+        assert (sizes.layers, sizes.hidden, sizes.embedding, sizes.intermediate) == (
+            settings.layers,
+            settings.hidden,
+            settings.hidden,
+            settings.intermediate,
+        )
+
+
+def test_the_papers_models_are_those_that_dry_runs_reckon_with() -> None:
+    assert (PAPER.encoder_size, PAPER.generator_size) == (BERT_BASE, ELECTRA_GENERATOR)
+
+
+def test_packs_read_every_text_once() -> None:
+    rows, read = passages.passages(200, 1_000), []
+
+    def output(one: Pack) -> torch.Tensor:
+        assert one.tokens <= 1_000
+        read.append(one.input_ids[0])
+        return one.input_ids[0]
+
+    cpu = torch.device("cpu")
+    over_packs(rows, OverPacks(output, passages.SPECIALS.pad, cpu, tokens=1_000), passages.LONGEST)()
+    assert len(read) > 10
+    assert torch.cat(read).tolist() == [token for ids, _ in rows for token in ids.tolist()]
+
+
+def test_a_profile_puts_each_operator_into_one_group() -> None:
+    one = torch.ones(64, 64)
+    found = profiled(CPU, Made(lambda: (one @ one).exp(), "once"))
+    assert found["groups_ms"].keys() == {*(name for name, _ in GROUPS), "other"}
+    assert sum(found["groups_ms"].values()) == pytest.approx(found["total_ms"])
+    assert found["groups_ms"]["matrix products"] > 0 and found["groups_ms"]["other"] > 0

@@ -1,0 +1,168 @@
+"""Exported models: other libraries give the vectors and the logits that our own encoder and scorer give."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ElectraForSequenceClassification,
+)
+
+from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
+from simlm.data.tokenizer_training import train_byte_level_bpe
+from simlm.export.models import Titles, write_reranker, write_retriever
+from simlm.finetuning.biencoder import BiEncoder
+from simlm.finetuning.datasets import Pairs
+from simlm.finetuning.reranker import Reranker
+from simlm.finetuning.scoring import PairScorer
+from simlm.models.load import load_body, load_reranker, load_reranker_start
+from simlm.models.save import save_model
+from tests.export.toys import (
+    PAIR_LENGTH,
+    PASSAGE_LENGTH,
+    PASSAGES,
+    QUERIES,
+    QUERY_LENGTH,
+    retriever_folder,
+    tokenised,
+    toy_collection,
+)
+from tests.pretraining.toys import TOKENIZER, bert, electra
+
+Vectors = np.ndarray[Any, Any]
+GIVEN: dict[Titles, Callable[[Any], Any]] = {
+    "none": lambda passage: passage.text,
+    "pair": lambda passage: [passage.title, passage.text],
+    "joined": lambda passage: f"{passage.title} {passage.text}" if passage.title else passage.text,
+}
+
+
+def ours(folder: Path, store: Any) -> tuple[Vectors, Vectors]:
+    """Vectors of the train queries and of the passages, as our retrieval makes them."""
+    specials = Specials.of(store.tokenizer)
+    encoder = BiEncoder(load_body(folder, store.tokenizer), temperature=1.0).eval()
+    texts, passages = store.queries("train"), store.passages
+    queries = [query_input(texts.text(i), QUERY_LENGTH, specials) for i in range(len(texts))]
+    pairs = [passage_input(passages.title(i), passages.text(i), PASSAGE_LENGTH, specials) for i in range(len(passages))]
+    assert max(len(ids) for ids, _ in queries) == QUERY_LENGTH and max(len(ids) for ids, _ in pairs) == PASSAGE_LENGTH
+    with torch.inference_mode():
+        one, other = (encoder.encode(batch_inputs(rows, specials)).numpy() for rows in (queries, pairs))
+    return one, other
+
+
+def by_sentence_transformers(folder: Path, passages: list[Any]) -> tuple[Vectors, Vectors]:
+    model = SentenceTransformer(str(folder), device="cpu")
+    assert model.max_seq_length == PASSAGE_LENGTH and model.similarity_fn_name == "dot"
+    assert not any(model.prompts.values()) and model.default_prompt_name is None
+    encoded = model.encode(passages, batch_size=4)
+    model.max_seq_length = QUERY_LENGTH
+    return model.encode([query.text for query in QUERIES["train"]]), encoded
+
+
+def by_auto_model(folder: Path, passages: list[Any]) -> tuple[Vectors, Vectors]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder).eval()
+
+    def vectors(*texts: list[str], **limit: int) -> Vectors:
+        inputs = tokenizer(*texts, truncation=True, padding=True, return_tensors="pt", **limit)
+        with torch.inference_mode():
+            states = model(**inputs).last_hidden_state[:, 0]
+        return torch.nn.functional.normalize(states, dim=-1).numpy()
+
+    columns = [passages] if isinstance(passages[0], str) else [list(column) for column in zip(*passages, strict=True)]
+    # Without a limit of the caller's, the folder's own is that of passages.
+    return vectors([query.text for query in QUERIES["train"]], max_length=QUERY_LENGTH), vectors(*columns)
+
+
+@pytest.mark.parametrize("model", [bert, electra])
+@pytest.mark.parametrize("titles", ["none", "pair"])
+def test_both_loaders_give_our_vectors(titles: Titles, model: Callable[[], Any], tmp_path: Path) -> None:
+    source = retriever_folder(model(), tmp_path)
+    store = tokenised(tmp_path / "store", titled=titles == "pair")
+    check(source, store, titles, tmp_path / "export")
+
+
+def test_byte_level_pieces_and_joined_titles(tmp_path: Path) -> None:
+    texts = [GIVEN["joined"](passage) for passage in PASSAGES]
+    tokenizer = train_byte_level_bpe(texts, 300, tmp_path / "tokenizer")
+    source = retriever_folder(bert(vocabulary=len(tokenizer)), tmp_path, tokenizer)
+    check(source, tokenised(tmp_path / "store", True, tokenizer, segments=False), "joined", tmp_path / "export")
+
+
+def check(source: Path, store: Any, titles: Titles, folder: Path) -> None:
+    write_retriever(source, folder, "a retriever", QUERY_LENGTH, PASSAGE_LENGTH, titles, {})
+    expected = ours(source, store)
+    passages = [GIVEN[titles](passage) for passage in PASSAGES]
+    for loaded in (by_sentence_transformers(folder, passages), by_auto_model(folder, passages)):
+        for vectors, own in zip(loaded, expected, strict=True):
+            np.testing.assert_allclose(vectors, own, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.ptp(expected[1], axis=0).max() > 0.1  # passages differ, so that a wrong one would show
+
+
+def test_the_card_says_how_queries_and_passages_are_given(tmp_path: Path) -> None:
+    source = retriever_folder(bert(), tmp_path)
+    cards: dict[str, str] = {}
+    for titles in GIVEN:
+        folder = tmp_path / titles
+        write_retriever(source, folder, "SimLM", 32, 144, titles, {"last_loss": 0.5, "training_seconds": 3})
+        cards[titles] = (folder / "README.md").read_text(encoding="utf-8")
+        assert cards[titles].startswith("---\nlibrary_name: sentence-transformers") and "\n# SimLM\n" in cards[titles]
+        assert "cut at 32 tokens, a passage at 144" in cards[titles] and "max_seq_length = 32" in cards[titles]
+        assert '"last_loss": 0.5' in cards[titles] and "training_seconds" not in cards[titles]
+        assert "{" not in cards[titles].replace("{\n", "")  # every place is filled
+    assert "`[title, text]`" in cards["pair"] and "token types 0 and 1" in cards["pair"]
+    assert "`[title, text]`" not in cards["none"] + cards["joined"]
+    assert toy_collection().has_titles
+
+
+def test_equal_models_give_equal_bytes_and_name_no_place(tmp_path: Path) -> None:
+    source = retriever_folder(bert(), tmp_path)
+    contents = []
+    for name in ("one", "other"):
+        write_retriever(source, tmp_path / name, "SimLM", 32, 144, "pair", {})
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        contents.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+    assert not any(os.fsencode(tmp_path) in content for content in contents[0].values())
+    config = json.loads(contents[0][Path("tokenizer_config.json")])
+    assert config["model_max_length"] == 144 and TOKENIZER.model_max_length != 144
+
+
+@pytest.mark.parametrize("start", [bert, electra])
+@pytest.mark.parametrize("titled", [False, True])
+def test_scores_are_our_logits(titled: bool, start: Callable[[], Any], tmp_path: Path) -> None:
+    save_model(start(), TOKENIZER, tmp_path / "start", "a start", {})
+    model = load_reranker_start(tmp_path / "start", TOKENIZER, 0.1)
+    torch.nn.init.normal_(model.classifier.out_proj.weight, std=3.0)  # so that a sigmoid would show
+    save_model(model, TOKENIZER, tmp_path / "source", "a re-ranker", {})
+    write_reranker(tmp_path / "source", tmp_path / "export", "a re-ranker", PAIR_LENGTH, titled, {})
+
+    pairs = Pairs(tokenised(tmp_path / "store", titled), "train", PAIR_LENGTH)
+    queries, passages = np.divmod(np.arange(len(QUERIES["train"]) * len(PASSAGES)), len(PASSAGES))
+    assert max(len(pairs(q, p)[0]) for q, p in zip(queries.tolist(), passages.tolist(), strict=True)) == PAIR_LENGTH
+    own = PairScorer(Reranker(load_reranker(tmp_path / "source", TOKENIZER)), pairs, 1_000)(queries, passages)
+    assert np.ptp(own) > 1 and (own.min() < 0 or own.max() > 1)
+
+    texts = [f"{row.title}: {row.text}" if titled and row.title else row.text for row in PASSAGES]
+    given = [(QUERIES["train"][q].text, texts[p]) for q, p in zip(queries, passages, strict=True)]
+    crossed = CrossEncoder(str(tmp_path / "export"), device="cpu")
+    assert crossed.num_labels == 1 and isinstance(crossed.model, ElectraForSequenceClassification)
+    np.testing.assert_allclose(crossed.predict(given, batch_size=5), own, atol=1e-5, rtol=0)
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
+    inputs = tokenizer(*map(list, zip(*given, strict=True)), truncation=True, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        logits = AutoModelForSequenceClassification.from_pretrained(tmp_path / "export").eval()(**inputs).logits
+    np.testing.assert_allclose(logits[:, 0].numpy(), own, atol=1e-5, rtol=0)
+    card = (tmp_path / "export" / "README.md").read_text(encoding="utf-8")
+    assert ('"title: text"' in card) == titled and f"cut at {PAIR_LENGTH} tokens" in card and "raw logit" in card
