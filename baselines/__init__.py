@@ -1,1 +1,1 @@
-"""What the paper compares with: BM25 through Lucene, and runs fused from two others."""
+"""What the paper compares with: BM25 through Lucene, published systems, and runs fused from two others."""

@@ -16,9 +16,6 @@ from ir_measures import RR
 from simlm.evaluation.measures import evaluate
 from simlm.retrieval.runs import PADDING, IdLookup, Run, rank, write_run
 
-WEIGHTS = tuple(round(0.05 * step, 2) for step in range(21))
-"""The grid: 0, 0.05, ... 1."""
-
 
 class Trial(NamedTuple):
     """A weight of the first run and RR@10 on the queries it was tried on."""
@@ -71,7 +68,7 @@ def tune(
     second: Run,
     passage_ids: IdLookup,
     qrels: Mapping[str, Mapping[str, int]],
-    weights: Iterable[float] = WEIGHTS,
+    weights: Iterable[float],
 ) -> list[Trial]:
     """Try the weights on queries of the validation split; return the trials in the weights' order."""
     trials = []

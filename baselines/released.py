@@ -67,10 +67,12 @@ class SearchReleased(RunStage):
 
     def run(self) -> dict[str, Any]:
         from baselines.encoder import Texts
-        from simlm.stages.dense import Tower, leave_runs
-        from simlm.stages.training import prepare_torch
+        from simlm.distributed import own_device
+        from simlm.packed.layouts import Inference
+        from simlm.packed.texts import Padded
+        from simlm.retrieval.dense import EncoderSide, search_splits
 
-        device = prepare_torch(self.choices)
+        device = own_device(self.choices.compute_device())
         specials = Specials.of(self.data.open().tokenizer)
         encoder = self._encoder(self.passages).to(device)
         asker = encoder if self.queries is self.passages else self._encoder(self.queries).to(device)
@@ -85,11 +87,17 @@ class SearchReleased(RunStage):
         def queries(store: TokenStore) -> Texts:
             return Texts(store, "none", query_prompt_ids, specials)
 
-        return leave_runs(
-            self,
-            Tower(encoder, self.passage_length, specials, device, passages),
-            Tower(asker, self.query_length, specials, device, queries),
+        layout = Padded(specials)
+        return search_splits(
+            self.data.open(),
+            EncoderSide(Inference(encoder, layout, device), self.passage_length, specials, passages),
+            EncoderSide(Inference(asker, layout, device), self.query_length, specials, queries),
             dict.fromkeys(self.splits, self.depth),
+            self.splits[-1],
+            self.choices.search == "faiss",
+            self.work,
+            self.folder,
+            self.leave,
         )
 
     def _encoder(self, stage: PublicModel) -> Any:
@@ -138,11 +146,10 @@ class SearchTokens(RunStage):
 
     def run(self) -> dict[str, Any]:
         from baselines.multi_vector import open_encoder, search_tokens, write_index
-        from simlm.distributed import is_first
-        from simlm.stages.encoding import timed
-        from simlm.stages.training import prepare_torch
+        from simlm.distributed import is_first, own_device
+        from simlm.retrieval.dense import timed
 
-        device = prepare_torch(self.choices)
+        device = own_device(self.choices.compute_device())
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
         texts = (passage.text for passage in source.passages())

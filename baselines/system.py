@@ -1,4 +1,4 @@
-"""What a retrieval system that somebody else published is, as one declaration."""
+"""The record of a published retrieval system: where its weights are, how it reads texts, what is printed of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

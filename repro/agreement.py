@@ -30,9 +30,8 @@ from simlm.data.released_archive import (
     authors_scores,
 )
 from simlm.data.released_lists import read_msmarco_run, read_training
-from simlm.evaluation.agreement import DEPTH, PERSISTENCE, Agreement, Rankings, agreement, effect_ratios
+from simlm.evaluation.agreement import DEPTH, PERSISTENCE, Agreement, Rankings, agreement, alike, effect_ratios
 from simlm.evaluation.measures import Qrels, evaluate
-from simlm.evaluation.scorers import alike
 from simlm.retrieval.runs import read_run_ids, write_rankings
 from simlm.scales import Scale
 from simlm.stages.reranker import Rerank

@@ -1,4 +1,4 @@
-"""Write what a table's rows stand on in formats that other tools read; nothing is trained.
+"""Export a table's rows in formats that other tools read: models, runs and training files. Nothing is trained.
 
 `python -m repro.export --help` lists the options.
 """
@@ -23,12 +23,12 @@ from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
+from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import TeacherScores
 from simlm.scales import open_scale
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
-from simlm.stages.negatives import lists_of
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage, load_run
@@ -206,7 +206,7 @@ def _write_training(training: Training, label: str, folder: Path) -> None:
     run, collection = training.run, _collection(training.run.data)
     runs = {split: load_run(output_of(run), split, collection) for split in (MINED_SPLIT, "valid")}
     lists = {
-        split: (lists_of(found, collection, split, training.lists, training.seed), found)
+        split: (lists_of_split(found, collection, split, training.lists, training.seed), found)
         for split, found in runs.items()
     }
     teacher = None if training.teacher is None else TeacherScores.open(output_of(training.teacher) / "scores")

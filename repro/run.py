@@ -26,7 +26,7 @@ from simlm.stages.runs import RunStage
 from simlm.workflow.launchers import LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 
-PAPER = "SimLM (Wang et al., ACL 2023)"
+CITATION = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"
 
@@ -49,7 +49,7 @@ def _help(table: Table, doc: str) -> str:
     commands = {f"python -m repro.{table.name} {options}".rstrip(): said for options, said in examples.items()}
     width = max(map(len, commands))
     lines = [f"  {command:{width}}  {said}" for command, said in commands.items()]
-    return "\n".join([doc.replace(":", f" of {PAPER}:", 1).strip(), "", "Examples:", *lines])
+    return "\n".join([doc.replace(":", f" of {CITATION}:", 1).strip(), "", "Examples:", *lines])
 
 
 def run_table(table: Table, options: Options) -> None:

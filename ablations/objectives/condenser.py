@@ -13,9 +13,9 @@ from transformers.models.bert.modeling_bert import BertLayer
 from simlm.data.inputs import Encoded, Ids, batch_inputs, pad
 from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
-from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
 from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
+from simlm.pretraining.vocabulary_loss import word_rows
 
 HEAD_LAYERS = 2
 # Of ten masked tokens eight become [MASK], one any token of the vocabulary, and one stays (Devlin et al., 2019).

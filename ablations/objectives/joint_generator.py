@@ -5,10 +5,10 @@ from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
-from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM, word_losses
+from simlm.pretraining.vocabulary_loss import word_rows
 
 GENERATOR_WEIGHT = 0.2
 

@@ -11,10 +11,10 @@ from transformers import BertConfig, BertForMaskedLM, ElectraForMaskedLM, PreTra
 from transformers.models.bert.modeling_bert import BertAttention, BertIntermediate, BertOutput
 
 from simlm.errors import UserError
-from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.masking import WordPieces, counted_tokens, stateless_rng
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.objective import Example, Objective, ObjectiveConfig
+from simlm.pretraining.vocabulary_loss import head_loss
 
 # The encoder's mask has the key (seed, epoch, passage); the decoder's masks have this behind it, a stream of their own.
 DECODER_STREAM = 1

@@ -21,6 +21,8 @@ from benchmarks.passages import FIRST_WORD, LONGEST, passage_lengths, spelled
 from simlm.data.inputs import Specials
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.finetuning.biencoder import BiEncoder
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search as search_embeddings
@@ -63,7 +65,9 @@ def encode(passages: int, folder: Path) -> None:
     )
     encoder = BiEncoder(BertModel(config, add_pooling_layer=False), temperature=1.0).eval()
     store = TokenStore.open(folder / "store")
-    encode_texts(encoder.encode, store, Specials.of(tokenizer()), folder / "vectors", LONGEST)
+    specials = Specials.of(tokenizer())
+    compute = Inference(encoder.encode, Padded(specials), torch.device("cpu"))
+    encode_texts(compute, store, specials, folder / "vectors", LONGEST)
 
 
 def search(passages: int, folder: Path) -> None:

@@ -14,12 +14,9 @@ from benchmarks.speed.measure import Machine, Made, Way, Work
 from benchmarks.speed.models import configs_for, new_bert, updating
 from simlm.costs.model import TRAINING
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.fit import PACKED_STATES, texts_that_fit
-from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
-from simlm.packed.forwards import prepare
-from simlm.packed.limits import ROUND_TO
-from simlm.packed.packer import Packer
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.packed.layouts import training_layout
+from simlm.packed.texts import PackedTexts
 
 TEMPERATURE = 0.02
 
@@ -73,21 +70,18 @@ def contrastive_update(body: BertModel, machine: Machine, loss: Callable[[], Ten
 def own_finetuning(machine: Machine, queries: list[Encoded], rows: list[Encoded]) -> Made:
     """Prepare what stages do: packs on a GPU, pieces of similar length on a CPU; the last layer at [CLS] only."""
     body = new_body(machine)
-    if not machine.gpu:
-        inputs = [batch_inputs(part, synthetic.SPECIALS) for part in (queries, rows)]
-        model = BiEncoder(body, TEMPERATURE, buckets=4)
-        work = contrastive_update(body, machine, lambda: cast(Tensor, model(*inputs)["loss"]), fused=False)
-        return Made(work, "4 pieces by length")
-    prepare(body, compiled=True)
-    packed = PackedBiEncoder(BiEncoder(body, TEMPERATURE))
-    fit = texts_that_fit(body.config, 1, machine.device, PACKED_STATES)
-    packs = Packer(synthetic.SPECIALS.pad, ROUND_TO, synthetic.LONGEST).packs([*queries, *rows], fit or None)
-    part = RetrieverPacks(packs, len(queries)).pin_memory()
+    model = BiEncoder(body, TEMPERATURE)
+    layout = training_layout(model, body, synthetic.SPECIALS, synthetic.LONGEST, machine.device)
+    batch = BiEncoderBatch(layout.sides(queries, rows), len(queries))
+    batch = batch.pin_memory() if machine.gpu else batch
 
     def loss() -> Tensor:
-        return cast(Tensor, packed(part.to(machine.device))["loss"])
+        return cast(Tensor, model(batch.to(machine.device))["loss"])
 
-    many = "one pack" if len(packs) == 1 else f"{len(packs)} packs that fit (GradCache)"
+    texts = batch.texts[0]
+    if not isinstance(texts, PackedTexts):
+        return Made(contrastive_update(body, machine, loss, fused=False), "4 pieces by length")
+    many = "one pack" if len(texts.packs) == 1 else f"{len(texts.packs)} packs that fit (GradCache)"
     how = f"queries and passages in {many}, compiled layers, fused AdamW"
     return Made(contrastive_update(body, machine, loss, fused=True), how)
 

@@ -18,19 +18,26 @@ from benchmarks.speed.measure import Machine, Made, Way, Work
 from benchmarks.speed.models import configs_for, new_bert, on_device
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.reranker import Reranker, reranker_from_encoder
-from simlm.packed.inference import PACK, OverPacks, packed_encoder, packed_scorer
-from simlm.packed.inputs import full_parts
-from simlm.retrieval.encode import length_batches
+from simlm.finetuning.reranker import Reranker
+from simlm.models.load import reranker_from_encoder
+from simlm.packed.layouts import (
+    BATCH_TOKENS,
+    PACK,
+    Inference,
+    inference_copy,
+    inference_layout,
+    length_batches,
+    pieces_on,
+)
+from simlm.packed.pack import full_parts
 
-BATCH_TOKENS = 16_384
 IN_ORDER = "batches of 64 in their order, padded to the longest"
 
 
-def over_packs(rows: list[Encoded], packs: OverPacks, longest: int) -> Work:
-    """Return what computes over packs, filled in the order of the texts, of `longest` tokens at most."""
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), packs.tokens))
-    return lambda: torch.cat([packs(packs.collate(rows[part], longest)) for part in parts]).cpu()
+def over_packs(rows: list[Encoded], compute: Inference) -> Work:
+    """Return what computes over packs, filled in the order of the texts."""
+    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), compute.batch_tokens))
+    return lambda: torch.cat([compute(compute.collate(rows[part])) for part in parts]).cpu()
 
 
 def over_batches(
@@ -98,9 +105,10 @@ def new_body(machine: Machine) -> BertModel:
 
 def encoding_in_packs(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare what stages do on a GPU."""
-    packs = packed_encoder(BiEncoder(new_body(machine), 0.02), synthetic.SPECIALS.pad)
-    longest = max(len(ids) for ids, _ in rows)
-    return Made(over_packs(rows, packs, longest), f"packs of {PACK:,} tokens, packed in the loop, compiled layers")
+    model, device = BiEncoder(new_body(machine), 0.02).eval(), machine.device
+    layout = inference_layout(model.encoder, synthetic.SPECIALS, max(len(ids) for ids, _ in rows), device)
+    compute = Inference(inference_copy(model, model.encoder, device).encode, layout, device)
+    return Made(over_packs(rows, compute), f"packs of {PACK:,} tokens, packed in the loop, compiled layers")
 
 
 def encoding_by_length(machine: Machine, rows: list[Encoded]) -> Made:
@@ -160,15 +168,20 @@ def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
 
 def scoring_in_packs(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare what stages do on a GPU."""
-    packs = packed_scorer(Reranker(new_reranker(machine)), synthetic.SPECIALS.pad)
-    work = over_packs(rows, packs, synthetic.LONGEST_PAIR)
-    return Made(work, f"packs of at most {PACK:,} tokens, compiled layers")
+    return Made(over_packs(rows, _scorer(machine)), f"packs of at most {PACK:,} tokens, compiled layers")
 
 
 def scoring_by_length(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare what stages do on a CPU."""
-    model = Reranker(new_reranker(machine), buckets=4).eval()
-    return Made(over_batches(machine, [rows], model.score), "pieces by length, last layer at [CLS] only")
+    compute = _scorer(machine)
+    return Made(lambda: compute(compute.collate(rows)), "pieces by length, last layer at [CLS] only")
+
+
+def _scorer(machine: Machine) -> Inference:
+    model, device = Reranker(new_reranker(machine)).eval(), machine.device
+    encoder = model.model.electra
+    layout = inference_layout(encoder, synthetic.SPECIALS, synthetic.LONGEST_PAIR, device, pieces_on(device))
+    return Inference(inference_copy(model, encoder, device).score, layout, device)
 
 
 def plain_scoring(machine: Machine, rows: list[Encoded]) -> Made:

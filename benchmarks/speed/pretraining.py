@@ -16,11 +16,11 @@ from benchmarks.speed.measure import Machine, Made, Way, profiled
 from benchmarks.speed.models import configs_for, new_bert, new_generator, updating
 from simlm.costs.model import pretraining_flop
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.packed.limits import MAX_TOKENS, ROUND_TO
-from simlm.packed.objective import PackedObjective
-from simlm.packed.parts import PackingCollator, Part
 from simlm.pretraining.objective import Example, ObjectiveConfig
+from simlm.pretraining.packed_batch import MaskedPack
+from simlm.pretraining.packing import batches_of
 from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
+from simlm.training.batches import Packs
 
 CONFIG = ObjectiveConfig(0.3, 0.5, False, 0)
 MICRO_BATCH = 64
@@ -122,7 +122,8 @@ def own_pretraining(machine: Machine, updates: Drawn) -> Made:
     """Prepare what stages do: packs on a GPU, the padded objective on a CPU."""
     objective = new_objective(machine)
     examples = [synthetic.examples(rows) for rows in updates.batches]
-    if not machine.gpu:
+    batches = batches_of(objective, updates.longest, machine.device)
+    if not isinstance(batches, Packs):
 
         def padded(batch: list[Example]) -> None:
             objective(**objective.collator(batch))["loss"].backward()
@@ -130,17 +131,15 @@ def own_pretraining(machine: Machine, updates: Drawn) -> Made:
         backwards = [partial(padded, batch) for batch in examples]
         work = updating(trained(objective), backwards, 1e-4, fused=False)
         return Made(work, "masks drawn in the step, logits in chunks")
-    collator = PackingCollator(objective.collator, MAX_TOKENS, round_to=ROUND_TO, max_length=updates.longest)
     start = time.perf_counter()
-    parts = [[part.pin_memory() for part in collator(batch, MICRO_BATCH)] for batch in examples]
+    parts = [[part.pin_memory() for part in batches.collate(batch, MICRO_BATCH)] for batch in examples]
     collated = sum(map(len, examples)) / (time.perf_counter() - start)
-    model = PackedObjective(objective, compiled=True, gumbel=True)
 
-    def packed(update: list[Part]) -> None:
+    def packed(update: list[MaskedPack]) -> None:
         for part in update:
             moved = part.to(machine.device)
             with machine.autocast():
-                loss = model(moved)["loss"]
+                loss = objective(moved)["loss"]
             loss.backward()
 
     tokens = [one.pack.input_ids.shape[1] for update in parts for one in update]

@@ -1,4 +1,4 @@
-"""What cannot work, refused before anything is written: each check raises UserError with one line."""
+"""Refuse options that cannot work, before anything is written: each check raises UserError with one line."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ NOT_COMMON = ("nfs", "cifs", "smb", "fuse.sshfs")
 
 
 def check_known(what: str, name: str, known: Collection[str]) -> None:
-    """A name must be one of those that are known."""
+    """Refuse a name that is not among those that are known."""
     if name not in known:
         raise UserError(f"unknown {what} {name!r}: choose one of {', '.join(known)}")
 
@@ -35,13 +35,13 @@ def check_scale(scale: str) -> None:
 
 
 def check_seed(option: str, value: int, least: int) -> None:
-    """A seed, or a number of seeds, from the least to what numpy takes when a scale's own seed was added."""
+    """Refuse a seed, or a number of seeds, below ``least`` or above what numpy takes once a scale's seed is added."""
     if not least <= value <= MOST_SEED:
         raise UserError(f"{option} {value}: choose {least} or more, {MOST_SEED} at most")
 
 
 def check_tflops(value: float, dry_run: bool) -> None:
-    """A throughput is a positive number, and for an estimate only."""
+    """Refuse a throughput that is no positive number, or that is not for an estimate."""
     if value and not dry_run:
         raise UserError("--tflops changes nothing but the estimate of --dry-run: leave it out, or add --dry-run")
     if not 0 <= value < float("inf"):
@@ -49,7 +49,7 @@ def check_tflops(value: float, dry_run: bool) -> None:
 
 
 def check_collection(collection: str, scale: str, negatives: str = "bm25", trains: bool = True) -> None:
-    """A collection of the reader's own must be there whole and, where a scale trains on it, be large enough."""
+    """Refuse a collection of the reader's own that is not whole or, if a scale trains on it, too small."""
     from simlm.data.lookup import resolve
 
     found = resolve(collection)
@@ -83,7 +83,7 @@ def check_machine(device: str, results: Path, reports: Path) -> None:
 
 
 def check_processes(processes: int, device: str | None, results: Path) -> None:
-    """So many processes shall share each stage's work; on GPUs each needs one, and nodes of Slurm have as many each.
+    """Refuse more processes than GPUs, or a number that the nodes of a Slurm allocation cannot share evenly.
 
     ``device`` is what the machine of the stages computes on, None where that is another one, which is not known here.
     """
@@ -100,7 +100,7 @@ def check_processes(processes: int, device: str | None, results: Path) -> None:
 
 
 def check_common(results: Path) -> None:
-    """Results of several nodes must lie where each sees at once what another wrote, also elsewhere in the same file."""
+    """Refuse a file system for several nodes on which one does not see at once what another wrote."""
     whole = results.resolve()
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
     system = next((mounts[one] for one in (whole, *whole.parents) if one in mounts), "")
@@ -112,7 +112,7 @@ def check_common(results: Path) -> None:
 
 
 def check_search(search: str, device: str | None) -> None:
-    """What finds the nearest passages must be installed, for the device that stages compute on.
+    """Refuse a search library that is not installed for the device that stages compute on.
 
     ``device`` is as for `check_processes`.
     """
@@ -124,7 +124,7 @@ def check_search(search: str, device: str | None) -> None:
 
 
 def _check_home() -> None:
-    """Some libraries write below HOME; where that is impossible, say how to mend it."""
+    """Refuse a HOME that cannot be written: some libraries write below it."""
     try:
         home = Path.home() if "HOME" not in os.environ else Path(os.environ["HOME"] or "/")
     except RuntimeError:
@@ -134,7 +134,7 @@ def _check_home() -> None:
 
 
 def _unwritable(folder: Path) -> str | None:
-    """Why nothing can be written into a folder, or None: tried, since root is told that it may write anywhere."""
+    """Return why nothing can be written into a folder, or None. It tries, because root is told that it may always."""
     try:
         if not folder.is_dir():
             return "it is no folder"
@@ -157,7 +157,7 @@ def _check_results(results: Path, reports: Path) -> None:
 
 
 def check_writable(option: str, folder: Path) -> None:
-    """The folder that an option names, or the nearest one above it that exists, must be writable and have room."""
+    """Refuse a folder unless it, or the nearest existing folder above it, is writable and has room."""
     # os.path's tests take a folder that may not be looked into for a missing one; Path's would raise.
     whole = folder.absolute()
     existing = next(one for one in (whole, *whole.parents) if os.path.lexists(one))
@@ -177,7 +177,7 @@ def check_writable(option: str, folder: Path) -> None:
 
 
 def _check_names(option: str, folder: Path, existing: Path) -> None:
-    """The system must take the names of what is to be made."""
+    """Refuse a folder that the system cannot make because of its name."""
     for name in folder.absolute().relative_to(existing).parts:
         try:
             os.lstat(existing / name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from simlm.costs.model import BERT_BASE, PUBLIC, TRAINING, Model, pretraining_flop
 from simlm.costs.sizes import Sizes, Unknown, sizes_of
 from simlm.files import read_json
-from simlm.packed.limits import MAX_TOKENS
+from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
 from simlm.stages.models import SHARES, EncoderStage, Generator, Pretrained, PublicModel

@@ -45,7 +45,7 @@ class BuiltIn:
     layout: str = ""
     """A key of `simlm.data.lookup.LAYOUTS`. A folder in this layout is the same collection."""
     opener: str = ""
-    """"module:function" that takes name, location and digest, and returns a `simlm.data.collection.Collection`."""
+    """The function that opens it, as "module:function": takes name, location and digest, returns a `Collection`."""
     download: HubArchive | IrdsFolder | None = None
     """Where it is fetched from; None where a package brings it."""
     download_bytes: float = 0.0
@@ -54,9 +54,9 @@ class BuiltIn:
     has_negatives: bool = False
     """Whether lists of hard negatives come with it."""
     question_file: bool = False
-    """Whether its test questions are in a file, given behind its name and a colon; they have answers and no qrels."""
+    """Whether its test questions, which have answers and no qrels, are in a file of the user's: NAME:FILE."""
     halves: tuple[str, ...] = ()
-    """Collections that are made of a half of it, which are called <name>-<half> (Table 10)."""
+    """The names of its halves by domain, which are collections called <name>-<half> (Table 10)."""
 
     @property
     def download_folder(self) -> str:
@@ -64,10 +64,10 @@ class BuiltIn:
         return self.download.folder if isinstance(self.download, IrdsFolder) else ""
 
     def is_whole(self, collection: str, passages: int, queries: int) -> bool:
-        """Return whether published figures are of a collection that a configuration calls so.
+        """Return whether a collection is this one, with all passages and test queries.
 
         Args:
-            collection: This name, or the layout of a folder with the same files.
+            collection: What a scale calls it: this name, or the layout of a folder with the same files.
             passages: How many passages it has.
             queries: How many test queries it has.
         """

@@ -15,7 +15,6 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from simlm.errors import UserError
-from simlm.models.public import revision_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
@@ -53,8 +52,8 @@ class Specials(NamedTuple):
         return cls(*found)
 
 
-def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
-    """Load the fast tokenizer in a local folder, or of a Hub repository at its pinned commit.
+def load_tokenizer(name_or_folder: str | Path, revision: str = "main") -> "PreTrainedTokenizerFast":
+    """Load the fast tokenizer in a local folder, or of a Hub repository at a commit or branch.
 
     Code that comes with it is never run. UserError when there is none, when it has no fast version or when it lacks a
     special token of BERT's.
@@ -65,7 +64,7 @@ def load_tokenizer(name_or_folder: str | Path) -> "PreTrainedTokenizerFast":
     if isinstance(name_or_folder, Path) and not name_or_folder.is_dir():
         raise UserError(f"{name} is no folder: give a folder with a tokenizer, or the name of a Hub repository")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision_of(name), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except Exception as error:
         # Hub, file and format problems surface as a dozen unrelated types; to a user all mean the same.
         reason = " ".join(str(error).split())[:200]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MARKER = "store.json"
 KIND = "simlm token store 1"
 BATCH = 1024
+MAX_PIECES = 512
+"""Where titles and texts are each cut off: as many as the models have positions."""
 
 
 class TokenStore:
@@ -126,7 +128,6 @@ def build_token_store(
     tokenizer: "PreTrainedTokenizerFast",
     folder: Path,
     has_titles: bool,
-    max_pieces: int = 512,
     total: int | None = None,
 ) -> TokenStore:
     """Tokenise rows into a store and open it.
@@ -139,13 +140,12 @@ def build_token_store(
         tokenizer: What cuts texts into pieces.
         folder: Where the store goes.
         has_titles: Whether titles are kept.
-        max_pieces: Where titles and texts are each cut off.
         total: The number of rows, where it is known: the end of the progress bar.
 
     Raises:
         UserError: An id comes twice, or the folder holds something else.
     """
-    pieces_of = PieceMaker(tokenizer, max_pieces)
+    pieces_of = PieceMaker(tokenizer, MAX_PIECES)
     dtype = np.dtype(np.uint16 if len(tokenizer) < 2**16 else np.int32)
     with atomic_folder(folder, MARKER) as partial:
         writer = _Writer(partial, dtype)
@@ -158,17 +158,17 @@ def build_token_store(
         finally:
             writer.close()
         writer.ids.close()
-        _write_marker(partial, writer, has_titles, max_pieces)
+        _write_marker(partial, writer, has_titles)
     return TokenStore.open(folder)
 
 
-def _write_marker(folder: Path, writer: _Writer, has_titles: bool, max_pieces: int) -> None:
+def _write_marker(folder: Path, writer: _Writer, has_titles: bool) -> None:
     meta: dict[str, Any] = {
         "format": KIND,
         "rows": writer.rows,
         "tokens": writer.tokens,
         "dtype": np.dtype(writer.dtype).name,
         "has_titles": has_titles,
-        "max_pieces": max_pieces,
+        "max_pieces": MAX_PIECES,
     }
     (folder / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Whether a passage answers a question, by the match of strings that DPR (Karpukhin et al., 2020) made the NQ protocol.
+"""Which passages answer a question, by the match of strings that DPR (Karpukhin et al., 2020) made the NQ protocol.
 
 A passage counts when the tokens of an answer stand in the passage's text, one right after the other: both in Unicode's
 decomposed form (NFD), cut into tokens as DPR's SimpleTokenizer does, and in lower case. This is Pyserini's
@@ -6,11 +6,19 @@ decomposed form (NFD), cut into tokens as DPR's SimpleTokenizer does, and in low
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import regex
 from ir_measures import Success
 from ir_measures.measures import Measure
+
+from simlm.progress import Bar
+
+if TYPE_CHECKING:
+    from simlm.data.collection import Passage
 
 MEASURES: tuple[Measure, ...] = (Success @ 20, Success @ 100)
 """Table 4's R@20 and R@100, the share of questions with a passage that counts in the top k. ir_measures calls that
@@ -21,7 +29,7 @@ TOKEN = regex.compile(r"([\p{L}\p{N}\p{M}]+)|[^\p{Z}\p{C}]")
 
 
 def spaced(text: str) -> str:
-    """The tokens of a text in lower case, each behind a space and the last before one; " " for a text without tokens.
+    """Return the tokens of a text in lower case, each behind a space and the last before one; " " for no tokens.
 
     No token holds a space, so `spaced(answer) in spaced(text)` says whether the answer's tokens stand in the text.
     """
@@ -29,10 +37,35 @@ def spaced(text: str) -> str:
     return " " + "".join(f"{token} " for token in tokens)
 
 
-def has_answer(text: str, answers: Iterable[str]) -> bool:
-    """Whether a text contains one of the answers.
+def contains_answer(
+    indices: npt.NDArray[np.int64], answers: Sequence[Sequence[str]], passages: "Iterable[Passage]"
+) -> npt.NDArray[np.bool_]:
+    """Tell which places of a run hold a passage that contains an answer of its question.
 
-    As in Pyserini, an answer without a token ("") is in every text; no answers at all are in none.
+    As in Pyserini, an answer without a token ("") is in every text; no answers at all are in none. The collection is
+    read once, a passage at a time, and each retrieved passage is cut into tokens once; beside that only places are
+    held.
+
+    Args:
+        indices: (Q, k) passage indices, negative where a place is empty.
+        answers: those of each of the Q questions.
+        passages: the whole collection, in the order of the indices.
+
+    Returns:
+        bool (Q, k).
     """
-    within = spaced(text)
-    return any(spaced(answer) in within for answer in answers)
+    wanted = [[spaced(answer) for answer in row] for row in answers]
+    rows, columns = np.nonzero(indices >= 0)
+    order = np.argsort(indices[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    retrieved, starts = np.unique(indices[rows, columns], return_index=True)
+    ends = np.append(starts[1:], len(rows))
+    found = np.zeros(indices.shape, dtype=bool)
+    place = 0
+    for number, passage in enumerate(Bar(passages, desc="answers", unit=" passages")):
+        if place < len(retrieved) and retrieved[place] == number:
+            text = spaced(passage.text)
+            for at in range(starts[place], ends[place]):
+                found[rows[at], columns[at]] = any(answer in text for answer in wanted[rows[at]])
+            place += 1
+    return found

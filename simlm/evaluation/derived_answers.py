@@ -5,7 +5,7 @@ one answer: of the pairs of adjacent words in its text, with nothing but white s
 standing in the question, the pair that the fewest passages of the collection contain; of equally rare ones the first in
 the text. Where every pair of a passage has a word of the question, all its pairs are taken; a passage without a pair
 gives nothing. Several relevant passages give several answers, any of which will do. Tokens are those of
-`simlm.evaluation.answers`, so a passage contains a pair exactly when `has_answer` says so.
+`simlm.evaluation.answers`, so a passage contains a pair exactly when `contains_answer` says so.
 
 Why two words. Of an answer one expects that few passages contain it which do not answer the question. The rarest single
 word of a passage is often one that dozens of others have by chance, too many for a share of questions with a hit among
@@ -50,7 +50,7 @@ Answers = dict[str, list[Answer]]
 
 
 def phrases(text: str, words: int) -> Iterator[Phrase]:
-    """The runs of ``words`` adjacent words of a text, in its order."""
+    """Yield the runs of ``words`` adjacent words of a text, in its order."""
     found: list[str | None] = [match[1] for match in TOKEN.finditer(unicodedata.normalize("NFD", text))]
     for start in range(len(found) - words + 1):
         window = [word for word in found[start : start + words] if word is not None]
@@ -59,7 +59,7 @@ def phrases(text: str, words: int) -> Iterator[Phrase]:
 
 
 def derive_answers(collection: "Collection", splits: Sequence[str], words: int) -> dict[str, Answers]:
-    """The answers of every query of some splits, by the rule above.
+    """Return the answers of every query of some splits, by the rule above.
 
     Reads the passages twice, one at a time. Holds the texts of these splits' relevant passages and a count for each of
     their phrases, so memory grows with the queries and not with the corpus.
@@ -85,7 +85,7 @@ def derive_answers(collection: "Collection", splits: Sequence[str], words: int) 
 
 
 def _relevant(collection: "Collection", split: str) -> dict[str, list[str]]:
-    """The relevant passages of every query of a split."""
+    """Return the relevant passages of every query of a split."""
     judged = collection.qrels(split)
     return {
         query.id: [passage for passage, grade in judged.get(query.id, {}).items() if grade > 0]
@@ -94,7 +94,7 @@ def _relevant(collection: "Collection", split: str) -> dict[str, list[str]]:
 
 
 def _rarest(passage: str, every: Sequence[Phrase], question: str, counts: Mapping[str, int]) -> list[Answer]:
-    """The answer that a passage gives, if any."""
+    """Return the answer that a passage gives, if any."""
     asked = set(spaced(question).split())
     foreign = [phrase for phrase in every if asked.isdisjoint(phrase.key.split())]
     candidates = foreign or every
@@ -104,24 +104,16 @@ def _rarest(passage: str, every: Sequence[Phrase], question: str, counts: Mappin
     return [Answer(best.text, passage, counts[best.key])]
 
 
-def write_answers(path: Path, answers: Answers) -> None:
-    """One JSON object a query: its id, and its answers with their passage and count."""
+def write_answers(path: Path, answers: Mapping[str, Sequence[Answer | str]]) -> None:
+    """Write one JSON object a query: its id, and its answers, with their passage and count where they are derived."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for query, row in answers.items():
-            line = {"query_id": query, "answers": [answer._asdict() for answer in row]}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def write_texts(path: Path, answers: Mapping[str, Sequence[str]]) -> None:
-    """The same from answers that are texts alone."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for query, row in answers.items():
-            line = {"query_id": query, "answers": [{"text": text} for text in row]}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            found = [{"text": answer} if isinstance(answer, str) else answer._asdict() for answer in row]
+            file.write(json.dumps({"query_id": query, "answers": found}, ensure_ascii=False) + "\n")
 
 
 def read_answers(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Query ids and the answers' texts, in the file's order."""
+    """Yield query ids and the answers' texts, in the file's order."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for line in file:
             row = json.loads(line)

@@ -1,18 +1,14 @@
-"""Map-style datasets of groups (a query and its n passages of an epoch), and the batches made of them."""
+"""Datasets of groups: a query with its n passages of an epoch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch.utils.data import Dataset
 
 from simlm.data.inputs import (
     Encoded,
     Specials,
-    batch_inputs,
     colon_pieces,
     pair_input,
     passage_input,
@@ -20,22 +16,15 @@ from simlm.data.inputs import (
     reranker_passage,
 )
 from simlm.data.store import TokenisedCollection
+from simlm.finetuning.biencoder import BiEncoderGroup
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.teacher import TeacherScores
 
 G = TypeVar("G")
 
 
-class BiEncoderGroup(NamedTuple):
-    """A query, its n passages with the positive first, and the teacher's logits (n) for them."""
-
-    query: Encoded
-    passages: list[Encoded]
-    teacher_scores: npt.NDArray[np.float32] | None
-
-
 class _Groups(Dataset[G]):
-    """One group a query of `lists`: n passages, the positive first, drawn anew in each epoch."""
+    """One group for each query of ``lists``: n passages, the positive first, drawn anew in each epoch."""
 
     def __init__(self, lists: NegativeLists, n: int, seed: int) -> None:
         self.lists = lists
@@ -54,16 +43,21 @@ class _Groups(Dataset[G]):
         return self.inputs(int(self.lists.queries[j]), self.lists.group(j, self.epoch, self.seed, self.n))
 
     def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> G:
-        """The model's inputs for a query of the split and its n passages, both by index."""
+        """Return the model's inputs for a query of the split and its n passages, both by index."""
         raise NotImplementedError
 
 
 class BiEncoderGroups(_Groups[BiEncoderGroup]):
-    """Groups of n passages for the bi-encoder, one a query of `lists`.
+    """Groups of n passages for the bi-encoder, one for each query of ``lists``.
 
-    split: the split whose queries the lists index. seed: the stage's, which shifts the windows
-    (`NegativeLists.group`). query_length, passage_length: most tokens with the special ones (32 and 144 at
-    paper scale). teacher: for distillation; it must know every pair that is drawn (UserError otherwise).
+    Args:
+        collection: the tokenised collection.
+        split: the split whose queries the lists index.
+        lists: positives and negatives.
+        n: passages of a group.
+        seed: the stage's, which shifts the windows (`NegativeLists.group`).
+        query_length, passage_length: most tokens with the special ones (32 and 144 at paper scale).
+        teacher: for distillation; it must know every pair that is drawn (UserError otherwise).
     """
 
     def __init__(
@@ -96,27 +90,10 @@ class BiEncoderGroups(_Groups[BiEncoderGroup]):
         )
 
 
-@dataclass(frozen=True)
-class BiEncoderCollator:
-    """B groups -> the arguments of `BiEncoder.forward`."""
-
-    specials: Specials
-
-    def __call__(self, groups: Sequence[BiEncoderGroup]) -> dict[str, Any]:
-        batch: dict[str, Any] = {
-            "queries": batch_inputs([group.query for group in groups], self.specials),
-            "passages": batch_inputs([one for group in groups for one in group.passages], self.specials),
-        }
-        scores = [group.teacher_scores for group in groups if group.teacher_scores is not None]
-        if scores:
-            batch["teacher_scores"] = torch.from_numpy(np.stack(scores))
-        return batch
-
-
 class RerankerGroups(_Groups[list[Encoded]]):
-    """Groups of n (query, passage) pairs for the re-ranker, the positive first, one a query of `lists`.
+    """Groups of n (query, passage) pairs for the re-ranker, the positive first, one for each query of ``lists``.
 
-    max_length: most tokens of a pair with the special ones (192 at paper scale). The rest as in
+    ``max_length`` is the most tokens of a pair with the special ones (192 at paper scale); the rest is as in
     `BiEncoderGroups`.
     """
 
@@ -137,7 +114,7 @@ class RerankerGroups(_Groups[list[Encoded]]):
 
 
 class Pairs:
-    """The re-ranker's input for a query and a passage, by their indices in a split and in the collection."""
+    """Makes the re-ranker's input for a query and a passage, by their indices in a split and in the collection."""
 
     def __init__(self, collection: TokenisedCollection, split: str, max_length: int) -> None:
         self.queries = collection.queries(split)
@@ -147,21 +124,6 @@ class Pairs:
         self.max_length = max_length
 
     def __call__(self, query: int, passage: int) -> Encoded:
-        """(ids, token types) of [CLS] query [SEP] title: text [SEP]."""
+        """Return the ids and token types of [CLS] query [SEP] title: text [SEP]."""
         text = reranker_passage(self.passages.title(passage), self.passages.text(passage), self.colon)
         return pair_input(self.queries.text(query), text, self.max_length, self.specials)
-
-
-@dataclass(frozen=True)
-class RerankerCollator:
-    """B groups of n pairs -> the arguments of `Reranker.forward`: inputs (B n, L), n and how many to keep."""
-
-    specials: Specials
-    keep: int
-
-    def __call__(self, groups: Sequence[list[Encoded]]) -> dict[str, Any]:
-        return {
-            "inputs": batch_inputs([pair for group in groups for pair in group], self.specials),
-            "group_size": len(groups[0]),
-            "keep": self.keep,
-        }

@@ -1,32 +1,37 @@
 """Hard negatives: which passages a query trains against, and which of them in which epoch (Section 3.2)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from simlm.errors import UserError
 from simlm.retrieval.runs import PADDING, Run
+from simlm.scales.settings import NegativesSettings
+
+if TYPE_CHECKING:
+    # It imports ir_datasets, which makes folders below HOME: a command has its options checked first.
+    from simlm.data.store import TokenisedCollection
 
 Indices = npt.NDArray[np.int64]
 _FILES = ("queries", "offsets", "positives", "negatives")
 
 
 class IdLookup(Protocol):
-    """From a name to its place in a store (`simlm.data.store.IdTable` is one)."""
+    """Gives names their places in a store, as `simlm.data.ids.IdTable` does."""
 
     def indices(self, ids: Sequence[str], /) -> Indices:
-        """Places (n,) of names (n,); KeyError for the first that is not there."""
+        """Return the places (n,) of names (n,); KeyError for the first that is not there."""
 
 
 class Positives(Protocol):
-    """The relevant passages of a split's queries (`simlm.data.store.Qrels` is one)."""
+    """Knows the relevant passages of a split's queries, as `simlm.data.store.Qrels` does."""
 
     def positives(self, query_index: int, /) -> np.ndarray:
-        """Indices of the passages relevant to a query; empty when there are none."""
+        """Return the indices of the passages that are relevant to a query; empty when there are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +68,11 @@ class NegativeLists:
         return int(self.negatives.shape[1])
 
     def positives_of(self, j: int) -> Indices:
-        """The positives of list j (0 <= j < m)."""
+        """Return the positives of list j (0 <= j < m)."""
         return np.asarray(self.positives[self.offsets[j] : self.offsets[j + 1]])
 
     def group(self, j: int, epoch: int, seed: int, n: int) -> Indices:
-        """The n passages of list j in an epoch (0-based), positive first.
+        """Return the n passages of list j in an epoch (0-based), positive first.
 
         The positive is number (epoch + seed) mod count; the negatives are the window of n - 1 that starts at
         (epoch + seed)(n - 1) and wraps around, more than once in a shorter list. Raises UserError when n - 1 exceeds
@@ -80,10 +85,11 @@ class NegativeLists:
         return group
 
     def drawn(self, epochs: int, seed: int, n: int, start: int = 0, stop: int | None = None) -> tuple[Indices, Indices]:
-        """The (query, passage) pairs that lists start <= j < stop draw in the first `epochs` epochs.
+        """Return the (query, passage) pairs that lists start <= j < stop draw in the first ``epochs`` epochs.
 
-        Two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
-        Ranges of lists come in order, so a large collection takes them block by block (`blocks`).
+        They are two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
+            Ranges
+        of lists come in order, so a large collection takes them block by block (`blocks`).
         """
         block = slice(start, len(self) if stop is None else min(stop, len(self)))
         offsets = np.asarray(self.offsets[block])
@@ -100,12 +106,12 @@ class NegativeLists:
         return pairs[0, first], pairs[1, first]
 
     def blocks(self, size: int) -> list[tuple[int, int]]:
-        """Ranges (start, stop) of about `size` lists that together are all; none ends between two of one query's."""
+        """Return ranges (start, stop) of about ``size`` lists that together are all; none separates a query's lists."""
         starts: list[int] = np.unique(np.searchsorted(self.queries, self.queries[::size])).tolist()
         return list(zip(starts, [*starts[1:], len(self)], strict=True))
 
     def _windows(self, block: slice, epoch: int, seed: int, n: int) -> Indices:
-        """The negatives (lists of the block, n - 1) that the windows of an epoch show."""
+        """Return the negatives (lists of the block, n - 1) that the windows of an epoch show."""
         if not 2 <= n <= self.total + 1:
             raise UserError(
                 f"{n} passages a query (positive included) do not fit lists of {self.total} negatives: "
@@ -115,6 +121,14 @@ class NegativeLists:
         lengths = (rows != PADDING).sum(axis=1, keepdims=True)
         places = (epoch + seed) * (n - 1) + np.arange(n - 1, dtype=np.int64)
         return np.take_along_axis(rows, places % lengths, axis=1)
+
+    def first(self, count: int) -> "NegativeLists":
+        """Return the first ``count`` lists."""
+        count = min(count, len(self))
+        end = int(self.offsets[count])
+        return NegativeLists(
+            self.queries[:count], self.offsets[: count + 1], self.positives[:end], self.negatives[:count]
+        )
 
     def save(self, folder: Path) -> None:
         """Write the four arrays as .npy files into a folder, which is made if need be."""
@@ -138,67 +152,57 @@ def open_array(path: Path, what: str) -> np.ndarray:
     return array.view(np.ndarray)  # indexing a np.memmap costs several times as much
 
 
-def build_negative_lists(
-    run: Run,
-    query_ids: IdLookup,
-    qrels: Positives,
-    passages: int,
-    depth: int = 200,
-    total: int = 210,
-    seed: int = 0,
+def lists_of_split(
+    run: Run, collection: "TokenisedCollection", split: str, settings: NegativesSettings, seed: int
 ) -> NegativeLists:
-    """Negative lists from a run over some or all queries of a split, BM25's or a retriever's.
+    """Build the negative lists of a split from a run over all of its queries, in the store's order.
 
-    query_ids: the split's queries; qrels: their positives; passages: how many the collection has. Per query:
-    the first `depth` of the run without its positives, shuffled, then random passages that are neither
-    positive nor in the run up to exactly `total`, all shuffled again. Queries without a run or without a
-    positive are dropped. Each query's draws come from a generator of its own, keyed by (seed, query index),
-    whatever else is built. Raises UserError when the collection is too small for `total`, or for a query of
-    the run that is not in the split.
+    They are made alike for train and valid, and from BM25's runs and a retriever's (Section 3.2).
     """
-    indices = _indices(query_ids, run.query_ids, "query")
-    rows = ((query, row[row != PADDING]) for query, row in zip(indices.tolist(), run.indices, strict=True))
-    return _build(rows, qrels, passages, depth, total, seed)
-
-
-def build_from_lists(
-    lists: Iterable[tuple[str, Sequence[str]]],
-    query_ids: IdLookup,
-    passage_ids: IdLookup,
-    qrels: Positives,
-    passages: int,
-    depth: int = 200,
-    total: int = 210,
-    seed: int = 0,
-) -> NegativeLists:
-    """The same from lists of passage ids that come with a collection, in the order in which they come.
-
-    lists: (query id, passage ids) pairs; a dict's `items()` will do. Raises UserError as
-    `build_negative_lists` does, and for an unknown passage.
-    """
-    rows = (
-        (int(_indices(query_ids, [name], "query")[0]), _indices(passage_ids, row, "passage")) for name, row in lists
+    # Runs of valid are deep enough for evaluation: lists of both splits see as many places as a list is long.
+    top = Run(run.query_ids, run.indices[:, : settings.total], run.scores[:, : settings.total])
+    return build_negative_lists(
+        top,
+        collection.queries(split).ids,
+        collection.qrels(split),
+        len(collection.passages),
+        settings.depth,
+        settings.total,
+        seed,
     )
-    return _build(rows, qrels, passages, depth, total, seed)
 
 
-def _indices(ids: IdLookup, names: Sequence[str], what: str) -> Indices:
-    try:
-        return ids.indices(names)
-    except KeyError as error:
-        raise UserError(
-            f"hard negatives: {what} {error} is not in the collection; use a run or lists made from it"
-        ) from None
-
-
-def _build(
-    rows: Iterator[tuple[int, Indices]], qrels: Positives, passages: int, depth: int, total: int, seed: int
+def build_negative_lists(
+    run: Run, query_ids: IdLookup, qrels: Positives, passages: int, depth: int, total: int, seed: int
 ) -> NegativeLists:
+    """Build negative lists from a run over some or all queries of a split.
+
+    A query's negatives are the first ``depth`` of the run without its positives, shuffled, then random passages that
+    are neither positive nor in the run up to exactly ``total``, all shuffled again. Queries without a run or without a
+    positive are dropped. Each query's draws come from a generator of its own, keyed by (seed, query index), whatever
+    else is built.
+
+    Args:
+        run: the ranked passages.
+        query_ids: the split's queries.
+        qrels: their positives.
+        passages: how many passages the collection has.
+        depth: places of the run that become hard negatives (200 at paper scale).
+        total: length of a list (210 at paper scale).
+        seed: keys the draws.
+
+    Raises:
+        UserError: if the collection is too small for ``total``, or for a query of the run that is not in the split.
+    """
     if not 0 < depth <= total:
         raise UserError(f"hard negatives: depth {depth} must be from 1 to the total of {total}")
+    try:
+        indices = query_ids.indices(run.query_ids)
+    except KeyError as error:
+        raise UserError(f"hard negatives: query {error} is not in the collection; use a run made from it") from None
     built: dict[int, tuple[Indices, Indices]] = {}
-    for query, ranked in rows:
-        positives = np.asarray(qrels.positives(query), dtype=np.int64)
+    for query, row in zip(indices.tolist(), run.indices, strict=True):
+        ranked, positives = row[row != PADDING], np.asarray(qrels.positives(query), dtype=np.int64)
         if len(ranked) and len(positives):
             built[query] = positives, _negatives(query, ranked, positives, passages, depth, total, seed)
     queries = sorted(built)

@@ -1,111 +1,134 @@
 """The re-ranker: a cross-encoder with one logit for a (query, passage) pair (Section 3.2)."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertModel, ElectraConfig, ElectraForSequenceClassification, ElectraModel
+from transformers import ElectraForSequenceClassification
 
-from simlm.finetuning.buckets import bucketed, trim
-from simlm.finetuning.cls import cls_states
-from simlm.finetuning.losses import listwise_loss, r_drop_listwise_loss
-from simlm.finetuning.ranking import top_1_accuracy
-
-# What describes a checkpoint rather than an architecture.
-_NOT_COPIED = ("model_type", "architectures", "id2label", "label2id", "transformers_version", "_name_or_path")
+from simlm.data.inputs import Encoded
+from simlm.finetuning.losses import r_drop_listwise_loss, top_1_accuracy
+from simlm.packed.cls_pooling import Inputs, cls_states
+from simlm.packed.pack import OnDevice, even_parts
+from simlm.packed.texts import Layout, Packed, Texts
 
 
-def reranker_from_encoder(encoder: BertModel | ElectraModel) -> ElectraForSequenceClassification:
-    """An encoder under ELECTRA's head: dropout, dense, GELU, dropout, linear, one logit.
+@dataclass(frozen=True)
+class RerankerBatch(OnDevice):
+    """Groups of pairs: a query with each of its n passages.
 
-    The encoder's weights are copied and give the same hidden states: an ELECTRA encoder without a projection
-    of its embeddings is a BERT encoder. BERT's pooler has no part in it. The head is drawn from torch's
-    global generator, which the caller seeds. Attention implementation and dropout rates stay the encoder's.
-    Raises TypeError for another kind of encoder.
+    Attributes:
+        pairs: group-major, positives first.
+        group_size: n.
+        keep: pairs of each group that are trained on, at least 2.
+        share: these groups' share of the batch's queries.
     """
-    if not isinstance(encoder, BertModel | ElectraModel):
-        raise TypeError(f"a re-ranker comes from a BertModel or ElectraModel, not a {type(encoder).__name__}")
-    own: dict[str, Any] = encoder.config.to_dict()
-    settings = {name: value for name, value in own.items() if name not in _NOT_COPIED}
-    settings.setdefault("embedding_size", encoder.config.hidden_size)
-    settings |= {"num_labels": 1, "attn_implementation": encoder.config._attn_implementation}
-    model = ElectraForSequenceClassification(ElectraConfig(**settings))
-    weights = encoder.state_dict().items()
-    model.electra.load_state_dict({key: value for key, value in weights if not key.startswith("pooler.")})
-    return model
+
+    pairs: Texts
+    group_size: int
+    keep: int
+    share: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are real."""
+        return self.pairs.tokens
+
+
+@dataclass(frozen=True)
+class RerankerCollator:
+    """Makes batches of groups of n pairs, in a layout.
+
+    Attributes:
+        layout: how pairs are laid out.
+        keep: pairs of a group that are trained on.
+    """
+
+    layout: Layout
+    keep: int
+
+    def __call__(self, groups: Sequence[list[Encoded]]) -> RerankerBatch:
+        """Return one batch of all groups; ValueError if only the positives would be kept."""
+        return self._batch(groups, 1.0)
+
+    def parts(self, groups: Sequence[list[Encoded]], micro_batch: int = 0) -> list[RerankerBatch]:
+        """Return packed batches of whole groups whose losses, added up, are the mean over all queries.
+
+        A batch's two dropout passes together have at most as many tokens as a pack of the layout, reckoned by the
+        longest pairs that can be kept, and up to a group more; nothing holds the activations of the pass that chooses
+        pairs. ``micro_batch`` counts nothing: queries are what is averaged.
+        """
+        assert isinstance(self.layout, Packed), "padded pairs are one batch"
+        most = np.array([self._at_most(group) for group in groups])
+        parts = even_parts(most, self.layout.packer.max_tokens or int(most.sum()))
+        return [self._batch(groups[part], len(groups[part]) / len(groups)) for part in parts]
+
+    def _batch(self, groups: Sequence[list[Encoded]], share: float) -> RerankerBatch:
+        if self.keep < 2:
+            raise ValueError(f"keep {self.keep} is below 2")
+        pairs = self.layout.texts([pair for group in groups for pair in group], keep_rows=True)
+        return RerankerBatch(pairs, len(groups[0]), self.keep, share)
+
+    def _at_most(self, group: Sequence[Encoded]) -> int:
+        positive, *others = [len(ids) for ids, _ in group]
+        return 2 * (positive + sum(sorted(others, reverse=True)[: self.keep - 1]))
 
 
 class Reranker(nn.Module):
     """Scores (query, passage) pairs; trains listwise with R-Drop.
 
-    model: an ElectraForSequenceClassification with one label, which the caller loads and saves.
-    buckets: in how many pieces of similar length the pairs of a batch are scored (`bucketed`).
+    Args:
+        model: an ElectraForSequenceClassification with one label, which the caller loads and saves.
     """
 
-    def __init__(self, model: ElectraForSequenceClassification, buckets: int = 1) -> None:
+    def __init__(self, model: ElectraForSequenceClassification) -> None:
         super().__init__()
         if model.config.num_labels != 1:
             raise ValueError(f"a re-ranker has one logit, this model has {model.config.num_labels}")
         self.model = model
-        self.buckets = buckets
 
-    def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """(N, L) pair inputs, padded on the right -> (N,) raw logits, float32."""
-        return bucketed(self._logits, inputs, self.buckets).float()
+    def score(self, pairs: Inputs) -> Tensor:
+        """Return the raw logits of N pairs, float32 (N,)."""
+        features = cls_states(self.model.electra, pairs)[:, None]  # the head reads position 0
+        # In half precision many of a query's logits would be equal.
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.model.classifier(features.to(self.model.classifier.out_proj.weight.dtype))
+        return logits[:, 0].float()
 
-    def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        features = cls_states(self.model.electra, inputs)[:, None]  # the head reads position 0
-        logits: Tensor = self.model.classifier(features)
-        return logits[:, 0]
+    def forward(self, batch: RerankerBatch) -> dict[str, Tensor]:
+        """Compute a part's share of the training loss.
 
-    def forward(self, inputs: Mapping[str, Tensor], group_size: int, keep: int) -> dict[str, Tensor]:
-        """Loss of B queries with `group_size` pairs each, group-major, positives first.
+        A pass without gradient in evaluation mode keeps each query's best pairs, the positive always; it is skipped
+        when all are kept. Two dropout passes over those, in one doubled batch, give the R-Drop loss.
 
-        inputs: (B group_size, L). A pass without gradient in eval mode keeps each query's `keep` best pairs,
-        the positive always, also in evaluation; it is skipped when all are kept. In training, two dropout
-        passes over those (one doubled batch) give the R-Drop loss; in evaluation the listwise loss takes the
-        first pass's own scores.
-        Returns `loss`, and without gradient `scores` (B, n) of the kept pairs, positive first, n being
-        min(keep, group_size), the mean of the two passes in training, and `accuracy`, the share of queries
-        whose positive scores above all others. Raises ValueError when the pairs do not divide into groups or
-        keep is below 2.
+        Returns:
+            ``loss``, and without gradient ``accuracy``, the share of queries whose positive scores above all others;
+            both are multiplied by the part's share. ``scores`` (B, n) of the kept pairs, positive first, are the means
+            of the two passes.
         """
-        pairs = inputs["input_ids"].shape[0]
-        if pairs % group_size or keep < 2:
-            raise ValueError(f"{pairs} pairs do not fit groups of {group_size}, or keep {keep} is below 2")
-        if not self.training:
-            scores = self.score(inputs).view(-1, group_size)
-            scores = scores.gather(1, best(scores, keep))
-            loss = listwise_loss(scores)
-            return {"loss": loss, "scores": scores.detach(), "accuracy": top_1_accuracy(scores)}
-        if keep < group_size:
-            inputs = self._kept(inputs, group_size, keep)
-        doubled = {name: torch.cat([tensor, tensor]) for name, tensor in inputs.items()}
-        scores = self.score(doubled).view(2, -1, min(keep, group_size))  # (2, B, n)
-        loss = r_drop_listwise_loss(scores[0], scores[1])
+        places = self._kept(batch)
+        doubled = batch.pairs.take(torch.cat([places, places]))
+        scores = doubled.apply(self.score).view(2, -1, min(batch.keep, batch.group_size))  # (2, B, n)
         mean = scores.detach().mean(dim=0)
-        return {"loss": loss, "scores": mean, "accuracy": top_1_accuracy(mean)}
+        loss = r_drop_listwise_loss(scores[0], scores[1])
+        return {"loss": loss * batch.share, "scores": mean, "accuracy": top_1_accuracy(mean) * batch.share}
 
-    def _kept(self, inputs: Mapping[str, Tensor], group_size: int, keep: int) -> dict[str, Tensor]:
-        with torch.no_grad(), _evaluating(self):
-            scores = self.score(inputs).view(-1, group_size)  # (B, group_size)
-        first = torch.arange(0, scores.numel(), group_size, device=scores.device)
-        rows = (first[:, None] + best(scores, keep)).flatten()
-        return trim({name: tensor[rows] for name, tensor in inputs.items()})
+    def _kept(self, batch: RerankerBatch) -> Tensor:
+        """Return the places of the pairs that are trained on, (B n,), group by group."""
+        if batch.keep >= batch.group_size:
+            return torch.arange(len(batch.pairs), device=self.model.device)
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            scores = batch.pairs.apply(self.score).view(-1, batch.group_size)
+        self.train(was_training)
+        first = torch.arange(0, scores.numel(), batch.group_size, device=scores.device)
+        return (first[:, None] + best(scores, batch.keep)).flatten()
 
 
 def best(scores: Tensor, keep: int) -> Tensor:
-    """(B, n) scores -> (B, min(keep, n)) columns: the positive's, 0, then the best others."""
+    """Return the columns of the best scores of (B, n), (B, min(keep, n)): the positive's, 0, then the best others."""
     others = scores[:, 1:].topk(min(keep, scores.shape[1]) - 1, dim=1).indices + 1
     return torch.cat([torch.zeros_like(others[:, :1]), others], dim=1)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train()

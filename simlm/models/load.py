@@ -9,6 +9,7 @@ from transformers import (
     AutoModel,
     BertForMaskedLM,
     BertModel,
+    ElectraConfig,
     ElectraForSequenceClassification,
     ElectraModel,
     PreTrainedModel,
@@ -17,12 +18,13 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.errors import UserError
-from simlm.finetuning.reranker import reranker_from_encoder
 
 # BERT-like bodies bring a pooler that nothing here uses and that many checkpoints lack.
 UNUSED = "pooler."
 # A head that is not asked for may be left over, but no layer of the body.
 LAYERS = "encoder.layer."
+_NOT_COPIED = ("model_type", "architectures", "id2label", "label2id", "transformers_version", "_name_or_path")
+"""What a configuration says about a checkpoint rather than an architecture."""
 
 
 def load_checkpoint(kind: Any, name_or_folder: str | Path, **extra: Any) -> Any:
@@ -81,6 +83,26 @@ def load_body(folder: Path, tokenizer: Tokenizer) -> PreTrainedModel:
     extra = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta") else {}
     model: PreTrainedModel = load_checkpoint(AutoModel, folder, **extra)
     check_tokenizer_matches(tokenizer, model.config, folder)
+    return model
+
+
+def reranker_from_encoder(encoder: BertModel | ElectraModel) -> ElectraForSequenceClassification:
+    """Put an encoder under ELECTRA's head: dropout, dense, GELU, dropout, linear, one logit.
+
+    The encoder's weights are copied and give the same hidden states: an ELECTRA encoder without a projection of its
+    embeddings is a BERT encoder. BERT's pooler has no part in it. The head is drawn from torch's global generator,
+    which the caller seeds. Attention implementation and dropout rates stay the encoder's. Raises TypeError for another
+    kind of encoder.
+    """
+    if not isinstance(encoder, BertModel | ElectraModel):
+        raise TypeError(f"a re-ranker comes from a BertModel or ElectraModel, not a {type(encoder).__name__}")
+    own: dict[str, Any] = encoder.config.to_dict()
+    settings = {name: value for name, value in own.items() if name not in _NOT_COPIED}
+    settings.setdefault("embedding_size", encoder.config.hidden_size)
+    settings |= {"num_labels": 1, "attn_implementation": encoder.config._attn_implementation}
+    model = ElectraForSequenceClassification(ElectraConfig(**settings))
+    weights = encoder.state_dict().items()
+    model.electra.load_state_dict({key: value for key, value in weights if not key.startswith("pooler.")})
     return model
 
 

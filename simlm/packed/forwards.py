@@ -1,4 +1,4 @@
-"""BERT and ELECTRA over a pack: last hidden states, and [CLS] states with the last layer at [CLS] only."""
+"""BERT and ELECTRA over a pack: layers that attend within its texts, compiled on a GPU."""
 
 from collections.abc import Iterable
 from typing import Any, TypeGuard
@@ -8,35 +8,42 @@ from torch import Tensor, nn
 from transformers import BertModel, ElectraModel
 from transformers.activations import GELUActivation
 
-from simlm.packed.attention import attend, use_packed_attention
-from simlm.packed.dropout import HashedDropout
-from simlm.packed.gelu import Gelu
-from simlm.packed.inputs import Pack
-from simlm.pretraining.vocabulary_loss import compute_dtype
+from simlm.packed.attention import use_packed_attention
+from simlm.packed.fast_layers import Gelu, HashedDropout
+from simlm.packed.pack import Pack
 
 RECOMPILE_LIMIT = 128
-"""Beyond it torch falls back to slow code silently; layers of all kinds and both modes share the count."""
+"""Beyond so many compiled versions of a layer torch uses slow code without a word; all kinds of layers and both modes
+count together."""
 SPLIT = 32
-"""Rows whose gradients a program of torch's compiled layer norms adds up. Of large packs torch takes twice as many, two
-at once, for which an H200 had not the registers: its slowest kernel by far."""
+"""Rows whose gradients one program of torch's compiled layer norms adds up. For large packs torch takes 64, for which
+an H200 had too few registers: that was its slowest kernel by far."""
 NORMALISED = ("BertSelfOutput", "BertOutput", "ElectraSelfOutput", "ElectraOutput")
-"""What ends with a layer norm, which autocast takes and leaves in float32; their first argument is a product's."""
+"""Modules that end with a layer norm, which autocast computes and leaves in float32; the first argument of each is the
+result of a product."""
 Body = BertModel | ElectraModel
 
 
 def has_packed_form(encoder: nn.Module) -> TypeGuard[Body]:
-    """Whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other layers."""
+    """Tell whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other
+    layers."""
     # A subclass may compute something else.
     return type(encoder) in (BertModel, ElectraModel)
 
 
+def compute_dtype(states: Tensor) -> torch.dtype:
+    """Return the type in which products of ``states`` are computed: autocast's where it is on."""
+    kind = states.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+
+
 def _rounded(module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
-    """Hand the states of a layer norm on in autocast's type: kept in float32 they are a third of a GPU's traffic."""
+    """Hand a layer norm's states on in autocast's type: kept in float32 they are a third of a GPU's memory traffic."""
     return output.to(arguments[0].dtype)
 
 
 def _swap(module: nn.Module) -> None:
-    """Put what takes a GPU less time in the places of modules without weights."""
+    """Put dropout and GELU that cost a GPU less in the places of torch's own; neither has weights."""
     for part in module.modules():
         for name, child in part.named_children():
             if type(child) is nn.Dropout:
@@ -46,18 +53,23 @@ def _swap(module: nn.Module) -> None:
 
 
 def prepare(module: nn.Module, compiled: bool) -> None:
-    """Let the BERT and ELECTRA layers inside ``module`` read packs, and compile them in place where it pays.
+    """Let the BERT and ELECTRA layers inside ``module`` read packs, in place.
 
-    One graph serves all layers of a kind, so that compiling costs seconds; a new (T, S) costs one more graph. Weights
-    and their names stay. Under autocast, states pass from layer to layer in its type, norms being taken in float32.
-    Padded batches still work: without boundaries the layers attend as SDPA does.
+    Weights and their names stay. Padded batches still work: without boundaries the layers attend as torch's scaled
+    dot-product attention does. Under autocast, states pass from layer to layer in autocast's type; layer norms are
+    computed in float32.
+
+    Args:
+        module: any module with such layers inside.
+        compiled: whether to compile the layers, for a GPU. One graph serves all layers of a kind, so that compiling
+            takes seconds; each new shape (T, S) of a pack costs one more graph.
     """
     use_packed_attention(module)
     for part in module.modules():
         if type(part).__name__ in NORMALISED and _rounded not in part._forward_hooks.values():
             part.register_forward_hook(_rounded)
     if compiled:
-        from torch._inductor import config as inductor
+        from torch._inductor import config as inductor  # slow to import, and nothing else needs it
 
         _swap(module)
         torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
@@ -69,7 +81,8 @@ def prepare(module: nn.Module, compiled: bool) -> None:
 
 
 def embedded(body: Body, pack: Pack, input_ids: Tensor | None = None) -> Tensor:
-    """(1, T, H): what the first layer reads, of other ``input_ids`` (1, T) than the pack's when given."""
+    """Return the states (1, T, H) that the first layer reads, of ``input_ids`` (1, T) instead of the pack's if
+    given."""
     ids = pack.input_ids if input_ids is None else input_ids
     hidden: Tensor = body.embeddings(input_ids=ids, token_type_ids=pack.token_type_ids, position_ids=pack.position_ids)
     if isinstance(body, ElectraModel) and hasattr(body, "embeddings_project"):
@@ -78,7 +91,7 @@ def embedded(body: Body, pack: Pack, input_ids: Tensor | None = None) -> Tensor:
 
 
 def through(layers: Iterable[Any], hidden: Tensor, pack: Pack) -> Tensor:
-    """(1, T, H) through transformers' own layers."""
+    """Send states (1, T, H) through transformers' own layers."""
     for layer in layers:
         output = layer(hidden, None, **pack.bounds)
         hidden = output[0] if isinstance(output, tuple) else output
@@ -86,28 +99,5 @@ def through(layers: Iterable[Any], hidden: Tensor, pack: Pack) -> Tensor:
 
 
 def hidden_states(body: Body, pack: Pack, input_ids: Tensor | None = None) -> Tensor:
-    """Last hidden states (1, T, H), those of padded rows, one after the other."""
+    """Return the last hidden states (1, T, H): those of padded rows, one text after the other."""
     return through(body.encoder.layer, embedded(body, pack, input_ids), pack)
-
-
-def cls_states(body: Body, pack: Pack) -> Tensor:
-    """Last-layer states of each passage's first token (passages, H), gradients included.
-
-    The last layer needs keys and values everywhere, but queries, output and feed-forward at these tokens only.
-    """
-    layers: list[Any] = list(body.encoder.layer)
-    hidden = through(layers[:-1], embedded(body, pack), pack).squeeze(0)
-    layer = layers[-1]
-    attention = layer.attention.self
-    first = hidden.index_select(0, pack.firsts)  # (S, H)
-    shape = (-1, attention.num_attention_heads, attention.attention_head_size)
-    query = attention.query(first).view(shape)
-    key, value = attention.key(hidden).view(shape), attention.value(hidden).view(shape)
-    ones = torch.arange(len(first) + 1, dtype=torch.int32, device=hidden.device)
-    dropout = float(attention.dropout.p) if attention.dropout.training else 0.0
-    context = attend(
-        query, key, value, ones, pack.cu_seq_lens, 1, pack.max_length, dropout, attention.attention_head_size**-0.5
-    )
-    attended = layer.attention.output(context.flatten(1), first)
-    states: Tensor = layer.output(layer.intermediate(attended), attended)
-    return states[: pack.passages]

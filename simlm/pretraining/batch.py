@@ -1,8 +1,9 @@
-"""What an objective computes its losses from, however the passages of a batch lie.
+"""What an objective computes its losses from, in whichever layout the passages of a batch lie.
 
-``PaddedBatch`` is the batch of a collator as it is; ``simlm.packed.batch`` has the one without padding. Tokens, and
-what there is one of for each of them, are (B, L) where they are padded and (1, T) where they are packed: "(tokens)"
-below. A mask is named by its key in the batch, and has M true places; ``attention_mask`` is that of all tokens.
+`PaddedBatch` is the batch of a collator as it is; `simlm.pretraining.packed_batch` has the one without padding. Tokens,
+and what there is one of for each token, are (B, L) where passages are padded and (1, T) where they are packed:
+"(tokens)" below. A mask is named by its key in the batch and has M true places; ``attention_mask`` is that of all
+tokens.
 """
 
 from abc import ABC, abstractmethod
@@ -10,77 +11,83 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from transformers import BertModel, ElectraModel, PretrainedConfig
+from transformers import PretrainedConfig
 
+from simlm.packed.forwards import Body
 from simlm.pretraining.generator import Replacer, sample_tokens
 from simlm.pretraining.model import BottleneckModel, bridged
 from simlm.pretraining.vocabulary_loss import mean_vocabulary_loss
 
-Body = BertModel | ElectraModel
-
 
 class Batch(ABC):
-    """A collator's tensors by their names, and whatever depends on where the passages are.
+    """A collator's tensors by name, and whatever depends on the layout of the passages.
 
-    At places that are not tokens of a passage, states may be anything: losses are taken ``at`` the places of a mask.
+    At places that are not tokens of a passage, states may be anything: losses are computed ``at`` the places of a mask.
     """
 
     @abstractmethod
     def __getitem__(self, name: str) -> Tensor:
-        """(tokens) of what the collator made as (B, L); what has another shape is as it was made."""
+        """Return what the collator made under that name: (tokens) instead of (B, L), and other shapes as they are."""
 
     @abstractmethod
     def encode(self, body: Body, input_ids: Tensor) -> Tensor:
-        """Last hidden states (tokens, H) of the passages with ``input_ids`` (tokens) and their own token types."""
+        """Return the last hidden states (tokens, H) for ``input_ids`` (tokens) with the passages' own token types."""
 
     @abstractmethod
     def encode_twice(self, body: Body, input_ids: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """The states (tokens, H) after ``layer`` layers, and the last ones."""
+        """Return the states (tokens, H) after ``layer`` layers, and the last ones."""
 
     @abstractmethod
     def bridge(self, layers: nn.ModuleList, config: PretrainedConfig, late: Tensor, states: Tensor) -> Tensor:
-        """States (tokens, H) after BERT's ``layers``, which read ``states``, but each passage's first one of ``late``.
+        """Return the states (tokens, H) after layers that read ``late`` at each [CLS] and ``states`` elsewhere.
 
-        config: of the model that the layers belong to.
+        Args:
+            layers: layers of BERT.
+            config: that of the model which the layers belong to.
+            late: (tokens, H), of which the [CLS] states are read.
+            states: (tokens, H).
         """
 
     @abstractmethod
     def decode(self, model: BottleneckModel, hidden: Tensor, input_ids: Tensor) -> Tensor:
-        """``model``'s decoder's states (tokens, H), from its encoder's ``hidden`` and the decoder's ``input_ids``."""
+        """Return the decoder's states (tokens, H), from the encoder's ``hidden`` and the decoder's ``input_ids``."""
 
     @abstractmethod
     def replaced(self, replacer: Replacer, side: str) -> Tensor:
-        """``NestedMaskCollator``'s passages (tokens) as the "encoder" or the "decoder" reads them."""
+        """Return the passages (tokens) as the ``side``, "encoder" or "decoder", reads them: masked tokens drawn anew.
+
+        The batch is `NestedMaskCollator`'s.
+        """
 
     @abstractmethod
     def sampled(self, rows: Tensor, output: nn.Linear, side: str) -> Tensor:
-        """The passages (tokens) with a token of softmax(``output(rows)``) at each place of the side's mask.
+        """Return the passages (tokens) with a token drawn from softmax(output(rows)) at each place of a side's mask.
 
-        ``rows`` (M, E) are those ``at`` them. No gradient flows through it.
+        ``rows`` (M, E) are those ``at`` the mask. No gradient flows through it.
         """
 
     @abstractmethod
     def at(self, values: Tensor, mask: str) -> Tensor:
-        """Those of ``values`` (tokens, ...) at the mask's places, in their order: (M, ...).
+        """Return the ``values`` (tokens, ...) at the mask's places, in their order: (M, ...).
 
-        Without padding some may follow that count nothing in ``mean`` and ``word_loss``.
+        In packs some more may follow, which count nothing in ``mean`` and ``word_loss``.
         """
 
     @abstractmethod
     def mean(self, values: Tensor, mask: str) -> Tensor:
-        """The mean, over a micro-batch, of ``values`` (M,) at the mask's places; 0 where there are none."""
+        """Return the mean over a micro-batch of ``values`` (M,) at the mask's places; 0 where there are none."""
 
     @abstractmethod
     def word_loss(self, rows: Tensor, output: nn.Linear, targets: Tensor, mask: str) -> Tensor:
-        """``mean`` of the cross-entropies of ``output(rows)``, (M, E) -> (M, V), against ``targets`` (M,)."""
+        """Return the ``mean`` cross-entropy of ``output(rows)``, (M, E) -> (M, V), against ``targets`` (M,)."""
 
     @abstractmethod
     def firsts(self, states: Tensor) -> Tensor:
-        """Each passage's [CLS] state, (B, H)."""
+        """Return each passage's [CLS] state, (B, H)."""
 
     @abstractmethod
     def by_group(self, loss: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-        """The mean over micro-batches of ``loss``, given their ``rows`` (B, ...), one a passage."""
+        """Return the mean over micro-batches of ``loss``, given each one's ``rows`` (B, ...), one a passage."""
 
 
 class PaddedBatch(Batch):

@@ -11,9 +11,9 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, PreTrainedModel
 from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
-from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, draw_words, stateless_rng
 from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
+from simlm.pretraining.vocabulary_loss import word_rows
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from transformers import ElectraForMaskedLM, PreTrainedModel
 from simlm.errors import UserError
 from simlm.pretraining.batch import Batch, PaddedBatch
 from simlm.pretraining.masking import WordPieces
+from simlm.pretraining.packed_batch import MaskedPack, PackedBatch
 
 OBJECTIVES: dict[str, str] = {
     "replaced_lm": "simlm.pretraining.replaced_lm:ReplacedLM",
@@ -94,9 +95,9 @@ class PackableObjective(Objective):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """{"loss": scalar, ...}, as ``forward`` returns; each is a mean over micro-batches."""
 
-    def forward(self, **batch: Tensor) -> dict[str, Tensor]:
-        """The losses of the collator's batch."""
-        return self.losses(PaddedBatch(batch))
+    def forward(self, packed: MaskedPack | None = None, /, **batch: Tensor) -> dict[str, Tensor]:
+        """Return the losses of the collator's batch, or the shares of them that one of its packs has."""
+        return self.losses(PaddedBatch(batch) if packed is None else PackedBatch(packed))
 
 
 def find_objective(name: str) -> type[Objective]:

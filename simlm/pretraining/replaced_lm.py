@@ -14,10 +14,10 @@ from simlm.data.inputs import batch_inputs, pad
 from simlm.errors import UserError
 from simlm.pretraining.batch import Batch
 from simlm.pretraining.generator import Replacer
-from simlm.pretraining.head_loss import word_rows
 from simlm.pretraining.masking import WordPieces, counted_tokens, nested_masks, stateless_rng
 from simlm.pretraining.model import BottleneckModel
 from simlm.pretraining.objective import Example, ObjectiveConfig, PackableObjective
+from simlm.pretraining.vocabulary_loss import word_rows
 
 
 class Draw(NamedTuple):

@@ -1,4 +1,4 @@
-"""faiss in place of torch's product and top-k for the best passages of a tile: ``--search faiss``."""
+"""faiss instead of torch's product and top-k for the best passages of a tile: ``--search faiss``."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,11 +14,11 @@ Nearest = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 MOST_ON_GPU = 2047
 """faiss finds 2,048 places at most on a GPU, and one more than is wanted shows where scores are equal."""
 TEMPORARY = 256 << 20
-"""Bytes of a GPU that faiss keeps for its intermediate results."""
+"""Bytes of a GPU's memory that faiss keeps for its intermediate results."""
 
 
 def check_faiss(device: torch.device | str) -> None:
-    """UserError where faiss is not installed, or cannot compute on that device."""
+    """Raise UserError where faiss is not installed, or cannot compute on that device."""
     try:
         import faiss
     except ImportError as error:
@@ -34,7 +34,7 @@ def check_faiss(device: torch.device | str) -> None:
 
 
 def faiss_nearest(device: torch.device | str, k: int) -> Nearest:
-    """What finds the at most k best of a tile on that device; UserError where faiss cannot."""
+    """Return a function that finds the at most k best of a tile on that device; UserError where faiss cannot."""
     check_faiss(device)
     if torch.device(device).type != "cuda":
         return lambda queries, tile, k: _settled(_knn, queries, tile, k)
@@ -47,7 +47,7 @@ def faiss_nearest(device: torch.device | str, k: int) -> Nearest:
 
 
 def _settled(find: Nearest, queries: Tensor, tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The at most k best (q, k) of a tile (p, d), by place; among equal scores at the k-th the smallest places."""
+    """Find the at most k best (q, k) of a tile (p, d), by place; among equal scores at the k-th the smallest places."""
     if len(tile) <= k:
         return best_of(queries @ tile.T, k)
     values, places = find(queries, tile, k + 1)
@@ -80,7 +80,7 @@ def _knn_gpu(queries: Tensor, tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @cache
 def _resources(number: int) -> Any:
-    """faiss' memory on a GPU, kept until the process ends."""
+    """Return faiss' memory on a GPU, kept until the process ends."""
     import faiss
 
     resources = faiss.StandardGpuResources()

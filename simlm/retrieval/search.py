@@ -1,11 +1,12 @@
 """Exact search by inner product (Section 3.2), streamed over a corpus of any size.
 
-A tiled matrix product and top-k in torch, on a CPU or a GPU, or faiss for each tile (`faiss_knn`). Measured on
-27,413 vectors of 128 dimensions, 2 cores: torch is as fast as faiss' IndexFlatIP (2,000 queries to depth 1,000: 1.0 s
-of CPU time both), which returns equal scores in no fixed order and cuts among them at the k-th place at random. Here
-ties go to the smaller passage index everywhere, whoever finds them.
+A tiled matrix product and top-k in torch, on a CPU or a GPU, or faiss for each tile (`faiss_knn`). Measured on 27,413
+vectors of 128 dimensions, 2 cores: torch is as fast as faiss' IndexFlatIP (2,000 queries to depth 1,000: 1.0 s of CPU
+time both), which returns equal scores in no fixed order and cuts among them at the k-th place at random. Here ties go
+to the smaller passage index everywhere, whichever finds them.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ from simlm.retrieval.runs import PADDING
 from simlm.retrieval.topk import best_of, merge
 
 QUERY_BLOCK, PASSAGE_BLOCK = 256, 32_768
+ROOM = 0.8
+"""Share of a GPU's free memory that vectors may take; the rest is for the model and a search's scores."""
 
 
 def search(
@@ -32,20 +35,27 @@ def search(
     passage_block: int = PASSAGE_BLOCK,
     faiss: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k passages with the largest inner product with each query.
+    """Find the k passages with the largest inner product with each query.
+
+    Memory beyond the inputs: 12 Q k bytes for the results, 4 passage_block d for a block, and 4 passage_block + 40 k
+        for
+    each of ``query_block`` queries; faiss holds no more, and on a GPU 256 MiB of its own.
 
     Args:
         queries: float32 (Q, d).
-        embeddings: the passages' vectors (n, d); read once, `passage_block` at a time.
+        embeddings: the passages' vectors (n, d); read once, ``passage_block`` at a time.
+        k: places of a ranking.
+        device: where products are computed.
         query_block: queries scored against a block at a time.
+        passage_block: passages of a block.
         faiss: whether faiss finds the best of each block, not torch: the same up to the rounding of float32.
 
-    Returns scores float32 (Q, k), decreasing, and passage indices int64 (Q, k), equal scores by index: what
-    a stable sort of all scores would give. Where k > n the last places hold -inf and -1.
+    Returns:
+        Scores float32 (Q, k), decreasing, and passage indices int64 (Q, k), equal scores by index: what a stable sort
+        of all scores would give. Where k > n the last places hold -inf and -1.
 
-    Memory beyond the inputs: 12 Q k bytes for the results, 4 passage_block d for a block, and 4
-    passage_block + 40 k for each of `query_block` queries; faiss holds no more, and on a GPU 256 MiB of its own.
-    Raises UserError for vectors with NaN or infinity or of different dimensions, and where faiss cannot do it.
+    Raises:
+        UserError: for vectors with NaN or infinity or of different dimensions, and where faiss cannot do it.
     """
     if queries.ndim != 2 or queries.shape[1] != embeddings.dim:
         raise UserError(
@@ -66,9 +76,9 @@ def search_tiles(
     query_block: int = QUERY_BLOCK,
     faiss: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `search` returns, over vectors (m, d) that are known to be finite, each tile with its first passage's index.
+    """Return what `search` returns, over tiles of vectors (m, d) that are known to be finite.
 
-    They come in the order of the passages, on any device.
+    Each tile comes with the index of its first passage, in the order of the passages; tiles may be on any device.
     """
     nearest = faiss_nearest(device, k) if faiss else _product_best
     on_device = _finite(queries, "the queries' vectors").to(device)
@@ -92,7 +102,7 @@ def search_together(
     query_block: int = QUERY_BLOCK,
     faiss: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What `search` returns, in each of several processes (`simlm.distributed`) that share the blocks of queries.
+    """Return what `search` returns, where several processes (`simlm.distributed`) take the blocks of queries in turn.
 
     Every process reads all passages, and holds all results at the end.
     """
@@ -106,6 +116,29 @@ def search_together(
         total[torch.from_numpy(own).to(device)] = values
         whole.append(summed(total).cpu().numpy())
     return whole[0], whole[1]
+
+
+def resident_index(
+    embeddings: Embeddings, device: torch.device | str, block: int = PASSAGE_BLOCK
+) -> list[tuple[int, Tensor]]:
+    """Keep vectors open for queries that come one at a time, as in a service, and return the tiles for `search_tiles`.
+
+    On a GPU with room for all of them the vectors are copied there, float32. Otherwise they are memory-mapped as they
+    were encoded and take no memory of a process. They are not checked: a `search` has read them before.
+    """
+    tiles = [(first, _mapped(tile)) for first, tile in embeddings.tiles(block)]
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+        if 4 * len(embeddings) * embeddings.dim <= ROOM * torch.cuda.mem_get_info(device)[0]:
+            return [(first, tile.to(device, torch.float32)) for first, tile in tiles]
+    return tiles
+
+
+def _mapped(vectors: np.ndarray) -> Tensor:
+    with warnings.catch_warnings():
+        # It is mapped to be read, and nobody writes into it.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(vectors)
 
 
 def _product_best(queries: Tensor, tile: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,12 @@
-"""The best of rows of scores, equal ones settled by index: what a stable sort of all of them would keep."""
+"""The best scores of rows, equal ones by index: what a stable sort of all scores would keep."""
 
 import torch
 from torch import Tensor
 
 
 def best_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of every row (q, p), by index; among equal scores at the k-th place the smallest indices."""
+    """Return scores and indices of the k best of every row (q, p), by index; among equal scores the smallest
+    indices."""
     if scores.shape[1] <= k:
         return scores, torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
     # topk picks any of several equal scores. One place more than wanted shows in which rows that made a
@@ -21,13 +22,13 @@ def best_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def by_index(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Both (q, k) with every row's places increasing."""
+    """Sort every row of ``places`` (q, k), and ``values`` with it."""
     places, order = places.sort(dim=1)
     return values.gather(1, order), places
 
 
 def merge(earlier: tuple[Tensor, Tensor], later: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
-    """The k best of two sets, sorted by score and then by index.
+    """Return the k best of two sets of scores and indices (q, ...), sorted by score and then by index.
 
     All of the earlier set's indices are smaller and equal scores stand by index in each: a stable sort does it.
     """

@@ -24,7 +24,7 @@ class Answers(Stage):
     splits: Param[list[str]]
 
     def path(self, split: str) -> Path:
-        """The answers of a split, a JSON object a line."""
+        """Return where the answers of a split are, a JSON object a line."""
         return self.folder / f"{split}.answers.jsonl"
 
 
@@ -32,15 +32,10 @@ class GivenAnswers(Answers):
     """The answers that come with a collection, for the splits that have them."""
 
     def run(self) -> dict[str, Any]:
-        from simlm.evaluation.derived_answers import write_texts
+        from simlm.stages.work.answers import leave_given_answers
 
         source = self.data.source()
-        figures: dict[str, Any] = {}
-        for split in self.splits:
-            found = dict(source.answers[split]())
-            write_texts(self.path(split), found)
-            figures[split] = {"questions": len(found), "answers": sum(map(len, found.values()))}
-        return figures
+        return {split: leave_given_answers(source, split, self.path(split)) for split in self.splits}
 
 
 class DerivedAnswers(Answers):
@@ -49,19 +44,9 @@ class DerivedAnswers(Answers):
     words: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.evaluation.derived_answers import derive_answers, write_answers
+        from simlm.stages.work.answers import leave_derived_answers
 
-        figures: dict[str, Any] = {}
-        for split, answers in derive_answers(self.data.source(), self.splits, self.words).items():
-            write_answers(self.path(split), answers)
-            found = [answer.passages for row in answers.values() for answer in row]
-            figures[split] = {
-                "answers": len(found),
-                "in one passage": sum(passages == 1 for passages in found),
-                "most passages": max(found, default=0),
-                "questions without": sum(not row for row in answers.values()),
-            }
-        return figures
+        return leave_derived_answers(self.data.source(), {split: self.path(split) for split in self.splits}, self.words)
 
 
 class Answered(RunStage):
@@ -92,20 +77,7 @@ class Answered(RunStage):
         return True
 
     def measured(self, split: str) -> "pd.DataFrame":
-        from simlm.evaluation.answers import MEASURES
-        from simlm.evaluation.measures import evaluate
+        from simlm.stages.work.answers import measure_answered
 
-        return evaluate(self.trec(split), self.judgements(split), MEASURES)
-
-    def judgements(self, split: str) -> dict[str, dict[str, int]]:
-        """The passages of a split's run that contain an answer, with grade 1; every query of the split is there."""
-        from simlm.evaluation.answering import answering
-        from simlm.evaluation.derived_answers import read_answers
-
-        answers = dict(read_answers(self.answers.path(split)))
-        run, ids = self.load(split), self.data.open().passages.ids
-        hits = answering(run.indices, [answers[query] for query in run.query_ids], self.data.source().passages())
-        found: dict[str, dict[str, int]] = {query: {} for query in answers}
-        for row, query in enumerate(run.query_ids):
-            found[query] = {ids[index]: 1 for index in run.indices[row, hits[row]].tolist()}
-        return found
+        ids = self.data.open().passages.ids
+        return measure_answered(self.data.source(), self.trec(split), self.load(split), ids, self.answers.path(split))

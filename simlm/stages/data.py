@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.catalogue import IRDS, fetched
+from simlm.models.public import revision_of
 from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
@@ -59,7 +60,7 @@ class Prepare(Stage):
         if self.whole is not None:
             return self.whole.open().tokenizer
         if self.tokenizer:
-            return load_tokenizer(self.tokenizer)
+            return load_tokenizer(self.tokenizer, revision_of(self.tokenizer))
         texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
         train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
         return train(texts, self.vocabulary, self.work / "tokenizer")

@@ -8,20 +8,18 @@ from typing import Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.errors import UserError
 from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
-SNAPSHOTS = "snapshots"
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
 """Where a pre-training keeps its encoder: of the paper's 80k updates these are 10k, 30k and 60k (Figure 3)."""
 
 
 def step_at(share: Fraction, steps: int) -> int:
-    """The update that ends a share of a training."""
+    """Return the number of the update that ends a share of a training."""
     return math.ceil(share * steps)
 
 
@@ -134,20 +132,17 @@ class Generator(EncoderStage):
     settings: Param[PretrainingSettings]
 
     def run(self) -> dict[str, Any]:
-        from simlm.distributed import is_first
-        from simlm.models.new import new_generator
-        from simlm.models.save import save_model
-        from simlm.stages.training import run_pretraining
+        from simlm.stages.work.pretraining import train_generator
 
-        tokenizer = self.data.open().tokenizer
-        model = new_generator(self.shape, tokenizer, self.settings.optimisation.seed)
-        numbers = run_pretraining(self, self.data, model, None, "mlm", self.settings)
-        if is_first():
-            save_model(model, tokenizer, self.model, "ELECTRA-style generator, masked language modelling", numbers)
-        return numbers
-
-    def modules(self) -> set[str]:
-        return super().modules() | {_module_of("mlm")}
+        return train_generator(
+            self.data.open(),
+            self.shape,
+            self.settings,
+            self.choices.compute_device(),
+            self.work,
+            self.folder,
+            self.model,
+        )
 
 
 class Pretrained(EncoderStage):
@@ -164,29 +159,21 @@ class Pretrained(EncoderStage):
     objective: Param[str]
     settings: Param[PretrainingSettings]
 
-    def modules(self) -> set[str]:
-        return super().modules() | {_module_of(self.objective)}
-
     def run(self) -> dict[str, Any]:
-        from simlm.data.tokenizer import check_tokenizer_matches
-        from simlm.distributed import is_first
-        from simlm.models.load import load_encoder
-        from simlm.models.save import save_model
-        from simlm.pretraining.generator import load_generator
-        from simlm.stages.training import run_pretraining
+        from simlm.stages.work.pretraining import pretrain
 
-        tokenizer = self.data.open().tokenizer
-        encoder = load_encoder(self.start.model, tokenizer)
-        generator = None
-        if self.generator is not None:
-            generator = load_generator(self.generator.model)
-            check_tokenizer_matches(tokenizer, generator.config, self.generator.model)
-        steps = self.settings.optimisation.steps
-        kept = {step_at(share, steps) for share in SHARES}
-        numbers = run_pretraining(self, self.data, encoder, generator, self.objective, self.settings, kept)
-        if is_first():
-            save_model(encoder, tokenizer, self.model, f"pre-training objective {self.objective}", numbers)
-        return numbers
+        return pretrain(
+            self.data.open(),
+            self.start.model,
+            None if self.generator is None else self.generator.model,
+            self.objective,
+            self.settings,
+            [step_at(share, self.settings.optimisation.steps) for share in SHARES],
+            self.choices.compute_device(),
+            self.work,
+            self.folder,
+            self.model,
+        )
 
 
 class Snapshot(EncoderStage):
@@ -196,25 +183,11 @@ class Snapshot(EncoderStage):
     step: Param[int]
 
     def run(self) -> dict[str, Any]:
-        import safetensors.torch
+        from simlm.stages.work.pretraining import keep_snapshot
 
-        from simlm.models.load import load_encoder
-        from simlm.models.save import save_model
-        from simlm.training.snapshots import snapshot_in
-
-        weights = snapshot_in(self.start.folder / SNAPSHOTS, self.step)
-        if not weights.is_file():
-            raise UserError(
-                f"{self.start.job}: this pre-training did not keep its encoder after {self.step} updates, an older "
-                "version made it; delete that folder and run the command again"
-            )
-        tokenizer = self.start.data.open().tokenizer
-        encoder = load_encoder(self.start.model, tokenizer)
-        safetensors.torch.load_model(encoder, weights)
         steps = self.start.settings.optimisation.steps
         what = f"pre-training objective {self.start.objective}, after {self.step} of {steps} updates"
-        save_model(encoder, tokenizer, self.model, what, {})
-        return {"step": self.step}
+        return keep_snapshot(self.start.data.open(), self.start.model, self.start.folder, self.step, what, self.model)
 
 
 def local_digest(name: str) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from experimaestro import Param
 
+from simlm.finetuning.negatives import NegativeLists, lists_of_split
 from simlm.retrieval.runs import PADDING, Run, write_run
+from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
@@ -39,26 +41,30 @@ class RunStage(Stage):
         return self
 
     def trec(self, split: str) -> Path:
-        """The TREC run file of a split."""
+        """Return the path of a split's TREC run file."""
         return self.folder / f"{split}.run"
 
     def measures(self, split: str) -> Path:
-        """Per-query measures of a split, a CSV indexed by query_id."""
+        """Return the path of a split's per-query measures, a CSV indexed by query_id."""
         return self.folder / f"{split}.measures.csv"
 
     def load(self, split: str) -> Run:
-        """A split's run, its arrays memory-mapped; queries in the store's order."""
+        """Return a split's run, its arrays memory-mapped; queries are in the store's order."""
         return load_run(self.folder, split, self.data.open())
 
+    def negative_lists(self, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
+        """Return the hard negatives of train or valid that come from this run (Section 3.2)."""
+        return lists_of_split(self.load(split), self.data.open(), split, settings, seed)
+
     def leave(self, split: str, run: Run, collection: "TokenisedCollection") -> dict[str, float]:
-        """Write a split's TREC file, unless it was only mined, and ``keep`` the rest."""
+        """Write a split's TREC file, unless it was only mined, and `keep` the rest; return its mean measures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if split != MINED_SPLIT:
             write_run(self.trec(split), run, collection.passages.ids, self.tag)
         return self.keep(split, run)
 
     def keep(self, split: str, run: Run) -> dict[str, float]:
-        """Write a split's arrays and, unless it was only mined, the measures of its TREC file; their means.
+        """Write a split's arrays and, unless it was only mined, the measures of its TREC file; return their means.
 
         A split without qrels, which is judged by answers (`simlm.stages.answers`), has no measures here.
         """
@@ -67,17 +73,17 @@ class RunStage(Stage):
         return {} if split == MINED_SPLIT or not self.judged(split) else self.judge(split)
 
     def judged(self, split: str) -> bool:
-        """Whether there is something to measure a split's run against."""
+        """Tell whether there is something to measure a split's run against."""
         return len(self.data.open().qrels(split)) > 0
 
     def judge(self, split: str) -> dict[str, float]:
-        """Keep the per-query values of a split, and return their means."""
+        """Write the per-query values of a split, and return their means."""
         values = self.measured(split)
         values.to_csv(self.measures(split), float_format="%.6g")
         return {f"{split} {name}": float(mean) for name, mean in values.mean().items()}
 
     def measured(self, split: str) -> "pd.DataFrame":
-        """A split's TREC file measured per query, against the qrels."""
+        """Measure a split's TREC file per query, against the qrels."""
         from simlm.evaluation.measures import evaluate, measures_of
 
         return evaluate(self.trec(split), self.data.source().qrels(split), measures_of(split))
@@ -103,7 +109,7 @@ class PackageLists(RunStage):
         return figures
 
     def _array(self, split: str, name: str, queries: int, depth: int, empty: float, kind: type) -> np.ndarray:
-        """A run's array (queries, depth) on disk, memory-mapped: MS MARCO's lists are a gigabyte."""
+        """Make an array (queries, depth) on disk, memory-mapped: MS MARCO's lists are a gigabyte."""
         path = self.folder / f"{split}.{name}.npy"
         if not queries * depth:  # nothing that could be mapped
             np.save(path, np.empty((queries, depth), kind))
@@ -131,28 +137,26 @@ class Retrieve(RunStage):
     tag = "dense"
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.inputs import Specials
-        from simlm.finetuning.biencoder import BiEncoder
-        from simlm.models.load import load_body
-        from simlm.packed.forwards import has_packed_form
-        from simlm.packed.inference import packed_encoder
-        from simlm.stages.dense import Tower, leave_runs
-        from simlm.stages.training import PACKED_ON, prepare_torch
+        from simlm.stages.work.retrieve import retrieve
 
-        device = prepare_torch(self.choices)
-        tokenizer = self.data.open().tokenizer
-        specials = Specials.of(tokenizer)
-        retriever = BiEncoder(load_body(self.retriever.model, tokenizer), temperature=1.0).to(device).eval()
-        packable = device.type in PACKED_ON and has_packed_form(retriever.encoder)
-        packs = packed_encoder(retriever, specials.pad) if packable else None
-        passages = Tower(retriever.encode, self.passage_length, specials, device, packs=packs)
-        queries = Tower(retriever.encode, self.query_length, specials, device, packs=packs)
-        depths = {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits}
-        return leave_runs(self, passages, queries, depths)
+        evaluated = [split for split in self.splits if split != MINED_SPLIT]
+        return retrieve(
+            self.data.open(),
+            self.retriever.model,
+            self.query_length,
+            self.passage_length,
+            {split: self.mining_depth if split == MINED_SPLIT else self.depth for split in self.splits},
+            evaluated[-1] if evaluated else None,
+            self.choices.search == "faiss",
+            self.choices.compute_device(),
+            self.work,
+            self.folder,
+            self.leave,
+        )
 
 
 def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run:
-    """What `RunStage.load` gives, from the output folder of such a stage and its collection."""
+    """Return what `RunStage.load` returns, from the output folder of such a stage and its collection."""
     ids = collection.queries(split).ids
     return Run(
         [ids[i] for i in range(len(ids))],
@@ -162,7 +166,7 @@ def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run
 
 
 def read_log(stage_folder: Path) -> list[dict[str, float]]:
-    """The training log that a stage left, [] when it trains nothing."""
+    """Return the training log that a stage left; [] when it trains nothing."""
     path = stage_folder / "losses.json"
     log: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return log

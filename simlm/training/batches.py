@@ -1,22 +1,82 @@
-"""Batches keyed by the epoch."""
+"""The batch of an update: which examples are in it, which process reads which of them, and what the model is given."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from simlm.data.batching import LengthBucketedSampler
-from simlm.training.split import Split
+
+T = TypeVar("T")
+
+
+class MicroBatch(NamedTuple):
+    """Rows ``start`` to ``stop`` of a batch, and their share of the batch's loss."""
+
+    start: int
+    stop: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Split:
+    """The micro-batches of one process, where the micro-batches of a batch are dealt in turn to several processes.
+
+    A micro-batch weighs as much as its share of rows. Where micro-batches do not come out even, a process repeats the
+    batch's first one with weight 0, so that all do the same number of passes.
+
+    Attributes:
+        batch: rows of a batch.
+        micro_batch: rows of a micro-batch, the last may have fewer; 0 for the whole batch.
+        processes: how many processes share a batch.
+        rank: which of them this is.
+    """
+
+    batch: int
+    micro_batch: int = 0
+    processes: int = 1
+    rank: int = 0
+
+    @cached_property
+    def micro_batches(self) -> list[MicroBatch]:
+        """This process's micro-batches, in their order."""
+        size = self.micro_batch or self.batch
+        cuts = [(start, min(start + size, self.batch)) for start in range(0, self.batch, size)]
+        own = [
+            MicroBatch(start, stop, (stop - start) / self.batch) for start, stop in cuts[self.rank :: self.processes]
+        ]
+        lacking = -(-len(cuts) // self.processes) - len(own)
+        return own + [MicroBatch(*cuts[0], 0.0)] * lacking
+
+    def rows(self, batch: Sequence[T]) -> list[T]:
+        """Return what this process reads of a batch, one micro-batch after the other."""
+        return [row for one in self.micro_batches for row in batch[one.start : one.stop]]
+
+    def cut(self, rows: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Cut what `rows` gave into micro-batches."""
+        start = 0
+        for one in self.micro_batches:
+            yield rows[start : start + one.stop - one.start]
+            start += one.stop - one.start
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Batches of like length whose order and content are keyed by the epoch, whatever the number of processes.
+    """Batches of examples of similar length; order and content depend on the epoch, whatever the number of processes.
 
-    ``lengths`` (n,) are the examples' token counts. With fewer examples than ``batch_size`` all of them are one batch.
-    Of each batch a process gets its own micro-batches of ``micro_batch`` examples (``split``).
+    Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
+    are one batch.
+
+    Args:
+        dataset: what the examples come from; if it has epochs, they are set too.
+        lengths: tokens of each example, (n,).
+        batch_size: examples of a batch, of all processes together.
+        seed: keys the order together with the epoch.
+        micro_batch, processes, rank: as in `Split`.
     """
 
     def __init__(
@@ -37,7 +97,7 @@ class EpochBatches(Sampler[list[int]]):
         self.drop_last = False
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch (0-based) of the batches, and of the examples where the dataset has epochs."""
+        """Choose the epoch (0-based) of the batches, and of the examples where the dataset has epochs."""
         self.inner.set_epoch(epoch)
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
@@ -49,54 +109,74 @@ class EpochBatches(Sampler[list[int]]):
         return map(self.split.rows, self.inner)
 
 
-@dataclass(frozen=True)
-class PartsCollator:
-    """The examples of a process's micro-batches -> what it makes an update from.
+class Update(NamedTuple):
+    """What a process makes an update from.
 
-    {"parts": a batch of each, as ``collate`` makes it; "weights": by which their losses are multiplied; "tokens": how
-    many are real in all of them}.
+    Attributes:
+        parts: what the model is given, one after the other (`losses_of`).
+        weights: by which the losses of each part are multiplied.
+        tokens: how many tokens are real in all of them.
     """
 
-    collate: Callable[[Sequence[Any]], dict[str, Any]]
-    split: Split
-
-    def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
-        parts = [self.collate(rows) for rows in self.split.cut(examples)]
-        weights = [part.weight for part in self.split.parts]
-        tokens = sum(_real_tokens(part) for part, weight in zip(parts, weights, strict=True) if weight)
-        return {"parts": parts, "weights": weights, "tokens": tokens}
-
-
-def _real_tokens(inputs: Any) -> int:
-    """Unpadded tokens among all attention masks of a batch, nested dictionaries included."""
-    total = 0
-    for name, value in inputs.items():
-        if isinstance(value, dict):
-            total += _real_tokens(value)
-        elif name == "attention_mask":
-            total += int(value.sum())
-    return total
+    parts: list[Any]
+    weights: list[float]
+    tokens: int
 
 
 @dataclass(frozen=True)
-class PacksCollator:
-    """As ``PartsCollator``, for a module that reads packs: a process's examples without padding, in as few as fit.
+class MicroBatches:
+    """Padded batches: one part a micro-batch.
 
-    ``collate`` cuts examples into packs whose losses, added up, are the mean over their micro-batches of so many; each
-    says how many of its ``tokens`` are real.
+    ``collate`` makes a part of a micro-batch's examples.
+    """
+
+    collate: Callable[[Sequence[Any]], Any]
+
+    def update(self, examples: Sequence[Any], split: Split) -> Update:
+        """Collate the examples of a process's micro-batches."""
+        parts = [self.collate(rows) for rows in split.cut(examples)]
+        weights = [one.weight for one in split.micro_batches]
+        return Update(parts, weights, sum(_tokens(part) for part, weight in zip(parts, weights, strict=True) if weight))
+
+
+@dataclass(frozen=True)
+class Packs:
+    """Batches without padding: a process's examples in as few parts as fit the device.
+
+    ``collate`` cuts examples into parts whose losses, added up, are the mean over micro-batches of so many examples.
     """
 
     collate: Callable[[Sequence[Any], int], Sequence[Any]]
+
+    def update(self, examples: Sequence[Any], split: Split) -> Update:
+        """Collate the examples of a process's micro-batches."""
+        weight = sum(one.weight for one in split.micro_batches)
+        # What is repeated with weight 0 comes last; a process reads it only if it has nothing else.
+        own = [one for one in split.micro_batches if one.weight or not weight]
+        count = sum(one.stop - one.start for one in own)
+        parts = list(self.collate(examples[:count], split.micro_batch or split.batch))
+        return Update(parts, [weight] * len(parts), sum(map(_tokens, parts)) if weight else 0)
+
+
+@dataclass(frozen=True)
+class UpdateCollator:
+    """Collates the examples that `EpochBatches` gives a process, in a DataLoader: the fields of an `Update` by name."""
+
+    batches: MicroBatches | Packs
     split: Split
 
     def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
-        weight = sum(part.weight for part in self.split.parts)
-        # What is repeated with weight 0 comes last, and is read by a process only that has nothing else.
-        own = [part for part in self.split.parts if part.weight or not weight]
-        split = self.split
-        packs = self.collate(examples[: sum(part.stop - part.start for part in own)], split.micro_batch or split.batch)
-        return {
-            "parts": [{"part": one} for one in packs],
-            "weights": [weight] * len(packs),
-            "tokens": sum(one.tokens for one in packs) if weight else 0,
-        }
+        return self.batches.update(examples, self.split)._asdict()
+
+
+def losses_of(model: nn.Module, part: Any) -> dict[str, Tensor]:
+    """Return a model's losses of a part: tensors by name are its keyword arguments, anything else its only argument."""
+    losses: dict[str, Tensor] = model(**part) if isinstance(part, dict) else model(part)
+    return losses
+
+
+def _tokens(part: Any) -> int:
+    """Count the real tokens of a part, which tells them itself or has an attention mask."""
+    if not isinstance(part, dict):
+        return int(part.tokens)
+    return int(part["attention_mask"].sum()) if "attention_mask" in part else 0

@@ -5,24 +5,19 @@ random-state file would then be ignored silently. So a list of all files, with s
 training resumes only from a checkpoint whose list agrees.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from simlm.files import digest
+
 COMPLETE = "complete.json"
 STATE, WEIGHTS = "trainer_state.json", "model.safetensors"
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file, read in blocks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def seal(checkpoint: Path) -> None:
-    """Write the list of the checkpoint's files, last and atomically."""
+    """Write the list of a checkpoint's files, last and as a whole."""
     files = {
         str(path.relative_to(checkpoint)): {"size": path.stat().st_size, "sha256": digest(path)}
         for path in sorted(checkpoint.rglob("*"))
@@ -34,7 +29,7 @@ def seal(checkpoint: Path) -> None:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether every file of the checkpoint is there and unchanged."""
+    """Tell whether every file of a checkpoint is there and unchanged."""
     try:
         files = json.loads((checkpoint / COMPLETE).read_text())
         return bool(files) and all(
@@ -46,21 +41,24 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint after ``step`` updates lies."""
+    """Return where the checkpoint after ``step`` updates is."""
     return folder / f"checkpoint-{step}"
 
 
 def step_of(checkpoint: Path) -> int:
-    """The updates done before a checkpoint was made; -1 for a folder that is none."""
+    """Return the number of updates before a checkpoint was made; -1 for a folder that is no checkpoint."""
     number = checkpoint.name.removeprefix("checkpoint-")
     return int(number) if number.isdigit() else -1
 
 
 def newest_complete(folder: Path, usable: Callable[[int], bool] = lambda step: True) -> Path | None:
-    """The checkpoint to resume from; those that cannot be resumed from are removed.
+    """Return the checkpoint to resume from, or None; those that cannot be resumed from are removed.
 
-    A checkpoint is of no use either when the best one so far, to which training may return, is not complete, or when
-    what lies outside it does not make one after so many updates ``usable``.
+    The best checkpoint so far, to which training may return, has to be complete as well.
+
+    Args:
+        folder: where the checkpoints are.
+        usable: tells whether what is kept outside a checkpoint is there for one after so many updates.
     """
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
         if is_complete(checkpoint) and _best_is_complete(checkpoint) and usable(step_of(checkpoint)):

@@ -1,20 +1,34 @@
-"""How a stage is trained, and what that means to transformers' Trainer."""
+"""How a stage is trained (Tables 11 and 13): length, learning rate and its schedule, evaluations and checkpoints."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
+from simlm.errors import UserError
+from simlm.scales.settings import Optimisation
+
 GPU_WORKERS = 4
+SAVES = 4
+"""Checkpoints of a training that is not evaluated."""
+LOG_ENTRIES = 50
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train (Tables 11 and 13). Counts are updates.
+    """How long and how fast to train. Counts are updates.
 
-    ``batch_size`` is that of all processes together; its micro-batches of ``micro_batch`` examples, 0 for the whole
-    batch, are averaged (`simlm.training.split`).
+    Attributes:
+        batch_size: examples of an update, of all processes together.
+        micro_batch: examples of a micro-batch, 0 for the whole batch; micro-batches are averaged
+            (`simlm.training.batches.Split`).
+        schedule: a name that `schedule` knows.
+        save_every: 0 for no checkpoints.
+        evaluate_every: 0 for no evaluations; otherwise there is also one after the last update.
+        best_by: the metric whose highest value chooses the checkpoint that is kept; None keeps the last.
     """
 
     steps: int
@@ -24,16 +38,71 @@ class Plan:
     seed: int
     schedule: str = "linear"
     micro_batch: int = 0
-    save_every: int = 0  # 0: no checkpoints
-    evaluate_every: int = 0  # 0: never; otherwise also after the last update
-    best_by: str | None = (
-        None  # the metric whose highest value chooses the checkpoint (one an evaluation); None: the last
-    )
+    save_every: int = 0
+    evaluate_every: int = 0
+    best_by: str | None = None
     log_every: int = 10
 
+    @classmethod
+    def of(
+        cls, optimisation: Optimisation, micro_batch: int = 0, evaluations: int = 0, best_by: str | None = None
+    ) -> "Plan":
+        """Return the plan of a scale's settings, with ``evaluations`` spread evenly over the steps."""
+        return cls(
+            steps=optimisation.steps,
+            batch_size=optimisation.batch_size,
+            micro_batch=micro_batch,
+            learning_rate=optimisation.learning_rate,
+            warmup_steps=optimisation.warmup_steps,
+            schedule=optimisation.schedule,
+            seed=optimisation.seed,
+            save_every=max(1, -(-optimisation.steps // SAVES)),
+            evaluate_every=max(1, -(-optimisation.steps // evaluations)) if evaluations else 0,
+            best_by=best_by,
+            log_every=max(1, optimisation.steps // LOG_ENTRIES),
+        )
 
-def arguments(plan: Plan, folder: Path, evaluates: bool, device: torch.device) -> TrainingArguments:
-    """AdamW with betas 0.9 and 0.999, epsilon 1e-8, no weight decay, gradients clipped at 1 (METHOD of every stage)."""
+
+def schedule(kind: str, warmup: int, steps: int) -> Callable[[int], float]:
+    """Return the share of the peak learning rate at an update, as a function of the number of updates before it.
+
+    Args:
+        kind: "linear" grows linearly over ``warmup`` updates and then falls linearly to 0. "log" is what DeepSpeed's
+            default did to the released runs: update 1 at the peak, update k >= 2 with i = k - 2 at
+            ln(i + 1) / ln(warmup) while i < warmup, then (steps - i) / (steps - warmup).
+        warmup: updates of the warm-up.
+        steps: all updates.
+
+    Raises:
+        UserError: for another kind, or a warm-up that is not shorter than the training.
+    """
+    if kind not in ("linear", "log"):
+        raise UserError(f"unknown learning-rate schedule {kind!r}: choose one of linear, log")
+    if not 0 <= warmup < steps:
+        raise UserError(f"warm-up of {warmup} updates in {steps} steps: warm-up must be shorter than training")
+
+    def linear(done: int) -> float:
+        if done < warmup:
+            return done / max(1, warmup)
+        return max(0.0, (steps - done) / (steps - warmup))
+
+    def log(done: int) -> float:
+        if done == 0:
+            return 1.0
+        i = done - 1
+        if i < warmup:
+            return math.log(i + 1) / math.log(warmup) if warmup > 1 else 1.0
+        return max(0.0, (steps - i) / (steps - warmup))
+
+    return linear if kind == "linear" else log
+
+
+def training_arguments(plan: Plan, folder: Path, evaluates: bool, device: torch.device) -> TrainingArguments:
+    """Return what a plan means to transformers' Trainer.
+
+    AdamW with betas 0.9 and 0.999, epsilon 1e-8, no weight decay, gradients clipped at 1, as in every stage of the
+    released code.
+    """
     every = plan.evaluate_every if evaluates else 0
     on_gpu = device.type == "cuda"
     made = TrainingArguments(

@@ -1,4 +1,4 @@
-"""transformers' Trainer as stages use it: batches keyed by epoch, losses in parts, checkpoints that are whole."""
+"""transformers' Trainer as stages use it: batches by epoch, losses in parts, complete checkpoints."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -17,16 +17,24 @@ from transformers import Trainer
 
 from simlm.distributed import processes, summed
 from simlm.errors import UserError
-from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
+from simlm.training.batches import EpochBatches, MicroBatches, Packs, UpdateCollator, losses_of
 from simlm.training.checkpoints import WEIGHTS, checkpoint_of, newest_complete, seal
-from simlm.training.plan import Plan
-from simlm.training.schedule import schedule
+from simlm.training.plan import Plan, schedule
 
 
 class StageTrainer(Trainer):
-    """Trainer over a module that returns {"loss": ..., further scalars to log}; ``evaluation`` measures it on valid.
+    """Trainer of a module that returns {"loss": ..., further scalars to log}.
 
-    An update is one training step in every process: over its micro-batches, whose gradients are then summed over all.
+    An update is one training step in every process, over its parts of a batch; gradients are then summed over
+    processes.
+
+    Args:
+        plan: how long and how fast.
+        module: what is trained.
+        batches: which examples each update reads.
+        collate: how examples become parts.
+        evaluation: measures the module on valid; None for no evaluations.
+        description: the training's name for readers.
     """
 
     def __init__(
@@ -34,10 +42,9 @@ class StageTrainer(Trainer):
         plan: Plan,
         module: nn.Module,
         batches: EpochBatches,
-        collate: PartsCollator | PacksCollator,
+        collate: MicroBatches | Packs,
         evaluation: Callable[[nn.Module], dict[str, float]] | None,
         description: str,
-        model: nn.Module,
         **rest: Any,
     ) -> None:
         self.plan = plan
@@ -46,21 +53,23 @@ class StageTrainer(Trainer):
         self.batches = batches
         self.evaluation = evaluation
         self.collate = collate
-        self.parts: dict[str, list[Tensor]] = {}
+        self.scalars: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[int, Tensor]] = []
         self.tokens = 0
-        super().__init__(model=model, train_dataset=batches.dataset, data_collator=self.collate, **rest)
+        collator = UpdateCollator(collate, batches.split)
+        super().__init__(model=module, train_dataset=batches.dataset, data_collator=collator, **rest)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         workers = self.args.dataloader_num_workers
         if workers:
             # They are new in every epoch; what they import is imported once, in the server that they are forked from.
-            modules = {type(part).__module__ for part in (self.batches.dataset, self.collate, self.collate.collate)}
+            own = (self.batches.dataset, self.data_collator, self.collate.collate)
+            modules = {type(one).__module__ for one in own}
             multiprocessing.set_forkserver_preload(["torch", *sorted(modules)])
         loader: DataLoader[Any] = DataLoader(
             self.batches.dataset,
             batch_sampler=self.batches,
-            collate_fn=self.collate,
+            collate_fn=self.data_collator,
             num_workers=workers,
             multiprocessing_context="forkserver" if workers else None,
             pin_memory=self.args.dataloader_pin_memory,
@@ -88,8 +97,8 @@ class StageTrainer(Trainer):
         total = torch.zeros((), device=self.args.device)
         shares: dict[str, Tensor] = {}
         inputs = self._prepare_inputs(inputs)
-        for batch, weight in zip(inputs["parts"], inputs["weights"], strict=True):
-            outputs = model(**batch)
+        for part, weight in zip(inputs["parts"], inputs["weights"], strict=True):
+            outputs = losses_of(model, part)
             loss = outputs["loss"] * weight
             self.accelerator.backward(loss)
             total = total + loss.detach()
@@ -98,7 +107,7 @@ class StageTrainer(Trainer):
                     shares[name] = shares.get(name, 0) + value.detach() * weight
         self.tokens += inputs["tokens"]
         for name, value in shares.items():
-            self.parts.setdefault(name, []).append(value)
+            self.scalars.setdefault(name, []).append(value)
         self._sum_gradients()
         summed(total)
         self.unchecked.append((self.state.global_step + 1, torch.isfinite(total)))
@@ -120,14 +129,14 @@ class StageTrainer(Trainer):
             one.wait()
 
     def check_losses(self) -> None:
-        """UserError when a loss since the last check was not finite."""
+        """Raise UserError when a loss since the last check was not finite."""
         for (step, _), finite in zip(self.unchecked, _values(self.unchecked), strict=True):
             if not finite:
                 raise self._diverged("the loss became infinite or not a number", step)
         self.unchecked.clear()
 
     def check_weights(self) -> None:
-        """UserError when a weight is not finite: a loss can be finite and its gradient not."""
+        """Raise UserError when a weight is not finite: a loss can be finite and its gradient not."""
         if not all(bool(torch.isfinite(weight).all()) for weight in self.module.parameters()):
             raise self._diverged("weights became infinite or not a number", self.state.global_step)
 
@@ -139,9 +148,9 @@ class StageTrainer(Trainer):
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        for name, values in self.parts.items():
+        for name, values in self.scalars.items():
             logs[name] = round(float(summed(torch.stack(values).float().mean())), 6)
-        self.parts.clear()
+        self.scalars.clear()
         super().log(logs, start_time)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -176,5 +185,5 @@ class StageTrainer(Trainer):
 
 
 def _values(flags: Sequence[tuple[int, Tensor]]) -> list[bool]:
-    """The flags of (step, flag), read back at once."""
+    """Read the flags of (step, flag) back at once."""
     return torch.stack([flag for _, flag in flags]).tolist() if flags else []

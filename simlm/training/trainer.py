@@ -1,8 +1,9 @@
-"""One way to train every stage: from the newest checkpoint to the last update, or to the best one."""
+"""One way to train every stage: from the newest checkpoint to the last update or to the best evaluation."""
 
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,33 +16,25 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerState
 
-from simlm.distributed import processes, rank, summed
+from simlm.distributed import is_first, processes, rank, summed
 from simlm.errors import UserError
-from simlm.training.batches import EpochBatches, PacksCollator, PartsCollator
-from simlm.training.callbacks import Begin, Follow, LogAtCheckpoints
+from simlm.training.batches import EpochBatches, MicroBatches, Packs
+from simlm.training.callbacks import BeforeUpdate, LogAtCheckpoints, ProgressBar, Snapshots
 from simlm.training.checkpoints import STATE, WEIGHTS, checkpoint_of, newest_complete, step_of
-from simlm.training.plan import Plan, arguments
-from simlm.training.snapshots import Snapshots
+from simlm.training.plan import Plan, training_arguments
 from simlm.training.stage_trainer import StageTrainer
-
-
-@dataclass(frozen=True)
-class Packed:
-    """How a module's losses are computed without padding.
-
-    ``model`` computes them with the module's own weights, of one pack ``part`` at a time. ``collate`` cuts examples
-    into packs whose losses, added up, are the mean over their micro-batches of so many examples.
-    """
-
-    model: nn.Module
-    collate: Callable[[Sequence[Any], int], Sequence[Any]]
 
 
 @dataclass
 class Outcome:
-    """What training did: (step, {name: value}) of the log, real tokens seen and seconds taken in this attempt.
+    """What a training did.
 
-    ``tokens`` are those of all processes, ``resumed_from`` is the step of the checkpoint that this attempt began with.
+    Attributes:
+        log: the entries of the log, of all attempts.
+        tokens: real tokens that all processes read in this attempt.
+        seconds: seconds of this attempt.
+        resumed_from: the step of the checkpoint that this attempt began with; 0 for none.
+        best_step: the step of the best evaluation, whose weights the module has; None if the last weights are kept.
     """
 
     log: list[dict[str, float]] = field(default_factory=list)
@@ -50,28 +43,55 @@ class Outcome:
     resumed_from: int = 0
     best_step: int | None = None
 
+    def leave(self, folder: Path) -> dict[str, Any]:
+        """Write the log as ``losses.json`` into a folder, and return the figures of the training."""
+        # The Trainer's summary times this attempt, and a state read back from a checkpoint has its names in another
+        # order: without these the same training leaves the same bytes.
+        log = [entry for entry in self.log if "train_runtime" not in entry]
+        if is_first():
+            (folder / "losses.json").write_text(json.dumps(log, indent=0, sort_keys=True), encoding="utf-8")
+        losses = [entry["loss"] for entry in self.log if "loss" in entry]
+        return {
+            "tokens": self.tokens,
+            "training_seconds": self.seconds,
+            "tokens_per_second": self.tokens / self.seconds if self.tokens else None,
+            "resumed_from_step": self.resumed_from,
+            "best_step": self.best_step,
+            "first_loss": losses[0] if losses else None,
+            "last_loss": losses[-1] if losses else None,
+        }
+
 
 def train(
     module: nn.Module,
     dataset: Dataset[Any],
     lengths: NDArray[np.int64],
-    collate: Callable[[Sequence[Any]], dict[str, Any]],
+    collate: MicroBatches | Packs,
     plan: Plan,
     folder: Path,
     description: str,
     evaluation: Callable[[nn.Module], dict[str, float]] | None = None,
     snapshots: Snapshots | None = None,
-    packed: Packed | None = None,
-    begin: Callable[[int], None] | None = None,
+    before_update: Callable[[int], None] | None = None,
 ) -> Outcome:
-    """Train ``module`` in place, on the device it is on, resuming from the newest complete checkpoint under ``folder``.
+    """Train ``module`` in place, on the device it is on, from the newest complete checkpoint in ``folder`` if any.
 
-    ``begin`` is called before each update with the number of those that are done, resumed ones included.
-    With ``packed`` its losses are computed without padding; checkpoints are the same, so that either resumes both.
+    Args:
+        module: returns {"loss": ..., further scalars to log}.
+        dataset: the examples.
+        lengths: tokens of each example (n,), by which batches are made.
+        collate: how the examples of a batch become what the module is given. Checkpoints do not depend on the layout of
+            batches: a training may resume with another.
+        plan: how long and how fast. With ``plan.best_by`` the module ends with the weights of its best evaluation,
+            otherwise with its last ones.
+        folder: where checkpoints are.
+        description: the training's name for readers.
+        evaluation: measures the module on valid.
+        snapshots: all are there when training ends.
+        before_update: called before each update with the number of updates that are done, also by earlier attempts.
 
-    ``lengths`` (n,) are the examples' token counts, by which batches are bucketed. With ``plan.best_by`` the module
-    ends with the weights of its best evaluation, otherwise with its last ones; all of ``snapshots`` are there then.
-    UserError when there is nothing to train on, or when a loss or a weight is not finite.
+    Raises:
+        UserError: if there is nothing to train on, or if a loss or a weight is not finite.
     """
     if len(lengths) == 0:
         raise UserError(f"{description}: there is nothing to train on; give a collection with more texts")
@@ -88,22 +108,20 @@ def train(
     else:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "tensorboard")
         batches = EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
-        split = batches.split
         trainer = StageTrainer(
             plan,
             module,
             batches,
-            PartsCollator(collate, split) if packed is None else PacksCollator(packed.collate, split),
+            collate,
             evaluation,
             description,
-            module if packed is None else packed.model,
-            args=arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
+            args=training_arguments(plan, folder, evaluation is not None, next(module.parameters()).device),
             eval_dataset=dataset if evaluation is not None else None,
             callbacks=[
-                Follow(description),
+                ProgressBar(description),
                 LogAtCheckpoints(),
                 *([] if snapshots is None else [snapshots]),
-                *([] if begin is None else [Begin(begin)]),
+                *([] if before_update is None else [BeforeUpdate(before_update)]),
             ],
         )
         state, tokens = _trained(trainer, resume)
@@ -120,7 +138,7 @@ def train(
 
 
 def _trained(trainer: StageTrainer, resume: Path | None) -> tuple[TrainerState, int]:
-    """Train to the end, from a checkpoint where there is one; the state then, and the tokens of all processes."""
+    """Train to the end, from a checkpoint if there is one; return the final state and the tokens of all processes."""
     if rank():
         # Processes draw their dropout from different streams; the first draws what it would alone.
         torch.manual_seed(trainer.plan.seed + 1_000_003 * rank())

@@ -1,6 +1,6 @@
-"""What a stage costs, added up over interrupted attempts.
+"""What a stage costs: time, memory and energy, added up over interrupted attempts.
 
-An attempt is a line-per-beat file: a process that is killed leaves its last beat behind, so its time still counts.
+Each attempt writes its figures to a file every two seconds, so that the time of a process that is killed still counts.
 """
 
 import json
@@ -20,7 +20,7 @@ COUNTERS = Path("/sys/class/powercap")
 
 
 class Attempt:
-    """Measures wall time, processor time and peak memory of this process while the block runs."""
+    """Measure wall time, processor time and peak memory of this process while the block runs."""
 
     def __init__(self, job: Path) -> None:
         self.folder = job / ATTEMPTS
@@ -49,11 +49,11 @@ class Attempt:
         self.write()
 
     def wait(self) -> None:
-        """From now on time does not count."""
+        """Stop counting time."""
         self.waiting_since = time.perf_counter()
 
     def go_on(self) -> None:
-        """Time counts again."""
+        """Count time again."""
         if self.waiting_since is not None:
             self.waited += time.perf_counter() - self.waiting_since
         self.waiting_since = None
@@ -63,13 +63,13 @@ class Attempt:
             self.write()
 
     def _joules(self) -> float | None:
-        """What all processors of the machine used since the start, other stages included; None if unknown."""
+        """Return what all processors of the machine used since the start, other stages included; None if unknown."""
         now = energy_counters()
         spent = [now[name] - before for name, before in self.energy.items() if now.get(name, -1) >= before]
         return sum(spent) / 1e6 if spent else None
 
     def write(self) -> None:
-        """Leave the attempt's figures so far: seconds (without waiting for a slot), cpu_seconds, peak_bytes."""
+        """Write the attempt's figures so far: seconds (without waiting for a slot), cpu_seconds, peak_bytes."""
         now = time.perf_counter()
         waiting = 0.0 if (since := self.waiting_since) is None else now - since
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -87,7 +87,7 @@ class Attempt:
 
 
 def energy_counters() -> dict[str, int]:
-    """Microjoules that the processor packages have counted, by counter; {} where they can't be read."""
+    """Return the microjoules that each processor package has counted, by counter; {} where they can't be read."""
     found = {}
     for path in COUNTERS.glob("intel-rapl:?/energy_uj"):
         try:
@@ -98,7 +98,7 @@ def energy_counters() -> dict[str, int]:
 
 
 def attempts(job: Path) -> list[dict[str, Any]]:
-    """The figures of every attempt of a stage, oldest first; unreadable files are left out."""
+    """Return the figures of every attempt of a stage, oldest first, without files that can't be read."""
     found = []
     for path in sorted((job / ATTEMPTS).glob("*.json")):
         try:

@@ -1,4 +1,4 @@
-"""Takes over finished stages from results folders that were made elsewhere."""
+"""Take over finished stages from results folders that were made elsewhere."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,19 +23,26 @@ class Joined:
 
 @dataclass(frozen=True)
 class Joinable:
-    """What can be taken over, and a line for each stage that is finished elsewhere and neither taken nor there."""
+    """What can be taken over, and a line for each finished stage that is neither taken nor valid here."""
 
     stages: list[Joined]
     refused: list[str]
 
 
 def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
-    """What of ``build`` can be taken over from other results folders; nothing is written.
+    """Find what stages of ``build`` can be taken over from other results folders; write nothing.
 
-    A stage is taken when its manifest verifies, for its outputs and for those of the stages that it stands on as they
-    are here, or will be; if it is finished elsewhere and does not, that is said with the reason. UserError when two
-    folders hold different results for one configuration, unless the stage can never leave the same bytes twice: then
-    the first folder's counts, this one's before all others'.
+    A stage is taken when its manifest verifies, for its own outputs and for those of the stages that it depends on, as
+    they are here or will be.
+
+    Args:
+        build: the stages.
+        results: this results folder.
+        others: results folders made elsewhere.
+
+    Raises:
+        UserError: a folder holds no stages, or two folders hold different results for one configuration. A stage that
+            never leaves the same bytes twice is taken from the first folder that has it, this one before all others.
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
@@ -65,7 +72,7 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
 
 
 def _damage(job: Path, inputs: dict[str, str]) -> str | None:
-    """Why a finished stage may not be taken; ``inputs`` are as in ``damage``, "" for a stage that nobody has."""
+    """Return why a finished stage may not be taken; ``inputs`` as for `damage`, "" for a stage that no folder has."""
     if read_manifest(job) is None:
         return "its manifest cannot be read"
     lacking = [name for name, digest in inputs.items() if not digest]
@@ -74,7 +81,7 @@ def _damage(job: Path, inputs: dict[str, str]) -> str | None:
 
 
 def take(joined: Sequence[Joined]) -> int:
-    """Copy stages here, each as a whole or not at all; how many. No run may be using the folder meanwhile."""
+    """Copy stages here, each as a whole or not at all, and return how many. No run may use the folder meanwhile."""
     for one in joined:
         job = one.stage.job
         partial = job.with_name(f"{job.name}.partial")

@@ -13,15 +13,7 @@ from simlm.data.tokenizer import load_tokenizer
 from simlm.data.tokens import build_token_store
 from tests.baselines import two_processes
 from tests.baselines.repositories import bert, colbert
-from tests.baselines.two_processes import (
-    DEPTH,
-    PASSAGES,
-    QUERIES,
-    QUESTIONS,
-    TOKEN_DEPTH,
-    searched,
-    searched_by_tokens,
-)
+from tests.baselines.two_processes import DEPTH, PASSAGES, QUERIES, QUESTIONS, TOKEN_DEPTH, searched, searched_by_tokens
 from tests.pairs import run_pair
 
 TIMES = {"encode_seconds", "passages_per_second"}

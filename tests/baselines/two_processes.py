@@ -1,6 +1,7 @@
 """One of two gloo processes of `test_two_processes`: python -m tests.baselines.two_processes FOLDER."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +17,10 @@ from baselines.released import SearchTokens
 from simlm.data.inputs import Specials
 from simlm.data.tokenizer import PieceMaker, load_tokenizer
 from simlm.data.tokens import TokenStore
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
+from simlm.retrieval.dense import EncoderSide, search_splits
 from simlm.retrieval.runs import Run
-from simlm.stages import training
-from simlm.stages.dense import Tower, leave_runs
 from simlm.workflow.resources import Choices
 from tests.pairs import meet, part
 
@@ -44,29 +46,23 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
         np.savez(output / f"{split}.npz", ids=run.query_ids, scores=run.scores, indices=run.indices)
         return {f"{split} queries": float(len(run.query_ids))}
 
-    data = SimpleNamespace(open=lambda: collection)
-    stage: Any = SimpleNamespace(
-        data=data, work=output.with_suffix(".work"), folder=output, leave=leave, choices=Choices("cpu")
+    def inference(model: Any) -> Inference:
+        return Inference(model, Padded(specials), torch.device("cpu"))
+
+    prompted = EncoderSide(
+        inference(load_encoder(folder / "passages", "mean", normalised=True)),
+        14,
+        specials,
+        lambda store: Texts(store, "separated", passage_prompt, specials),
     )
-    cpu = torch.device("cpu")
-    return leave_runs(
-        stage,
-        Tower(
-            load_encoder(folder / "passages", "mean", normalised=True),
-            14,
-            specials,
-            cpu,
-            lambda store: Texts(store, "separated", passage_prompt, specials),
-        ),
-        Tower(
-            load_encoder(folder / "queries", "cls"),
-            9,
-            specials,
-            cpu,
-            lambda store: Texts(store, "none", query_prompt, specials),
-        ),
-        {"test": DEPTH},
+    asking = EncoderSide(
+        inference(load_encoder(folder / "queries", "cls")),
+        9,
+        specials,
+        lambda store: Texts(store, "none", query_prompt, specials),
     )
+    places = output.with_suffix(".work"), output
+    return search_splits(collection, prompted, asking, {"test": DEPTH}, "test", False, *places, leave)  # type: ignore
 
 
 def searched_by_tokens(model: Path, output: Path) -> dict[str, Any]:
@@ -92,7 +88,7 @@ def searched_by_tokens(model: Path, output: Path) -> dict[str, Any]:
         leave=leave,
     )
     small = patch.multiple(multi_vector, TEXTS=8, BLOCK=8)
-    with small, patch.object(training, "cores", lambda: 1):
+    with small, patch.object(os, "sched_getaffinity", lambda _: {0}):
         figures: dict[str, Any] = SearchTokens.run(stage)
     return figures
 

@@ -23,8 +23,9 @@ from benchmarks.speed.report import against, markdown
 from simlm.costs.model import BERT_BASE, ELECTRA_GENERATOR, Model
 from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, batch_inputs
-from simlm.packed.inference import OverPacks
-from simlm.packed.inputs import Pack
+from simlm.packed.layouts import Inference
+from simlm.packed.pack import Pack, Packer, full_parts
+from simlm.packed.texts import Packed
 from simlm.pretraining import replaced_lm
 from simlm.scales import open_scale
 
@@ -189,7 +190,7 @@ def test_packs_read_every_text_once() -> None:
         return one.input_ids[0]
 
     cpu = torch.device("cpu")
-    over_packs(rows, OverPacks(output, passages.SPECIALS.pad, cpu, tokens=1_000), passages.LONGEST)()
+    over_packs(rows, Inference(output, Packed(Packer(passages.SPECIALS.pad, 1_000, cut=full_parts)), cpu))()
     assert len(read) > 10
     assert torch.cat(read).tolist() == [token for ids, _ in rows for token in ids.tolist()]
 

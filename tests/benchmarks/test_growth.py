@@ -19,6 +19,8 @@ from benchmarks.growth.steps import rows, tokenizer
 from benchmarks.passages import SPECIALS
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search
@@ -89,7 +91,8 @@ def vectors(store: TokenStore, folder: Path) -> None:
         made[:, 1] = inputs["input_ids"][:, 1].numpy()
         return torch.from_numpy(made)
 
-    encode_texts(encoded, store, SPECIALS, folder, 144, batch_tokens=BATCH_TOKENS)
+    encode = Inference(encoded, Padded(SPECIALS), torch.device("cpu"))
+    encode_texts(encode, store, SPECIALS, folder, 144, batch_tokens=BATCH_TOKENS)
 
 
 @pytest.fixture(scope="module")

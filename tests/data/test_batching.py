@@ -14,14 +14,7 @@ from simlm.data.batching import LengthBucketedSampler
 lengths_lists = st.lists(st.integers(1, 200), max_size=120)
 
 
-@given(
-    lengths_lists,
-    st.integers(1, 17),
-    st.integers(0, 2**40),
-    st.integers(0, 9),
-    st.booleans(),
-    st.integers(1, 8),
-)
+@given(lengths_lists, st.integers(1, 17), st.integers(0, 2**40), st.integers(0, 9), st.booleans(), st.integers(1, 8))
 def test_every_index_exactly_once(
     lengths: list[int], size: int, seed: int, epoch: int, drop_last: bool, megabatch: int
 ) -> None:

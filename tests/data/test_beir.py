@@ -109,16 +109,10 @@ def test_files_that_change_under_a_command_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        (
-            "corpus_jsonl",
-            r"corpus\.jsonl is missing: its passages are .*; add it \(or corpus\.jsonl\.gz\)",
-        ),
+        ("corpus_jsonl", r"corpus\.jsonl is missing: its passages are .*; add it \(or corpus\.jsonl\.gz\)"),
         ("queries_jsonl", r"queries\.jsonl is missing: it has the text of every query"),
         ("train", r"qrels/train\.tsv is missing: its queries are what retrievers and re-rankers are trained on"),
-        (
-            "valid",
-            r"qrels/dev\.tsv is missing: on its queries BM25 .* tuned on test; add it \(or valid",
-        ),
+        ("valid", r"qrels/dev\.tsv is missing: on its queries BM25 .* tuned on test; add it \(or valid"),
         ("test", r"qrels/test\.tsv is missing: its queries are what the report measures"),
     ],
 )
@@ -147,10 +141,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"corpus_jsonl": P1 + '{"_id": " ", "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is empty'),
         ({"corpus_jsonl": P1 + '{"_id": "a b", "text": "x"}\n'}, 'corpus.jsonl:2: the passage id "a b" holds white'),
         ({"corpus_jsonl": P1 + REST + P1}, 'corpus.jsonl:5: the passage id "p1" comes twice'),
-        (
-            {"corpus_jsonl": P1 + '{"_id": "p2", "text": "\\ud800"}\n'},
-            'corpus.jsonl:2: passage "p2" has a text',
-        ),
+        ({"corpus_jsonl": P1 + '{"_id": "p2", "text": "\\ud800"}\n'}, 'corpus.jsonl:2: passage "p2" has a text'),
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
         ({"corpus_jsonl": ""}, "corpus.jsonl:1: there is no passage"),
         ({"corpus_jsonl": P1}, 'qrels/train.tsv:3: a qrel of query "q1" names the unknown passage "4"'),
@@ -160,10 +151,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"queries_jsonl": Q.replace("q2", "q9")}, 'qrels/dev.tsv:2: a qrel names the unknown query "q2"'),
         ({"train": ""}, "qrels/train.tsv: there is no judgement in it"),
         ({"train": HEAD}, "qrels/train.tsv: there is no judgement in it"),
-        (
-            {"train": "q1\tp1\t1\n"},
-            "qrels/train.tsv:1: the first line must name the columns query-id",
-        ),
+        ({"train": "q1\tp1\t1\n"}, "qrels/train.tsv:1: the first line must name the columns query-id"),
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
         ({"train": HEAD + "q1\t0\tp1\t1\n"}, "qrels/train.tsv:2: 4 columns where 3"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
@@ -171,10 +159,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
             {"train": HEAD + f"q1\tp1\t{2**63}\n"},
             'qrels/train.tsv:2: the qrel of query "q1" and passage "p1" has the grade 9223372036854775808, which 64',
         ),
-        (
-            {"train": HEAD + "q1\tp1\t1\nq1\tp1\t0\n"},
-            "qrels/train.tsv:3: query 'q1' and passage 'p1' have",
-        ),
+        ({"train": HEAD + "q1\tp1\t1\nq1\tp1\t0\n"}, "qrels/train.tsv:3: query 'q1' and passage 'p1' have"),
         ({"train": HEAD + "q1\tp1\t0\n"}, "notes/train: no query has a relevant passage"),
         ({"train": HEAD.encode() + b"q1\t\xff\t1\n"}, "qrels/train.tsv:2: this line is not UTF-8"),
     ],

@@ -69,11 +69,7 @@ def test_validate_accepts_a_sound_collection() -> None:
         (PASSAGES, ([Query("a", " \n")], {}), '^tiny/train: query "a" has no text; remove it or give it one'),
         (PASSAGES, ([*TRAIN[0], Query("a", "z")], {}), '^tiny/train: the query id "a" comes twice; give'),
         (PASSAGES, ([Query("", "z")], {}), "^tiny/train: the query in place 1 has an empty id"),
-        (
-            PASSAGES,
-            (TRAIN[0], {"a": {"p9": 1}}),
-            '^tiny/train: a qrel of query "a" names the unknown passage "p9"',
-        ),
+        (PASSAGES, (TRAIN[0], {"a": {"p9": 1}}), '^tiny/train: a qrel of query "a" names the unknown passage "p9"'),
         (PASSAGES, (TRAIN[0], {"q": {"p1": 1}}), '^tiny/train: a qrel names the unknown query "q"; remove'),
         ([Passage(1, "", "x")], TRAIN, r"^tiny: the passage in place 1 \(1\) has the id 1, which is no text"),  # type: ignore[arg-type]
         ([Passage("p1", "", None)], TRAIN, "the passage in place 1 .* has the text null, which is no text"),  # type: ignore[arg-type]

@@ -108,8 +108,7 @@ def test_no_room_for_special_tokens(max_length: int) -> None:
 
 
 @given(
-    rows=st.lists(st.lists(st.integers(0, 9), max_size=20), min_size=1, max_size=6),
-    multiple=st.sampled_from([1, 4, 8]),
+    rows=st.lists(st.lists(st.integers(0, 9), max_size=20), min_size=1, max_size=6), multiple=st.sampled_from([1, 4, 8])
 )
 def test_pad(rows: list[list[int]], multiple: int) -> None:
     table = pad([np.array(row, dtype=np.int32) for row in rows], -7, multiple)

@@ -84,10 +84,7 @@ def test_the_reference_is_the_text() -> None:
     [
         ("irds:tiny/none", r"irds:tiny/none: ir_datasets [\d.]+ has no 'tiny/none'"),
         ("irds:", "has no ''"),
-        (
-            "irds:tiny/lacking",
-            "there is no tiny/lacking/dev or .*: irds:tiny/lacking,valid=ID",
-        ),
+        ("irds:tiny/lacking", "there is no tiny/lacking/dev or .*: irds:tiny/lacking,valid=ID"),
         ("irds:tiny/lacking,valid=no", "ir_datasets .* has no 'no'"),
         ("irds:tiny/lacking,valid=train", "two splits are the same"),
         ("irds:tiny/plain,dev=x", "'dev=x' names no split; write train=ID, valid=ID, test=ID"),

@@ -93,22 +93,13 @@ ALONE: dict[str, bytes | None] = {"train_queries__tsv": None, "train_qrels__txt"
 DAMAGE: list[tuple[dict[str, bytes | None], str]] = [
     ({"train__jsonl": None}, ": train.jsonl is missing; fetch"),
     ({"dev_qrels__txt": None}, ": dev_qrels.txt is missing; fetch"),
-    (
-        {"passages__jsonl__gz": LOST},
-        "passages.jsonl.gz:8: the id is '8'",
-    ),
-    (
-        {"passages__jsonl__gz": TWICE},
-        "passages.jsonl.gz:8: the id is '6'",
-    ),
+    ({"passages__jsonl__gz": LOST}, "passages.jsonl.gz:8: the id is '8'"),
+    ({"passages__jsonl__gz": TWICE}, "passages.jsonl.gz:8: the id is '6'"),
     ({"passages__jsonl__gz": gzip.compress(b"".join(PASSAGES))[:-20]}, "passages.jsonl.gz:"),
     ({"passages__jsonl__gz": gzip.compress(b"".join(PASSAGES[:-9]))}, 'names the unknown passage "31"'),
     ({"train__jsonl": changed_line(TRAIN, 5, b"{", b"<")}, "train.jsonl:5: this line is no JSON"),
     ({"train__jsonl": changed_line(TRAIN, 5, b'"positives"', b'"answers"')}, 'train.jsonl:5: "positives" is no object'),
-    (
-        {"train__jsonl": changed_line(TRAIN, 5, b'"score": [7.5]', b'"score": []')},
-        'train.jsonl:5: "positives" has 1',
-    ),
+    ({"train__jsonl": changed_line(TRAIN, 5, b'"score": [7.5]', b'"score": []')}, 'train.jsonl:5: "positives" has 1'),
     ({"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"1003"')}, "train.jsonl:5: the query id '1003' comes twice"),
     (
         ALONE | {"train__jsonl": changed_line(TRAIN, 5, b'"1004"', b'"1003"')},

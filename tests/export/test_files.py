@@ -11,10 +11,10 @@ import pytest
 from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
 from simlm.export.files import write_lists, write_passages, write_qrels, write_queries, write_runs, write_teacher
+from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import write_teacher_scores
 from simlm.retrieval.runs import Run, read_run, write_run
 from simlm.scales.settings import NegativesSettings
-from simlm.stages.negatives import lists_of
 from tests.export.toys import PASSAGES, QRELS, QUERIES, tokenised, toy_collection
 from tests.retrieval.names import Names
 
@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def lists(store: Any) -> Any:
-    return lists_of(RUN, store, "train", NegativesSettings.C(depth=2, total=3), 7)
+    return lists_of_split(RUN, store, "train", NegativesSettings.C(depth=2, total=3), 7)
 
 
 def objects(path: Path) -> list[dict[str, Any]]:

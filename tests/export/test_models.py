@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from transformers import (
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    ElectraForSequenceClassification,
-)
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, ElectraForSequenceClassification
 
 from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
@@ -26,6 +21,8 @@ from simlm.finetuning.reranker import Reranker
 from simlm.finetuning.scoring import PairScorer
 from simlm.models.load import load_body, load_reranker, load_reranker_start
 from simlm.models.save import save_model
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded
 from tests.export.toys import (
     PAIR_LENGTH,
     PASSAGE_LENGTH,
@@ -150,7 +147,9 @@ def test_scores_are_our_logits(titled: bool, start: Callable[[], Any], tmp_path:
     pairs = Pairs(tokenised(tmp_path / "store", titled), "train", PAIR_LENGTH)
     queries, passages = np.divmod(np.arange(len(QUERIES["train"]) * len(PASSAGES)), len(PASSAGES))
     assert max(len(pairs(q, p)[0]) for q, p in zip(queries.tolist(), passages.tolist(), strict=True)) == PAIR_LENGTH
-    own = PairScorer(Reranker(load_reranker(tmp_path / "source", TOKENIZER)), pairs, 1_000)(queries, passages)
+    reranker = Reranker(load_reranker(tmp_path / "source", TOKENIZER)).eval()
+    score = Inference(reranker.score, Padded(pairs.specials), torch.device("cpu"))
+    own = PairScorer(score, pairs, 1_000)(queries, passages)
     assert np.ptp(own) > 1 and (own.min() < 0 or own.max() > 1)
 
     texts = [f"{row.title}: {row.text}" if titled and row.title else row.text for row in PASSAGES]

@@ -16,14 +16,17 @@ from transformers import (
     RobertaModel,
 )
 
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.buckets import bucketed, trim
-from simlm.finetuning.cls import cls_states
-from simlm.finetuning.losses import contrastive_loss, distillation_loss
-from simlm.finetuning.ranking import reciprocal_ranks
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.finetuning.losses import contrastive_loss, distillation_loss, reciprocal_ranks
+from simlm.packed.cls_pooling import cls_states
+from simlm.packed.texts import PaddedTexts
 
 Padded = Callable[[list[int]], dict[str, Tensor]]
 LENGTHS = [5, 19, 3, 11, 8, 2, 17]
+
+
+def batch_of(queries: dict[str, Tensor], passages: dict[str, Tensor], teacher: Tensor | None = None) -> BiEncoderBatch:
+    return BiEncoderBatch((PaddedTexts(queries), PaddedTexts(passages, pieces=2)), len(queries["input_ids"]), teacher)
 
 
 def gradients(module: nn.Module) -> dict[str, Tensor]:
@@ -85,34 +88,6 @@ def test_dropout_reaches_every_part_of_the_last_layer(bert: BertModel, padded: P
         dropout.p = 0.0
 
 
-@pytest.mark.parametrize("buckets", [2, 3, 7, 50])
-def test_buckets_change_neither_values_nor_gradients(buckets: int, bert: BertModel, padded: Padded) -> None:
-    model = BiEncoder(bert.eval(), 0.1)
-    inputs = padded(LENGTHS)
-    targets = torch.randn(len(LENGTHS), 16, generator=torch.Generator().manual_seed(1))
-    results = []
-    for count in (1, buckets):
-        encoded = model.encode(inputs, count)
-        (encoded * targets).sum().backward()
-        results.append((encoded.detach(), gradients(model)))
-    torch.testing.assert_close(results[1][0], results[0][0], atol=1e-6, rtol=0)
-    assert_same_gradients(results[1][1], results[0][1])
-
-
-def test_buckets_are_cut_to_their_longest_row(padded: Padded) -> None:
-    seen: list[tuple[int, ...]] = []
-
-    def forward(inputs: object) -> Tensor:
-        assert isinstance(inputs, dict)
-        seen.append(tuple(inputs["input_ids"].shape))
-        return inputs["attention_mask"].sum(dim=1)
-
-    inputs = padded([20, 3, 8, 1])
-    assert bucketed(forward, inputs, 2).tolist() == [20, 3, 8, 1]
-    assert seen == [(2, 8), (2, 20)]  # widths are multiples of 8, at most the batch's own
-    assert trim(inputs)["input_ids"].shape == (4, 20)
-
-
 def test_encode_is_the_normalised_cls_in_float32(bert: BertModel, padded: Padded) -> None:
     model = BiEncoder(bert.eval(), 0.1)
     inputs = padded(LENGTHS)
@@ -123,9 +98,9 @@ def test_encode_is_the_normalised_cls_in_float32(bert: BertModel, padded: Padded
 
 
 def test_forward_without_a_teacher_is_the_contrastive_loss(bert: BertModel, padded: Padded) -> None:
-    model = BiEncoder(bert.eval(), 0.1, buckets=2)
+    model = BiEncoder(bert.eval(), 0.1)
     queries, passages = padded([4, 5]), padded([9, 12, 7, 20, 3, 6])
-    outputs = model(queries, passages)
+    outputs = model(batch_of(queries, passages))
     encoded = model.encode(queries), model.encode(passages)
     torch.testing.assert_close(outputs["loss"], contrastive_loss(*encoded, 0.1), atol=1e-6, rtol=0)
     assert torch.equal(outputs["reciprocal_ranks"], reciprocal_ranks(*encoded, 3))
@@ -137,7 +112,7 @@ def test_forward_with_a_teacher_adds_both_losses(bert: BertModel, padded: Padded
     model = BiEncoder(bert.eval(), 0.1, alpha=0.2)
     queries, passages = padded([4, 5]), padded([9, 12, 7, 20, 3, 6])
     teacher = torch.tensor([[2.0, 1.0, 0.5], [0.0, 3.0, -1.0]])
-    outputs = model(queries, passages, teacher)
+    outputs = model(batch_of(queries, passages, teacher))
     first, second = model.encode(queries), model.encode(passages).view(2, 3, -1)
     student = torch.stack([second[i] @ first[i] for i in range(2)]) / 0.1
     contrastive = contrastive_loss(first, second.flatten(0, 1), 0.1)
@@ -147,31 +122,35 @@ def test_forward_with_a_teacher_adds_both_losses(bert: BertModel, padded: Padded
     torch.testing.assert_close(outputs["loss"], distillation + 0.2 * contrastive, atol=1e-6, rtol=0)
 
 
-def test_the_multiplier_of_similarities_rises_in_both_losses(bert: BertModel, padded: Padded) -> None:
-    model = BiEncoder(bert, 0.02, alpha=0.5, rising=1000).eval()
+def test_the_temperature_warms_up_in_both_losses(bert: BertModel, padded: Padded) -> None:
+    model = BiEncoder(bert, 0.02, alpha=0.5, temperature_warmup=1000).eval()
     multipliers = {0: 1, 1: 1, 19: 1, 20: 1, 21: 1.05, 500: 25, 999: 49.95, 1000: 50, 30_000: 50}
     queries, passages = model.encode(padded([4, 6])), model.encode(padded([5, 9, 3, 8, 7, 6]))
     teacher = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
     for done, multiplier in multipliers.items():
-        model.begin(done)
-        assert 1 / model.divisor == pytest.approx(max(1, 50 * min(1, done / 1000))) == pytest.approx(multiplier)
+        model.begin_update(done)
+        assert (
+            1 / model.current_temperature
+            == pytest.approx(max(1, 50 * min(1, done / 1000)))
+            == pytest.approx(multiplier)
+        )
         found = model.losses(queries, passages, teacher)
         plain = BiEncoder(bert, 1 / multiplier, alpha=0.5).losses(queries, passages, teacher)
         torch.testing.assert_close(found["loss"], plain["loss"], rtol=1e-5, atol=1e-6)
     steady = BiEncoder(bert, 0.02)
     for done in (0, 7):
-        steady.begin(done)
-        assert steady.divisor == 0.02
+        steady.begin_update(done)
+        assert steady.current_temperature == 0.02
 
 
 def test_alpha_and_teacher_come_together_in_training(bert: BertModel, padded: Padded) -> None:
     queries, passages = padded([4, 5]), padded([9, 12])
     with pytest.raises(ValueError, match="no alpha"):
-        BiEncoder(bert, 0.1)(queries, passages, torch.zeros(2, 1))
+        BiEncoder(bert, 0.1)(batch_of(queries, passages, torch.zeros(2, 1)))
     distilled = BiEncoder(bert, 0.1, alpha=0.2)
     with pytest.raises(ValueError, match="trains with teacher scores"):
-        distilled(queries, passages)
-    assert distilled.eval()(queries, passages)["loss"].isfinite()
+        distilled(batch_of(queries, passages))
+    assert distilled.eval()(batch_of(queries, passages))["loss"].isfinite()
 
 
 def test_reciprocal_ranks_by_hand() -> None:

@@ -13,21 +13,21 @@ from simlm.data.collection import Passage, Query
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.errors import UserError
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.datasets import (
-    BiEncoderCollator,
-    BiEncoderGroups,
-    Pairs,
-    RerankerCollator,
-    RerankerGroups,
-)
-from simlm.finetuning.negatives import NegativeLists, build_from_lists
-from simlm.finetuning.reranker import Reranker, reranker_from_encoder
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderCollator
+from simlm.finetuning.datasets import BiEncoderGroups, Pairs, RerankerGroups
+from simlm.finetuning.negatives import NegativeLists, build_negative_lists
+from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
 from simlm.finetuning.teacher import TeacherScores, write_teacher_scores
-from simlm.packed.inference import packed_scorer
+from simlm.models.load import reranker_from_encoder
+from simlm.packed.forwards import prepare
+from simlm.packed.layouts import Inference
+from simlm.packed.pack import Packer
+from simlm.packed.texts import Packed, Padded
+from simlm.retrieval.runs import Run
 from tests.rows import collection_of
 
+CPU = torch.device("cpu")
 WORDS = ["life", "car", "home", "what", "is", "the", "cost", "of", "cover", "plan", "term", "policy"]
 TITLES = ["", "car", "home plan", "term", "", "life cover"]
 PASSAGES = [Passage(f"p{i}", TITLES[i % 6], " ".join(WORDS[i % 5 : 3 + i % 9])) for i in range(24)]
@@ -47,8 +47,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> TokenisedCollection:
 @pytest.fixture(scope="module")
 def lists(collection: TokenisedCollection) -> NegativeLists:
     queries, passages = collection.queries("train"), collection.passages
-    ids = queries.ids, passages.ids
-    return build_from_lists(LISTS.items(), *ids, collection.qrels("train"), len(passages), depth=3, total=6)
+    indices = np.stack([passages.ids.indices(row) for row in LISTS.values()])
+    run = Run(list(LISTS), indices, np.zeros(indices.shape, dtype=np.float32))
+    return build_negative_lists(run, queries.ids, collection.qrels("train"), len(passages), depth=3, total=6, seed=0)
 
 
 def written(row: torch.Tensor, collection: TokenisedCollection) -> str:
@@ -63,32 +64,33 @@ def passage_text(index: int) -> str:
 def test_biencoder_batches_are_the_groups_of_the_epoch(collection: TokenisedCollection, lists: NegativeLists) -> None:
     groups = BiEncoderGroups(collection, "train", lists, 3, seed=7, query_length=6, passage_length=20)
     assert len(groups) == 2
-    collator = BiEncoderCollator(Specials.of(collection.tokenizer))
+    collator = BiEncoderCollator(Padded(Specials.of(collection.tokenizer)))
     for epoch in (0, 1, 5):
         groups.set_epoch(epoch)
         (batch,) = DataLoader(groups, batch_size=2, collate_fn=collator)
-        assert batch.keys() == {"queries", "passages"}
-        queries = [written(row, collection) for row in batch["queries"]["input_ids"]]
+        asked, ranked = (texts.inputs for texts in batch.texts)
+        assert batch.queries == 2 and batch.teacher_scores is None
+        queries = [written(row, collection) for row in asked["input_ids"]]
         assert queries == ["[CLS] what is life cover [SEP]", "[CLS] car policy term [SEP]"]
         drawn = np.concatenate([lists.group(j, epoch, 7, 3) for j in range(2)])
-        passages = [written(row, collection) for row in batch["passages"]["input_ids"]]
+        passages = [written(row, collection) for row in ranked["input_ids"]]
         assert passages == [passage_text(index) for index in drawn.tolist()]
-        assert batch["passages"]["token_type_ids"].max() == 1
+        assert ranked["token_type_ids"].max() == 1
 
 
 def test_reranker_batches_join_title_and_text(collection: TokenisedCollection, lists: NegativeLists) -> None:
     groups = RerankerGroups(collection, "train", lists, 4, seed=7, max_length=30)
     groups.set_epoch(2)
-    collator = RerankerCollator(Specials.of(collection.tokenizer), keep=2)
+    collator = RerankerCollator(Padded(Specials.of(collection.tokenizer)), keep=2)
     (batch,) = DataLoader(groups, batch_size=2, collate_fn=collator)
-    assert (batch["group_size"], batch["keep"]) == (4, 2)
+    assert (batch.group_size, batch.keep, batch.share) == (4, 2, 1.0)
     expected = []
     for j in range(2):
         for index in lists.group(j, 2, 7, 4).tolist():
             title, text = PASSAGES[index].title, PASSAGES[index].text
             joined = f"{title} : {text}" if title else text
             expected.append(f"[CLS] {QUERIES[int(lists.queries[j])].text} [SEP] {joined} [SEP]")
-    assert [written(row, collection) for row in batch["inputs"]["input_ids"]] == expected
+    assert [written(row, collection) for row in batch.pairs.inputs["input_ids"]] == expected
 
 
 @pytest.fixture
@@ -102,22 +104,23 @@ def test_teacher_scores_reach_the_distilled_student(
     collection: TokenisedCollection, lists: NegativeLists, encoder: BertModel, tmp_path: Path
 ) -> None:
     reranker = Reranker(reranker_from_encoder(encoder))
-    scorer = PairScorer(reranker, Pairs(collection, "train", 30), batch_tokens=64)
+    pairs = Pairs(collection, "train", 30)
+    padded = Padded(pairs.specials, pieces=2)
+    scorer = PairScorer(Inference(reranker.eval().score, padded, CPU), pairs, batch_tokens=64)
     query, passage = lists.drawn(2, 7, 3)
     blocks = ((q, p, scorer(q, p)) for q, p in (lists.drawn(2, 7, 3, j, j + 1) for j in range(2)))
     teacher = write_teacher_scores(tmp_path / "teacher", len(query), blocks)
     assert len(teacher) == len(query)
     groups = BiEncoderGroups(collection, "train", lists, 3, 7, 8, 20, teacher)
-    pairs = RerankerGroups(collection, "train", lists, 3, 7, 30)
-    specials = Specials.of(collection.tokenizer)
+    judged = RerankerGroups(collection, "train", lists, 3, 7, 30)
     for epoch in (0, 1):
         groups.set_epoch(epoch)
-        pairs.set_epoch(epoch)
-        (batch,) = DataLoader(groups, batch_size=2, collate_fn=BiEncoderCollator(specials))
-        (judged,) = DataLoader(pairs, batch_size=2, collate_fn=RerankerCollator(specials, keep=3))
-        expected = reranker.eval().score(judged["inputs"]).view(2, 3)
-        torch.testing.assert_close(batch["teacher_scores"], expected, atol=1e-6, rtol=0)
-        loss = BiEncoder(encoder, 0.1, alpha=0.2, buckets=2)(**batch)["loss"]
+        judged.set_epoch(epoch)
+        (batch,) = DataLoader(groups, batch_size=2, collate_fn=BiEncoderCollator(padded))
+        (scored,) = DataLoader(judged, batch_size=2, collate_fn=RerankerCollator(padded, keep=3))
+        expected = scored.pairs.apply(reranker.score).view(2, 3)
+        torch.testing.assert_close(batch.teacher_scores, expected, atol=1e-6, rtol=0)
+        loss = BiEncoder(encoder, 0.1, alpha=0.2)(batch)["loss"]
         loss.backward()
         assert loss.isfinite()
     groups.set_epoch(2)
@@ -126,15 +129,17 @@ def test_teacher_scores_reach_the_distilled_student(
 
 
 def test_one_pair_at_a_time_scores_the_same(collection: TokenisedCollection, encoder: BertModel) -> None:
-    reranker = Reranker(reranker_from_encoder(encoder)).train()
+    reranker = Reranker(reranker_from_encoder(encoder)).eval()
     pairs = Pairs(collection, "train", 30)
     query, passage = np.repeat([0, 1, 2], 5), np.arange(15)
-    together = PairScorer(reranker, pairs, batch_tokens=10**6)(query, passage)
-    alone = PairScorer(reranker, pairs, batch_tokens=1)(query, passage)
+    score = Inference(reranker.score, Padded(pairs.specials), CPU)
+    together = PairScorer(score, pairs, batch_tokens=10**6)(query, passage)
+    alone = PairScorer(score, pairs, batch_tokens=1)(query, passage)
     assert together.dtype == np.float32
     np.testing.assert_allclose(alone, together, atol=1e-6)
-    packs = packed_scorer(reranker, pairs.specials.pad)
-    packed = PairScorer(reranker, pairs, batch_tokens=100, packed=packs)(query, passage)
+    prepare(reranker, compiled=False)
+    packs = Inference(reranker.score, Packed(Packer(pairs.specials.pad, 60)), CPU)
+    packed = PairScorer(packs, pairs, batch_tokens=100)(query, passage)
     np.testing.assert_allclose(packed, together, atol=1e-6)
 
 

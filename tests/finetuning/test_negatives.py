@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simlm.errors import UserError
-from simlm.finetuning.negatives import NegativeLists, build_from_lists, build_negative_lists
+from simlm.finetuning.negatives import NegativeLists, build_negative_lists
 from simlm.retrieval.runs import Run
 
 
 class Names:
-    """Names q0, q1, ... (or p0, p1, ...) in their order."""
+    """Names q0, q1, ... in their order."""
 
     def __init__(self, letter: str, count: int) -> None:
         self.places = {f"{letter}{number}": number for number in range(count)}
@@ -107,20 +107,22 @@ def test_bad_arguments_are_the_users() -> None:
     with pytest.raises(UserError, match="no query"):
         build([2, 3])
     with pytest.raises(UserError, match="query 'q9'"):
-        lists = [("q9", ["p1"])]
-        build_from_lists(lists, Names("q", 5), Names("p", PASSAGES), QRELS, PASSAGES, depth=8, total=12)
-    with pytest.raises(UserError, match="passage 'p77'"):
-        lists = [("q1", ["p77"])]
-        build_from_lists(lists, Names("q", 5), Names("p", PASSAGES), QRELS, PASSAGES, depth=8, total=12)
+        build_negative_lists(Run(["q9"], np.array([[1]]), np.zeros((1, 1))), Names("q", 5), QRELS, PASSAGES, 8, 12, 0)
 
 
-def test_package_lists_give_what_a_run_gives() -> None:
-    rows = {f"q{query}": [f"p{passage}" for passage in ranked] for query, ranked in RANKED.items()}
-    rows["q0"] = [*rows["q0"][:4], rows["q0"][0], *rows["q0"][1:]]  # repetitions count once
-    names = Names("q", 5), Names("p", PASSAGES)
-    lists = build_from_lists(rows.items(), *names, QRELS, PASSAGES, depth=8, total=12, seed=5)
-    assert np.array_equal(lists.negatives, build().negatives)
-    assert np.array_equal(lists.queries, build().queries)
+def test_a_list_may_repeat_a_passage() -> None:
+    repeated = run([0])
+    indices = np.concatenate([repeated.indices[:, :4], repeated.indices[:, :1], repeated.indices[:, 1:]], axis=1)
+    again = Run(["q0"], indices, np.zeros(indices.shape, dtype=np.float32))
+    lists = build_negative_lists(again, Names("q", 5), QRELS, PASSAGES, depth=8, total=12, seed=5)
+    assert np.array_equal(lists.negatives[0], build().negatives[0])
+
+
+def test_the_first_lists() -> None:
+    lists = build()
+    one = lists.first(1)
+    assert len(one) == 1 and np.array_equal(one.group(0, 3, 1, 5), lists.group(0, 3, 1, 5))
+    assert len(lists.first(9)) == 2
 
 
 def test_save_and_open(tmp_path: Path) -> None:
@@ -150,6 +152,7 @@ def lists_and_group(draw: st.DrawFn) -> tuple[NegativeLists, int, int, int]:
     return lists, n, draw(st.integers(0, 60000)), draw(st.integers(1, 12))
 
 
+@settings(max_examples=40, deadline=None)
 @given(lists_and_group())
 def test_groups_walk_over_the_lists(case: tuple[NegativeLists, int, int, int]) -> None:
     lists, n, seed, epochs = case

@@ -1,6 +1,6 @@
 """The re-ranker: its head, which pairs it keeps, and what it learns from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,13 @@ from transformers import (
     RobertaModel,
 )
 
-from simlm.finetuning.losses import listwise_loss, r_drop_listwise_loss
-from simlm.finetuning.ranking import top_1_accuracy
-from simlm.finetuning.reranker import Reranker, best, reranker_from_encoder
+from simlm.finetuning.losses import r_drop_listwise_loss, top_1_accuracy
+from simlm.finetuning.reranker import Reranker, RerankerBatch, best
+from simlm.models.load import reranker_from_encoder
+from simlm.packed.texts import PaddedTexts
 
 Padded = Callable[[list[int]], dict[str, Tensor]]
 LENGTHS = [9, 12, 7, 20, 3, 6, 4, 15]
-
-
-class Recorder(Reranker):
-    """Remembers what every pass scored."""
-
-    def __init__(self, model: ElectraForSequenceClassification) -> None:
-        super().__init__(model)
-        self.seen: list[Tensor] = []
-
-    def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        self.seen.append(super().score(inputs))
-        return self.seen[-1]
 
 
 def without_dropout(model: Reranker) -> Reranker:
@@ -81,12 +70,12 @@ def test_other_encoders_are_refused() -> None:
         reranker_from_encoder(encoder)
 
 
-@pytest.mark.parametrize("buckets", [1, 3])
-def test_scores_are_the_models_logits(buckets: int, bert: BertModel, padded: Padded) -> None:
-    model = Reranker(reranker_from_encoder(bert), buckets).eval()
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_scores_are_the_models_logits(pieces: int, bert: BertModel, padded: Padded) -> None:
+    model = Reranker(reranker_from_encoder(bert)).eval()
     inputs = padded(LENGTHS)
     expected = model.model(**inputs).logits[:, 0]
-    torch.testing.assert_close(model.score(inputs), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(PaddedTexts(inputs, pieces).apply(model.score), expected, atol=1e-6, rtol=0)
 
 
 def test_two_logits_are_refused() -> None:
@@ -109,53 +98,15 @@ def test_top_1_accuracy_counts_no_ties() -> None:
 
 @pytest.mark.parametrize("keep", [2, 3, 4, 9])
 def test_training_takes_the_kept_pairs(keep: int, bert: BertModel, padded: Padded) -> None:
-    model = without_dropout(Reranker(reranker_from_encoder(bert), buckets=2)).train()
+    model = without_dropout(Reranker(reranker_from_encoder(bert))).train()
     inputs = padded(LENGTHS)
     all_scores = model.score(inputs).view(2, 4)
     kept = all_scores.gather(1, best(all_scores, keep))
-    outputs = model(inputs, group_size=4, keep=keep)
+    outputs = model(RerankerBatch(PaddedTexts(inputs, pieces=2), 4, keep))
     assert model.training and model.model.classifier.dropout.training
     torch.testing.assert_close(outputs["scores"].sort().values, kept.sort().values, atol=1e-6, rtol=0)
     torch.testing.assert_close(outputs["scores"][:, 0], all_scores[:, 0], atol=1e-6, rtol=0)
     # Without dropout both passes agree, and R-Drop is the listwise loss.
-    torch.testing.assert_close(outputs["loss"], listwise_loss(kept), atol=1e-6, rtol=0)
+    torch.testing.assert_close(outputs["loss"], r_drop_listwise_loss(kept, kept), atol=1e-6, rtol=0)
     outputs["loss"].backward()
     assert all(one.grad is not None for one in model.model.electra.encoder.parameters())
-
-
-def test_training_runs_two_dropout_passes(bert: BertModel, padded: Padded) -> None:
-    model = Recorder(reranker_from_encoder(bert)).train()
-    outputs = model(padded(LENGTHS), group_size=4, keep=3)
-    first, doubled = model.seen
-    assert first.shape == (8,) and not first.requires_grad
-    passes = doubled.view(2, 2, 3)
-    assert not torch.equal(passes[0], passes[1])
-    assert torch.equal(outputs["loss"], r_drop_listwise_loss(passes[0], passes[1]))
-    torch.testing.assert_close(outputs["scores"], passes.detach().mean(dim=0))
-
-
-def test_the_choosing_pass_has_no_dropout(bert: BertModel, padded: Padded) -> None:
-    model = Recorder(reranker_from_encoder(bert))
-    inputs = padded(LENGTHS)
-    expected = model.eval().score(inputs)
-    model.train()(inputs, group_size=4, keep=2)
-    torch.testing.assert_close(model.seen[1], expected.detach(), atol=1e-6, rtol=0)
-
-
-def test_evaluation_keeps_the_best_as_well(bert: BertModel, padded: Padded) -> None:
-    model = Reranker(reranker_from_encoder(bert)).eval()
-    inputs = padded(LENGTHS)
-    scores = model.score(inputs).view(2, 4)
-    kept = scores.gather(1, best(scores, 2))
-    outputs = model(inputs, group_size=4, keep=2)
-    torch.testing.assert_close(outputs["scores"], kept, atol=1e-6, rtol=0)
-    torch.testing.assert_close(outputs["loss"], listwise_loss(kept), atol=1e-6, rtol=0)
-    assert outputs["accuracy"].item() == top_1_accuracy(scores).item()
-
-
-def test_pairs_have_to_fit_groups(bert: BertModel, padded: Padded) -> None:
-    model = Reranker(reranker_from_encoder(bert))
-    with pytest.raises(ValueError, match="groups of 3"):
-        model(padded(LENGTHS), group_size=3, keep=2)
-    with pytest.raises(ValueError, match="keep 1"):
-        model(padded(LENGTHS), group_size=4, keep=1)

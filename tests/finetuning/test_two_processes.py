@@ -1,4 +1,4 @@
-"""Fine-tuning and scoring by two processes, and in pieces, against one process with the whole batch."""
+"""Fine-tuning and scoring by two processes, against one process with the whole batch."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from torch import Tensor
 
 from simlm.distributed import even_share, processes, rank
 from simlm.errors import UserError
-from simlm.finetuning.gather import gather_embeddings, global_batch_loss
+from simlm.finetuning.losses import gather_embeddings, global_batch_loss
 from tests.finetuning import two_processes
-from tests.finetuning.two_processes import batch, biencoder, gradients, learnt, results, scores
+from tests.finetuning.two_processes import results, scores
 from tests.pairs import WORLD, run_pair
 
 
@@ -42,35 +42,6 @@ def test_scores_are_equal_to_the_bit(pair: list[dict[str, Tensor]]) -> None:
     expected = scores(together=False)
     torch.set_num_threads(threads)
     assert all(torch.equal(found["scores"], expected) for found in pair)
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 5, 11, 12, 50])
-@pytest.mark.parametrize("buckets", [1, 3])
-def test_chunks_change_neither_loss_nor_gradients(chunk: int, buckets: int) -> None:
-    whole, pieces = (learnt(biencoder(size, buckets=buckets), batch()) for size in (0, chunk))
-    for name, value in whole.items():
-        torch.testing.assert_close(pieces[name], value, atol=2e-6, rtol=1e-5, msg=name)
-
-
-@pytest.mark.parametrize("chunk", [1, 3])
-def test_the_second_pass_draws_the_dropout_of_the_first(chunk: int) -> None:
-    """GradCache's passes against the same pieces with their activations kept, dropout on."""
-    cached = learnt(biencoder(chunk, dropout=0.3), batch())
-    after = torch.rand(3)
-    model, inputs = biencoder(dropout=0.3), batch()  # made from a seed of its own
-    pieces = [-(-len(inputs[name]["input_ids"]) // chunk) for name in ("queries", "passages")]
-    vectors = [model.encode(inputs[name], count) for name, count in zip(("queries", "passages"), pieces, strict=True)]
-    outputs = model.losses(vectors[0], vectors[1], inputs["teacher_scores"])
-    outputs["loss"].backward()
-    assert torch.equal(outputs["loss"].detach(), cached["loss"])
-    torch.testing.assert_close(gradients(model), cached["gradients"], atol=1e-7, rtol=1e-6)
-    assert torch.equal(torch.rand(3), after)  # the random state is that of one pass
-
-
-def test_nothing_is_encoded_twice_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simlm.finetuning.biencoder.checkpoint", None)
-    with torch.no_grad():
-        assert biencoder(chunk=1).eval()(**batch())["loss"].isfinite()
 
 
 def test_one_process_gathers_nothing() -> None:

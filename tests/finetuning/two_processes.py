@@ -15,12 +15,13 @@ from transformers import BertConfig, BertModel
 
 from simlm.data.inputs import Specials
 from simlm.distributed import even_share, processes, rank, smallest, summed
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.gather import gather_embeddings, global_batch_loss
-from simlm.finetuning.losses import contrastive_loss
-from simlm.finetuning.ranking import reciprocal_ranks
-from simlm.finetuning.reranker import Reranker, reranker_from_encoder
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.finetuning.losses import contrastive_loss, gather_embeddings, global_batch_loss, reciprocal_ranks
+from simlm.finetuning.reranker import Reranker, RerankerBatch
 from simlm.finetuning.scoring import PairScorer
+from simlm.models.load import reranker_from_encoder
+from simlm.packed.layouts import Inference
+from simlm.packed.texts import Padded, PaddedTexts
 from tests.pairs import meet, part
 
 BATCH, GROUP, WIDTH, VOCABULARY = 4, 3, 16, 40
@@ -71,13 +72,14 @@ def gradients(module: nn.Module) -> Tensor:
     return torch.cat([one.grad.flatten() for one in module.parameters() if one.grad is not None])
 
 
-def biencoder(chunk: int = 0, alpha: float | None = 0.3, dropout: float = 0.0, buckets: int = 1) -> BiEncoder:
-    return BiEncoder(encoder(dropout), 0.1, alpha, buckets=buckets, chunk=chunk).train()
+def biencoder(alpha: float | None = 0.3) -> BiEncoder:
+    return BiEncoder(encoder(), 0.1, alpha).train()
 
 
-def learnt(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
+def learnt(model: nn.Module, inputs: dict[str, Any], chunk: int) -> dict[str, Tensor]:
     """Loss and gradients of a batch of which each process has an equal part, as the trainer adds them up."""
-    outputs = model(**inputs)
+    queries, passages = (PaddedTexts(inputs[name], chunk=chunk) for name in ("queries", "passages"))
+    outputs = model(BiEncoderBatch((queries, passages), len(queries), inputs.get("teacher_scores")))
     (outputs["loss"] / processes()).backward()
     return {"loss": summed(outputs["loss"].detach() / processes()), "gradients": summed(gradients(model))}
 
@@ -98,7 +100,8 @@ class Pairs:
 
 def scores(together: bool) -> Tensor:
     """The scores of 60 pairs, in batches of few."""
-    scorer = PairScorer(reranker(), Pairs(), 64, together)  # type: ignore[arg-type]
+    score = Inference(reranker().eval().score, Padded(SPECIALS), torch.device("cpu"))
+    scorer = PairScorer(score, Pairs(), 64, together)  # type: ignore[arg-type]
     return torch.from_numpy(scorer(np.arange(60) % 11, np.arange(60)))
 
 
@@ -117,14 +120,14 @@ def results() -> dict[str, Tensor]:
     for name, chunk, alpha in (("plain", 0, 0.3), ("cached", 2, 0.3), ("contrastive", 1, None)):
         inputs = batch() if alpha is not None else batch() | {"teacher_scores": None}
         inputs = {key: own(value) for key, value in inputs.items() if value is not None}
-        found |= {f"{name} {key}": value for key, value in learnt(biencoder(chunk, alpha), inputs).items()}
+        found |= {f"{name} {key}": value for key, value in learnt(biencoder(alpha), inputs, chunk).items()}
     for group_size in (1, 2):  # queries at once
         model, whole = reranker().train(), own(texts(BATCH * GROUP, 7))
         groups = len(whole["input_ids"]) // GROUP
         for start in range(0, groups, group_size):
             rows = slice(start * GROUP, (start + group_size) * GROUP)
             inputs = {key: value[rows] for key, value in whole.items()}
-            (model(inputs, GROUP, 2)["loss"] * group_size / BATCH).backward()
+            (model(RerankerBatch(PaddedTexts(inputs), GROUP, 2))["loss"] * group_size / BATCH).backward()
         found[f"re-ranker {group_size} gradients"] = summed(gradients(model))
     own_queries, own_passages = (biencoder().encode(own(batch()[name])).detach() for name in ("queries", "passages"))
     ranks = reciprocal_ranks(own_queries, gather_embeddings(own_passages), GROUP, rank() * len(own_passages))

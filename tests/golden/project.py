@@ -16,22 +16,24 @@ from torch import Tensor, nn
 from ablations.objectives.joint_generator import GENERATOR_WEIGHT, JointReplacedLM
 from simlm.data.inputs import Specials, batch_inputs
 from simlm.finetuning.answered import answered_lists
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.datasets import BiEncoderGroup
-from simlm.finetuning.losses import contrastive_loss, distillation_loss, listwise_loss, r_drop_listwise_loss
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.finetuning.losses import (
+    contrastive_loss,
+    distillation_loss,
+    r_drop_listwise_loss,
+    reciprocal_ranks,
+    top_1_accuracy,
+)
 from simlm.finetuning.negatives import NegativeLists
-from simlm.finetuning.ranking import reciprocal_ranks, top_1_accuracy
-from simlm.finetuning.reranker import Reranker, reranker_from_encoder
+from simlm.finetuning.reranker import Reranker, RerankerBatch, RerankerCollator
+from simlm.models.load import reranker_from_encoder
 from simlm.packed import forwards
-from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacker
-from simlm.packed.inputs import pack
-from simlm.packed.objective import PackedObjective
-from simlm.packed.packer import Packer
-from simlm.packed.parts import PackingCollator
-from simlm.packed.reranker import PackedReranker, RerankerPacker
+from simlm.packed.pack import Packer, pack
+from simlm.packed.texts import Packed, PackedTexts, PaddedTexts, Texts
 from simlm.pretraining.generator import masked_rows
 from simlm.pretraining.masking import WordPieces, budget, draw_words, nested_masks, second_rate
 from simlm.pretraining.objective import Example, ObjectiveConfig
+from simlm.pretraining.packing import PackingCollator
 from simlm.pretraining.replaced_lm import Draw, NestedMaskCollator, ReplacedLM
 from simlm.retrieval.runs import PADDING, Run
 from tests.golden.values import CLS, MASK, PAD, SEP, UNK, WEIGHTS, Text, bert, generator, tensors, texts
@@ -41,7 +43,6 @@ __all__ = [  # functions that tests call as they are
     "budget",
     "contrastive_loss",
     "distillation_loss",
-    "listwise_loss",
     "r_drop_listwise_loss",
     "reciprocal_ranks",
     "second_rate",
@@ -167,10 +168,10 @@ class ReplacedLMRun:
             losses = self.objective(**batch)
             tokens = [ids[batch["attention_mask"].bool()] for ids in read]
         else:
-            packed = PackedObjective(self.objective)
+            forwards.prepare(self.objective, compiled=False)
             parts = PackingCollator(self.objective.collator, **settings)(self.examples, len(self.examples))
             assert len(parts) == PARTS[layout]
-            every = [packed(part) for part in parts]
+            every = [self.objective(part) for part in parts]
             losses = {name: torch.stack([one[name] for one in every]).sum() for name in every[0]}
             counts = [part.tokens for part in parts]
             tokens = [
@@ -203,9 +204,10 @@ class ReplacedLMRun:
 
     def weights_of_packed_copy(self) -> tuple[set[str], set[str]]:
         """Names of the weights that a packed copy trains, and of those that the padded objective trains."""
-        packed = PackedObjective(copy.deepcopy(self.objective))
+        packed = copy.deepcopy(self.objective)
+        forwards.prepare(packed, compiled=False)
         own = {name for name, _ in self.objective.named_parameters()}
-        return {name for name, _ in packed.objective.named_parameters()}, own
+        return {name for name, _ in packed.named_parameters()}, own
 
 
 def masked_logits(inputs: dict[str, Tensor], masked: Tensor) -> np.ndarray:
@@ -219,7 +221,7 @@ def masked_logits(inputs: dict[str, Tensor], masked: Tensor) -> np.ndarray:
 
 BIENCODER_LAYOUTS: dict[str, dict[str, Any]] = {
     "padded": {},
-    "padded, in buckets": {"buckets": 4},
+    "padded, in pieces by length": {"pieces": 4},
     "padded, gradients cached": {"chunk": 5},
     "packed": {"max_tokens": None},
     "packed, gradients cached": {"max_tokens": 30},
@@ -239,11 +241,15 @@ class BiEncoderRun:
     def __init__(self, layout: str, temperature: float, alpha: float | None = None) -> None:
         self.settings = BIENCODER_LAYOUTS[layout]
         self.packs = layout.startswith("packed")
-        self.model = BiEncoder(bert().bert, temperature, alpha, **({} if self.packs else self.settings))
+        self.model = BiEncoder(bert().bert, temperature, alpha)
         if self.packs:
             forwards.prepare(self.model, compiled=False)
-            self.packed = PackedBiEncoder(self.model)
-            self.packer = Packer(PAD, self.settings.get("round_to", 0), self.settings.get("max_length"))
+
+    def laid_out(self, batch: dict[str, Any]) -> Texts:
+        return PackedTexts(Packer(PAD, **self.settings)(texts(batch))) if self.packs else self.padded(batch)
+
+    def padded(self, batch: dict[str, Any]) -> Texts:
+        return PaddedTexts(tensors(batch), **self.settings)
 
     def losses(
         self, queries: dict[str, Any], passages: dict[str, Any], group: int, teacher: Tensor | None
@@ -256,26 +262,17 @@ class BiEncoderRun:
             group: how many passages a query has.
             teacher: scores (queries, group); None without.
         """
-        if not self.packs:
-            given = {} if teacher is None else {"teacher_scores": teacher}
-            return self.model(tensors(queries), tensors(passages), **given)
-        rows = texts(passages)
-        groups = [
-            BiEncoderGroup(query, rows[group * i : group * (i + 1)], None if teacher is None else teacher[i].numpy())
-            for i, query in enumerate(texts(queries))
-        ]
-        max_tokens = self.settings["max_tokens"]
-        (part,) = RetrieverPacker(self.packer, max_tokens)(groups)
-        assert (len(part.packs) > 1) == (max_tokens is not None)
-        return self.packed(part)
+        if self.packs:
+            rows = Packed(Packer(PAD, **self.settings)).sides(texts(queries), texts(passages))
+            assert (len(rows[0].packs) > 1) == (self.settings["max_tokens"] is not None)
+        else:
+            rows = self.padded(queries), self.padded(passages)
+        return self.model(BiEncoderBatch(rows, len(queries["input_ids"]), teacher))
 
-    def encode(self, batch: dict[str, Any], passages: bool) -> Tensor:
+    def encode(self, batch: dict[str, Any]) -> Tensor:
         """Vectors (texts, width) of queries or of passages."""
         with torch.no_grad():
-            if not self.packs:
-                return self.model.encode(tensors(batch), *([self.model.buckets] if passages else []))
-            packs = self.packer.packs(texts(batch), self.settings["max_tokens"])
-            return torch.cat([self.packed.encode(one) for one in packs])
+            return self.laid_out(batch).apply(self.model.encode)
 
     def gradient_norm(self) -> float:
         """Norm of the gradient of the word embeddings."""
@@ -307,7 +304,7 @@ class RerankerRun:
             )
         self.classifier = copy.deepcopy(classifier)
         classifier.train()
-        self.model = PackedReranker(classifier) if packed else Reranker(classifier)
+        self.model = Reranker(classifier)
         if packed:
             forwards.prepare(self.model, compiled=False)
 
@@ -319,11 +316,10 @@ class RerankerRun:
         with torch.no_grad():
             return self.classifier.eval()(**tensors(pairs)).logits[:, 0]
 
-    def score_padded(self, inputs: dict[str, Tensor], buckets: int = 1) -> Tensor:
-        """Scores (pairs,) of a padded batch, which is cut into ``buckets`` by length."""
-        self.model.buckets = buckets
+    def score_padded(self, inputs: dict[str, Tensor], pieces: int = 1) -> Tensor:
+        """Scores (pairs,) of a padded batch, which is cut into ``pieces`` by length."""
         with torch.no_grad():
-            return self.model.score(inputs)
+            return PaddedTexts(inputs, pieces).apply(self.model.score)
 
     def score_packed(self, rows: Sequence[Text], filled: bool = False) -> Tensor:
         """Scores (pairs,) of one pack, filled up to a fixed size or not."""
@@ -333,11 +329,11 @@ class RerankerRun:
 
     def losses_padded(self, pairs: dict[str, Any], group: int, keep: int) -> dict[str, Any]:
         """Loss, scores (queries, keep) and accuracy; ``keep`` of the ``group`` pairs of a query are trained on."""
-        return self.model(tensors(pairs), group_size=group, keep=keep)
+        return self.model(RerankerBatch(PaddedTexts(tensors(pairs)), group, keep))
 
     def losses_packed(self, groups: Sequence[Sequence[Text]], keep: int, max_tokens: int) -> list[dict[str, Tensor]]:
         """The same for each part of at most ``max_tokens``; a query's pairs stay together."""
-        return [self.model(part) for part in RerankerPacker(Packer(PAD), keep, max_tokens)(groups)]
+        return [self.model(part) for part in RerankerCollator(Packed(Packer(PAD, max_tokens)), keep).parts(groups)]
 
 
 # --- negatives --------------------------------------------------------------------------------------------------------

@@ -40,8 +40,8 @@ def test_losses_and_gradients(kind: str, layout: str) -> None:
 @pytest.mark.parametrize("layout", BIENCODER_LAYOUTS)
 def test_vectors_and_scores(layout: str) -> None:
     run = BiEncoderRun(layout, TEMPERATURE)
-    queries = run.encode(BIENCODER["q"], passages=False)
-    passages = run.encode(BIENCODER["p"], passages=True)
+    queries = run.encode(BIENCODER["q"])
+    passages = run.encode(BIENCODER["p"])
     assert_same(queries, QUERY_VECTORS)
     assert_same(passages, PASSAGE_VECTORS)
     for released in RESULTS.values():

@@ -9,10 +9,10 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, RobertaConfig, Rob
 from simlm.data.inputs import Specials, batch_inputs, passage_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.errors import UserError
-from simlm.finetuning.cls import cls_states
 from simlm.models.load import load_body, load_encoder
 from simlm.models.new import new_like
 from simlm.models.save import save_model
+from simlm.packed.cls_pooling import cls_states
 from simlm.pretraining.generator import load_generator
 from tests.pretraining.toys import TOKENIZER, bert, electra
 

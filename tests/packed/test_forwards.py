@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from transformers import RobertaConfig, RobertaModel
 
-from simlm.finetuning.cls import cls_states as padded_cls_states
-from simlm.packed.forwards import Body, cls_states, hidden_states, prepare
-from simlm.packed.inputs import Pack, pack
+from simlm.packed.cls_pooling import cls_states
+from simlm.packed.forwards import Body, has_packed_form, hidden_states, prepare
+from simlm.packed.pack import Pack, pack
 from tests.packed.toys import PAD, assert_near, filled, gradients, padded, row, rows_of
 from tests.pretraining.toys import bert, electra
 
@@ -46,7 +47,7 @@ def test_hidden_states_and_gradients(kind: str, make) -> None:
 def test_cls_states_and_gradients(kind: str, make) -> None:
     body, other = both(kind)
     rows = rows_of()
-    expected, states = padded_cls_states(body, padded(rows)), cls_states(other, make(rows))
+    expected, states = cls_states(body, padded(rows)), cls_states(other, make(rows))
     assert_near({"states": states}, {"states": expected})
     assert_near(gradients(other, weighed(states)), gradients(body, weighed(expected)))
 
@@ -59,9 +60,18 @@ def test_transformers_own_forward_takes_the_boundaries_too() -> None:
     assert torch.equal(whole, hidden_states(other, packed))
 
 
+def test_other_encoders_read_no_packs() -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    other = RobertaModel(RobertaConfig(vocab_size=20, **sizes), add_pooling_layer=False)
+    assert not has_packed_form(other) and has_packed_form(bert().bert) and has_packed_form(electra().electra)
+    with pytest.raises(TypeError, match="reads no packs"):
+        cls_states(other, pack(rows_of(), PAD))
+
+
 lengths = st.lists(st.integers(2, 40), max_size=6)
 
 
+@settings(max_examples=20, deadline=None)
 @given(before=lengths, after=lengths, length=st.integers(2, 40), seed=st.integers(0, 1_000))
 def test_a_vector_does_not_depend_on_its_neighbours(
     before: list[int], after: list[int], length: int, seed: int

@@ -1,34 +1,35 @@
 """The same on a GPU: flash attention, compiled layers, bfloat16 and Gumbel draws against float32 and padding."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from simlm.finetuning.biencoder import BiEncoder
-from simlm.finetuning.reranker import reranker_from_encoder
+from simlm.finetuning.biencoder import BiEncoder, BiEncoderBatch
+from simlm.finetuning.reranker import Reranker, RerankerCollator
+from simlm.models.load import reranker_from_encoder
 from simlm.packed.attention import attend
-from simlm.packed.batch import PackedBatch
-from simlm.packed.biencoder import PackedBiEncoder, RetrieverPacks
-from simlm.packed.forwards import cls_states, hidden_states, prepare
-from simlm.packed.inference import OverPacks
-from simlm.packed.objective import PackedObjective
-from simlm.packed.packer import Packer
-from simlm.packed.parts import PackingCollator
-from simlm.packed.reranker import PackedReranker, RerankerPacker
-from simlm.packed.sampling import gumbel_argmax, keys_of, sample_rows
-from simlm.packed.search import search_resident
-from simlm.packed.vocabulary import weighted_vocabulary_loss
-from tests.packed.objectives import PACKABLE
+from simlm.packed.cls_pooling import cls_states
+from simlm.packed.forwards import hidden_states, prepare
+from simlm.packed.layouts import Inference, inference_layout
+from simlm.packed.pack import Packer
+from simlm.packed.texts import Packed
+from simlm.pretraining.generator import gumbel_argmax, keys_of, sample_by_noise
+from simlm.pretraining.packed_batch import PackedBatch
+from simlm.pretraining.packing import PackingCollator
+from simlm.pretraining.vocabulary_loss import vocabulary_loss
 from tests.packed.test_attention import loop
-from tests.packed.test_sampling import p_value
-from tests.packed.toys import PAD, filled, relative_error, rows_of
+from tests.packed.toys import PAD, SPECIALS, filled, relative_error, rows_of
+from tests.pretraining.packable import PACKABLE
+from tests.pretraining.test_sampling import p_value
 from tests.pretraining.toys import bert, electra, examples
 
 pytestmark = pytest.mark.gpu
 PACKER = Packer(PAD, round_to=64, max_length=48)
+LAYOUT = Packed(PACKER)
 LENGTHS = [22, 17, 9, 30, 5, 12, 40, 8]
 
 
@@ -152,8 +153,9 @@ def gradient(model: nn.Module, loss: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", PACKABLE)
 def test_the_whole_step_in_bfloat16(name: str, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     objective = PACKABLE[name]().cuda()
-    exact = PackedObjective(copy.deepcopy(objective))
-    packed = PackedObjective(objective, compiled=compiled, gumbel=True)
+    exact, packed = copy.deepcopy(objective), objective
+    prepare(exact, compiled=False)
+    prepare(packed, compiled)
     collator = PackingCollator(
         objective.collator, 10_000, round_to=64, max_length=48, whole_groups=objective.whole_groups
     )
@@ -183,26 +185,30 @@ def test_compiled_layers_draw_dropout() -> None:
 @pytest.mark.parametrize("compiled", [False, True])
 def test_packs_one_at_a_time_draw_the_dropout_of_all_at_once(compiled: bool) -> None:
     """GradCache's second pass on a GPU, compiled layers included; then vectors of the same layers in evaluation."""
-    model = PackedBiEncoder(BiEncoder(bert(dropout=0.3).bert, 0.05)).cuda()
+    model = BiEncoder(bert(dropout=0.3).bert, 0.05).cuda()
     exact = copy.deepcopy(model)
     prepare(model, compiled)
     rows = rows_of(LENGTHS)  # two queries and their three passages each
-    part = RetrieverPacks(PACKER.packs(rows, 60), 2).to("cuda")
-    assert len(part.packs) > 1
+    layout = Packed(replace(PACKER, max_tokens=60))
+    batch = BiEncoderBatch(layout.sides(rows[:2], rows[2:]), 2).to("cuda")
+    (texts,) = batch.texts
+    assert len(texts.packs) > 1
     results = []
     for cached in (True, False):
         torch.manual_seed(5)
         with half():
             if cached:
-                loss = model(part)["loss"]
+                loss = model(batch)["loss"]
             else:
-                vectors = torch.cat([model.encode(one) for one in part.packs])
-                loss = model.biencoder.losses(vectors[:2], vectors[2:], None)["loss"]
+                vectors = torch.cat([model.encode(one) for one in texts.packs])
+                loss = model.losses(vectors[:2], vectors[2:], None)["loss"]
         results.append((loss.item(), gradient(model, loss)))
     assert results[0][0] == pytest.approx(results[1][0], rel=1e-4)
     assert relative_error(results[0][1], results[1][1]) < 1e-2
     prepare(exact, compiled=False)
-    vectors = OverPacks(model.eval().encode, PAD, torch.device("cuda")).of(rows, 48)
+    device = torch.device("cuda")
+    encode = Inference(model.eval().encode, inference_layout(model.encoder, SPECIALS, 48, device), device)
+    vectors = encode(encode.collate(rows))
     with torch.no_grad():
         assert relative_error(vectors, exact.eval().encode(filled(rows).to("cuda"))) < 3e-2
 
@@ -210,17 +216,17 @@ def test_packs_one_at_a_time_draw_the_dropout_of_all_at_once(compiled: bool) -> 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_the_re_ranker_learns_in_bfloat16(compiled: bool) -> None:
     torch.manual_seed(4)
-    model = PackedReranker(reranker_from_encoder(bert().bert)).cuda()
+    model = Reranker(reranker_from_encoder(bert().bert)).cuda()
     exact = copy.deepcopy(model)
     prepare(model, compiled)
     prepare(exact, compiled=False)
     rows = rows_of(LENGTHS)
     groups = [rows[:4], rows[4:]]
-    (some,) = RerankerPacker(PACKER, keep=3)(groups)
+    some = RerankerCollator(LAYOUT, keep=3)(groups)
     with half():
         loss = model(some.to("cuda"))["loss"]
     assert torch.isfinite(gradient(model, loss)).all() and model.training
-    (part,) = RerankerPacker(PACKER, keep=4)(groups)  # all are kept, whatever half precision makes of scores
+    part = RerankerCollator(LAYOUT, keep=4)(groups)  # all are kept, whatever half precision makes of scores
     with half():
         loss = model(part.to("cuda"))["loss"]
     wanted = exact(part.to("cuda"))["loss"]
@@ -236,7 +242,7 @@ def test_the_compiled_loss_over_a_true_vocabulary() -> None:
     for device in ("cpu", "cuda"):
         rows, layer = hidden.detach().to(device).requires_grad_(), output.to(device)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            loss = weighted_vocabulary_loss(rows, layer, targets.to(device), weights.to(device))
+            loss = vocabulary_loss(rows, layer, targets.to(device), weights.to(device))
         results.append([loss, *torch.autograd.grad(loss, (rows, layer.weight, layer.bias))])
         results[-1] = [tensor.detach().cpu() for tensor in results[-1]]
     assert all(relative_error(one, other) < 2e-2 for one, other in zip(results[1], results[0], strict=True))
@@ -249,20 +255,11 @@ def test_compiled_gumbel_draws_follow_the_softmax() -> None:
     nn.init.normal_(output.bias, std=2)
     uniforms = torch.from_numpy(np.random.default_rng(0).random(40_960)).cuda()
     with half():
-        drawn = sample_rows(torch.zeros(40_960, 4, device="cuda"), output, uniforms, gumbel=True).cpu()
+        drawn = sample_by_noise(torch.zeros(40_960, 4, device="cuda"), output, uniforms).cpu()
     probabilities = output.bias.detach().bfloat16().double().softmax(0).cpu()
     assert p_value(drawn, probabilities) > 1e-3
     eager = gumbel_argmax(output.bias.detach().bfloat16().cpu().expand(2_000, -1), keys_of(uniforms[:2_000].cpu()))
     assert (eager == drawn[:2_000]).double().mean() > 0.995  # a logarithm may differ in its last digit
-
-
-def test_search_in_half_precision() -> None:
-    torch.manual_seed(0)
-    queries, vectors = (torch.randn(rows, 64, device="cuda").half() for rows in (300, 200_000))
-    scores, indices = search_resident(queries, lambda start, stop: vectors[start:stop], 200_000, 100, 65_536)
-    wanted = (queries.double() @ vectors.double().t()).topk(100, dim=1)
-    assert torch.allclose(scores.double(), wanted.values, atol=1e-3)
-    assert (indices == wanted.indices).double().mean() > 0.999
 
 
 def test_filler_is_never_read() -> None:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from simlm.data.inputs import batch_inputs
 from simlm.errors import UserError
-from simlm.pretraining.head_loss import head_loss
 from simlm.pretraining.model import BottleneckModel
+from simlm.pretraining.vocabulary_loss import head_loss
 from tests.pretraining.toys import PIECES, VOCABULARY, bert, examples
 
 

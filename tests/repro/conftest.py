@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from repro.command import Options, check
+from repro.tables import run_report
 from tests.reports.conftest import made, report, values  # noqa: F401
 from tests.repro.commands import PATIENCE, ROOT, Results, table2
 
@@ -26,3 +30,17 @@ def tables(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert ran.returncode == 0, ran.stderr
     return Results(copy.folder, ran.stdout)
+
+
+@pytest.fixture
+def dry_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Returns what a dry run of a table prints."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(name: str, **options: Any) -> str:
+        given = Options(**{"scale": "smoke"} | options, dry_run=True)
+        check(given)
+        run_report(name, given)
+        return capsys.readouterr().out
+
+    return run

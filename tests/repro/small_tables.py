@@ -14,6 +14,7 @@ from repro.tables import TABLES, run_report
 
 ROWS: dict[str, tuple[str, ...]] = {
     "table1": ("base", "roberta"),
+    "table2": ("simlm-1", "bm25"),
     "table4": ("bm25", "simlm-1"),
     "table5": ("electra", "simlm"),
     "table6": ("simlm", "cocondenser"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, prepare, verify
+from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, main, prepare, verify
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.files import write_json
@@ -86,12 +86,19 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
         (("prepare", "nq:none.csv", "--scale", "paper"), "error: --collection nq:none.csv: there is no such file"),
     ],
 )
-def test_mistakes(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "repro.data", *arguments, "--results", str(tmp_path / "results")]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (2, "")
-    (line,) = ran.stderr.splitlines()
-    assert line.startswith(said)
+def test_mistakes(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["data", *arguments, "--results", str(tmp_path / "results")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert (left.value.code, printed.out) == (2, "") and line.startswith(said)
     assert list(tmp_path.iterdir()) == []
 
 

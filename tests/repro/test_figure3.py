@@ -15,9 +15,10 @@ from repro.pipeline_runs import PipelineRuns
 from repro.table7 import table7
 from simlm.models.load import load_encoder
 from simlm.scales import NAMES, open_scale
-from simlm.stages.models import SHARES, SNAPSHOTS, Snapshot, step_at
+from simlm.stages.models import SHARES, Snapshot, step_at
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
+from simlm.stages.work.pretraining import SNAPSHOTS
 from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import plan
 from tests.repro.commands import Results, finished, start

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import pytest
 
 from ablations.__main__ import Options as GridOptions
 from ablations.__main__ import check as check_grid
+from ablations.__main__ import run as run_grid
 from repro import claims
 from repro.command import Options, check
 from repro.pipeline_runs import PipelineRuns
+from repro.run import run_table
 from repro.tables import TABLES, tables_on
 from simlm.data.lookup import resolve
 from simlm.data.opening import open_collection
@@ -24,7 +27,7 @@ from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.plan import plan
 from tests.data.beir import smoke_as_beir, write_beir
-from tests.repro.commands import ROOT, finished, start, table2
+from tests.repro.commands import ROOT, table2
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +76,23 @@ def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
 
 def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path, folder: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(folder, tmp_path / "elsewhere")
-    results = measured.parents[2]
-    dry = ("--results", str(results), "--rows", "bm25", "simlm-1", "--dry-run")
-    ran = table2("--collection", str(moved), *dry)
+
+    def valid() -> list[bool]:
+        options = Options(scale="smoke", collection=str(moved))
+
+        def build(submit: Any) -> None:
+            runs = options.pipeline_runs(submit)
+            for row in TABLES["table2"]().chosen(["bm25", "simlm-1"]):
+                row.run(runs)
+
+        return [stage.valid for stage in plan(build, measured.parents[2])[0]]
+
     stages = len(json.loads(measured.read_text(encoding="utf-8"))["stages"])
-    assert ran.returncode == 0 and f"\n0 of {stages} stages to do" in ran.stdout, ran.stdout
-    assert "estimates are those of InsuranceQA's" not in ran.stdout, "no report of this scale is published"
+    assert valid() == [True] * stages
     with (moved / "queries.jsonl").open("a") as file:
         file.write('{"_id": "one-more", "text": "what else"}\n')
-    ran = table2("--collection", str(moved), *dry)
-    assert ran.returncode == 0 and f"\n{stages} of {stages} stages to do" in ran.stdout, ran.stdout
+    resolve.cache_clear()  # as in another command
+    assert valid() == [False] * stages
 
 
 def test_titles_are_segment_a(measured: Path) -> None:
@@ -108,33 +118,29 @@ def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> Non
     assert one.__xpm__.identifier.all == moved.__xpm__.identifier.all != prepared("").__xpm__.identifier.all
 
 
-def refused(arguments: list[str], said: str, tmp_path: Path, table: str = "table2") -> None:
-    ran = finished(start("--results", str(tmp_path / "results"), *arguments, table=table))
-    assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
-    (line,) = ran.stderr.splitlines()
-    assert line.startswith(f"error: {said}")
-    assert not (tmp_path / "results").exists()
+def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> None:
+    options = Options(scale="smoke", collection=str(folder), results=tmp_path / "results")
+    with pytest.raises(UserError, match=f"^{re.escape(said)}") as caught:
+        check(options)
+        run_table(TABLES[table](), options)
+    assert "\n" not in str(caught.value) and not (tmp_path / "results").exists()
 
 
 def test_a_missing_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     folder = write_beir(tmp_path / "mine", valid=None)
-    refused(["--collection", str(folder)], f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
+    refused(folder, f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
 
 
-def test_damage_leaves_no_report_and_no_finished_stage(folder: Path, tmp_path: Path) -> None:
+def test_damage_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
     damaged = shutil.copytree(folder, tmp_path / "damaged")
     with (damaged / "corpus.jsonl").open("a") as file:
         file.write("{")
-    ran = table2("--collection", str(damaged), "--results", str(tmp_path / "results"))
-    assert ran.returncode == 2 and ran.stdout == ""
-    assert ran.stderr.splitlines()[-1].startswith(f"error: {damaged}/corpus.jsonl:601: this line is no JSON")
-    assert not (tmp_path / "results" / "smoke").exists()
-    assert not list(tmp_path.glob("results/jobs/*/*/manifest.json"))
+    refused(damaged, f"{damaged}/corpus.jsonl:601: this line is no JSON", tmp_path)
 
 
 def test_a_table_by_domain_is_refused(folder: Path, tmp_path: Path) -> None:
     said = f"--collection {folder}: table10 splits a collection by the domains of its questions"
-    refused(["--collection", str(folder)], said, tmp_path, "table10")
+    refused(folder, said, tmp_path, "table10")
 
 
 @pytest.mark.parametrize(
@@ -174,16 +180,10 @@ def test_claims_are_judged_on_it(folder: Path, tmp_path: Path) -> None:
     assert {run.data.location for runs in rows.values() for run in runs} == {str(folder)}
 
 
-def test_the_grid_takes_it_too(folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ablations", "--scale", "smoke", "--grids", "plms", "--dry-run"]
-    ran = subprocess.run(
-        [*command, "--collection", str(folder), "--results", str(tmp_path / "results")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0 and ran.stderr == "" and "stages to do" in ran.stdout
-    assert list(tmp_path.iterdir()) == []
+def test_the_grid_takes_it_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"scale": "smoke", "grids": ("plms",), "dry_run": True}
+    run_grid(GridOptions(collection=str(folder), results=tmp_path / "results", **options))  # type: ignore[arg-type]
+    assert "stages to do" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
 
 
 def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from ablations.starts import BYTE_LEVEL, STARTS
 from baselines.stages import Fusion
 from repro import all as everything
 from repro.claims import ClaimOptions
-from repro.command import Options, check
+from repro.command import Options
 from repro.origin import StageResults, origin, warnings
 from repro.pipeline_runs import PipelineRuns
-from repro.run import run_table
 from repro.table import check_domains
 from repro.table2 import table2
 from repro.table4 import table4
@@ -121,21 +120,6 @@ def test_what_is_made_of_all_tables_leaves_out_those_by_domain(
 
 
 @pytest.fixture
-def dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Returns what a dry run of a table prints, which writes nothing."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(name: str, **options: Any) -> str:
-        given = Options(scale="paper", results=tmp_path / "results", dry_run=True, **options)
-        check(given)
-        run_table(TABLES[name](), given)
-        assert not given.results.exists()
-        return capsys.readouterr().out
-
-    return run
-
-
-@pytest.fixture
 def questions(tmp_path: Path) -> Path:
     """A file of test questions of NQ."""
     path = tmp_path / "nq-test.qa.csv"
@@ -145,21 +129,22 @@ def questions(tmp_path: Path) -> Path:
 
 def test_a_dry_run_on_the_archive_lists_every_stage(dry_run: Callable[..., str], tmp_path: Path) -> None:
     folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
-    printed = dry_run("table2", collection=str(folder))
+    printed = dry_run("table2", scale="paper", collection=str(folder), results=tmp_path / "results")
     for name in planned(("table2",), tmp_path / "results", str(folder)):
         assert f" {name} " in printed
-    assert "25 of 25 stages to do" in printed
+    assert "25 of 25 stages to do" in printed and not (tmp_path / "results").exists()
 
 
 def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(dry_run: Callable[..., str], tmp_path: Path) -> None:
-    assert "3 of 3 stages to do" in dry_run("table2", rows=("bm25",)) and not list(tmp_path.iterdir())
+    assert "3 of 3 stages to do" in dry_run("table2", scale="paper", rows=("bm25",), results=tmp_path / "results")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_of_nq_lists_every_stage(dry_run: Callable[..., str], questions: Path, tmp_path: Path) -> None:
-    printed = dry_run("table4", collection=f"nq:{questions}")
+    printed = dry_run("table4", scale="paper", collection=f"nq:{questions}", results=tmp_path / "results")
     for name in planned(("table4",), tmp_path / "results", f"nq:{questions}"):
         assert f" {name} " in printed
-    assert "26 of 26 stages to do" in printed
+    assert "26 of 26 stages to do" in printed and list(tmp_path.iterdir()) == [questions]
 
 
 def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(
@@ -167,7 +152,7 @@ def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(
 ) -> None:
     questions.write_text("what?\t['b']\nwho?\t['a'\n", encoding="utf-8")
     with pytest.raises(UserError, match=f"^{questions}:2: "):
-        dry_run("table4", collection=f"nq:{questions}")
+        dry_run("table4", scale="paper", collection=f"nq:{questions}", results=tmp_path / "results")
     assert list(tmp_path.iterdir()) == [questions]
 
 

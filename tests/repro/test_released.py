@@ -270,15 +270,19 @@ def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, arch
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
-    results: Path, models: Path, archives: Path, tmp_path: Path
+    results: Path, models: Path, archives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
     name = "intfloat--simlm-base-msmarco"
     shutil.copytree(models / f"{name}-finetuned", tmp_path / name)
-    options = ("--collection", str(archives), "--models", str(tmp_path), "--results", str(tmp_path / "results"))
-    ran = command("table2", *options, "--rows", "simlm-1", "--dry-run")
-    assert ran.returncode == 0 and "SimLM, fine-tuned here: Retriever1" in ran.stdout, ran.stderr
-    assert "negatives of the" in ran.stdout and "\n5 of 5 stages to do" in ran.stdout
+    given = {"scale": "paper", "released": True, "rows": ("simlm-1",), "dry_run": True}
+    run_table(
+        table2(),
+        ReleasedOptions(collection=str(archives), models=tmp_path, results=tmp_path / "results", **given),  # type: ignore[arg-type]
+    )
+    said = capsys.readouterr().out
+    assert "SimLM, fine-tuned here: Retriever1" in said
+    assert "negatives of the" in said and "\n5 of 5 stages to do" in said
     assert not (tmp_path / "results").exists()
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,30 +163,25 @@ def test_the_table_is_printed(second: tuple[Results, subprocess.CompletedProcess
     assert re.search(r"^report: .*table2\.md$", ran.stdout, re.MULTILINE)
 
 
-def test_a_dry_run_lists_every_stage_and_writes_nothing(smoke: Results, tmp_path: Path) -> None:
+def test_a_dry_run_lists_every_stage_and_writes_nothing(
+    smoke: Results, dry_run: Callable[..., str], tmp_path: Path
+) -> None:
     before = listing(smoke.folder)
-    ran = table2("--results", str(smoke.folder), "--dry-run")
-    assert ran.returncode == 0 and ran.stderr == ""
+    printed = dry_run("table2", results=smoke.folder)
     assert listing(smoke.folder) == before
-    lines = ran.stdout.splitlines()
     for stage in smoke.report["stages"]:
-        assert any(stage["name"] in line and "valid" in line and stage["identifier"][:12] in line for line in lines)
-    assert f"0 of {STAGES} stages to do" in ran.stdout
+        found = [line for line in printed.splitlines() if stage["identifier"][:12] in line]
+        assert len(found) == 1 and stage["name"] in found[0] and "valid" in found[0]
+    assert f"0 of {STAGES} stages to do" in printed
+    printed = dry_run("table2", results=tmp_path / "none")
+    assert printed.count("to do: new") == STAGES and f"{STAGES} of {STAGES} stages to do" in printed
+    assert list(tmp_path.iterdir()) == []
 
-    ran = table2("--results", str(tmp_path / "none"), "--dry-run")
-    assert ran.returncode == 0 and ran.stderr == "" and list(tmp_path.iterdir()) == []
-    assert ran.stdout.count("to do: new") == STAGES and f"{STAGES} of {STAGES} stages to do" in ran.stdout
 
-
-def test_some_rows_are_measured_alone_from_the_same_stages(smoke: Results, tmp_path: Path) -> None:
-    copy = smoke.copy(tmp_path / "results")
-    ran = table2("--results", str(copy.folder), "--rows", "simlm-1", "bm25")
-    assert ran.returncode == 0 and ran.stderr == ""
-    (twin,) = copy.folder.glob("smoke/*/table2.json")
-    report = json.loads(twin.read_text(encoding="utf-8"))
-    assert [row["key"] for row in report["rows"] if row["measured"]] == ["bm25", "simlm-1"]
-    for row in report["rows"]:
-        if row["measured"]:
-            assert row["measured"] == smoke.measured()[row["key"]]
+def test_some_rows_are_measured_alone_from_the_same_stages(smoke: Results, tables: Results) -> None:
+    report = tables.twin("table2")
+    measured = {row["key"]: row["measured"] for row in report["rows"] if row["measured"]}
+    assert list(measured) == ["bm25", "simlm-1"]
+    assert measured.items() <= smoke.measured().items()
     assert all(stage["reused"] for stage in report["stages"]) and len(report["stages"]) < STAGES
     assert any("Only some rows" in warning for warning in report["warnings"])

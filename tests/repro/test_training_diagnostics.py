@@ -11,8 +11,8 @@ import pytest
 from reports.assess import Order
 from reports.model import CheckedOrder, Comparison, Report
 from reports.render import render
-from repro import training_diagnostics
 from repro.pipeline_runs import PipelineRuns
+from repro.training_diagnostics import below, below_random, untrained_teacher, voided, warnings
 from simlm.data import frequencies
 from simlm.scales import open_scale
 from simlm.stages.learning import Ranking, last, ranking, words
@@ -43,7 +43,7 @@ names: dict[Path, str] = {}
 
 def write_log(row: Stage, name: str, *entries: dict[str, float]) -> Any:
     """Leave a log with the stage of that name below a row, which is returned."""
-    (stage,) = [one for job, one in training_diagnostics.below(row).items() if names[job] == name]
+    (stage,) = [one for job, one in below(row).items() if names[job] == name]
     output = job_of(stage) / "output"
     output.mkdir(parents=True, exist_ok=True)
     (output / "losses.json").write_text(json.dumps(entries), encoding="utf-8")
@@ -83,31 +83,21 @@ def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_
     stage = write_log(rows["re-ranked"], "re-ranker", *log)
     outcome = ranking(stage)
     assert outcome is not None and outcome.loss == pytest.approx(outcome.chance) and outcome.accuracy == 0.01
-    (said,) = training_diagnostics.warnings(rows, names)
+    (said,) = warnings(rows, names)
     assert said.startswith(f"re-ranker: the training loss ended at {math.log(kept):.4f}, chance is ln({kept}) = ")
     assert f"1/{passages} = {1 / passages:.3f}" in said and "(distilled; re-ranked) says nothing" in said
-    reason = training_diagnostics.untrained_teacher([rows["BM25"], rows["distilled"]], names)
+    reason = untrained_teacher([rows["BM25"], rows["distilled"]], names)
     assert reason is not None and reason in said
-    assert training_diagnostics.untrained_teacher([rows["BM25"], rows["MLM"]], names) is None
+    assert untrained_teacher([rows["BM25"], rows["MLM"]], names) is None
     write_log(rows["re-ranked"], "re-ranker", *log[:-1], {"step": 4, "eval_accuracy": 0.99})
-    (said,) = training_diagnostics.warnings(rows, names)
-    assert (
-        "learnt little" in said
-        and "0.990" in said
-        and training_diagnostics.untrained_teacher(rows.values(), names) is None
-    )
+    (said,) = warnings(rows, names)
+    assert "learnt little" in said and "0.990" in said and untrained_teacher(rows.values(), names) is None
     write_log(rows["re-ranked"], "re-ranker", *log[:-2], {"step": 4, "loss": 0.5 * math.log(kept)}, log[-1])
-    assert (
-        training_diagnostics.warnings(rows, names) == []
-        and training_diagnostics.untrained_teacher(rows.values(), names) is None
-    )
+    assert warnings(rows, names) == [] and untrained_teacher(rows.values(), names) is None
 
 
 def test_a_re_ranker_without_a_log_is_not_spoken_of(rows: dict[str, Stage]) -> None:
-    assert (
-        training_diagnostics.warnings(rows, names) == []
-        and training_diagnostics.untrained_teacher(rows.values(), names) is None
-    )
+    assert warnings(rows, names) == [] and untrained_teacher(rows.values(), names) is None
 
 
 def test_a_pretraining_at_the_words_entropy_is_told_a_side_with_its_rows(rows: dict[str, Stage]) -> None:
@@ -117,7 +107,7 @@ def test_a_pretraining_at_the_words_entropy_is_told_a_side_with_its_rows(rows: d
     found = words(two)
     assert found is not None and found.loss == pytest.approx(6.05) and found.sides == 2
     assert (learned := words(base)) is not None and not learned.learnt_nothing
-    said = dict(one.split(": ", 1) for one in training_diagnostics.warnings(rows, names))
+    said = dict(one.split(": ", 1) for one in warnings(rows, names))
     assert set(said) == {"mlm pre-training", "enc-dec-mlm pre-training"}
     assert "ended at 5.950 nats; " in said["mlm pre-training"] and said["mlm pre-training"].endswith("stand: MLM.")
     assert "6.050 nats, the mean of its 2 sides" in said["enc-dec-mlm pre-training"]
@@ -137,9 +127,9 @@ def test_a_base_that_is_not_above_random_is_told(report: Report, difference: flo
     made = Comparison("random", "base", measure, difference, difference - 0.02, difference + 0.02, p, p)
     random = dataclasses.replace(report.row("base"), key="random", label="random init")
     changed = dataclasses.replace(report, rows=[*report.rows, random], comparisons=[made])
-    said = training_diagnostics.below_random(changed)
+    said = below_random(changed)
     assert bool(said) == told and all(f"{-difference:+.4f}" in one for one in said)
-    assert training_diagnostics.below_random(report) == []
+    assert below_random(report) == []
 
 
 def test_orders_about_a_re_ranker_that_learnt_nothing_are_void_and_others_stay(
@@ -152,7 +142,7 @@ def test_orders_about_a_re_ranker_that_learnt_nothing_are_void_and_others_stay(
     orders.append(Order("bm25", "simlm", "here"))
     compared = Comparison("any", "any", "RR@10", 0.1, 0.05, 0.15, 0.001, 0.001)
     checked = [CheckedOrder(one.lower, one.higher, "here", None, None, compared, None) for one in orders]
-    report.claims = training_diagnostics.voided(checked, orders, runs, names)
+    report.claims = voided(checked, orders, runs, names)
     assert [claim.verdict for claim in report.claims] == ["reproduced", "not testable at this scale", "reproduced"]
     page = render(report, "table2")
     assert (

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from simlm.data.inputs import Specials
 from simlm.errors import UserError
+from simlm.packed.layouts import Inference, length_batches
+from simlm.packed.texts import Padded
 from simlm.retrieval.embeddings import Embeddings
-from simlm.retrieval.encode import encode_texts, length_batches
+from simlm.retrieval.encode import encode_texts
 
 SPECIALS = Specials(cls=1, sep=2, pad=0, unk=3, mask=4)
 
@@ -43,6 +46,11 @@ class Store:
         return self.texts[index]
 
 
+def over(encoder: Callable[..., Tensor]) -> Inference:
+    """An encoder of padded batches on the CPU."""
+    return Inference(encoder, Padded(SPECIALS), torch.device("cpu"))
+
+
 def random_store(count: int, titles: bool) -> Store:
     random = np.random.default_rng(7)
     parts = [random.integers(5, 99, random.integers(0, 30)).astype(np.int32) for _ in range(2 * count)]
@@ -65,7 +73,7 @@ class Encoder:
 @pytest.mark.parametrize("titles", [False, True])
 def test_vectors_stand_in_the_stores_order(tmp_path: Path, titles: bool) -> None:
     store, encoder = random_store(50, titles), Encoder()
-    embeddings = encode_texts(encoder, store, SPECIALS, tmp_path, 16, batch_tokens=64, shard_size=17)
+    embeddings = encode_texts(over(encoder), store, SPECIALS, tmp_path, 16, batch_tokens=64, shard_size=17)
     vectors = embeddings.read()
     assert len(embeddings) == 50 and embeddings.dim == 2 and vectors.dtype == np.float32
     assert [start for start, _ in embeddings.shards()] == [0, 17, 34]
@@ -80,7 +88,7 @@ def test_vectors_stand_in_the_stores_order(tmp_path: Path, titles: bool) -> None
 
 def test_a_second_call_continues_with_the_first_missing_shard(tmp_path: Path) -> None:
     store = random_store(50, False)
-    whole = encode_texts(Encoder(), store, SPECIALS, tmp_path / "whole", 16, 64, 17).read()
+    whole = encode_texts(over(Encoder()), store, SPECIALS, tmp_path / "whole", 16, 64, 17).read()
     calls = 0
 
     def dies(inputs: dict[str, Tensor]) -> Tensor:
@@ -91,32 +99,27 @@ def test_a_second_call_continues_with_the_first_missing_shard(tmp_path: Path) ->
         return Encoder()(inputs)
 
     with pytest.raises(KeyboardInterrupt):
-        encode_texts(dies, store, SPECIALS, tmp_path / "cut", 16, 64, 17)
+        encode_texts(over(dies), store, SPECIALS, tmp_path / "cut", 16, 64, 17)
     with pytest.raises(UserError):
         Embeddings.open(tmp_path / "cut")
     encoder = Encoder()
-    resumed = encode_texts(encoder, store, SPECIALS, tmp_path / "cut", 16, 64, 17)
+    resumed = encode_texts(over(encoder), store, SPECIALS, tmp_path / "cut", 16, 64, 17)
     np.testing.assert_array_equal(resumed.read(), whole)
     assert sum(shape[0] for shape in encoder.shapes) == 33
     assert not list((tmp_path / "cut").glob(".*"))
 
 
-def test_half_precision_shards(tmp_path: Path) -> None:
-    embeddings = encode_texts(Encoder(), random_store(5, False), SPECIALS, tmp_path, 16, dtype=np.float16)
-    assert next(embeddings.shards())[1].dtype == np.float16
-
-
 def test_nan_and_an_empty_store(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="NaN"):
         encode_texts(
-            lambda inputs: torch.full((len(inputs["input_ids"]), 2), torch.nan),
+            over(lambda inputs: torch.full((len(inputs["input_ids"]), 2), torch.nan)),
             random_store(3, False),
             SPECIALS,
             tmp_path,
             16,
         )
     with pytest.raises(UserError, match="no text"):
-        encode_texts(Encoder(), Store([]), SPECIALS, tmp_path, 16)
+        encode_texts(over(Encoder()), Store([]), SPECIALS, tmp_path, 16)
 
 
 @given(st.lists(st.integers(2, 200), min_size=1, max_size=80), st.integers(1, 600))

@@ -11,7 +11,7 @@ from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
 from simlm.retrieval.search import search_together
 from tests.pairs import meet, part
-from tests.retrieval.test_encode import SPECIALS, random_store
+from tests.retrieval.test_encode import SPECIALS, over, random_store
 
 PASSAGES, QUERIES, WIDTH, K = 100, 23, 8, 9
 KILLED_AFTER = 7
@@ -39,7 +39,7 @@ class Encode:
 
 def encoded(folder: Path, encode: Encode) -> Embeddings:
     return encode_texts(
-        encode,  # type: ignore[arg-type]
+        over(encode),
         random_store(PASSAGES, titles=True),  # type: ignore[arg-type]
         SPECIALS,
         folder,

@@ -4,8 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,11 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from simlm.pretraining.objective import Objective
-from simlm.stages.training import numbers_of
 from simlm.training.checkpoints import COMPLETE, is_complete, newest_complete
 from simlm.training.plan import Plan
 from simlm.training.trainer import Outcome
-from simlm.workflow.stage import Stage
 from tests.training.toys import (
     PLAN,
     Collator,
@@ -74,7 +71,7 @@ class Whole(NamedTuple):
 
 def left_log(outcome: Outcome, folder: Path) -> bytes:
     """The bytes of the log that a stage leaves beside its model."""
-    numbers_of(cast(Stage, SimpleNamespace(folder=folder)), outcome)
+    outcome.leave(folder)
     return (folder / "losses.json").read_bytes()
 
 

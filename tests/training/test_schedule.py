@@ -5,7 +5,7 @@ import math
 import pytest
 
 from simlm.errors import UserError
-from simlm.training.schedule import schedule
+from simlm.training.plan import schedule
 
 
 def linear(k: int, warmup: int, steps: int) -> float:

@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from simlm.training.batches import MicroBatches
+from simlm.training.callbacks import Snapshots, snapshot_in, unique_weights
 from simlm.training.checkpoints import WEIGHTS, newest_complete
-from simlm.training.snapshots import Snapshots, snapshot_in, unique_weights
 from simlm.training.trainer import Outcome, train
 from tests.training.toys import PLAN, Collator, Killed, assert_equal, dataset_in, replaced_lm, weights_of
 
@@ -36,7 +37,7 @@ def attempt(folder: Path, killed_at: int | None = None, steps: tuple[int, ...] |
         objective,
         dataset,
         dataset.lengths,
-        Collator(objective.collator, killed_at),
+        MicroBatches(Collator(objective.collator, killed_at)),
         PLAN,
         folder / "work",
         "toy",

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 
 from simlm.errors import UserError
 from simlm.pretraining.mlm import MaskedLM
+from simlm.training.batches import MicroBatches
 from simlm.training.checkpoints import newest_complete
-from simlm.training.schedule import schedule
+from simlm.training.plan import schedule
 from simlm.training.trainer import EpochBatches, Plan, train
 from tests.training.toys import (
     BATCH,
@@ -135,7 +136,7 @@ class Spoiled(nn.Module):
 def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tensor], plan: Plan) -> str:
     dataset, module = dataset_in(folder), Spoiled(at, spoil)
     with pytest.raises(UserError) as caught:
-        train(module, dataset, dataset.lengths, module.inner.collator, plan, folder / "work", "toy")
+        train(module, dataset, dataset.lengths, MicroBatches(module.inner.collator), plan, folder / "work", "toy")
     message = str(caught.value)
     ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales and run again"
     assert "\n" not in message and message.endswith(ending)
@@ -168,7 +169,9 @@ def test_the_last_update_is_checked_too(tmp_path: Path) -> None:
 def test_it_can_go_on_from_the_last_good_checkpoint(tmp_path: Path) -> None:
     train_spoiled(tmp_path, 8, lambda loss, _: loss * torch.nan, PLAN)
     dataset, module = dataset_in(tmp_path), Spoiled(0, lambda loss, _: loss)
-    outcome = train(module, dataset, dataset.lengths, module.inner.collator, PLAN, tmp_path / "work", "toy")
+    outcome = train(
+        module, dataset, dataset.lengths, MicroBatches(module.inner.collator), PLAN, tmp_path / "work", "toy"
+    )
     assert outcome.resumed_from == 6
 
 
@@ -227,7 +230,9 @@ def test_each_update_is_told_how_many_are_done_resumed_ones_included(tmp_path: P
 
     def train_on(objective: MaskedLM, collate: Collator) -> int:
         work = tmp_path / "work"
-        return train(objective, dataset, dataset.lengths, collate, PLAN, work, "toy", begin=done.append).resumed_from
+        made = MicroBatches(collate)
+        outcome = train(objective, dataset, dataset.lengths, made, PLAN, work, "toy", before_update=done.append)
+        return outcome.resumed_from
 
     killed, resumed = masked_lm(dropout=0), masked_lm(dropout=0)
     with pytest.raises(Killed):
@@ -262,25 +267,24 @@ class Numbers(Dataset[int]):
 
 
 class Line(nn.Module):
-    """Nested inputs, as the retrievers have them."""
+    """Has a single weight, and gives what is not logged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
 
-    def forward(self, queries: dict[str, Tensor], labels: Tensor, **_: Tensor) -> dict[str, Tensor]:
+    def forward(self, labels: Tensor, **_: Tensor) -> dict[str, Tensor]:
         return {"loss": (self.weight * 1e-3 - labels.double().mean()).pow(2), "shape": torch.zeros(2)}
 
 
 def test_other_modules_and_datasets(tmp_path: Path) -> None:
     def collate(rows: Any) -> dict[str, Any]:
-        masks = {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long)}
-        return {"queries": masks, "passages": masks, "labels": torch.tensor(rows)}
+        return {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long), "labels": torch.tensor(rows)}
 
     lengths = np.zeros(12, dtype=np.int64)
     plan = Plan(3, 12, 1e-2, 0, 1, micro_batch=4, log_every=1)
-    outcome = train(Line(), Numbers(), lengths, collate, plan, tmp_path / "work", "toy")
-    assert outcome.tokens == 3 * 12 * 3 * 2
+    outcome = train(Line(), Numbers(), lengths, MicroBatches(collate), plan, tmp_path / "work", "toy")
+    assert outcome.tokens == 3 * 12 * 3
     # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
     (batch,) = EpochBatches(Numbers(), lengths, 12, 1)
     expected = np.mean([np.mean(batch[start : start + 4]) ** 2 for start in (0, 4, 8)])

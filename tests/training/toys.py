@@ -14,6 +14,7 @@ from simlm.pretraining.dataset import PassageExamples
 from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import Example, Objective, ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM
+from simlm.training.batches import MicroBatches
 from simlm.training.trainer import Outcome, Plan, train
 from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, bert, corpus, electra
 
@@ -94,7 +95,7 @@ def run(
         objective,
         dataset,
         dataset.lengths,
-        collator or objective.collator,
+        MicroBatches(collator or objective.collator),
         replace(plan, **changes),
         folder / "work",
         "toy",

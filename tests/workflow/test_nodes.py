@@ -12,7 +12,6 @@ from simlm import distributed
 from simlm.commands import checks
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
-from simlm.stages.training import prepare_torch
 from simlm.workflow.resources import CPU_SLOTS, Choices, stage_slot
 from simlm.workflow.slurm import slurm_launcher
 from tests.slurm import allocation
@@ -150,9 +149,8 @@ def test_a_process_has_a_place_on_its_machine(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert (distributed.local_rank(), distributed.local_processes()) == (1, 2)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     threads = torch.get_num_threads()
-    assert prepare_torch(Choices("cuda")) == torch.device("cuda", 1)
+    assert distributed.own_device("cuda") == torch.device("cuda", 1)
     torch.set_num_threads(threads)
 
 

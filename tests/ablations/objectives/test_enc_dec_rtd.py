@@ -16,15 +16,7 @@ from tests.ablations.objectives.bottleneck import (
     special_batch,
     tokens_read,
 )
-from tests.pretraining.toys import (
-    CONFIG,
-    FIRST_WORD,
-    PIECES,
-    bert,
-    electra,
-    exact,
-    examples,
-)
+from tests.pretraining.toys import CONFIG, FIRST_WORD, PIECES, bert, electra, exact, examples
 
 
 def exact_objective() -> EncDecRTD:

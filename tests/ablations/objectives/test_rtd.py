@@ -10,17 +10,7 @@ from torch import Tensor
 
 from ablations.objectives.rtd import ReplacedTokenDetection
 from tests.ablations.objectives.bottleneck import special_batch
-from tests.pretraining.toys import (
-    CONFIG,
-    FIRST_WORD,
-    MASK,
-    PIECES,
-    bert,
-    electra,
-    exact,
-    examples,
-    log_softmax,
-)
+from tests.pretraining.toys import CONFIG, FIRST_WORD, MASK, PIECES, bert, electra, exact, examples, log_softmax
 
 
 def objective() -> ReplacedTokenDetection:
