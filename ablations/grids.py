@@ -96,5 +96,5 @@ def _run(runs: Retriever1Runs, start: str) -> RunStage:
     """Return the run of a start: on the whole collection, or for one of ``CORPORA`` on the half that is searched."""
     if start in CORPORA:
         searched, encoder = CORPORA[start]
-        return runs.part(searched).retriever1(encoder)
+        return runs.half(searched).retriever1(encoder)
     return runs.retriever1(start)

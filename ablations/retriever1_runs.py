@@ -10,7 +10,8 @@ from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
 from simlm.scales.settings import varied
-from simlm.stages.pipeline import Pipeline, Submit
+from simlm.stages.encoder_pipeline import Submit
+from simlm.stages.pipeline import Pipeline
 from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 
 BM25_DEFAULT = [0.9, 0.4]
@@ -55,10 +56,10 @@ class Retriever1Runs:
         self.made: dict[tuple[Any, ...], Any] = {}
 
     @once
-    def part(self: C, name: str) -> C:
+    def half(self: C, name: str) -> C:
         """Return the same over a part of the collection."""
         runs = copy(self)
-        runs.pipeline, runs.made = self.pipeline.part(name), {}
+        runs.pipeline, runs.made = self.pipeline.half(name), {}
         return runs
 
     @once

@@ -75,7 +75,7 @@ def _row(searched: str, corpus: str) -> RowSpec:
         key=key,
         label=f"{searched}, {how}{' (matching)' if corpus == searched else ''}",
         kind="dense",
-        run=lambda runs: runs.part(searched).retriever1(start),
+        run=lambda runs: runs.half(searched).retriever1(start),
         published=figures("table10", STANDS_FOR[searched][1], pretraining_corpus=paper),
         group=searched,
     )

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,53 +11,43 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import BertModel, BertTokenizer, ElectraForSequenceClassification
+from transformers import BertTokenizer, ElectraForSequenceClassification
 
 from benchmarks import passages as synthetic
-from benchmarks.speed.measure import Machine, Made, Way, Work
+from benchmarks.speed.measure import Machine, Made, Way
 from benchmarks.speed.models import configs_for, new_bert, on_device
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.finetuning.reranker import Reranker
 from simlm.models.load import reranker_from_encoder
-from simlm.packed.layouts import (
-    BATCH_TOKENS,
-    PACK,
-    Inference,
-    inference_copy,
-    inference_layout,
-    length_batches,
-    pieces_on,
-)
-from simlm.packed.pack import full_parts
-
-IN_ORDER = "batches of 64 in their order, padded to the longest"
+from simlm.packed.layouts import Inference, inference_copy, inference_layout, length_batches
+from simlm.packed.texts import Packed, Padded
 
 
-def over_packs(rows: list[Encoded], compute: Inference) -> Work:
-    """Return what computes over packs, filled in the order of the texts."""
-    parts = list(full_parts(np.array([len(ids) for ids, _ in rows]), compute.batch_tokens))
-    return lambda: torch.cat([compute(compute.collate(rows[part])) for part in parts]).cpu()
+def as_stages(compute: Inference, rows: list[Encoded]) -> Made:
+    """Prepare what stages do with texts, without reading and writing them: batches of texts of like length."""
+    batches = list(length_batches(np.array([len(ids) for ids, _ in rows]), compute.batch_tokens))
+
+    def work() -> None:
+        texts = (compute.collate([rows[place] for place in batch.tolist()]) for batch in batches)
+        torch.cat([compute(batch) for batch in texts]).cpu()
+
+    packed = isinstance(compute.layout, Packed)
+    how = f"{'packs' if packed else 'batches'} of {compute.batch_tokens:,} tokens, texts by length"
+    return Made(work, f"{how}, compiled layers" if packed else how)
 
 
-def over_batches(
-    machine: Machine, batches: Iterable[list[Encoded]], output: Callable[[dict[str, Any]], Tensor]
-) -> Work:
-    """Return what computes over batches, each padded to its longest text on the way."""
-    chosen = list(batches)
+def in_order(machine: Machine, rows: list[Encoded], output: Callable[[dict[str, Any]], Tensor]) -> Made:
+    """Prepare plain transformers: batches of 64 texts as they come, each padded to its longest text."""
+    batches = [rows[start : start + 64] for start in range(0, len(rows), 64)]
 
     def work() -> None:
         with torch.inference_mode(), machine.autocast():
-            padded = (batch_inputs(batch, synthetic.SPECIALS) for batch in chosen)
+            padded = (batch_inputs(batch, synthetic.SPECIALS) for batch in batches)
             moved = ({name: tensor.to(machine.device) for name, tensor in batch.items()} for batch in padded)
             torch.cat([output(batch) for batch in moved]).cpu()
 
-    return work
-
-
-def in_order(rows: list[Encoded], size: int = 64) -> list[list[Encoded]]:
-    """Return batches of texts as they come."""
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+    return Made(work, "batches of 64 in their order, padded to the longest")
 
 
 def encode(machine: Machine) -> Iterator[Way]:
@@ -79,16 +69,15 @@ def encode(machine: Machine) -> Iterator[Way]:
 
     usual = synthetic.passages(count, configs.vocabulary)
     yield way("straightforward", plain_encoding, usual)
-    yield way("padded by length", encoding_by_length, usual)
     if importlib.util.find_spec("sentence_transformers") is not None:
         yield way("sentence-transformers", sentence_transformers, usual)
     if machine.gpu:
-        yield way("packed", encoding_in_packs, usual)
+        yield way("padded by length", padded_encoding, usual)
+    yield way(machine.own_way, own_encoding, usual)
     if not machine.quick:
-        own = encoding_in_packs if machine.gpu else encoding_by_length
         for limit in (72, 144, 288, 512):
             rows = synthetic.passages(count * synthetic.LONGEST // limit, configs.vocabulary, longest=limit)
-            yield way(machine.own_way, own, rows, limit)
+            yield way(machine.own_way, own_encoding, rows, limit)
 
 
 def _cost(machine: Machine, rows: list[Encoded]) -> tuple[int, float]:
@@ -97,43 +86,38 @@ def _cost(machine: Machine, rows: list[Encoded]) -> tuple[int, float]:
     return tokens, configs_for(machine).encoder_size.forward(tokens, length)
 
 
-def new_body(machine: Machine) -> BertModel:
-    """Return an encoder without a head on its device."""
-    body: BertModel = new_bert(machine).bert
-    return body.eval()
+def new_biencoder(machine: Machine) -> BiEncoder:
+    """Return a bi-encoder on its device."""
+    return BiEncoder(new_bert(machine).bert, 0.02).eval()
 
 
-def encoding_in_packs(machine: Machine, rows: list[Encoded]) -> Made:
-    """Prepare what stages do on a GPU."""
-    model, device = BiEncoder(new_body(machine), 0.02).eval(), machine.device
-    layout = inference_layout(model.encoder, synthetic.SPECIALS, max(len(ids) for ids, _ in rows), device)
-    compute = Inference(inference_copy(model, model.encoder, device).encode, layout, device)
-    return Made(over_packs(rows, compute), f"packs of {PACK:,} tokens, packed in the loop, compiled layers")
+def own_encoding(machine: Machine, rows: list[Encoded]) -> Made:
+    """Prepare what stages do: packs on a GPU, padded batches on a CPU."""
+    model, device, longest = new_biencoder(machine), machine.device, max(len(ids) for ids, _ in rows)
+    layout = inference_layout(model.encoder, synthetic.SPECIALS, longest, device)
+    return as_stages(Inference(inference_copy(model, model.encoder, device).encode, layout, device), rows)
 
 
-def encoding_by_length(machine: Machine, rows: list[Encoded]) -> Made:
-    """Prepare what stages do on a CPU, without their files."""
-    batches = length_batches(np.array([len(ids) for ids, _ in rows]), BATCH_TOKENS)
-    model = BiEncoder(new_body(machine), 0.02).eval()
-    work = over_batches(machine, ([rows[one] for one in batch.tolist()] for batch in batches), model.encode)
-    return Made(work, f"batches of {BATCH_TOKENS:,} tokens by length")
+def padded_encoding(machine: Machine, rows: list[Encoded]) -> Made:
+    """Prepare padded batches of texts of like length."""
+    return as_stages(Inference(new_biencoder(machine).encode, Padded(synthetic.SPECIALS), machine.device), rows)
 
 
 def plain_encoding(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare plain transformers."""
-    body = new_body(machine)
+    body = new_bert(machine).bert.eval()
 
     def vectors(batch: dict[str, Any]) -> Tensor:
         return functional.normalize(body(**batch).last_hidden_state[:, 0].float(), dim=-1)
 
-    return Made(over_batches(machine, in_order(rows), vectors), IN_ORDER)
+    return in_order(machine, rows, vectors)
 
 
 def sentence_transformers(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare the library that most people encode with; it tokenises on the way, words that are one piece each."""
     library: Any = importlib.import_module("sentence_transformers")  # need not be installed
     models: Any = importlib.import_module("sentence_transformers.models")
-    body = new_body(machine)
+    body = new_bert(machine).bert
     vocabulary = synthetic.spelled(body.config.vocab_size)
     with tempfile.TemporaryDirectory() as folder:
         body.save_pretrained(folder)
@@ -154,9 +138,8 @@ def rerank(machine: Machine) -> Iterator[Way]:
     """Yield pairs of 192 tokens at most, scored straightforwardly and in our way."""
     count = (8_000 if machine.quick else 16_000) if machine.gpu else 256
     rows = synthetic.pairs(count, configs_for(machine).vocabulary)
-    own = scoring_in_packs if machine.gpu else scoring_by_length
     more = {"pairs": count} if machine.gpu else {}
-    for name, make in (("straightforward", plain_scoring), (machine.own_way, own)):
+    for name, make in (("straightforward", plain_scoring), (machine.own_way, own_scoring)):
         ready = partial(make, machine, rows)
         yield Way("rerank", name, f"{count:,} pairs", ready, *_cost(machine, rows), more=more)
 
@@ -166,26 +149,15 @@ def new_reranker(machine: Machine) -> ElectraForSequenceClassification:
     return on_device(reranker_from_encoder(new_bert(machine).bert), machine)
 
 
-def scoring_in_packs(machine: Machine, rows: list[Encoded]) -> Made:
-    """Prepare what stages do on a GPU."""
-    return Made(over_packs(rows, _scorer(machine)), f"packs of at most {PACK:,} tokens, compiled layers")
-
-
-def scoring_by_length(machine: Machine, rows: list[Encoded]) -> Made:
-    """Prepare what stages do on a CPU."""
-    compute = _scorer(machine)
-    return Made(lambda: compute(compute.collate(rows)), "pieces by length, last layer at [CLS] only")
-
-
-def _scorer(machine: Machine) -> Inference:
+def own_scoring(machine: Machine, rows: list[Encoded]) -> Made:
+    """Prepare what stages do: packs on a GPU, padded batches on a CPU; the last layer at [CLS] only."""
     model, device = Reranker(new_reranker(machine)).eval(), machine.device
     encoder = model.model.electra
-    layout = inference_layout(encoder, synthetic.SPECIALS, synthetic.LONGEST_PAIR, device, pieces_on(device))
-    return Inference(inference_copy(model, encoder, device).score, layout, device)
+    layout = inference_layout(encoder, synthetic.SPECIALS, synthetic.LONGEST_PAIR, device)
+    return as_stages(Inference(inference_copy(model, encoder, device).score, layout, device), rows)
 
 
 def plain_scoring(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare plain transformers."""
     model = new_reranker(machine).eval()
-    work = over_batches(machine, in_order(rows), lambda batch: model(**batch).logits[:, 0].float())
-    return Made(work, IN_ORDER)
+    return in_order(machine, rows, lambda batch: model(**batch).logits[:, 0].float())

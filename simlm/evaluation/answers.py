@@ -7,7 +7,6 @@ decomposed form (NFD), cut into tokens as DPR's SimpleTokenizer does, and in low
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,8 @@ import regex
 from ir_measures import Success
 from ir_measures.measures import Measure
 
+from simlm.data.collection import Passage
 from simlm.progress import Bar
-
-if TYPE_CHECKING:
-    from simlm.data.collection import Passage
 
 MEASURES: tuple[Measure, ...] = (Success @ 20, Success @ 100)
 """Table 4's R@20 and R@100, the share of questions with a passage that counts in the top k. ir_measures calls that
@@ -38,7 +35,7 @@ def spaced(text: str) -> str:
 
 
 def contains_answer(
-    indices: npt.NDArray[np.int64], answers: Sequence[Sequence[str]], passages: "Iterable[Passage]"
+    indices: npt.NDArray[np.int64], answers: Sequence[Sequence[str]], passages: Iterable[Passage]
 ) -> npt.NDArray[np.bool_]:
     """Tell which places of a run hold a passage that contains an answer of its question.
 

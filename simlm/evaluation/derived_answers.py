@@ -20,14 +20,11 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from simlm.data.collection import Collection
 from simlm.evaluation.answers import TOKEN, spaced
 from simlm.progress import Bar
-
-if TYPE_CHECKING:
-    # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collection import Collection
 
 
 class Phrase(NamedTuple):
@@ -58,7 +55,7 @@ def phrases(text: str, words: int) -> Iterator[Phrase]:
             yield Phrase(" ".join(window), f" {' '.join(word.lower() for word in window)} ")
 
 
-def derive_answers(collection: "Collection", splits: Sequence[str], words: int) -> dict[str, Answers]:
+def derive_answers(collection: Collection, splits: Sequence[str], words: int) -> dict[str, Answers]:
     """Return the answers of every query of some splits, by the rule above.
 
     Reads the passages twice, one at a time. Holds the texts of these splits' relevant passages and a count for each of
@@ -84,7 +81,7 @@ def derive_answers(collection: "Collection", splits: Sequence[str], words: int) 
     }
 
 
-def _relevant(collection: "Collection", split: str) -> dict[str, list[str]]:
+def _relevant(collection: Collection, split: str) -> dict[str, list[str]]:
     """Return the relevant passages of every query of a split."""
     judged = collection.qrels(split)
     return {

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.retrieval.runs import PADDING, Run
 from simlm.scales.settings import NegativesSettings
-
-if TYPE_CHECKING:
-    # It imports ir_datasets, which makes folders below HOME: a command has its options checked first.
-    from simlm.data.store import TokenisedCollection
 
 Indices = npt.NDArray[np.int64]
 _FILES = ("queries", "offsets", "positives", "negatives")
@@ -153,7 +150,7 @@ def open_array(path: Path, what: str) -> np.ndarray:
 
 
 def lists_of_split(
-    run: Run, collection: "TokenisedCollection", split: str, settings: NegativesSettings, seed: int
+    run: Run, collection: TokenisedCollection, split: str, settings: NegativesSettings, seed: int
 ) -> NegativeLists:
     """Build the negative lists of a split from a run over all of its queries, in the store's order.
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from experimaestro import Meta, Param, field
 
 from simlm.data.catalogue import IRDS, fetched
+from simlm.data.checks import validate
+from simlm.data.collection import Collection
+from simlm.data.store import TokenisedCollection, tokenise_collection
+from simlm.data.tokenizer import load_tokenizer
 from simlm.models.public import revision_of
 from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-    # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collection import Collection
-    from simlm.data.store import TokenisedCollection
 
 
 class Prepare(Stage):
@@ -43,19 +43,15 @@ class Prepare(Stage):
     location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
-        from simlm.data.checks import validate
-        from simlm.data.store import tokenise_collection
-
         collection = self.source()
         validate(collection)
         tokenizer = self.tokenizer_for(collection)
         store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
         return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
 
-    def tokenizer_for(self, collection: "Collection") -> "PreTrainedTokenizerFast":
-        """The tokenizer whose pieces are kept: the whole's, an existing one, or one that is trained on the corpus."""
-        from simlm.data.tokenizer import load_tokenizer
-        from simlm.data.tokenizer_training import train_byte_level_bpe, train_wordpiece
+    def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
+        """Return the tokenizer whose pieces are kept: the whole's, an existing one, or one trained on the corpus."""
+        from simlm.data.tokenizer_training import train_byte_level_bpe, train_wordpiece  # imports transformers
 
         if self.whole is not None:
             return self.whole.open().tokenizer
@@ -66,9 +62,10 @@ class Prepare(Stage):
         return train(texts, self.vocabulary, self.work / "tokenizer")
 
     def outdated(self, job: Path) -> str | None:
-        """A collection that a package brings counts in the identity by its name only: its content is compared.
+        """Tell why the stored collection no longer fits, or None: a package may bring another one under the same name.
 
-        Files count by their digest, and what is fetched, which its name stands for, is not read at each start.
+        Files count in the identity by their digest; what is fetched, for which its name stands, is not read at each
+        start.
         """
         if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
@@ -76,35 +73,25 @@ class Prepare(Stage):
             return None
         return f"the installed collection {self.collection} is another one than was tokenised"
 
-    def open(self) -> "TokenisedCollection":
-        """The tokenised collection."""
-        from simlm.data.store import TokenisedCollection
-
+    def open(self) -> TokenisedCollection:
+        """Open the tokenised collection."""
         return TokenisedCollection.open(self.folder / "store")
 
-    def source(self) -> "Collection":
-        """The collection itself, for what needs its texts."""
-        from simlm.data.opening import open_collection
+    def source(self) -> Collection:
+        """Open the collection itself, for its texts."""
+        from simlm.data.opening import open_collection  # imports ir_datasets, which makes folders below HOME
 
         return open_collection(self.collection, self.location, self.digest)
 
-    @property
-    def collection_name(self) -> str:
-        """Return the collection's name for readers, as it was when this stage ran."""
-        name: str = self.open().meta["name"]
-        return name
-
 
 def stored(job: Path) -> dict[str, Any]:
-    """What a finished stage's store says of its collection: name, fingerprint, ...; UserError when there is none."""
-    from simlm.data.store import TokenisedCollection
-
+    """Return what a finished stage's store says of its collection: name, fingerprint, ...; UserError for no store."""
     return TokenisedCollection.open(job / "output" / "store").meta
 
 
 @cache
 def installed_fingerprint(name: str) -> str:
-    """The fingerprint of a collection as it is now: read once a process, as the collection itself is."""
-    from simlm.data.opening import open_collection
+    """Return the fingerprint of a collection as it is now, read once a process."""
+    from simlm.data.opening import open_collection  # imports ir_datasets, which makes folders below HOME
 
     return open_collection(name).fingerprint()

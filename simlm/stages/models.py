@@ -1,7 +1,6 @@
 """Stages that make an encoder: from the Hub, at random, by MLM on the corpus, or by pre-training on top of one."""
 
 import math
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
+from simlm.workflow.manifest import outputs_digest, outputs_of
 from simlm.workflow.stage import Stage
 
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
@@ -78,11 +78,9 @@ class RandomModel(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.new import new_encoder
-        from simlm.models.save import save_model
+        from simlm.stages.work.fresh_models import save_new_encoder
 
-        tokenizer = self.data.open().tokenizer
-        save_model(new_encoder(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
+        save_new_encoder(self.shape, self.data.open().tokenizer, self.seed, self.model)
         return {}
 
 
@@ -94,11 +92,9 @@ class RandomGenerator(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.new import new_generator
-        from simlm.models.save import save_model
+        from simlm.stages.work.fresh_models import save_new_generator
 
-        tokenizer = self.data.open().tokenizer
-        save_model(new_generator(self.shape, tokenizer, self.seed), tokenizer, self.model, "random initialisation", {})
+        save_new_generator(self.shape, self.data.open().tokenizer, self.seed, self.model)
         return {}
 
 
@@ -113,12 +109,9 @@ class Reinitialised(EncoderStage):
     seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.models.new import new_like
-        from simlm.models.save import save_model
+        from simlm.stages.work.fresh_models import save_new_like
 
-        tokenizer = self.data.open().tokenizer
-        model = new_like(self.shape_of.model, tokenizer, self.seed)
-        save_model(model, tokenizer, self.model, "random initialisation", {})
+        save_new_like(self.shape_of.model, self.data.open().tokenizer, self.seed, self.model)
         return {}
 
 
@@ -130,6 +123,9 @@ class Generator(EncoderStage):
     data: Param[Prepare]
     shape: Param[GeneratorShape]
     settings: Param[PretrainingSettings]
+
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of("mlm")}
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.pretraining import train_generator
@@ -158,6 +154,9 @@ class Pretrained(EncoderStage):
     generator: Param[EncoderStage | None] = field(default=None)
     objective: Param[str]
     settings: Param[PretrainingSettings]
+
+    def modules(self) -> set[str]:
+        return super().modules() | {_module_of(self.objective)}
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.pretraining import pretrain
@@ -191,16 +190,12 @@ class Snapshot(EncoderStage):
 
 
 def local_digest(name: str) -> str:
-    """A digest of a local model folder's files, or "" when ``name`` is not a folder."""
-    if not os.path.isdir(name):
-        return ""
-    from simlm.workflow.manifest import outputs_digest, outputs_of
-
-    return outputs_digest({"outputs": outputs_of(Path(name))})
+    """Return a digest of a local model folder's files, or "" when ``name`` is not a folder."""
+    return outputs_digest({"outputs": outputs_of(Path(name))}) if Path(name).is_dir() else ""
 
 
 def _module_of(objective: str) -> str:
     """Return the module that an objective's name leads to: no import names it."""
-    from simlm.pretraining.objective import find_objective
+    from simlm.pretraining.objective import find_objective  # imports torch
 
     return find_objective(objective).__module__

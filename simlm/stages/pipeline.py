@@ -1,44 +1,23 @@
-"""The four-stage pipeline of Section 3 as stage configurations.
+"""The pipeline of Section 3 as stage configurations: retrievers, hard negatives, re-ranker and distillation.
 
 Asking for a stage builds its configuration and those it stands on, once; nothing runs here.
 """
 
-from collections.abc import Callable
-from fractions import Fraction
 from functools import cached_property
-from typing import Any, TypeVar
 
 from simlm.data.catalogue import NQ, halves
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
-from simlm.scales.settings import (
-    Optimisation,
-    PretrainingSettings,
-    RetrieverSettings,
-    varied,
-)
+from simlm.scales.settings import RetrieverSettings
 from simlm.stages.answers import Answered, Answers, DerivedAnswers, GivenAnswers
 from simlm.stages.data import Prepare
-from simlm.stages.models import (
-    EncoderStage,
-    Generator,
-    Pretrained,
-    PublicModel,
-    RandomGenerator,
-    RandomModel,
-    Reinitialised,
-    Snapshot,
-    public_model,
-    step_at,
-)
+from simlm.stages.encoder_pipeline import EncoderPipeline, Submit
+from simlm.stages.models import EncoderStage, RandomModel, Reinitialised
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
 from simlm.stages.sets import AnswerSets
-from simlm.workflow.stage import Stage
 
-S = TypeVar("S", bound=Stage)
-Submit = Callable[[Stage, str], object]
 EVALUATED = ["valid", "test"]
 """The splits of every collection on which runs are measured."""
 ANSWER_WORDS = 2
@@ -47,75 +26,31 @@ ANSWERED_DEPTH = 100
 """Passages in which an answer is looked for (Table 4 ends with R@100)."""
 
 
-class Pipeline:
-    """The stages of one scale; ``seed`` is added to every seed of the scale, so 0 gives the published ones.
-
-    ``submit`` is called on each new configuration, with the name by which a reader knows it.
-    """
+class Pipeline(EncoderPipeline):
+    """The stages of one scale."""
 
     def __init__(self, scale: Scale, seed: int, submit: Submit) -> None:
-        self.scale = scale
-        self.seed = seed
-        self._submit = submit
-        self._parts: dict[str, Part] = {}
-        for optimisation in _optimisations(scale) if seed else ():
-            optimisation.seed += seed
+        super().__init__(scale, seed, submit)
+        self._halves: dict[str, HalfPipeline] = {}
 
-    def add(self, stage: S, name: str) -> S:
-        """Make a configuration part of the run, under a name for readers."""
-        self._submit(stage, name)
-        return stage
+    def half(self, name: str) -> "Pipeline":
+        """The pipeline over half of the collection, one object however often it is asked for.
 
-    def part(self, name: str) -> "Pipeline":
-        """The pipeline over a part of the collection, one object however often it is asked for.
-
-        UserError for a collection that has no parts.
+        UserError for a collection that has no halves.
         """
         if name not in halves(self.scale.collection):
             raise UserError(
                 f"the collection {self.scale.collection} has no part {name!r}: only InsuranceQA's questions have "
                 "domains by which it can be split; leave this table or grid out"
             )
-        if name not in self._parts:
-            self._parts[name] = Part(self, name)
-        return self._parts[name]
+        if name not in self._halves:
+            self._halves[name] = HalfPipeline(self, name)
+        return self._halves[name]
 
     @property
     def evaluated(self) -> list[str]:
         """The splits on which runs are measured: valid, test, and the collection's further test splits."""
         return [*EVALUATED, *self.scale.extra_test_splits]
-
-    @cached_property
-    def data(self) -> Prepare:
-        """The tokenised collection."""
-        trained = isinstance(self.scale.vocabulary, int)
-        return self.add(
-            Prepare.C(
-                collection=self.scale.collection,
-                vocabulary=self.scale.vocabulary if trained else 0,
-                tokenizer="" if trained else self.scale.vocabulary,
-                digest=self.scale.digest,
-                location=self.scale.location,
-            ),
-            "collection",
-        )
-
-    @cached_property
-    def byte_level(self) -> Prepare:
-        """The collection in byte-level BPE, without segments: RoBERTa's input, in its own pieces or as many as ours."""
-        trained = isinstance(self.scale.vocabulary, int)
-        return self.add(
-            Prepare.C(
-                collection=self.scale.collection,
-                vocabulary=self.scale.vocabulary if trained else 0,
-                tokenizer="" if trained else self.scale.starts["roberta"],
-                algorithm="byte-level-bpe",
-                segments=False,
-                digest=self.scale.digest,
-                location=self.scale.location,
-            ),
-            "collection (byte-level BPE)",
-        )
 
     @cached_property
     def answers(self) -> Answers:
@@ -135,101 +70,6 @@ class Pipeline:
             return runs[-1]
         depth = self.scale.retriever.negatives.depth
         return self.add(AnswerSets.C(data=self.data, runs=runs, answers=self.training_answers, depth=depth), name)
-
-    @cached_property
-    def random(self) -> RandomModel | Reinitialised:
-        """A fresh encoder of the scale's shape, that of the public one where there is one."""
-        if isinstance(self.scale.encoder, str):
-            return self.add(Reinitialised.C(data=self.data, shape_of=self.base, seed=self._first_seed), "random init")
-        return self._fresh(self.data, "random init")
-
-    @cached_property
-    def random_byte_level(self) -> RandomModel:
-        """The same, for byte-level BPE; only where no public model stands for RoBERTa."""
-        return self._fresh(self.byte_level, "random init (byte-level BPE)")
-
-    @cached_property
-    def base(self) -> EncoderStage:
-        """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
-        if isinstance(self.scale.encoder, str):
-            return self.public(self.scale.encoder, "base")
-        return self.from_scratch(self.random, "mlm", "base (MLM)")
-
-    def public(self, model: str, name: str) -> PublicModel:
-        """A model of the Hub or of a local folder."""
-        return self.add(public_model(model), name)
-
-    @cached_property
-    def generator(self) -> EncoderStage:
-        """The frozen generator."""
-        if isinstance(self.scale.generator, str):
-            return self.public(self.scale.generator, "generator")
-        assert self.scale.generator_training is not None
-        return self.add(
-            Generator.C(data=self.data, shape=self.scale.generator, settings=self.scale.generator_training),
-            "generator (MLM)",
-        )
-
-    @cached_property
-    def random_generator(self) -> EncoderStage:
-        """A fresh generator of the scale's shape, that of the public one where there is one."""
-        shape = self.scale.generator
-        if isinstance(shape, str):
-            return self.add(
-                Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed), "random generator"
-            )
-        return self.add(RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed), "random generator")
-
-    def pretraining_of(self, start: str) -> PretrainingSettings:
-        """The scale's pre-training, at the start's own learning rate where it has one."""
-        settings = self.scale.pretraining
-        if start not in self.scale.pretraining_rates:
-            return settings
-        rate = self.scale.pretraining_rates[start]
-        return varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
-
-    @cached_property
-    def simlm(self) -> Pretrained:
-        """``base`` pre-trained further with replaced LM through the bottleneck."""
-        return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
-
-    def from_scratch(
-        self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
-    ) -> EncoderStage:
-        """A fresh encoder pre-trained on the corpus that it reads, with ``base``'s settings and budget."""
-        if self.scale.base is None:
-            raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
-        return self.add(
-            Pretrained.C(
-                data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
-            ),
-            name,
-        )
-
-    def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
-        """SimLM with other replace rates."""
-        settings = varied(self.pretraining_of("simlm"), encoder_rate=encoder_rate, decoder_rate=decoder_rate)
-        return self.pretrained("replaced_lm", name, self.generator, settings)
-
-    def pretrained(
-        self, objective: str, name: str, generator: EncoderStage | None, settings: PretrainingSettings
-    ) -> Pretrained:
-        """``base`` pre-trained further with an objective."""
-        return self.add(
-            Pretrained.C(
-                data=self.data,
-                start=self.base,
-                generator=generator,
-                objective=objective,
-                settings=settings,
-            ),
-            name,
-        )
-
-    def snapshot(self, start: Pretrained, share: Fraction, name: str) -> Snapshot:
-        """A pre-training's encoder after a share of its updates, one of ``simlm.stages.models.SHARES``."""
-        step = step_at(share, start.settings.optimisation.steps)
-        return self.add(Snapshot.C(start=start, step=step), name)
 
     def retriever(
         self,
@@ -329,23 +169,13 @@ class Pipeline:
             name,
         )
 
-    def _fresh(self, data: Prepare, name: str) -> RandomModel:
-        shape = self.scale.encoder
-        if isinstance(shape, str):
-            raise UserError(f"the scale {self.scale.name} has public models and makes none of its own: {name}")
-        return self.add(RandomModel.C(data=data, shape=shape, seed=self._first_seed), name)
 
-    @property
-    def _first_seed(self) -> int:
-        return self.scale.pretraining.optimisation.seed
+class HalfPipeline(Pipeline):
+    """The pipeline over the half ``name`` of a whole collection; the names of its stages end in the half's name.
 
-
-class Part(Pipeline):
-    """The pipeline over the part ``name`` of a whole collection; its stages' names end in the part's.
-
-    What stands for a public model is the whole's, as BERT-base is one for every corpus: the tokenizer, ``random``,
-    ``base`` and the generators. A part's parts are the whole's, so that a model pre-trained on one part can be
-    fine-tuned on another.
+    What stands for a public model is the whole's, as BERT-base is one for every corpus: the tokenizer, `random`, `base`
+    and the generators. A half's halves are the whole's, so that a model pre-trained on one can be fine-tuned on
+    another.
     """
 
     def __init__(self, whole: Pipeline, name: str) -> None:
@@ -353,8 +183,8 @@ class Part(Pipeline):
         super().__init__(whole.scale, 0, lambda stage, stage_name: whole.add(stage, f"{stage_name}, {name}"))
         self.whole, self.name, self.seed = whole, name, whole.seed
 
-    def part(self, name: str) -> Pipeline:
-        return self.whole.part(name)
+    def half(self, name: str) -> Pipeline:
+        return self.whole.half(name)
 
     @cached_property
     def data(self) -> Prepare:
@@ -377,11 +207,3 @@ class Part(Pipeline):
     @property
     def random_generator(self) -> EncoderStage:
         return self.whole.random_generator
-
-
-def _optimisations(scale: Scale) -> list[Optimisation]:
-    """Every optimisation of a scale, each once."""
-    settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
-    settings += scale.retrievers.values()
-    settings += [one for one in (scale.base, scale.generator_training) if one is not None]
-    return list({id(one.optimisation): one.optimisation for one in settings}.values())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from experimaestro import Param
 
+from simlm.data.store import TokenisedCollection
 from simlm.finetuning.negatives import NegativeLists, lists_of_split
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.scales.settings import NegativesSettings
@@ -17,8 +18,6 @@ from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from simlm.data.store import TokenisedCollection
 
 MINED_SPLIT = "train"
 
@@ -56,7 +55,7 @@ class RunStage(Stage):
         """Return the hard negatives of train or valid that come from this run (Section 3.2)."""
         return lists_of_split(self.load(split), self.data.open(), split, settings, seed)
 
-    def leave(self, split: str, run: Run, collection: "TokenisedCollection") -> dict[str, float]:
+    def leave(self, split: str, run: Run, collection: TokenisedCollection) -> dict[str, float]:
         """Write a split's TREC file, unless it was only mined, and `keep` the rest; return its mean measures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if split != MINED_SPLIT:
@@ -155,7 +154,7 @@ class Retrieve(RunStage):
         )
 
 
-def load_run(folder: Path, split: str, collection: "TokenisedCollection") -> Run:
+def load_run(folder: Path, split: str, collection: TokenisedCollection) -> Run:
     """Return what `RunStage.load` returns, from the output folder of such a stage and its collection."""
     ids = collection.queries(split).ids
     return Run(

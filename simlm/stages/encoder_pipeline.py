@@ -1,0 +1,186 @@
+"""The pipeline up to fine-tuning, as stage configurations: the collection, and the encoders that it starts from.
+
+Asking for a stage builds its configuration and those it stands on, once; nothing runs here.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, TypeVar
+
+from simlm.errors import UserError
+from simlm.scales.scale import Scale
+from simlm.scales.settings import Optimisation, PretrainingSettings, varied
+from simlm.stages.data import Prepare
+from simlm.stages.models import (
+    EncoderStage,
+    Generator,
+    Pretrained,
+    PublicModel,
+    RandomGenerator,
+    RandomModel,
+    Reinitialised,
+    Snapshot,
+    public_model,
+    step_at,
+)
+from simlm.workflow.stage import Stage
+
+S = TypeVar("S", bound=Stage)
+Submit = Callable[[Stage, str], object]
+
+
+class EncoderPipeline:
+    """The collection and the encoders of one scale.
+
+    Args:
+        scale: the settings.
+        seed: is added to every seed of the scale, so 0 gives the published ones.
+        submit: is called on each new configuration, with the name by which a reader knows it.
+    """
+
+    def __init__(self, scale: Scale, seed: int, submit: Submit) -> None:
+        self.scale = scale
+        self.seed = seed
+        self._submit = submit
+        for optimisation in _optimisations(scale) if seed else ():
+            optimisation.seed += seed
+
+    def add(self, stage: S, name: str) -> S:
+        """Make a configuration part of the run, under a name for readers."""
+        self._submit(stage, name)
+        return stage
+
+    @cached_property
+    def data(self) -> Prepare:
+        """The tokenised collection."""
+        return self._prepared(self.scale.vocabulary, "collection")
+
+    @cached_property
+    def byte_level(self) -> Prepare:
+        """The collection in byte-level BPE, without segments: RoBERTa's input, in its own pieces or as many as ours."""
+        vocabulary = self.scale.vocabulary if isinstance(self.scale.vocabulary, int) else self.scale.starts["roberta"]
+        form = {"algorithm": "byte-level-bpe", "segments": False}
+        return self._prepared(vocabulary, "collection (byte-level BPE)", **form)
+
+    def _prepared(self, vocabulary: int | str, name: str, **form: Any) -> Prepare:
+        """The collection in so many pieces of its own, or in those of the tokenizer of that name."""
+        trained = isinstance(vocabulary, int)
+        return self.add(
+            Prepare.C(
+                collection=self.scale.collection,
+                vocabulary=vocabulary if trained else 0,
+                tokenizer="" if trained else vocabulary,
+                digest=self.scale.digest,
+                location=self.scale.location,
+                **form,
+            ),
+            name,
+        )
+
+    @cached_property
+    def random(self) -> RandomModel | Reinitialised:
+        """A fresh encoder of the scale's shape, that of the public one where there is one."""
+        if isinstance(self.scale.encoder, str):
+            return self.add(Reinitialised.C(data=self.data, shape_of=self.base, seed=self._first_seed), "random init")
+        return self._fresh(self.data, "random init")
+
+    @cached_property
+    def random_byte_level(self) -> RandomModel:
+        """The same, for byte-level BPE; only where no public model stands for RoBERTa."""
+        return self._fresh(self.byte_level, "random init (byte-level BPE)")
+
+    @cached_property
+    def base(self) -> EncoderStage:
+        """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
+        if isinstance(self.scale.encoder, str):
+            return self.public(self.scale.encoder, "base")
+        return self.from_scratch(self.random, "mlm", "base (MLM)")
+
+    def public(self, model: str, name: str) -> PublicModel:
+        """A model of the Hub or of a local folder."""
+        return self.add(public_model(model), name)
+
+    @cached_property
+    def generator(self) -> EncoderStage:
+        """The frozen generator."""
+        if isinstance(self.scale.generator, str):
+            return self.public(self.scale.generator, "generator")
+        assert self.scale.generator_training is not None
+        return self.add(
+            Generator.C(data=self.data, shape=self.scale.generator, settings=self.scale.generator_training),
+            "generator (MLM)",
+        )
+
+    @cached_property
+    def random_generator(self) -> EncoderStage:
+        """A fresh generator of the scale's shape, that of the public one where there is one."""
+        shape = self.scale.generator
+        if isinstance(shape, str):
+            stage = Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed)
+        else:
+            stage = RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed)
+        return self.add(stage, "random generator")
+
+    @cached_property
+    def simlm(self) -> Pretrained:
+        """`base` pre-trained further with replaced LM through the bottleneck."""
+        return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
+
+    def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
+        """SimLM with other replace rates."""
+        settings = varied(self.pretraining_of("simlm"), encoder_rate=encoder_rate, decoder_rate=decoder_rate)
+        return self.pretrained("replaced_lm", name, self.generator, settings)
+
+    def pretraining_of(self, start: str) -> PretrainingSettings:
+        """The scale's pre-training, at the start's own learning rate where it has one."""
+        settings = self.scale.pretraining
+        if start not in self.scale.pretraining_rates:
+            return settings
+        rate = self.scale.pretraining_rates[start]
+        return varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
+
+    def pretrained(
+        self, objective: str, name: str, generator: EncoderStage | None, settings: PretrainingSettings
+    ) -> Pretrained:
+        """`base` pre-trained further with an objective."""
+        return self.add(
+            Pretrained.C(data=self.data, start=self.base, generator=generator, objective=objective, settings=settings),
+            name,
+        )
+
+    def from_scratch(
+        self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
+    ) -> EncoderStage:
+        """A fresh encoder pre-trained on the corpus that it reads, with the settings and budget of `base`."""
+        if self.scale.base is None:
+            raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
+        return self.add(
+            Pretrained.C(
+                data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
+            ),
+            name,
+        )
+
+    def snapshot(self, start: Pretrained, share: Fraction, name: str) -> Snapshot:
+        """A pre-training's encoder after a share of its updates, one of ``simlm.stages.models.SHARES``."""
+        step = step_at(share, start.settings.optimisation.steps)
+        return self.add(Snapshot.C(start=start, step=step), name)
+
+    def _fresh(self, data: Prepare, name: str) -> RandomModel:
+        shape = self.scale.encoder
+        if isinstance(shape, str):
+            raise UserError(f"the scale {self.scale.name} has public models and makes none of its own: {name}")
+        return self.add(RandomModel.C(data=data, shape=shape, seed=self._first_seed), name)
+
+    @property
+    def _first_seed(self) -> int:
+        return self.scale.pretraining.optimisation.seed
+
+
+def _optimisations(scale: Scale) -> list[Optimisation]:
+    """Return every optimisation of a scale, each once."""
+    settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
+    settings += scale.retrievers.values()
+    settings += [one for one in (scale.base, scale.generator_training) if one is not None]
+    return list({id(one.optimisation): one.optimisation for one in settings}.values())
