@@ -59,7 +59,7 @@ class Options:
     scale: str = "mini"
     """smoke (for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """A folder in BEIR's layout or of SimLM's released data, or irds:ID, in place of the scale's own (README)."""
+    """A folder, irds:ID, or a name, in place of the scale's own (docs/own-collection.md)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     processes: int = 1

@@ -51,7 +51,7 @@ class Options:
     scale: str = "mini"
     """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """In place of the scale's own: a folder in BEIR's layout or of SimLM's data, irds:ID, or a name (README)."""
+    """In place of the scale's own: a folder, irds:ID, or a name (docs/own-collection.md)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
