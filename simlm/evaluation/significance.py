@@ -61,13 +61,6 @@ class Resampled:
         return float(low), float(high)
 
 
-def bootstrap_interval(
-    values: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
-) -> tuple[float, float]:
-    """Return the percentile interval (low, high) of the mean of ``values`` (queries,)."""
-    return Resampled(pd.DataFrame({"mean": np.asarray(values)}), resamples, seed).interval("mean", level=level)
-
-
 def side_by_side(rows: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> pd.DataFrame:
     """Put the per-query values of several rows into one frame: columns (row, measure), queries as in the first row.
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from simlm.evaluation.significance import (
     Improvement,
-    bootstrap_interval,
+    Resampled,
     bootstrap_means,
     compare,
     effect_ratio,
@@ -34,17 +34,19 @@ def test_bootstrap_in_blocks_equals_one_block(monkeypatch: pytest.MonkeyPatch) -
 
 def test_bootstrap_interval_approaches_the_normal_one() -> None:
     values = np.random.default_rng(5).random(2000)
-    low, high = bootstrap_interval(values, seed=6)
+    frame = pd.DataFrame({"mean": values})
+    resampled = Resampled(frame, seed=6)
+    low, high = resampled.interval("mean")
     half = 1.96 * values.std() / np.sqrt(2000)
     assert low == pytest.approx(values.mean() - half, abs=half * 0.05)
     assert high == pytest.approx(values.mean() + half, abs=half * 0.05)
-    assert bootstrap_interval(values, seed=6) == (low, high)
-    assert bootstrap_interval(values, level=0.5, seed=6)[0] > low
+    assert Resampled(frame, seed=6).interval("mean") == (low, high)
+    assert resampled.interval("mean", level=0.5)[0] > low
 
 
 def test_bootstrap_without_queries_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one query"):
-        bootstrap_interval(np.array([]))
+        bootstrap_means(np.empty((0, 1)))
 
 
 def test_paired_test_is_the_t_test_of_the_differences() -> None:

@@ -35,7 +35,7 @@ def test_draws_follow_the_softmax() -> None:
 
 def test_draws_follow_the_softmax_over_a_large_vocabulary() -> None:
     logits = torch.randn(5_003, generator=torch.Generator().manual_seed(3)) * 2
-    drawn = torch.cat([gumbel_argmax(logits.expand(len(part), -1), part) for part in keys(4).split(2_000)])
+    drawn = torch.cat([gumbel_argmax(logits.expand(len(part), -1), part) for part in keys(4)[:10_000].split(2_000)])
     assert p_value(drawn, logits.double().softmax(0)) > 1e-3
 
 
