@@ -1,4 +1,4 @@
-"""Whether a training learnt anything: where its loss ended, beside what a model that knows nothing would have.
+"""Find whether a training learnt anything: where its loss ended, beside that of a model that knows nothing.
 
 All is derived from the logs that finished trainings left, and from the tokenised collection.
 """
@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from simlm.data.frequencies import unigram_entropy
 from simlm.stages.models import Generator, Pretrained
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import read_log
@@ -40,7 +41,7 @@ class Ranking:
 
     @property
     def chance(self) -> float:
-        """The loss of scores that tell nothing."""
+        """Return the loss of scores that tell nothing."""
         return math.log(self.kept)
 
     @property
@@ -49,12 +50,12 @@ class Ranking:
 
     @property
     def at_chance(self) -> bool:
-        """Whether the loss ended where it is by chance, or above."""
+        """Return whether the loss ended where it is by chance, or above."""
         return self.loss > (1 - RANKING_SLACK) * self.chance
 
     @property
     def learnt_nothing(self) -> bool:
-        """Whether the loss ended at chance and the accuracy is within sampling error of it, or below."""
+        """Return whether the loss ended at chance and the accuracy is within sampling error of it, or below."""
         share = self.accuracy_by_chance
         # The best of several is the more often above by chance: Bonferroni over them, one-sided.
         quantile = NormalDist().inv_cdf(1 - (1 - LEVEL) / self.evaluations)
@@ -72,14 +73,14 @@ class Words:
 
     @property
     def learnt_nothing(self) -> bool:
-        """Whether it did not learn beyond word frequencies."""
+        """Return whether it did not learn beyond word frequencies."""
         return self.loss > (1 - WORDS_SLACK) * self.entropy
 
 
 def last(log: list[dict[str, float]], name: str) -> float | None:
-    """A logged value at the end of a training: the mean of the last tenth of its entries, None where there is none.
+    """Return a logged value at the end of a training, None where it was not logged.
 
-    Of few entries, each of a few batches, it is the mean of the last ``ENTRIES``.
+    It is the mean of the last tenth of its entries, or of the last ``ENTRIES`` where that is less.
     """
     values = [entry[name] for entry in log if name in entry]
     end = values[-max(ENTRIES, len(values) // 10) :]
@@ -87,7 +88,7 @@ def last(log: list[dict[str, float]], name: str) -> float | None:
 
 
 def ranking(stage: TrainReranker) -> Ranking | None:
-    """What became of a finished re-ranker's training; None where its log does not say."""
+    """Return what became of a finished re-ranker's training; None where its log does not say."""
     log = read_log(job_of(stage) / "output")
     loss = last(log, "loss")
     accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
@@ -101,13 +102,14 @@ def ranking(stage: TrainReranker) -> Ranking | None:
 
 
 def words(stage: Pretrained | Generator) -> Words | None:
-    """What became of a finished pre-training on hidden words; None for another objective, or without a log."""
-    # Both import torch, which a report needs for this alone.
-    from simlm.data.frequencies import unigram_entropy
-    from simlm.pretraining.objective import find_objective
+    """Return what became of a finished pre-training on hidden words; None for another objective, or without a log."""
+    job = job_of(stage)
+    sides = (read_manifest(job) or {}).get("numbers", {}).get("word_losses")
+    if sides is None:  # made before that was recorded
+        from simlm.pretraining.objective import find_objective  # torch, which a report does without otherwise
 
-    sides = find_objective(stage.objective if isinstance(stage, Pretrained) else "mlm").word_losses
-    log = read_log(job_of(stage) / "output")
+        sides = find_objective(stage.objective if isinstance(stage, Pretrained) else "mlm").word_losses
+    log = read_log(job / "output")
     losses = [loss for name in sides if (loss := last(log, name)) is not None]
     if not losses:
         return None
