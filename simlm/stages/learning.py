@@ -1,6 +1,6 @@
-"""Whether a training learnt anything: where its loss ended, beside what a model that knows nothing would have.
+"""Whether a training learnt anything: where its loss ended, beside the loss of a model that knows nothing.
 
-All is derived from the logs that finished trainings left, and from the tokenised collection.
+All of it comes from the logs that finished trainings left, and from the tokenised collection.
 """
 
 import math
@@ -77,7 +77,7 @@ class Words:
 
 
 def last(log: list[dict[str, float]], name: str) -> float | None:
-    """A logged value at the end of a training: the mean of the last tenth of its entries, None where there is none.
+    """Return a logged value at the end of a training: the mean of the last tenth of its entries; None if there is none.
 
     Of few entries, each of a few batches, it is the mean of the last ``ENTRIES``.
     """
@@ -87,7 +87,7 @@ def last(log: list[dict[str, float]], name: str) -> float | None:
 
 
 def ranking(stage: TrainReranker) -> Ranking | None:
-    """What became of a finished re-ranker's training; None where its log does not say."""
+    """Return how a finished re-ranker's training ended; None where its log does not say."""
     log = read_log(job_of(stage) / "output")
     loss = last(log, "loss")
     accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
@@ -101,7 +101,7 @@ def ranking(stage: TrainReranker) -> Ranking | None:
 
 
 def words(stage: Pretrained | Generator) -> Words | None:
-    """What became of a finished pre-training on hidden words; None for another objective, or without a log."""
+    """Return how a finished pre-training on hidden words ended; None for another objective, or without a log."""
     # Both import torch, which a report needs for this alone.
     from simlm.data.frequencies import unigram_entropy
     from simlm.pretraining.objective import find_objective
