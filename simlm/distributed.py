@@ -33,10 +33,9 @@ def local_rank() -> int:
 
 
 def own_device(kind: str) -> torch.device:
-    """Set this process's number of threads, and return the device that it computes on: "cpu", or its own GPU for
-    "cuda".
+    """Set this process's number of threads, and return the device that it computes on.
 
-    The cores of a machine are shared by the processes on it.
+    The cores of a machine are shared by the processes on it. ``kind`` is "cpu", or "cuda" for a GPU of its own.
     """
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_processes()))
     return torch.device(kind, local_rank()) if kind == "cuda" and processes() > 1 else torch.device(kind)

@@ -79,7 +79,7 @@ class EffectRatios(NamedTuple):
 
 
 def effect_ratios(baseline: Agreement, advanced: Agreement) -> EffectRatios:
-    """Effect ratios of ``advanced`` over ``baseline``, each of which compares our run with theirs.
+    """Return the effect ratios of ``advanced`` over ``baseline``, each of which compares our run with theirs.
 
     ValueError where the four runs have no query in common.
     """
@@ -97,7 +97,7 @@ def effect_ratios(baseline: Agreement, advanced: Agreement) -> EffectRatios:
 
 
 def _scored(run: Rankings) -> dict[str, dict[str, float]]:
-    """With scores that keep the order."""
+    """Give ranked passages scores that keep their order."""
     return {query: {id: float(-place) for place, id in enumerate(ids)} for query, ids in run.items()}
 
 

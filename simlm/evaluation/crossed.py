@@ -27,7 +27,7 @@ class Difference:
     freedom: float
 
     def p_above(self, bound: float) -> float:
-        """One-sided p of "the true difference is above ``bound``"; 1 where nothing can be estimated."""
+        """Return the one-sided p of "the true difference is above ``bound``"; 1 where nothing can be estimated."""
         if not self.freedom:
             return 1.0
         if not self.error:
@@ -37,16 +37,16 @@ class Difference:
         return float(t.sf((self.mean - bound) / self.error, self.freedom))
 
     def p_below(self, bound: float) -> float:
-        """One-sided p of "the true difference is below ``bound``"."""
+        """Return the one-sided p of "the true difference is below ``bound``"."""
         return Difference(-self.mean, self.error, self.freedom).p_above(-bound)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Ends of the interval of the true difference."""
+        """Return the ends of the interval of the true difference."""
         half = self._quantile((1 + level) / 2) * self.error
         return self.mean - half, self.mean + half
 
     def detectable(self, alpha: float = 0.05, power: float = POWER) -> float:
-        """The smallest true difference that a two-sided test at ``alpha`` finds with this power, about."""
+        """Return about the smallest true difference that a two-sided test at ``alpha`` finds with this power."""
         return (self._quantile(1 - alpha / 2) + self._quantile(power)) * self.error
 
     def _quantile(self, share: float) -> float:
@@ -58,7 +58,7 @@ class Difference:
 
 
 def crossed(differences: NDArray[np.float64]) -> Difference:
-    """The mean of ``differences`` (seeds, queries) with its error over both.
+    """Return the mean of ``differences`` (seeds, queries) with its error over both.
 
     The variance of the mean is (MS_seeds + MS_queries - MS_rest) / (seeds x queries) with the mean squares of the
     two-way layout. A mean square of seeds or queries below that of the rest stands for no effect of its own and is

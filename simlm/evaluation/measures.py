@@ -40,14 +40,21 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 
 def evaluate(run_path: Path, qrels: Qrels, measures: Sequence[Measure] = MEASURES) -> pd.DataFrame:
-    """Measures a run file against qrels.
+    """Measure a run file against qrels.
 
-    Returns a frame indexed by `query_id`, one row for every query of `qrels` in their order, one float
-    column a measure, named as ir_measures prints it ("RR@10"). A query that the run lacks counts 0; a
-    query that only the run has is left out. Values lie in [0, 1].
+    Args:
+        run_path: a TREC run file.
+        qrels: grades by query and passage.
+        measures: as ir_measures names them.
 
-    Raises UserError for an unreadable or empty run, for a line that is no TREC run line, and for a query
-    whose passages are repeated or whose scores do not strictly decrease.
+    Returns:
+        A frame indexed by ``query_id``, one row for every query of ``qrels`` in their order, one float column a
+        measure, named as ir_measures prints it ("RR@10"). A query that the run lacks counts 0; a query that only the
+        run has is left out. Values lie in [0, 1].
+
+    Raises:
+        UserError: for an unreadable or empty run, for a line that is no TREC run line, and for a query whose passages
+            are repeated or whose scores do not strictly decrease.
     """
     if not qrels:
         raise UserError(f"{run_path}: there are no relevance judgements to measure against; check the split")
@@ -65,10 +72,10 @@ def evaluate(run_path: Path, qrels: Qrels, measures: Sequence[Measure] = MEASURE
 
 
 def _what_counts(run: pd.DataFrame, judged_relevant: np.ndarray, measure: Measure) -> pd.DataFrame:
-    """The rows of the run that can change a measure.
+    """Return the rows of the run that can change a measure.
 
-    Handing a million rows to the providers costs seconds. A measure with cut-off k depends on the first k
-    rows of a query; recall, a count of relevant passages, on the relevant ones among them.
+    Handing a million rows to the providers costs seconds. A measure with cut-off k depends on the first k rows of a
+    query; recall, a count of relevant passages, on the relevant ones among them.
     """
     if "cutoff" not in measure.params or measure.params.get("judged_only"):
         return run
@@ -79,7 +86,7 @@ def _what_counts(run: pd.DataFrame, judged_relevant: np.ndarray, measure: Measur
 
 
 def _positions_of_judged(run: pd.DataFrame, qrels: Qrels) -> np.ndarray:
-    """Boolean array (rows,): whether the qrels know a row's passage as relevant (grade > 0) to its query."""
+    """Tell for each row, bool (rows,), whether the qrels know its passage as relevant (grade > 0) to its query."""
     passages = run["passage"].cat.categories
     queries = run["query"].cat.categories
     pairs = [
@@ -98,7 +105,7 @@ def _positions_of_judged(run: pd.DataFrame, qrels: Qrels) -> np.ndarray:
 
 
 def _pair_codes(run: pd.DataFrame) -> np.ndarray:
-    """One int64 a row that stands for its (query, passage) pair."""
+    """Return one int64 a row that stands for its (query, passage) pair."""
     query = run["query"].cat.codes.to_numpy(dtype=np.int64)
     return query * len(run["passage"].cat.categories) + run["passage"].cat.codes.to_numpy(dtype=np.int64)
 
@@ -112,7 +119,7 @@ def _as_dict(run: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Columns query, passage (categories), score (float32, as trec_eval holds it), rank (int32, from 0)."""
+    """Read a run as columns query, passage (categories), score (float32, as trec_eval holds it), rank (from 0)."""
     try:
         with warnings.catch_warnings(record=True) as caught:  # of a first line with too many fields
             warnings.simplefilter("always")
@@ -157,7 +164,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _check_order(path: Path, run: pd.DataFrame, first: np.ndarray, score: np.ndarray) -> None:
-    """UserError unless a query is one block of distinct passages with finite, strictly decreasing scores."""
+    """Raise UserError unless a query is one block of distinct passages with finite, strictly decreasing scores."""
     falling = np.ones(len(run), dtype=bool)
     falling[1:] = first[1:] | (score[1:] < score[:-1])
     bad = np.flatnonzero(~(falling & np.isfinite(score)))
@@ -182,7 +189,7 @@ def _check_order(path: Path, run: pd.DataFrame, first: np.ndarray, score: np.nda
 
 
 def _first_bad_line(path: Path) -> str | None:
-    """Names the first line that is not `query Q0 passage rank score tag`."""
+    """Name the first line that is not `query Q0 passage rank score tag`; None if there is none."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.split()

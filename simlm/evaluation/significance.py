@@ -21,10 +21,10 @@ _DRAWS_AT_ONCE = 4_000_000
 
 
 def bootstrap_means(values: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED) -> np.ndarray:
-    """Means of `resamples` samples of the queries, drawn with replacement.
+    """Return the means (resamples, columns) of samples of the queries, drawn with replacement.
 
-    `values` is (queries, columns); the result (resamples, columns). All columns of one resample share its
-    queries, so differences of columns are paired. Memory stays bounded however many queries there are.
+    ``values`` is (queries, columns). All columns of one resample share its queries, so differences of columns are
+    paired. Memory stays bounded however many queries there are.
     """
     queries = len(values)
     if queries == 0:
@@ -53,7 +53,7 @@ class Resampled:
         self._means = bootstrap_means(values.to_numpy(dtype=np.float64), resamples, seed)
 
     def interval(self, column: Hashable, minus: Hashable | None = None, level: float = LEVEL) -> tuple[float, float]:
-        """Percentile interval (low, high) of a column's mean, or of its mean difference from another."""
+        """Return the percentile interval (low, high) of a column's mean, or of its mean difference from another."""
         means = self._means[:, self._places[column]]
         if minus is not None:
             means = means - self._means[:, self._places[minus]]
@@ -64,12 +64,12 @@ class Resampled:
 def bootstrap_interval(
     values: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
 ) -> tuple[float, float]:
-    """Percentile interval (low, high) of the mean of `values` (queries,)."""
+    """Return the percentile interval (low, high) of the mean of ``values`` (queries,)."""
     return Resampled(pd.DataFrame({"mean": np.asarray(values)}), resamples, seed).interval("mean", level=level)
 
 
 def side_by_side(rows: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> pd.DataFrame:
-    """Per-query values of several rows in one frame: columns (row, measure), queries as in the first row.
+    """Put the per-query values of several rows into one frame: columns (row, measure), queries as in the first row.
 
     Raises ValueError when rows were measured on different queries.
     """
@@ -81,9 +81,9 @@ def side_by_side(rows: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> p
 
 
 def paired_test(a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided p of the paired t-test over per-query values `a` and `b`, both (queries,) in one order.
+    """Return the two-sided p of the paired t-test over per-query values ``a`` and ``b``, both (queries,) in one order.
 
-    1.0 where there is nothing to test: fewer than two queries, or no query on which the two differ.
+    It is 1.0 where there is nothing to test: fewer than two queries, or no query on which the two differ.
     """
     from scipy.stats import ttest_rel  # here, for scipy.stats takes a second to import
 
@@ -95,7 +95,7 @@ def paired_test(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Adjusts p-values for the family of tests they form (Holm, 1979): reject where the result is < alpha."""
+    """Adjust p-values for the family of tests that they form (Holm, 1979): reject where the result is below alpha."""
     adjusted: dict[str, float] = {}
     largest = 0.0
     for position, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
@@ -107,12 +107,18 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def compare(
     rows: Mapping[str, pd.DataFrame], baseline: str, measure: str, resampled: Resampled | None = None
 ) -> pd.DataFrame:
-    """Compares every other row with `baseline` by one measure.
+    """Compare every other row with ``baseline`` by one measure.
 
-    `rows` maps a row's key to its per-query values as `simlm.evaluation.measures.evaluate` returns them, all
-    of the same queries in whatever order. `resampled` is their bootstrap under columns (row, measure), where
-    the caller has drawn it already. The result is indexed by `row`. Its columns are difference (row minus
-    baseline), low and high (bootstrap interval of the difference), p, and p_holm, corrected over these rows.
+    Args:
+        rows: per-query values of each row, as `simlm.evaluation.measures.evaluate` returns them, all of the same
+            queries in whatever order.
+        baseline: a key of ``rows``.
+        measure: a column of them.
+        resampled: the bootstrap of the rows under columns (row, measure), where the caller has drawn it already.
+
+    Returns:
+        A frame indexed by ``row`` with the columns difference (row minus baseline), low and high (bootstrap interval of
+        the difference), p, and p_holm, corrected over these rows.
     """
     values = side_by_side(rows, [measure])
     resampled = resampled or Resampled(values)
@@ -141,11 +147,11 @@ class Improvement(NamedTuple):
 
 
 def effect_ratio(published: Improvement, measured: Improvement) -> float | None:
-    """Effect ratio of Breuer et al. (SIGIR 2020): measured mean improvement over the published one.
+    """Return the effect ratio of Breuer et al. (SIGIR 2020): the measured mean improvement over the published one.
 
-    1 is the published effect, above 1 a larger one, between 0 and 1 a smaller one, below 0 the opposite. It
-    is made for this case, a claim tried on another collection. It needs mean improvements alone, so each mean
-    is handed to repro_eval as its only topic. None where the published means are equal.
+    1 is the published effect, above 1 a larger one, between 0 and 1 a smaller one, below 0 the opposite. It is made for
+    this case, a claim tried on another collection. It needs mean improvements alone, so each mean is handed to
+    repro_eval as its only topic. None where the published means are equal.
     """
     from repro_eval.measure.overall_effects import ER
 

@@ -25,10 +25,16 @@ LABELLED_SCORE = 1000.0
 def answered_lists(
     run: Run, answering: npt.NDArray[np.bool_], labelled: Callable[[int], Indices], total: int
 ) -> NegativeLists:
-    """The lists of a run (Q, k) over all queries of a split, in the store's order, from its first `total` places.
+    """Build lists from the first ``total`` places of a run over all queries of a split, in the store's order.
 
-    answering: (Q, k), whether the passage at a place contains an answer; labelled: from a query's index to the passages
-    that were marked as the answer's source. Raises UserError when no query has both positives and negatives.
+    Args:
+        run: the ranked passages, (Q, k).
+        answering: bool (Q, k), whether the passage at a place contains an answer.
+        labelled: returns the passages that were marked as the source of a query's answer, given the query's index.
+        total: places of a query that count, and the length of its negatives.
+
+    Raises:
+        UserError: when no query has both positives and negatives.
     """
     queries, positives, negatives = [], [], []
     for query, (passages, scores, hits) in enumerate(
@@ -51,7 +57,10 @@ def answered_lists(
 def _sides(
     passages: Indices, scores: npt.NDArray[np.float32], hits: npt.NDArray[np.bool_], labelled: Indices
 ) -> tuple[Indices, Indices] | None:
-    """A query's positives that are kept, and its negatives, from its places in a run; None where it lacks either."""
+    """Return a query's positives that are kept, and its negatives, from its places in a run.
+
+    None if it lacks either.
+    """
     filled = passages != PADDING
     known = np.isin(passages, labelled)
     others, rest = filled & hits & ~known, filled & ~hits & ~known
@@ -64,7 +73,7 @@ def _sides(
 
 
 def concatenated(sets: Sequence[NegativeLists]) -> NegativeLists:
-    """All lists of several sets over the same queries: a query's own are neighbours, in the order of the sets."""
+    """Join the lists of several sets over the same queries: a query's own are neighbours, in the order of the sets."""
     width = max(one.total for one in sets)
     queries = np.concatenate([one.queries for one in sets])
     order = np.argsort(queries, kind="stable")

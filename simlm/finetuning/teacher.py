@@ -40,12 +40,12 @@ class TeacherScores:
         return cls(**arrays, folder=folder)
 
     def of(self, query: int) -> tuple[Indices, npt.NDArray[np.float32]]:
-        """The passages (n), ascending, that have a score for a query, and their logits (n)."""
+        """Return the passages (n), ascending, that have a score for a query, and their logits (n)."""
         start, stop = np.searchsorted(self.query, [query, query + 1])
         return np.asarray(self.passage[start:stop]), np.asarray(self.score[start:stop])
 
     def lookup(self, query: int, passages: Indices) -> npt.NDArray[np.float32]:
-        """The logits (n) of one query's passages (n), repetitions allowed.
+        """Return the logits (n) of one query's passages (n), which may repeat.
 
         Raises UserError that names the first pair without a score.
         """

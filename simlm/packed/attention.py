@@ -1,6 +1,6 @@
 """Attention within the boundaries of packed sequences, for transformers' own BERT and ELECTRA layers.
 
-Registered once as ``NAME`` with transformers' AttentionInterface: a layer whose configuration names it, and that is
+Registered once as ``NAME`` with transformers' AttentionInterface. A layer whose configuration names it, and that is
 called with ``cu_seq_lens`` and ``max_length``, attends inside each sequence; called without them it is ordinary SDPA
 over padded rows. Model classes stay as they are.
 """
@@ -20,7 +20,7 @@ NAME = "simlm_packed"
 def use_packed_attention(module: nn.Module) -> None:
     """Make every BERT or ELECTRA layer inside ``module`` attend by boundaries when it is given them.
 
-    Copied layers, as the bottleneck's decoder, carry configurations of their own: all are told.
+    Copied layers, as those of the bottleneck's decoder, have configurations of their own: all are changed.
     """
     for part in module.modules():
         config: Any = getattr(part, "config", None)
@@ -39,12 +39,21 @@ def attend(
     dropout: float,
     scale: float | None,
 ) -> Tensor:
-    """Softmax attention of each sequence's queries over its own keys.
+    """Compute softmax attention of each sequence's queries over its own keys.
 
-    ``query`` (Q, heads, d), ``key`` and ``value`` (K, heads, d); bounds int32 (S + 1,) from 0 to Q and to K, where a
-    sequence may be empty; no sequence is longer than its maximum. Returns (Q, heads, d); queries without a key get 0.
-    In half precision on CUDA by kernels for short sequences, or flash attention; elsewhere sequences are padded for
-    SDPA and taken out again.
+    In half precision on CUDA it uses kernels for short sequences, or flash attention; elsewhere sequences are padded
+    for SDPA and taken out again.
+
+    Args:
+        query: (Q, heads, d).
+        key, value: (K, heads, d).
+        query_bounds, key_bounds: int32 (S + 1,), from 0 to Q and to K; a sequence may be empty.
+        max_query, max_key: no sequence has more queries or keys.
+        dropout: probability with which a weight is dropped.
+        scale: what products are multiplied by; None for 1 / sqrt(d).
+
+    Returns:
+        (Q, heads, d); queries without a key get 0.
     """
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
         from simlm.packed.short_attention import HEADS, LONGEST, short_attention  # which needs Triton
@@ -72,12 +81,12 @@ def attend(
 
 
 def _places(bounds: Tensor, longest: int) -> Tensor:
-    """(S, longest), true where a sequence has a token."""
+    """Tell where sequences have tokens: bool (S, longest)."""
     return torch.arange(longest, device=bounds.device) < bounds.diff()[:, None]
 
 
 def _padded(packed: Tensor, places: Tensor) -> Tensor:
-    """(T, heads, d) -> (S, heads, longest, d): row-major places are the order of the pack."""
+    """Pad (T, heads, d) to (S, heads, longest, d): row-major places are in the order of the pack."""
     table = packed.new_zeros(*places.shape, *packed.shape[1:])
     table[places] = packed
     return table.transpose(1, 2)
@@ -95,7 +104,7 @@ def packed_attention(
     max_length: int = 0,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """What AttentionInterface calls: (1, heads, T, d) each -> (1, T, heads, d)."""
+    """Attend as AttentionInterface asks: (1, heads, T, d) each -> (1, T, heads, d)."""
     if cu_seq_lens is None:
         output, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **rest

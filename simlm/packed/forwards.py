@@ -25,8 +25,10 @@ Body = BertModel | ElectraModel
 
 
 def has_packed_form(encoder: nn.Module) -> TypeGuard[Body]:
-    """Tell whether packs can go through an encoder: RoBERTa counts positions from elsewhere, others have other
-    layers."""
+    """Tell whether packs can go through an encoder.
+
+    RoBERTa counts positions from elsewhere, and others have other layers.
+    """
     # A subclass may compute something else.
     return type(encoder) in (BertModel, ElectraModel)
 
@@ -81,8 +83,10 @@ def prepare(module: nn.Module, compiled: bool) -> None:
 
 
 def embedded(body: Body, pack: Pack, input_ids: Tensor | None = None) -> Tensor:
-    """Return the states (1, T, H) that the first layer reads, of ``input_ids`` (1, T) instead of the pack's if
-    given."""
+    """Return the states (1, T, H) that the first layer reads.
+
+    ``input_ids`` (1, T) are read instead of the pack's where they are given.
+    """
     ids = pack.input_ids if input_ids is None else input_ids
     hidden: Tensor = body.embeddings(input_ids=ids, token_type_ids=pack.token_type_ids, position_ids=pack.position_ids)
     if isinstance(body, ElectraModel) and hasattr(body, "embeddings_project"):

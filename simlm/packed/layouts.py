@@ -1,5 +1,4 @@
-"""The choice between padded and packed batches, by device and model, for training and for computing without
-gradient."""
+"""The choice between padded and packed batches, by device and model, for training and for inference."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -142,10 +141,9 @@ class Inference:
 
 
 def length_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Cut texts with ``lengths`` (n,) into batches of at most ``batch_tokens`` tokens with padding, longest texts
-    first.
+    """Cut texts with ``lengths`` (n,) into batches of at most ``batch_tokens`` tokens with padding.
 
-    Yields the positions of a batch's texts. A batch holds at least one text, however long.
+    Yields the positions of a batch's texts, longest texts first. A batch holds at least one text, however long.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0

@@ -1,8 +1,8 @@
 """Attention of many short sequences as Triton kernels, with dropout: flash attention's tiles are mostly empty there.
 
 A program has one tile of one sequence and head. Scores stay on the chip, in float32, and are computed again in the
-backward pass from their rows' log-sums. What dropout keeps follows from a number drawn from torch's generator of the
-device, and from the places of query, key and head: the backward pass, and gradient caching, get the same.
+backward pass from the log-sums of their rows. What dropout keeps follows from a number drawn from torch's generator of
+the device and from the places of query, key and head: the backward pass and gradient caching get the same.
 """
 
 from typing import Any
@@ -25,14 +25,14 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def _mixed(bits):  # type: ignore[no-untyped-def]
-    """A bijection of uint32 in which the high bits depend on all of them (Wellons' lowbias32 but for its last step)."""
+    """Mix uint32 one to one so that the high bits depend on all (Wellons' lowbias32 without its last step)."""
     bits = (bits ^ (bits >> 16)) * 0x7FEB352D
     return (bits ^ (bits >> 15)) * 0x846CA68B
 
 
 @triton.jit
 def _row_bits(seed, head, heads, rows):  # type: ignore[no-untyped-def]
-    """Random bits uint32 of queries, by their places in the pack."""
+    """Make random bits, uint32, of queries, from their places in the pack."""
     number = tl.load(seed)
     bits = _mixed((rows * heads + head).to(tl.uint32) ^ number.to(tl.uint32))
     bits = _mixed(bits ^ (bits >> 16) ^ (number >> 32).to(tl.uint32))
@@ -41,13 +41,13 @@ def _row_bits(seed, head, heads, rows):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _kept(row_bits, keys, threshold):  # type: ignore[no-untyped-def]
-    """Whether dropout keeps a weight; keys are places in the sequence. Both broadcast."""
+    """Tell whether dropout keeps a weight; keys are places in the sequence. Both arguments broadcast."""
     return _mixed(row_bits ^ (keys.to(tl.uint32) * 0x9E3779B9)) >= threshold.to(tl.uint32)
 
 
 @triton.jit
 def _tile(states, rows, end, head, heads, SIZE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """(M, SIZE) of states (T, heads, SIZE), 0 from row ``end`` on."""
+    """Load rows (M, SIZE) of states (T, heads, SIZE), 0 from row ``end`` on."""
     places = (rows[:, None] * heads + head) * SIZE + tl.arange(0, SIZE)[None, :]
     return tl.load(states + places, mask=(rows < end)[:, None], other=0.0)
 
@@ -99,7 +99,8 @@ def _transposed(  # type: ignore[no-untyped-def]
     own, above, keyed, values, keys, key_start, key_end, rows, end, head, heads, output, log_sums, seed, scale,
     rescale, threshold, SIZE: tl.constexpr, DROPS: tl.constexpr,
 ):  # fmt: skip
-    """(KEYS, ROWS): the weights after dropout but for ``rescale``, and the scores' gradients but for the scale.
+    """Return weights after dropout without ``rescale``, and gradients of the scores without the scale: (KEYS, ROWS)
+    each.
 
     A softmax's gradient subtracts a mean, which is each row's product of output and gradient.
     """
@@ -123,9 +124,10 @@ def _backward(  # type: ignore[no-untyped-def]
     value_gradient, heads, tiles, key_tiles, scale, rescale, threshold,
     SIZE: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, DROPS: tl.constexpr,
 ):  # fmt: skip
-    """The first ``key_tiles`` programs of a sequence and head have a tile of keys each, the others one of queries.
+    """Compute the gradients by queries, keys and values.
 
-    Where all keys are in one tile, its program does the queries too.
+    Of a sequence and head, the first ``key_tiles`` programs have a tile of keys each, the others one of queries. Where
+    all keys are in one tile, its program does the queries too.
     """
     program = tl.program_id(0)
     tile, head, sequence = program % tiles, program // tiles % heads, program // tiles // heads
@@ -176,14 +178,14 @@ def _backward(  # type: ignore[no-untyped-def]
 
 
 def _tiling(sizes: tuple[int, int, int], max_query: int, max_key: int) -> tuple[int, int, dict[str, int]]:
-    """How many tiles of queries and of keys the longest sequence has, and how large they are."""
+    """Return how many tiles of queries and of keys the longest sequence has, and how large they are."""
     rows, keys, warps = sizes
     rows, keys = FEW if max_query <= FEW else rows, FEW if max_key <= FEW else keys
     return -(-max_query // rows), -(-max_key // keys), {"ROWS": rows, "KEYS": keys, "num_warps": warps}
 
 
 def _drops(dropout: float) -> tuple[float, int]:
-    """By what kept weights are multiplied, and the first of 2^32 numbers that keeps one."""
+    """Return what kept weights are multiplied by, and the first of 2^32 numbers that keeps one."""
     return 1 / (1 - dropout), round(dropout * 2**32)
 
 
@@ -199,9 +201,10 @@ def short_attention(
     dropout: float,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``attend``'s arguments, in half precision on CUDA -> its output, and the log-sums and seed of the backward pass.
+    """Attend in half precision on CUDA, and return the output and the log-sums and seed of the backward pass.
 
-    Sequences have at most ``LONGEST`` tokens, heads one of the sizes ``HEADS``.
+    The arguments are those of `simlm.packed.attention.attend`. Sequences have at most ``LONGEST`` tokens, heads one of
+    the sizes ``HEADS``.
     """
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     _, heads, size = query.shape

@@ -19,7 +19,7 @@ class Texts(OnDevice, ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """N."""
+        """Return N."""
 
     @property
     @abstractmethod
@@ -38,8 +38,10 @@ class Texts(OnDevice, ABC):
 
     @abstractmethod
     def take(self, places: Tensor) -> "Texts":
-        """Return the texts at ``places``, int64 (M,), in this order and on the device of ``places``; they may
-        repeat."""
+        """Return the texts at ``places``, int64 (M,), in this order and on the device of ``places``.
+
+        Texts may repeat.
+        """
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The passages of a tokenised collection as pre-training examples, with some held out for evaluation."""
+"""The passages of a tokenised collection as pre-training examples, some held out for evaluation."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ EVALUATION_EPOCH = 2**31 - 1
 
 
 class PassageExamples(Dataset[Example]):
-    """Passages ``indices`` (n,) of a store, cut at ``max_length`` tokens, special tokens counted."""
+    """The passages ``indices`` (n,) of a store, cut at ``max_length`` tokens with the special ones."""
 
     def __init__(
         self, passages: TokenStore, indices: NDArray[np.int64], specials: Specials, max_length: int, epoch: int = 0
@@ -26,12 +26,12 @@ class PassageExamples(Dataset[Example]):
         self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of the examples that follow: each has masks of its own."""
+        """Set the epoch of the examples that follow: each epoch has masks of its own."""
         self.epoch = epoch
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each example (n,), up to the few that special tokens add; for batching by length."""
+        """Tokens of each example (n,), without a few special ones; for batches by length."""
         return np.minimum(self.passages.lengths[self.indices], self.max_length).astype(np.int64)
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class PassageExamples(Dataset[Example]):
 
 
 def hold_out(passages: int, held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices to train on and indices held out for evaluation (4,096 at paper scale), both ascending."""
+    """Return indices to train on and indices held out for evaluation (4,096 at paper scale), both ascending."""
     order = stateless_rng(seed, passages).permutation(passages)
     held_out = min(held_out, passages // 10)
     return np.sort(order[held_out:]), np.sort(order[:held_out])

@@ -40,7 +40,7 @@ class WordPieces:
         return cls(continues, Specials.of(tokenizer))
 
     def words(self, ids: NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
-        """(start, end) of every word among ``ids`` (length,); [CLS] and [SEP] belong to none."""
+        """Find (start, end) of every word among ``ids`` (length,); [CLS] and [SEP] belong to none."""
         boundary = (ids == self.specials.cls) | (ids == self.specials.sep)
         after_boundary = np.concatenate(([True], boundary[:-1]))
         starts = np.flatnonzero(~boundary & (~self.continues[ids] | after_boundary))
@@ -54,19 +54,19 @@ class WordPieces:
         return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
     def maskable(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """True where a drawn token really is masked: [UNK] uses up budget but is left as it is.
+        """Tell, bool (length,), where a drawn token really is masked: [UNK] uses up budget but is left as it is.
 
         So is a [MASK] or [PAD] that a text spells out.
         """
         return (ids != self.specials.unk) & (ids != self.specials.mask) & (ids != self.specials.pad)
 
     def counted(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-        """True at every token of ``ids`` (length,) that is not special: what both losses are about."""
+        """Tell, bool (length,), which tokens of ``ids`` are not special: both losses are about these."""
         return ~np.isin(ids, self.specials)
 
 
 def second_rate(encoder_rate: float, decoder_rate: float) -> float:
-    """The rate of the decoder's own mask, (p_dec - p_enc) / (1 - p_enc); 0 when both rates are equal."""
+    """Return the rate of the decoder's own mask, (p_dec - p_enc) / (1 - p_enc); 0 when both rates are equal."""
     if not 0 < encoder_rate < 1 or not encoder_rate <= decoder_rate <= 1:
         raise UserError(
             f"mask rates encoder={encoder_rate}, decoder={decoder_rate}: "
@@ -76,7 +76,7 @@ def second_rate(encoder_rate: float, decoder_rate: float) -> float:
 
 
 def budget(rate: float, length: int) -> int:
-    """How many tokens may be covered: round(rate x length), half to even, at least 1 and at most 512."""
+    """Return how many tokens may be covered: round(rate x length), half to even, at least 1 and at most 512."""
     return max(1, min(MAX_MASKED, round(rate * length)))
 
 
@@ -106,7 +106,7 @@ def nested_masks(
     decoder_rate: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The encoder's and the decoder's masks, both (length,), of one passage ``ids`` (length,)."""
+    """Draw the encoder's and the decoder's masks, both (length,), of one passage ``ids`` (length,)."""
     words = pieces.words(ids)
     extra_rate = second_rate(encoder_rate, decoder_rate)
     maskable = pieces.maskable(ids)
@@ -118,7 +118,7 @@ def nested_masks(
 
 
 def counted_tokens(input_ids: Tensor, attention_mask: Tensor, specials: Specials) -> Tensor:
-    """True (B, L) at every token of the original passages ``input_ids`` (B, L) that is not special.
+    """Tell, bool (B, L), which tokens of the original passages ``input_ids`` (B, L) are not special.
 
     ``attention_mask`` (B, L) tells tokens from padding.
     """
@@ -126,7 +126,7 @@ def counted_tokens(input_ids: Tensor, attention_mask: Tensor, specials: Specials
 
 
 def stateless_rng(*key: int) -> np.random.Generator:
-    """A generator that depends on ``key`` alone, e.g. (seed, epoch, passage).
+    """Make a random generator that depends on ``key`` alone, e.g. (seed, epoch, passage).
 
     Masks drawn from it are the same whether or not a run was interrupted, and however passages are batched.
     """

@@ -71,7 +71,7 @@ class MaskedLM(PackableObjective):
         return self.model
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss"}; the batch is ``MaskCollator``'s."""
+        """Return {"loss"}; the batch is `MaskCollator`'s."""
         body = self.model.bert if isinstance(self.model, BertForMaskedLM) else self.model.electra
         hidden = batch.encode(body, batch["input_ids"])
         rows, output = word_rows(self.model, batch.at(hidden, "masked"))

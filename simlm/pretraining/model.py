@@ -16,9 +16,14 @@ DECODER_LAYERS = 2
 def bridged(
     layers: Iterable[nn.Module], config: PretrainedConfig, cls: Tensor, states: Tensor, attention_mask: Tensor
 ) -> Tensor:
-    """States (B, L, H) after BERT's ``layers`` of a ``config``'s model.
+    """Return states (B, L, H) after BERT's layers that read ``cls`` at position 0 and ``states`` from position 1 on.
 
-    They read ``cls`` (B, 1, H) at position 0 and ``states`` (B, L, H) from position 1 on.
+    Args:
+        layers: layers of BERT.
+        config: that of the model which the layers belong to.
+        cls: (B, 1, H).
+        states: (B, L, H).
+        attention_mask: (B, L).
     """
     hidden = torch.cat([cls, states[:, 1:]], dim=1)
     mask = create_bidirectional_mask(config=config, inputs_embeds=hidden, attention_mask=attention_mask)
@@ -47,12 +52,12 @@ class BottleneckModel(nn.Module):
         self.decoder = nn.ModuleList(copy.deepcopy(layer) for layer in layers[-decoder_layers:])
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
-        """Last hidden states (B, L, H) of the encoder."""
+        """Return the last hidden states (B, L, H) of the encoder."""
         output = self.encoder.bert(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         hidden: Tensor = output.last_hidden_state
         return hidden
 
     def decode(self, cls: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Last hidden states (B, L, H) of the decoder, from ``cls`` (B, H) and the decoder's tokens (B, L)."""
+        """Return the decoder's last hidden states (B, L, H), from ``cls`` (B, H) and its own tokens (B, L)."""
         embedded = self.encoder.bert.embeddings(input_ids=input_ids)  # token type 0 everywhere, a dropout of its own
         return bridged(self.decoder, self.encoder.config, cls.unsqueeze(1), embedded, attention_mask)

@@ -69,7 +69,7 @@ class Objective(nn.Module, ABC):
     def build(
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "Objective":
-        """The objective over ``encoder``; ``generator`` is given when ``needs_generator``."""
+        """Build the objective over ``encoder``; ``generator`` is given when ``needs_generator``."""
 
     @property
     @abstractmethod
@@ -78,7 +78,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
-        """The loss of a batch."""
+        """Return the losses of a batch."""
 
 
 class PackableObjective(Objective):
@@ -93,7 +93,7 @@ class PackableObjective(Objective):
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss": scalar, ...}, as ``forward`` returns; each is a mean over micro-batches."""
+        """Return {"loss": scalar, ...}, as `forward` does; each is a mean over micro-batches."""
 
     def forward(self, packed: MaskedPack | None = None, /, **batch: Tensor) -> dict[str, Tensor]:
         """Return the losses of the collator's batch, or the shares of them that one of its packs has."""
@@ -101,7 +101,7 @@ class PackableObjective(Objective):
 
 
 def find_objective(name: str) -> type[Objective]:
-    """The objective class of that name; UserError when there is none."""
+    """Find the objective class of a name; UserError when there is none."""
     try:
         found = pkgutil.resolve_name(OBJECTIVES.get(name, name))
     except (ImportError, AttributeError, ValueError) as error:

@@ -116,7 +116,7 @@ class PackedBatch(Batch):
         return states.squeeze(0).index_select(0, self.pack.firsts[: self.pack.texts])
 
     def by_group(self, loss: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-        """As in `Batch`; ValueError where micro-batches may be cut."""
+        """Return what `Batch.by_group` does; ValueError where micro-batches may be cut."""
         if not self.masked.groups:
             raise ValueError("a loss by groups needs an objective whose whole_groups is True")
         sizes = [size for size, _ in self.masked.groups]

@@ -54,7 +54,7 @@ class NestedMaskCollator:
         }
 
     def draw(self, example: Example) -> Draw:
-        """The masks and the numbers of one passage, whatever batch it is in."""
+        """Draw the masks and the numbers of one passage, the same in whatever batch it is."""
         rng = stateless_rng(self.config.seed, example.epoch, example.passage)
         encoder, decoder = nested_masks(
             example.ids, self.pieces, self.config.encoder_rate, self.config.decoder_rate, rng
@@ -65,9 +65,15 @@ class NestedMaskCollator:
 def matching(
     objective: str, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None
 ) -> tuple[BertForMaskedLM, ElectraForMaskedLM]:
-    """Both models, as what the ``objective`` of that name needs.
+    """Return both models, as the kinds that an objective needs.
 
-    UserError when either is missing or of another kind, or when their vocabularies differ.
+    Args:
+        objective: its name for readers.
+        encoder: has to be BERT with its MLM head.
+        generator: has to be an ELECTRA generator.
+
+    Raises:
+        UserError: when either is missing or of another kind, or when their vocabularies differ.
     """
     if not isinstance(encoder, BertForMaskedLM) or generator is None:
         raise UserError(f"{objective} needs a BERT encoder and an ELECTRA generator: give a folder or Hub name of each")
@@ -86,7 +92,10 @@ def replacing_bottleneck(
     pieces: WordPieces,
     config: ObjectiveConfig,
 ) -> tuple[BottleneckModel, Replacer]:
-    """The bottleneck over ``encoder`` and the replacer that fills its masks; UserError as from ``matching``."""
+    """Build the bottleneck over ``encoder`` and the replacer that fills its masks.
+
+    UserError as from `matching`, whose ``objective`` it takes.
+    """
     bert, electra = matching(objective, encoder, generator)
     return BottleneckModel(bert), Replacer(electra, pieces.specials.mask, config.generator_dropout)
 
@@ -94,9 +103,13 @@ def replacing_bottleneck(
 def word_losses(
     model: BottleneckModel, batch: Batch, encoder_ids: Tensor, decoder_ids: Tensor, encoder_mask: str, decoder_mask: str
 ) -> dict[str, Tensor]:
-    """{"loss", "encoder_loss", "decoder_loss"}: both sides predict the original tokens at the places of their masks.
+    """Return {"loss", "encoder_loss", "decoder_loss"}: both sides predict the original tokens at the places of masks.
 
-    ``encoder_ids`` and ``decoder_ids`` (tokens) are what they read.
+    Args:
+        model: encoder and decoder.
+        batch: the passages.
+        encoder_ids, decoder_ids: (tokens), what the two sides read.
+        encoder_mask, decoder_mask: names of masks in the batch.
     """
     hidden = batch.encode(model.encoder.bert, encoder_ids)
     encoder_loss = word_loss(model, batch, hidden, encoder_mask)
@@ -109,7 +122,10 @@ def word_losses(
 
 
 def word_loss(model: BottleneckModel, batch: Batch, states: Tensor, mask: str) -> Tensor:
-    """Mean cross-entropy of the head's predictions from ``states`` (tokens, H) against the original tokens."""
+    """Return the mean cross-entropy of the head's predictions against the original tokens at a mask's places.
+
+    ``states`` are (tokens, H).
+    """
     rows, output = word_rows(model.encoder, batch.at(states, mask))
     return batch.word_loss(rows, output, batch.at(batch["input_ids"], mask), mask)
 
@@ -142,7 +158,7 @@ class ReplacedLM(PackableObjective):
         return self.model.encoder
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """{"loss", "encoder_loss", "decoder_loss"}; the batch is ``NestedMaskCollator``'s."""
+        """Return {"loss", "encoder_loss", "decoder_loss"}; the batch is `NestedMaskCollator`'s."""
         encoder_ids = batch.replaced(self.replacer, "encoder")
         decoder_ids = batch.replaced(self.replacer, "decoder")
         return word_losses(self.model, batch, encoder_ids, decoder_ids, "counted", "counted")

@@ -1,4 +1,4 @@
-"""The vectors of a corpus, or of queries, as they lie on disk: sharded arrays, one vector a text (Section 3.2)."""
+"""The vectors of a corpus, or of queries, on disk: sharded arrays, one vector a text (Section 3.2)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ class Embeddings:
 
     @classmethod
     def open(cls, folder: Path) -> "Embeddings":
-        """Opens what `encode_texts` wrote; UserError when the folder holds no complete embeddings."""
+        """Open what `encode_texts` wrote; UserError when the folder holds no complete embeddings."""
         try:
             return cls(folder)
         except KeyError as error:
@@ -37,7 +37,7 @@ class Embeddings:
         return self._rows
 
     def shards(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Each shard in turn: the index of its first vector and its vectors (m, dim), memory-mapped."""
+        """Yield the index of the first vector of each shard and its vectors (m, dim), memory-mapped."""
         for number, start in enumerate(range(0, self._rows, self.shard_size)):
             rows = min(self.shard_size, self._rows - start)
             shard = complete_shard(shard_path(self.folder, number), rows)
@@ -46,24 +46,24 @@ class Embeddings:
             yield start, shard
 
     def tiles(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """The same in blocks of at most so many vectors of a shard."""
+        """Yield the same in blocks of at most ``size`` vectors of a shard."""
         for first, shard in self.shards():
             for start in range(0, len(shard), size):
                 yield first + start, shard[start : start + size]
 
     def read(self) -> np.ndarray:
-        """All vectors, float32 (n, dim), in memory: for queries."""
+        """Read all vectors into memory, float32 (n, dim): for queries."""
         parts = [np.asarray(shard, dtype=np.float32) for _, shard in self.shards()]
         return np.concatenate(parts) if parts else np.empty((0, self.dim), dtype=np.float32)
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where the vectors of a shard lie."""
+    """Return the path of a shard."""
     return folder / f"shard-{number:05d}.npy"
 
 
 def complete_shard(path: Path, rows: int) -> np.ndarray | None:
-    """A whole shard of so many rows; None when there is none."""
+    """Memory-map a whole shard of so many rows; None when there is none."""
     try:
         shard = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):

@@ -11,12 +11,20 @@ ScorePairs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def rerank(run: Run, depth: int, score_pairs: ScorePairs) -> Run:
-    """A run whose first `depth` places are ordered anew by `score_pairs`, the rest unchanged behind them.
+    """Order the first ``depth`` places of a run anew; the rest stays unchanged behind them.
 
-    The sort is stable: equal new scores keep the retriever's order. R@k for k beyond `depth` stays the
-    retriever's. `score_pairs` is called once, so that it can sort all pairs by length. The scores are the
-    new ones, and for the rest the retriever's, lowered where needed to be strictly decreasing, so that
-    writing the run keeps its order. Raises ValueError when `score_pairs` gives NaN or infinity.
+    The sort is stable: equal new scores keep the retriever's order. R@k for k beyond ``depth`` stays the retriever's.
+        The
+    scores are the new ones, and for the rest the retriever's, lowered where needed to be strictly decreasing, so that
+    writing the run keeps its order.
+
+    Args:
+        run: the retriever's.
+        depth: places that are scored (200 in Section 4.1).
+        score_pairs: called once, so that it can sort all pairs by length.
+
+    Raises:
+        ValueError: when ``score_pairs`` gives NaN or infinity.
     """
     depth = min(depth, run.depth)
     head = run.indices[:, :depth]

@@ -25,12 +25,12 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class IdLookup(Protocol):
-    """Names of passages in corpus order, both ways (`simlm.data.store.IdTable` is one)."""
+    """Gives places their names and names their places, in corpus order, as `simlm.data.ids.IdTable` does."""
 
     def __getitem__(self, index: int, /) -> str: ...
 
     def indices(self, ids: Sequence[str], /) -> np.ndarray:
-        """Positions of names, int64 (n); KeyError with the first name that is not there."""
+        """Return the places of names, int64 (n); KeyError with the first name that is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Run:
 
 
 def rank(indices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sorts rankings (Q, k) by decreasing score, equal scores by passage index, padding last."""
+    """Sort rankings (Q, k) by decreasing score, equal scores by passage index, padding last."""
     if np.isnan(scores).any():
         raise ValueError("a run's scores must not be NaN")
     scores = np.where(indices == PADDING, -np.inf, scores).astype(np.float32, copy=False)
@@ -69,10 +69,10 @@ def rank(indices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def strictly_decreasing(scores: np.ndarray) -> np.ndarray:
-    """The largest strictly decreasing float32 scores (..., k) that lie nowhere above the given ones.
+    """Return the largest strictly decreasing float32 scores (..., k) that lie nowhere above the given ones.
 
-    A score that does not lie below its predecessor becomes the next smaller float32 (np.nextafter). Done on
-    the floats' ordered integers o, where "below its predecessor" reads new[i] = min(o[i], new[i - 1] - 1).
+    A score that does not lie below its predecessor becomes the next smaller float32 (np.nextafter). This is done on the
+    floats' ordered integers o, where "below its predecessor" reads new[i] = min(o[i], new[i - 1] - 1).
     """
     bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.int32).astype(np.int64)
     ordered = np.where(bits < 0, -(bits & (_SIGN - 1)), bits)  # monotone in the float; -0.0 and 0.0 share 0
@@ -82,11 +82,18 @@ def strictly_decreasing(scores: np.ndarray) -> np.ndarray:
 
 
 def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.ndarray]], tag: str) -> None:
-    """Streams rankings (query id, passage ids, scores (k), best first) into a TREC run file, in the order
-    given.
+    """Write rankings into a TREC run file, one after the other and in the order given.
 
-    Scores are made strictly decreasing in float32 and printed with the 9 digits that tell any two float32
-    apart. The file appears when it is complete. Raises UserError for an id that the format can't hold.
+    Scores are made strictly decreasing in float32 and printed with the 9 digits that tell any two float32 apart. The
+    file appears when it is complete.
+
+    Args:
+        path: the file.
+        rankings: query id, passage ids and scores (k), best first.
+        tag: the run's tag, one word.
+
+    Raises:
+        UserError: for an id that the format can't hold.
     """
     if len(tag.split()) != 1:
         raise ValueError(f"a run's tag must be one word, not {tag!r}")
@@ -105,9 +112,9 @@ def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.n
 
 
 def write_run(path: Path, run: Run, passage_ids: IdLookup, tag: str) -> None:
-    """Writes a run as a TREC run file, sorted by score and then by passage index, scores strictly decreasing.
+    """Write a run as a TREC run file, sorted by score and then by passage index, scores strictly decreasing.
 
-    Streams over the run and replaces the file at the end. Raises ValueError for infinite or NaN scores.
+    The file is replaced at the end. Raises ValueError for infinite or NaN scores.
     """
     write_rankings(path, _named(run, passage_ids), tag)
 
@@ -124,21 +131,21 @@ def _named(run: Run, passage_ids: IdLookup) -> Iterator[tuple[str, list[str], np
 
 
 def read_run_ids(path: Path) -> Iterator[tuple[str, list[str], list[float]]]:
-    """Streams a TREC run file: query id, passage ids and scores of each query, in the file's order.
+    """Yield query id, passage ids and scores of each query of a TREC run file, in the file's order.
 
-    Raises UserError, with file and line, for a line that is none of a run, a last line cut short, or a
-    query or a passage that comes twice.
+    Raises UserError, with file and line, for a line that is none of a run, a last line cut short, or a query or a
+    passage that comes twice.
     """
     for query_id, passage_ids, scores, _ in _read_queries(path):
         yield query_id, passage_ids, scores
 
 
 def read_run(path: Path, query_ids: Sequence[str], passage_ids: IdLookup) -> Run:
-    """Reads a TREC run file as a `Run` over `query_ids`, in their order, whatever the file's.
+    """Read a TREC run file as a `Run` over ``query_ids``, in their order, whatever the file's.
 
-    Scores become float32 and rankings are sorted by them, equal scores by passage index; the file's rank
-    column does not count. Queries without a line get padding only. Raises UserError, with file and line, as
-    `read_run_ids` does, and for a query or a passage that is not among the given ones.
+    Scores become float32 and rankings are sorted by them, equal scores by passage index; the file's rank column does
+    not count. Queries without a line get padding only. Raises UserError, with file and line, as `read_run_ids` does,
+    and for a query or a passage that is not among the given ones.
     """
     places = {query_id: place for place, query_id in enumerate(query_ids)}
     indices_of = _Remembered(passage_ids)
@@ -183,7 +190,7 @@ class _Remembered:
 
 
 def _read_queries(path: Path) -> Iterator[tuple[str, list[str], list[float], int]]:
-    """Query id, passage ids, scores and the number of the first line, of each query in turn."""
+    """Yield query id, passage ids, scores and the number of the first line, of each query in turn."""
     seen: set[str] = set()
     query_id, names, scores, first_line = "", list[str](), list[float](), 1
     unique: set[str] = set()
@@ -208,7 +215,7 @@ def _read_queries(path: Path) -> Iterator[tuple[str, list[str], list[float], int
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, str, float]]:
-    """Query id, passage id and score of each line."""
+    """Yield query id, passage id and score of each line."""
     try:
         file = path.open(encoding="utf-8", newline="\n")
     except OSError as error:
@@ -232,7 +239,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, str, float]]:
 
 
 def _parse(fields: list[str]) -> float | None:
-    """The score of a line's six fields; None for a line that is none."""
+    """Return the score of a line's six fields; None for a line that is none of a run."""
     if len(fields) != 6:
         return None
     try:

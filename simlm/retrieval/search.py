@@ -154,7 +154,7 @@ def _finite(vectors: np.ndarray, where: str) -> Tensor:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """No TF32 or bfloat16 inside float32 products, whatever a training has chosen."""
+    """Keep TF32 and bfloat16 out of float32 products, whatever a training has chosen."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

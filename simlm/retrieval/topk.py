@@ -5,8 +5,10 @@ from torch import Tensor
 
 
 def best_of(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return scores and indices of the k best of every row (q, p), by index; among equal scores the smallest
-    indices."""
+    """Return scores and indices of the k best of every row (q, p), sorted by index.
+
+    Among equal scores at the k-th place the smallest indices are kept.
+    """
     if scores.shape[1] <= k:
         return scores, torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
     # topk picks any of several equal scores. One place more than wanted shows in which rows that made a

@@ -64,7 +64,7 @@ class EncoderPipeline:
         return self._prepared(vocabulary, "collection (byte-level BPE)", **form)
 
     def _prepared(self, vocabulary: int | str, name: str, **form: Any) -> Prepare:
-        """The collection in so many pieces of its own, or in those of the tokenizer of that name."""
+        """Tokenise the collection in so many pieces of its own, or in those of the tokenizer of that name."""
         trained = isinstance(vocabulary, int)
         return self.add(
             Prepare.C(
@@ -98,7 +98,7 @@ class EncoderPipeline:
         return self.from_scratch(self.random, "mlm", "base (MLM)")
 
     def public(self, model: str, name: str) -> PublicModel:
-        """A model of the Hub or of a local folder."""
+        """Copy a model of the Hub or of a local folder."""
         return self.add(public_model(model), name)
 
     @cached_property
@@ -128,12 +128,12 @@ class EncoderPipeline:
         return self.pretrained("replaced_lm", "SimLM pre-training", self.generator, self.pretraining_of("simlm"))
 
     def with_rates(self, encoder_rate: float, decoder_rate: float, name: str) -> Pretrained:
-        """SimLM with other replace rates."""
+        """Pre-train SimLM with other replace rates."""
         settings = varied(self.pretraining_of("simlm"), encoder_rate=encoder_rate, decoder_rate=decoder_rate)
         return self.pretrained("replaced_lm", name, self.generator, settings)
 
     def pretraining_of(self, start: str) -> PretrainingSettings:
-        """The scale's pre-training, at the start's own learning rate where it has one."""
+        """Return the scale's pre-training settings, at the start's own learning rate where it has one."""
         settings = self.scale.pretraining
         if start not in self.scale.pretraining_rates:
             return settings
@@ -143,7 +143,7 @@ class EncoderPipeline:
     def pretrained(
         self, objective: str, name: str, generator: EncoderStage | None, settings: PretrainingSettings
     ) -> Pretrained:
-        """`base` pre-trained further with an objective."""
+        """Pre-train `base` further with an objective."""
         return self.add(
             Pretrained.C(data=self.data, start=self.base, generator=generator, objective=objective, settings=settings),
             name,
@@ -152,7 +152,7 @@ class EncoderPipeline:
     def from_scratch(
         self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
     ) -> EncoderStage:
-        """A fresh encoder pre-trained on the corpus that it reads, with the settings and budget of `base`."""
+        """Pre-train a fresh encoder on the corpus that it reads, with the settings and budget of `base`."""
         if self.scale.base is None:
             raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
         return self.add(
@@ -163,7 +163,7 @@ class EncoderPipeline:
         )
 
     def snapshot(self, start: Pretrained, share: Fraction, name: str) -> Snapshot:
-        """A pre-training's encoder after a share of its updates, one of ``simlm.stages.models.SHARES``."""
+        """Keep a pre-training's encoder after a share of its updates, one of `simlm.stages.models.SHARES`."""
         step = step_at(share, start.settings.optimisation.steps)
         return self.add(Snapshot.C(start=start, step=step), name)
 

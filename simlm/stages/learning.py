@@ -1,6 +1,6 @@
-"""Find whether a training learnt anything: where its loss ended, beside that of a model that knows nothing.
+"""Whether a training learnt anything: where its loss ended, beside the loss of a model that knows nothing.
 
-All is derived from the logs that finished trainings left, and from the tokenised collection.
+All of it comes from the logs that finished trainings left, and from the tokenised collection.
 """
 
 import math
@@ -41,7 +41,7 @@ class Ranking:
 
     @property
     def chance(self) -> float:
-        """Return the loss of scores that tell nothing."""
+        """The loss of scores that tell nothing."""
         return math.log(self.kept)
 
     @property
@@ -50,12 +50,12 @@ class Ranking:
 
     @property
     def at_chance(self) -> bool:
-        """Return whether the loss ended where it is by chance, or above."""
+        """Whether the loss ended where it is by chance, or above."""
         return self.loss > (1 - RANKING_SLACK) * self.chance
 
     @property
     def learnt_nothing(self) -> bool:
-        """Return whether the loss ended at chance and the accuracy is within sampling error of it, or below."""
+        """Whether the loss ended at chance and the accuracy is within sampling error of it, or below."""
         share = self.accuracy_by_chance
         # The best of several is the more often above by chance: Bonferroni over them, one-sided.
         quantile = NormalDist().inv_cdf(1 - (1 - LEVEL) / self.evaluations)
@@ -73,14 +73,14 @@ class Words:
 
     @property
     def learnt_nothing(self) -> bool:
-        """Return whether it did not learn beyond word frequencies."""
+        """Whether it did not learn beyond word frequencies."""
         return self.loss > (1 - WORDS_SLACK) * self.entropy
 
 
 def last(log: list[dict[str, float]], name: str) -> float | None:
-    """Return a logged value at the end of a training, None where it was not logged.
+    """Return a logged value at the end of a training: the mean of the last tenth of its entries; None if there is none.
 
-    It is the mean of the last tenth of its entries, or of the last ``ENTRIES`` where that is less.
+    Of few entries, each of a few batches, it is the mean of the last ``ENTRIES``.
     """
     values = [entry[name] for entry in log if name in entry]
     end = values[-max(ENTRIES, len(values) // 10) :]
@@ -88,7 +88,7 @@ def last(log: list[dict[str, float]], name: str) -> float | None:
 
 
 def ranking(stage: TrainReranker) -> Ranking | None:
-    """Return what became of a finished re-ranker's training; None where its log does not say."""
+    """Return how a finished re-ranker's training ended; None where its log does not say."""
     log = read_log(job_of(stage) / "output")
     loss = last(log, "loss")
     accuracies = [entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry]
@@ -102,7 +102,7 @@ def ranking(stage: TrainReranker) -> Ranking | None:
 
 
 def words(stage: Pretrained | Generator) -> Words | None:
-    """Return what became of a finished pre-training on hidden words; None for another objective, or without a log."""
+    """Return how a finished pre-training on hidden words ended; None for another objective, or without a log."""
     job = job_of(stage)
     sides = (read_manifest(job) or {}).get("numbers", {}).get("word_losses")
     if sides is None:  # made before that was recorded

@@ -34,7 +34,7 @@ class Pipeline(EncoderPipeline):
         self._halves: dict[str, HalfPipeline] = {}
 
     def half(self, name: str) -> "Pipeline":
-        """The pipeline over half of the collection, one object however often it is asked for.
+        """Return the pipeline over half of the collection, one object however often it is asked for.
 
         UserError for a collection that has no halves.
         """
@@ -65,7 +65,10 @@ class Pipeline(EncoderPipeline):
         return self.add(GivenAnswers.C(data=self.data, splits=[MINED_SPLIT, "valid"]), "answers of train and valid")
 
     def training_set(self, runs: list[RunStage], name: str) -> RunStage:
-        """What a model trains on: the newest run, the last; where answers tell passages apart, sets of all of them."""
+        """Return what a model trains on: the last of the runs, which is the newest.
+
+        Where answers tell positives from negatives (Natural Questions), it is sets of all the runs.
+        """
         if not self.scale.by_answers:
             return runs[-1]
         depth = self.scale.retriever.negatives.depth
@@ -79,10 +82,15 @@ class Pipeline(EncoderPipeline):
         settings: RetrieverSettings | None = None,
         data: Prepare | None = None,
     ) -> TrainRetriever:
-        """Retriever1 or Retriever2, by whose negatives it trains on; with the scale's settings or others.
+        """Train Retriever1 or Retriever2, by whose negatives it trains on.
 
-        ``data`` is the collection in the pieces that the start reads, where they are not the scale's own: the passages
-        stand in the same order, so that ``negatives`` mean the same there.
+        Args:
+            start: the encoder.
+            negatives: the run or sets that hard negatives come from.
+            name: for readers.
+            settings: None for the scale's.
+            data: the collection in the pieces that the start reads, where they are not the scale's own. The passages
+                stand in the same order, so that ``negatives`` mean the same there.
         """
         return self.add(
             TrainRetriever.C(
@@ -98,7 +106,7 @@ class Pipeline(EncoderPipeline):
     def distilled(
         self, start: EncoderStage, negatives: RunStage, teacher: TeacherScoresOf, name: str, alpha: float
     ) -> TrainRetriever:
-        """Retriever_distill."""
+        """Train Retriever_distill on teacher scores and, with the weight ``alpha``, contrastively."""
         return self.add(
             TrainRetriever.C(
                 data=self.data,
@@ -112,7 +120,7 @@ class Pipeline(EncoderPipeline):
         )
 
     def retrieve(self, retriever: TrainRetriever, name: str, mine: bool = False) -> Retrieve:
-        """Runs of a retriever on valid and test and, to mine hard negatives, on train."""
+        """Search with a retriever for valid and test and, to mine hard negatives, for train."""
         return self.add(
             Retrieve.C(
                 data=retriever.data,
@@ -127,12 +135,12 @@ class Pipeline(EncoderPipeline):
         )
 
     def reranker(self, start: EncoderStage, candidates: RunStage, name: str) -> TrainReranker:
-        """The cross-encoder trained on a retriever's candidates."""
+        """Train the cross-encoder on a retriever's candidates."""
         settings = self.scale.reranker
         return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), name)
 
     def rerank(self, reranker: TrainReranker, candidates: RunStage, name: str) -> Rerank:
-        """The test runs of a retriever, re-ranked."""
+        """Re-rank the test runs of a retriever."""
         return self.add(
             Rerank.C(
                 data=self.data,
@@ -146,14 +154,14 @@ class Pipeline(EncoderPipeline):
         )
 
     def answered(self, ranked: RunStage, name: str) -> Answered:
-        """A test run judged by the answers that its passages contain."""
+        """Judge a test run by the answers that its passages contain."""
         return self.add(
             Answered.C(data=self.data, ranked=ranked, answers=self.answers, splits=["test"], depth=ANSWERED_DEPTH),
             name,
         )
 
     def teacher(self, reranker: TrainReranker, negatives: RunStage, name: str) -> TeacherScoresOf:
-        """Teacher scores of the pairs that distillation will draw from the negatives."""
+        """Score the pairs that distillation will draw from the negatives."""
         settings = self.scale.distillation
         return self.add(
             TeacherScoresOf.C(

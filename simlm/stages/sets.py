@@ -39,8 +39,7 @@ class AnswerSets(RunStage):
         return figures
 
     def negative_lists(self, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
-        """Return the lists of train or valid, their arrays memory-mapped: they are made already, whatever the
-        settings."""
+        """Return the lists of train or valid, which are made already, whatever the settings."""
         return self.lists(split)
 
     def lists(self, split: str) -> NegativeLists:
