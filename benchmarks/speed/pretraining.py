@@ -69,7 +69,7 @@ class Drawn:
 def drawn(machine: Machine, size: int, longest: int = synthetic.LONGEST) -> Drawn:
     """Return some updates of `size` passages each, of all lengths that an epoch has."""
     rows = synthetic.passages(EPOCH * size, configs_for(machine).vocabulary, longest=longest)
-    updates = (2 if machine.quick else 4) if machine.gpu else (4 if machine.quick else 10)
+    updates = 2 if machine.quick else 4 if machine.gpu else 10
     batches = synthetic.of_like_length(rows, size, updates)
     return Drawn.of(machine, batches, longest, synthetic.tokens_of(rows)[0] / EPOCH)
 

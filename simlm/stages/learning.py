@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from simlm.data.frequencies import unigram_entropy
 from simlm.stages.models import Generator, Pretrained
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import read_log
@@ -102,12 +103,13 @@ def ranking(stage: TrainReranker) -> Ranking | None:
 
 def words(stage: Pretrained | Generator) -> Words | None:
     """Return how a finished pre-training on hidden words ended; None for another objective, or without a log."""
-    # Both import torch, which a report needs for this alone.
-    from simlm.data.frequencies import unigram_entropy
-    from simlm.pretraining.objective import find_objective
+    job = job_of(stage)
+    sides = (read_manifest(job) or {}).get("numbers", {}).get("word_losses")
+    if sides is None:  # made before that was recorded
+        from simlm.pretraining.objective import find_objective  # torch, which a report does without otherwise
 
-    sides = find_objective(stage.objective if isinstance(stage, Pretrained) else "mlm").word_losses
-    log = read_log(job_of(stage) / "output")
+        sides = find_objective(stage.objective if isinstance(stage, Pretrained) else "mlm").word_losses
+    log = read_log(job / "output")
     losses = [loss for name in sides if (loss := last(log, name)) is not None]
     if not losses:
         return None

@@ -147,14 +147,14 @@ def test_both_ways_to_pre_train_read_the_same_passages(monkeypatch: pytest.Monke
     expected = sorted(ids.tobytes() for batch in updates.batches for ids, _ in batch)
     assert [sorted(one) for one in read] == [expected] * 2 and "padded to 144 tokens" in made.how
     assert updates.tokens == sum(len(ids) // 4 for ids in expected)  # of int32
-    assert updates.usual == pytest.approx(updates.tokens / len(updates.batches), rel=0.05)
+    assert updates.usual == pytest.approx(updates.tokens / len(updates.batches), rel=0.1)
 
 
 def test_one_batch_has_its_own_tokens_and_arithmetic() -> None:
     updates = pretraining.drawn(CPU, 4)
     one = updates.middle(CPU)
-    assert one.batches == [updates.batches[2]]
-    assert one.tokens == passages.tokens_of(one.batches[0])[0] and 0 < one.flop < updates.flop / 2
+    assert one.batches == [updates.batches[len(updates.batches) // 2]]
+    assert one.tokens == passages.tokens_of(one.batches[0])[0] and 0 < one.flop < updates.flop
 
 
 def test_synthetic_passages_have_the_lengths_that_they_say() -> None:

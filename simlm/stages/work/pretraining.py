@@ -49,7 +49,7 @@ def train_generator(
     if is_first():
         what = "ELECTRA-style generator, masked language modelling"
         save_model(generator, collection.tokenizer, model, what, figures)
-    return figures
+    return figures | {"word_losses": list(find_objective("mlm").word_losses)}
 
 
 def pretrain(
@@ -87,7 +87,7 @@ def pretrain(
     figures = _pretrain(collection, encoder, electra, objective, settings, kept, device_kind, work, output)
     if is_first():
         save_model(encoder, tokenizer, model, f"pre-training objective {objective}", figures)
-    return figures
+    return figures | {"word_losses": list(find_objective(objective).word_losses)}
 
 
 def _pretrain(
