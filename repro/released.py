@@ -192,7 +192,7 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
 
 
 def _test_splits(runs: PipelineRuns) -> list[str]:
-    """Return all test splits; nothing is checkpoints_for on valid."""
+    """Return all test splits; nothing is chosen on valid."""
     return ["test", *runs.scale.extra_test_splits]
 
 
