@@ -55,6 +55,7 @@ def test_json_goes_there_and_back(tmp_path: Path) -> None:
 
 def test_a_folder_appears_as_a_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None:
     folder = tmp_path / "store"
+    folder.mkdir()  # an empty one is nobody's
     (tmp_path / "store.partial").mkdir()
     (tmp_path / "store.partial" / "of a killed build").touch()
     for content in ("old", "new"):

@@ -94,27 +94,6 @@ def test_draw_is_the_greedy_reference(ids: np.ndarray, rate: float, seed: int) -
 
 
 @given(passages(), RATES, SEEDS)
-def test_draw_takes_whole_words_within_the_budget(ids: np.ndarray, rate: float, seed: int) -> None:
-    drawn = draw_words(PIECES.words(ids), len(ids), rate, stateless_rng(seed))
-    left = budget(rate, len(ids)) - int(drawn.sum())
-    assert left >= 0
-    for word in reference_words(ids):
-        covered = drawn[word]
-        assert covered.all() or not covered.any()
-        # A word is left out only where it would have overshot.
-        assert covered.all() or len(word) > left
-    assert not drawn[np.isin(ids, [CLS, SEP])].any()
-
-
-@given(passages(), st.floats(0.05, 0.95), st.floats(0, 1), SEEDS)
-def test_masks_are_nested_and_spare_special_tokens(ids: np.ndarray, rate: float, share: float, seed: int) -> None:
-    encoder, decoder = nested_masks(ids, PIECES, rate, min(1.0, rate + share * (1 - rate)), stateless_rng(seed))
-    assert encoder.dtype == decoder.dtype == bool and len(encoder) == len(decoder) == len(ids)
-    assert not (encoder & ~decoder).any()
-    assert not decoder[np.isin(ids, [CLS, SEP, UNK, PAD, MASK])].any()
-
-
-@given(passages(), RATES, SEEDS)
 def test_decoder_mask_is_the_union_with_an_independent_draw(ids: np.ndarray, rate: float, seed: int) -> None:
     decoder_rate = (1 + rate) / 2
     rng = stateless_rng(seed)

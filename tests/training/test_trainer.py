@@ -143,8 +143,15 @@ def train_spoiled(folder: Path, at: int, spoil: Callable[[Tensor, Tensor], Tenso
     return message.removesuffix(ending)
 
 
-@pytest.mark.parametrize("factor", [torch.nan, torch.inf, -torch.inf])
-@pytest.mark.parametrize(("at", "good"), [(1, "none"), (3, "none"), (4, "checkpoint-3"), (8, "checkpoint-6")])
+@pytest.mark.parametrize(
+    ("factor", "at", "good"),
+    [
+        (torch.nan, 1, "none"),
+        (torch.inf, 3, "none"),
+        (-torch.inf, 4, "checkpoint-3"),
+        (torch.nan, 8, "checkpoint-6"),
+    ],
+)
 def test_a_loss_that_is_not_finite(tmp_path: Path, factor: float, at: int, good: str) -> None:
     message = train_spoiled(tmp_path, at, lambda loss, _: loss * factor, PLAN)
     assert message.startswith(f"toy: the loss became infinite or not a number at step {at} of 12")
