@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ablations.retriever1_runs import Retriever1Runs
 from ablations.starts import (
+    COMPARED,
     FOLLOWED,
     GENERATORS,
-    OBJECTIVES,
     OWN_RATES,
     PLMS,
     RATES,
@@ -47,7 +47,7 @@ BY_DOMAIN = "corpora"
 """The grid that needs a collection whose questions have domains."""
 
 GRIDS: dict[str, tuple[str, ...]] = {
-    "objectives": ("simlm", *OBJECTIVES, "base", "random"),
+    "objectives": ("simlm", *COMPARED, "base", "random"),
     "replace_rates": tuple("simlm" if rates == OWN_RATES else rates_name(*rates) for rates in RATES),
     "generators": ("simlm", *GENERATORS),
     "plms": tuple(PLMS),

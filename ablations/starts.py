@@ -1,7 +1,7 @@
 """What a retriever or a re-ranker starts from, by name: fresh weights, public models, and pre-trainings of all kinds.
 
 Tables 2, 7, 8, 10 and 12 and Figure 3 compare kinds of further pre-training, Tables 1 and 5 pre-trained models. A new
-objective needs one line in ``OBJECTIVES``: it is then a start, a cell of the grid, a row of Table 7 and a trial.
+objective needs one line in ``COMPARED``: it is then a start, a cell of the grid, a row of Table 7 and a trial.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from simlm.stages.pipeline import Pipeline
 Start = Callable[[Pipeline], EncoderStage]
 
 
-class Objective(NamedTuple):
+class ComparedObjective(NamedTuple):
     """An objective of pre-training that is compared with SimLM's."""
 
     path: str
@@ -30,15 +30,15 @@ class Objective(NamedTuple):
     """Whether its forward pass works on packed passages."""
 
 
-OBJECTIVES: dict[str, Objective] = {
-    "enc-dec-mlm": Objective("ablations.objectives.enc_dec_mlm:EncDecMLM", "Enc-Dec MLM"),
-    "condenser": Objective("ablations.objectives.condenser:Condenser", "Condenser"),
-    "mlm": Objective("mlm", "MLM"),
-    "enc-dec-rtd": Objective("ablations.objectives.enc_dec_rtd:EncDecRTD", "Enc-Dec RTD", generator=True),
-    "autoencoder": Objective("ablations.objectives.autoencoder:AutoEncoder", "AutoEncoder"),
+COMPARED: dict[str, ComparedObjective] = {
+    "enc-dec-mlm": ComparedObjective("ablations.objectives.enc_dec_mlm:EncDecMLM", "Enc-Dec MLM"),
+    "condenser": ComparedObjective("ablations.objectives.condenser:Condenser", "Condenser"),
+    "mlm": ComparedObjective("mlm", "MLM"),
+    "enc-dec-rtd": ComparedObjective("ablations.objectives.enc_dec_rtd:EncDecRTD", "Enc-Dec RTD", generator=True),
+    "autoencoder": ComparedObjective("ablations.objectives.autoencoder:AutoEncoder", "AutoEncoder"),
     # Its decoder sees other tokens from every position: that attention has no packed form here.
-    "retromae": Objective("ablations.objectives.retromae:RetroMAE", "RetroMAE", packed=False),
-    "cocondenser": Objective("ablations.objectives.cocondenser:CoCondenser", "coCondenser"),
+    "retromae": ComparedObjective("ablations.objectives.retromae:RetroMAE", "RetroMAE", packed=False),
+    "cocondenser": ComparedObjective("ablations.objectives.cocondenser:CoCondenser", "coCondenser"),
 }
 """Table 7's objectives beside SimLM's, and two that readers of the paper compare with, by the name of their start."""
 
@@ -48,7 +48,7 @@ JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
 RTD = "ablations.objectives.rtd:ReplacedTokenDetection"
 """ELECTRA's objective, for Table 1's stand-in of ELECTRA."""
 
-PADDED_OBJECTIVES.update(objective.path for objective in OBJECTIVES.values() if not objective.packed)
+PADDED_OBJECTIVES.update(objective.path for objective in COMPARED.values() if not objective.packed)
 
 RATES = ((0.15, 0.15), (0.15, 0.3), (0.3, 0.3), (0.3, 0.5), (0.4, 0.6), (0.3, 1.0))
 """The pairs of replace rates in Table 8: of the encoder's input and of the decoder's."""
@@ -72,7 +72,7 @@ def share_name(start: str, share: Fraction) -> str:
     return start if share == 1 else f"{start}-{share.numerator}of{share.denominator}"
 
 
-def _objective(name: str, objective: Objective) -> Start:
+def _objective(name: str, objective: ComparedObjective) -> Start:
     def start(pipeline: Pipeline) -> EncoderStage:
         generator = pipeline.generator if objective.generator else None
         return pipeline.pretrained(objective.path, f"{name} pre-training", generator, pipeline.pretraining_of(name))
@@ -146,7 +146,7 @@ STARTS: dict[str, Start] = {
     "random": lambda pipeline: pipeline.random,
     **PLMS,
     "simlm": lambda pipeline: pipeline.simlm,
-    **{name: _objective(name, objective) for name, objective in OBJECTIVES.items()},
+    **{name: _objective(name, objective) for name, objective in COMPARED.items()},
     **{name: _joint(name, generator) for name, generator in GENERATORS.items()},
     **{rates_name(*rates): _rates(*rates) for rates in RATES if rates != OWN_RATES},
     **{corpus_name(part): _corpus(part) for part in HALVES},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablations.starts import OBJECTIVES
+from ablations.starts import COMPARED
 from reports.facts import Trial, Tuning
 from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
@@ -24,7 +24,7 @@ RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
 """The rows of Table 2 that try learning rates, each a Retriever1, with their starts."""
 ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
 """The distilled rows of Table 2, which try alphas, with their starts."""
-PRETRAINED = ("simlm", *OBJECTIVES)
+PRETRAINED = ("simlm", *COMPARED)
 """The rows of Table 7 that try pre-training learning rates, each for itself."""
 
 

@@ -6,7 +6,7 @@ from ablations import starts
 from simlm.costs.work import PADDED_OBJECTIVES
 from simlm.pretraining import objective
 
-ABLATIONS = [one.path for one in starts.OBJECTIVES.values()]
+ABLATIONS = [one.path for one in starts.COMPARED.values()]
 
 
 @pytest.mark.parametrize("name", [*objective.OBJECTIVES, *ABLATIONS, starts.JOINT, starts.RTD])

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ablations.starts import OBJECTIVES, OWN_RATES, PLMS, RATES, STARTS, rates_name
+from ablations.starts import COMPARED, OWN_RATES, PLMS, RATES, STARTS, rates_name
 from repro.figure3 import figure3
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
@@ -181,9 +181,9 @@ def test_table_6s_stages_of_simlm_are_table_2s_and_cocondensers_first_is_table_7
         assert ours[name].job == seventh[name].job
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", COMPARED)
 def test_an_objective_gets_a_generator_if_it_needs_one(name: str, tmp_path: Path) -> None:
-    objective = OBJECTIVES[name]
+    objective = COMPARED[name]
     assert find_objective(objective.path).needs_generator == objective.generator
     _, start = plan(lambda submit: STARTS[name](Pipeline(open_scale("smoke"), 0, submit)), tmp_path)
     assert isinstance(start, Pretrained)

@@ -270,8 +270,14 @@ def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, arch
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
-    results: Path, models: Path, archives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    results: Path,
+    models: Path,
+    archives: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
     name = "intfloat--simlm-base-msmarco"
     shutil.copytree(models / f"{name}-finetuned", tmp_path / name)

@@ -13,8 +13,8 @@ from reports.model import CheckedOrder, Comparison, Report
 from reports.render import render
 from repro.pipeline_runs import PipelineRuns
 from repro.training_diagnostics import below, below_random, untrained_teacher, voided, warnings
-from simlm.data import frequencies
 from simlm.scales import open_scale
+from simlm.stages import learning
 from simlm.stages.learning import Ranking, last, ranking, words
 from simlm.workflow.plan import job_of, plan
 from simlm.workflow.stage import Stage
@@ -25,7 +25,7 @@ ENTROPY = 6.0
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stage]:
     """Planned runs of smoke scale, whose logs a test writes."""
-    monkeypatch.setattr(frequencies, "unigram_entropy", lambda folder, length: ENTROPY)
+    monkeypatch.setattr(learning, "unigram_entropy", lambda folder, length: ENTROPY)
 
     def build(submit: Any) -> dict[str, Stage]:
         cells = PipelineRuns(open_scale("smoke"), 0, submit)

@@ -8,7 +8,7 @@ import ir_measures
 import pandas as pd
 import pytest
 
-from ablations.starts import OBJECTIVES
+from ablations.starts import COMPARED
 from repro import tuning
 from repro.command import Options
 from repro.table2 import table2
@@ -43,7 +43,7 @@ def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
 
     def build(submit: Any) -> tuple[dict[str, RunStage], list[RunStage]]:
         own = options.pipeline_runs(submit)
-        rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in OBJECTIVES}
+        rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in COMPARED}
         return rows, trial_stages(options, submit)
 
     def name(stage: RunStage) -> str:
@@ -60,7 +60,7 @@ def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: 
     assert set(values[RATE]) == {"random", "base", "simlm-1"}
     assert set(values[ALPHA]) == {"base-distilled", "simlm"}
     if scale.pretraining_rate_grid:
-        assert set(values[PRETRAINING_RATE]) == {"simlm", *OBJECTIVES}
+        assert set(values[PRETRAINING_RATE]) == {"simlm", *COMPARED}
     for setting, rows in values.items():
         (same,) = {tuple(row) for row in rows.values()}
         assert len(set(same)) == len(same) > 1

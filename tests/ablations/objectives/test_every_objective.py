@@ -5,12 +5,12 @@ import pytest
 import torch
 from transformers import BertForMaskedLM
 
-from ablations.starts import JOINT, OBJECTIVES, RTD
+from ablations.starts import COMPARED, JOINT, RTD
 from simlm.errors import UserError
 from simlm.pretraining.objective import Objective, find_objective
 from tests.pretraining.toys import CONFIG, PIECES, UNK, VOCABULARY, bert, electra, example, examples
 
-PATHS = [one.path for one in OBJECTIVES.values() if ":" in one.path] + [JOINT, RTD]
+PATHS = [one.path for one in COMPARED.values() if ":" in one.path] + [JOINT, RTD]
 DETECTING = [path for path in PATHS if "rtd" in path]
 """BERT's MLM head has no part in their loss."""
 LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
@@ -43,7 +43,7 @@ every = pytest.mark.parametrize("path", PATHS, ids=module_of)
 def test_it_keeps_the_encoder_and_says_whether_it_needs_a_generator(path: str) -> None:
     encoder = bert()
     assert built(path, encoder).encoder is encoder
-    expected = {one.path: one.generator for one in OBJECTIVES.values()} | {JOINT: True, RTD: True}
+    expected = {one.path: one.generator for one in COMPARED.values()} | {JOINT: True, RTD: True}
     assert find_objective(path).needs_generator is expected[path]
 
 
