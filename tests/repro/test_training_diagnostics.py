@@ -145,8 +145,5 @@ def test_orders_about_a_re_ranker_that_learnt_nothing_are_void_and_others_stay(
     report.claims = voided(checked, orders, runs, names)
     assert [claim.verdict for claim in report.claims] == ["reproduced", "not testable at this scale", "reproduced"]
     page = render(report, "table2")
-    assert (
-        "2 reproduced; 1 not testable at this scale. Not testable, as the re-ranker learnt nothing: re-ranker: the "
-        in page
-    )
+    assert "2 reproduced; 1 not testable at this scale. Not testable, as the re-ranker learnt nothing: the " in page
     assert report.as_dict()["claims"][1]["void"].startswith("re-ranker: the training loss ended at")
