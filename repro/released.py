@@ -172,7 +172,7 @@ def _system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) ->
 
 
 def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
-    """Return the runs of a sparse system. It reads no pieces: ids and qrels are SimLM's where that is here."""
+    """Return the runs of a sparse system. Take ids and qrels from SimLM's collection if its checkpoint is there."""
     simlm = declared(RERANKED)
     name = checkpoints.name(system.checkpoint)
     digest = local_digest(name)
@@ -192,7 +192,7 @@ def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> S
 
 
 def _test_splits(runs: PipelineRuns) -> list[str]:
-    """Return all test splits; nothing is checkpoints_for on valid."""
+    """Return all test splits; nothing is chosen on valid."""
     return ["test", *runs.scale.extra_test_splits]
 
 

@@ -5,7 +5,7 @@ from simlm.workflow.stage import Stage
 
 
 def naming_seed(submit: Submit, seed: int) -> Submit:
-    """``submit``, which is handed the names of a seed instead."""
+    """Return ``submit`` with the seed added to the names that it is given."""
 
     def named(stage: Stage, name: str) -> object:
         return submit(stage, with_seed(name, seed))
@@ -14,10 +14,10 @@ def naming_seed(submit: Submit, seed: int) -> Submit:
 
 
 def with_seed(name: str, seed: int) -> str:
-    """The name of a stage that a seed has a part in; what does not depend on it keeps the name that seed 0 gave it."""
+    """Return the name of a stage with a seed, which seed 0 leaves as it is."""
     return f"{name}, seed {seed}" if seed else name
 
 
 def without_seed(name: str) -> str:
-    """The name that the stage has with seed 0."""
+    """Return the name that the stage has with seed 0."""
     return name.rsplit(", seed ", 1)[0]
