@@ -168,7 +168,9 @@ def _verdicts(report: Report) -> str:
         "not testable at this scale",
     )
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
-    void = dict.fromkeys(escape(claim.void) for claim in report.claims if claim.void)
+    void = [*dict.fromkeys(escape(claim.void) for claim in report.claims if claim.void)]
+    if len(void) == 1:
+        void = [void[0].removeprefix("re-ranker: ")]  # the sentence names it already
     reasons = f" Not testable, as the re-ranker learnt nothing: {'; '.join(void)}." if void else ""
     return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}.{reasons}"
 

@@ -13,8 +13,7 @@ from ir_measures import RR, nDCG
 from ir_measures.measures import Measure
 
 from repro.extra_test_splits import key_on
-from repro.origin import SPLIT
-from repro.query_examples import run_file
+from repro.origin import SPLIT, run_file
 from repro.table import RowSpec
 from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.readers import File

@@ -23,10 +23,9 @@ from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro import table3
 from repro.command import Options, main, refuse
-from repro.origin import StageResults, complete
+from repro.origin import StageResults, complete, values_of
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.pipeline_runs import PipelineRuns
-from repro.query_examples import values_of
 from repro.run import finish, make
 from repro.tables import TABLES, tables_on
 from repro.training_diagnostics import untrained_teacher

@@ -102,7 +102,7 @@ def table_costs(tables: Mapping[str, Sequence[Planned]], speed: Throughput, gpus
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     every = {stage.job: stage for stages in tables.values() for stage in stages}
-    for name, stages in (*tables.items(), ("all, what they share once", list(every.values()))):
+    for name, stages in (*tables.items(), ("all tables, shared stages counted once", list(every.values()))):
         works = {stage.job: work_of(stage.config) for stage in stages}
         alone = sum(hours(work, speed) for work in works.values())
         apart = max(alone / gpus, longest_chain(stages, works, speed))

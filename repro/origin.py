@@ -1,4 +1,4 @@
-"""Where a report comes from: the stages it stands on, what they cost, and its provenance."""
+"""Where a report comes from: the stages it stands on, their measures, what they cost, and its provenance."""
 
 import sys
 from collections import Counter
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from reports.facts import StageFacts
 from reports.page import Page
@@ -15,6 +17,7 @@ from repro.command import Options
 from simlm.data.catalogue import MSMARCO, NQ, halves
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
+from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
@@ -94,6 +97,31 @@ def output_of(stage: Stage) -> Path:
     return job_of(stage) / "output"
 
 
+def run_file(run: RunStage, split: str = SPLIT) -> Path:
+    """Return the TREC run file of a finished run."""
+    return output_of(run) / f"{split}.run"
+
+
+def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -> pd.DataFrame:
+    """Return the measures of every test query from the files that a run left, indexed by query_id.
+
+    Args:
+        run: The finished run, whose stage left some measures.
+        measures: Names of others that are wanted, as ir_measures spells them.
+        split: The test split.
+    """
+    frame = pd.read_csv(output_of(run) / f"{split}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+    more = [name for name in measures if name not in frame]
+    if more:
+        import ir_measures
+
+        from simlm.evaluation.measures import evaluate
+
+        parsed = [ir_measures.parse_measure(name) for name in more]
+        frame = frame.join(evaluate(run_file(run, split), run.data.source().qrels(split), parsed))
+    return frame
+
+
 def _facts(stage: Planned, manifest: dict[str, Any]) -> StageFacts:
     attempts = manifest.get("attempts", [])
     energy = [attempt["energy_joules"] for attempt in attempts if attempt.get("energy_joules") is not None]
@@ -119,12 +147,7 @@ def _tokens_per_second(numbers: dict[str, Any]) -> float | None:
 
 
 def cost(stages: Sequence[StageFacts], seconds: float) -> str:
-    """Return in words what a command took.
-
-    Args:
-        stages: What a report says of its stages.
-        seconds: The wall time of the command itself.
-    """
+    """Return in words what a command took: the work of its stages, and its own wall time in seconds."""
     work = sum(stage.seconds or 0.0 for stage in stages)
     peak = max((stage.peak_memory_bytes or 0 for stage in stages), default=0)
     return (

@@ -7,37 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.facts import Case, CasePassage, CaseResult
-from repro.origin import SPLIT, output_of
+from repro.origin import SPLIT, run_file
 from simlm.stages.runs import RunStage
 
 if TYPE_CHECKING:
     # Importing ir_datasets makes folders below HOME: a command has its options checked first.
     from simlm.data.collection import Collection
-
-
-def run_file(run: RunStage, split: str = SPLIT) -> Path:
-    """Return the TREC run file of a finished run."""
-    return output_of(run) / f"{split}.run"
-
-
-def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -> pd.DataFrame:
-    """Return the measures of every test query, indexed by query_id.
-
-    Args:
-        run: The finished run, whose stage left some measures.
-        measures: Names of others that are wanted, as ir_measures spells them.
-        split: The test split.
-    """
-    frame = pd.read_csv(output_of(run) / f"{split}.measures.csv", dtype={"query_id": str}).set_index("query_id")
-    more = [name for name in measures if name not in frame]
-    if more:
-        import ir_measures
-
-        from simlm.evaluation.measures import evaluate
-
-        parsed = [ir_measures.parse_measure(name) for name in more]
-        frame = frame.join(evaluate(run_file(run, split), run.data.source().qrels(split), parsed))
-    return frame
 
 
 def disagreeing(

@@ -13,8 +13,8 @@ from repro import training_diagnostics
 from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, StageResults, cost, origin, warnings
-from repro.query_examples import disagreeing, values_of
+from repro.origin import SPLIT, StageResults, cost, origin, values_of, warnings
+from repro.query_examples import disagreeing
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection

@@ -20,9 +20,14 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
-# Machines differ in speed, and a failure must come back on the next run.
-settings.register_profile("house", deadline=None, derandomize=True)
-settings.load_profile("house")
+# Machines differ in speed, and a failure must come back on the next run. Properties draw few cases by default, and many
+# beside the slow tests.
+settings.register_profile("few", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("many", deadline=None, derandomize=True, max_examples=100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("many" if config.option.markexpr == "slow or hypothesis" else "few")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -41,7 +41,7 @@ def test_readme_gives_two_commands_and_ci_runs_the_second() -> None:
     assert test.endswith("&& .venv/bin/python -m pytest")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r'^TEST_COMMAND="(.*)"$', script, re.MULTILINE) == [test]
-    assert script.endswith('\neval "$TEST_COMMAND"\npython -m pytest -m slow\n')
+    assert script.endswith('\neval "$TEST_COMMAND"\npython -m pytest -m "slow or hypothesis"\n')
 
 
 def test_ci_runs_the_checks_of_tox() -> None:

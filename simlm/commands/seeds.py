@@ -5,7 +5,7 @@ from simlm.workflow.stage import Stage
 
 
 def naming_seed(submit: Submit, seed: int) -> Submit:
-    """Return ``submit`` with the seed added to the names that it is given."""
+    """Return a ``submit`` that gives each stage the name it has with this seed."""
 
     def named(stage: Stage, name: str) -> object:
         return submit(stage, with_seed(name, seed))
@@ -14,7 +14,7 @@ def naming_seed(submit: Submit, seed: int) -> Submit:
 
 
 def with_seed(name: str, seed: int) -> str:
-    """Return the name of a stage with a seed, which seed 0 leaves as it is."""
+    """Return the name of a stage that a seed has a part in; what does not depend on it keeps the name of seed 0."""
     return f"{name}, seed {seed}" if seed else name
 
 
