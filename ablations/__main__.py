@@ -38,7 +38,7 @@ from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
-from simlm.scales import open_scale
+from simlm.scales import open_scale, other_collection
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.launchers import Launcher, LocalLauncher
@@ -76,6 +76,10 @@ class Options:
     """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
+
+    def __post_init__(self) -> None:
+        """Take a name of the scale's own collection as if the option were left out."""
+        object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
 
 
 def check(options: Options) -> None:

@@ -47,7 +47,7 @@ def _fields(topic: Any) -> tuple[str, str]:
 
 
 def write(target: Path, rows: list[tuple[str, str]]) -> None:
-    """Write the questions as DPR's file has them: tabs between, quotation marks where csv needs them."""
+    """Write one question a line, columns separated by tabs, quoted as csv does."""
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ class System:
     query_checkpoint: str = ""
     """The repository of the query encoder, where it is another than the passages'."""
     pin: Pin = Pin(MAIN, "")
-    """The commit of ``checkpoint`` that is fetched, and where it was seen; the branch main where none was seen."""
+    """The commit of ``checkpoint`` that is fetched, and its source; the branch main where no commit is known."""
     query_pin: Pin = Pin(MAIN, "")
     """The same of ``query_checkpoint``."""
     model: Model | None = None

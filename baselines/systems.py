@@ -60,8 +60,8 @@ SYSTEMS = (
         checkpoint="castorini/ance-msmarco-passage",
         pin=Pin(
             "6d7e7d6b6c59dd691671f280bc74edb4297f8234",
-            "paths models--castorini--ance-msmarco-passage/snapshots/<commit> of the Hub's cache, in public code; its "
-            "page tree/main has its first digits",
+            "paths models--castorini--ance-msmarco-passage/snapshots/<commit> of the Hub's cache, in public "
+            "repositories; its page tree/main has its first digits",
         ),
         model=ROBERTA_BASE,
         head=("embeddingHead", "norm"),
@@ -76,6 +76,14 @@ SYSTEMS = (
         "sentence-transformers (msmarco-roberta-base-ance-firstp).",
     ),
     System(
+        key="seed",
+        label="SEED",
+        kind="dense",
+        source="Lu et al., EMNLP 2021",
+        named={"table2": "SEED"},
+        lacking="Its authors' retriever (microsoft/SEED-Encoder) is an archive outside the Hub, which is not read.",
+    ),
+    System(
         key="tas-b",
         label="TAS-B",
         kind="dense",
@@ -84,7 +92,7 @@ SYSTEMS = (
         checkpoint="sentence-transformers/msmarco-distilbert-base-tas-b",
         pin=Pin(
             "b12d9352e776979147078a8975a4885042984fd1",
-            "in public code of two: a path models--sentence-transformers--msmarco-distilbert-base-tas-b/snapshots/"
+            "in two public repositories: a path models--sentence-transformers--msmarco-distilbert-base-tas-b/snapshots/"
             "<commit> of the Hub's cache, and a table of models with the commits that their files were read at",
         ),
         query_length=512,
@@ -132,6 +140,23 @@ SYSTEMS = (
     System("pair", "PAIR", "dense", "Ren et al., Findings of ACL 2021", named=_both("PAIR"), lacking=PADDLE),
     System("rocketqav2", "RocketQAv2", "dense", "Ren et al., EMNLP 2021", named=_both("RocketQAv2"), lacking=PADDLE),
     System(
+        key="ar2",
+        label="AR2",
+        kind="dense",
+        source="Zhang et al., ICLR 2022",
+        named={"table2": "AR2"},
+        lacking="No repository of the Hub with its retriever is known; its authors' code is microsoft/AR2.",
+    ),
+    System(
+        key="coil",
+        label="COIL",
+        kind="multivector",
+        source="Gao et al., NAACL 2021",
+        named={"table2": "COIL"},
+        lacking="Its author's checkpoints (luyug/COIL) are archives outside the Hub, and its inverted lists of token "
+        "vectors are searched by code of its own.",
+    ),
+    System(
         key="colbert",
         label="ColBERT",
         kind="multivector",
@@ -158,6 +183,15 @@ SYSTEMS = (
         "sentence-transformers reads it.",
     ),
     System(
+        key="bm25-nq",
+        label="BM25 on NQ",
+        kind="sparse",
+        source="Robertson and Zaragoza, 2009; Pyserini",
+        named={"table4": "BM25"},
+        lacking="Pyserini's prebuilt index of these passages (wikipedia-dpr-100w) is not searched here; without "
+        "--released, Table 4 has a BM25 run of its own.",
+    ),
+    System(
         key="dpr",
         label="DPR (single)",
         kind="dense",
@@ -165,12 +199,12 @@ SYSTEMS = (
         checkpoint="facebook/dpr-ctx_encoder-single-nq-base",
         pin=Pin(
             "bb21a3c2b1656d60c6a8e920283bc40dabddadb8",
-            "its page commit/<commit>; pinned together with the question encoder's in public code",
+            "its page commit/<commit>; pinned together with the question encoder's in public repositories",
         ),
         query_checkpoint="facebook/dpr-question_encoder-single-nq-base",
         query_pin=Pin(
             "d04a52f6d2f96c60117a925e8c24c4043a75f265",
-            "its page commit/<commit>; pinned together with the passage encoder's in public code",
+            "its page commit/<commit>; pinned together with the passage encoder's in public repositories",
         ),
         query_length=256,
         passage_length=256,

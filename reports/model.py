@@ -225,7 +225,7 @@ class Report:
 
     @property
     def papers_own(self) -> bool:
-        """Return whether the same is measured as in the paper, so that figures can be compared."""
+        """Return whether scale and collection are the paper's, so that figures can be compared."""
         return self.scale == PAPER_SCALE and self.collection.name in PAPER_COLLECTIONS
 
     def by_group(self) -> list["Report"]:

@@ -72,7 +72,7 @@ def _wrapped(text: str) -> str:
 
 
 def _of_both(report: Report | Page, name: str) -> dict[str, Any]:
-    """Return what every template shows, as Markdown."""
+    """Return the variables that the templates of reports and pages share."""
     return {
         "title": escape(report.title),
         "scale": escape(report.scale),

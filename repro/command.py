@@ -23,7 +23,7 @@ from simlm.commands.command_line import leave_by, parse
 from simlm.commands.machine import on_this_machine, with_origin
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
-from simlm.scales import Scale, open_scale
+from simlm.scales import Scale, open_scale, other_collection
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
 
@@ -72,6 +72,10 @@ class Options:
     """List every stage as valid or to do, with an estimate of its time, disk and GPU memory, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
+
+    def __post_init__(self) -> None:
+        """Take a name of the scale's own collection as if the option were left out."""
+        object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
 
     @property
     def trains(self) -> bool:

@@ -20,7 +20,7 @@ from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.files import read_json
-from simlm.scales import NAMES, open_scale
+from simlm.scales import NAMES, open_scale, other_collection
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.launchers import LocalLauncher
@@ -168,7 +168,7 @@ def _build(name: str, scale: str) -> Build:
     if name in own.values() and own[scale] != name:
         other = next(one for one in NAMES if own[one] == name)
         raise UserError(f"{name} is not the collection of the scale {scale}: add --scale {other}")
-    collection = "" if name == own[scale] else name
+    collection = other_collection(scale, name)
     if collection:
         check_collection(collection, scale)
 

@@ -14,7 +14,7 @@ from reports.page import Page
 from reports.provenance import provenance
 from repro import training_diagnostics
 from repro.command import Options
-from simlm.data.catalogue import MSMARCO, NQ
+from simlm.data.catalogue import MSMARCO, NQ, halves
 from simlm.scales import Scale, open_scale
 from simlm.stages.data import Prepare, stored
 from simlm.stages.runs import RunStage
@@ -190,7 +190,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
         if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
-    if options.collection:
+    if options.collection and not halves(scale.collection):
         return [
             "This collection is the reader's own. What was chosen among the scale's hyper-parameters was chosen on "
             "InsuranceQA, with its valid questions, and not on this collection."

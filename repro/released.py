@@ -172,7 +172,7 @@ def _system_run(runs: PipelineRuns, system: System, checkpoints: Checkpoints) ->
 
 
 def _prebuilt(runs: PipelineRuns, system: System, checkpoints: Checkpoints) -> SearchPrebuilt:
-    """Return the runs of a sparse system. It reads no pieces: ids and qrels are SimLM's where that is here."""
+    """Return the runs of a sparse system. Take ids and qrels from SimLM's collection if its checkpoint is there."""
     simlm = declared(RERANKED)
     name = checkpoints.name(system.checkpoint)
     digest = local_digest(name)

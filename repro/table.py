@@ -14,7 +14,7 @@ from repro.command import Options
 from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
-from simlm.data.catalogue import NQ, BuiltIn
+from simlm.data.catalogue import NQ, BuiltIn, halves
 from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.stages.runs import RunStage
@@ -152,12 +152,13 @@ def check_domains(table: Table, options: Options) -> None:
 
     Only InsuranceQA's questions have domains. The test questions of NQ have answers and no qrels.
     """
-    if table.by_domain and options.collection:
+    collection = options.open_scale().collection
+    if table.by_domain and not halves(collection):
         raise UserError(
             f"--collection {options.collection}: {table.name} splits a collection by the domains of its questions, "
             "which only InsuranceQA's have; leave the option out"
         )
-    if options.open_scale().collection == NQ.name and not table.by_answers:
+    if collection == NQ.name and not table.by_answers:
         raise UserError(
             f"--collection {options.collection}: {table.name} measures by qrels, and the test questions of "
             f"{NQ.name} have answers instead; python -m repro.table4 measures by answers"

@@ -59,7 +59,7 @@ def corrupted_batch(
 
 @dataclass(frozen=True)
 class CorruptingCollator:
-    """``corrupted_batch`` of the examples as they are, keyed by (seed, epoch, passage)."""
+    """Make ``corrupted_batch`` of the examples; draw the masks by (seed, epoch, passage)."""
 
     pieces: WordPieces
     config: ObjectiveConfig

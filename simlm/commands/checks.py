@@ -41,7 +41,7 @@ def check_seed(option: str, value: int, least: int) -> None:
 
 
 def check_tflops(value: float, dry_run: bool) -> None:
-    """Refuse a throughput that is no positive number, or that is not for an estimate."""
+    """Refuse --tflops without --dry-run, and a negative or infinite value."""
     if value and not dry_run:
         raise UserError("--tflops changes nothing but the estimate of --dry-run: leave it out, or add --dry-run")
     if not 0 <= value < float("inf"):

@@ -56,7 +56,7 @@ def check_file(kind: Literal["model", "dataset"], repository: str, file: str, re
         if isinstance(error, RevisionNotFoundError) and chosen != MAIN:
             raise Refused(
                 f"{what}: the Hub does not have its revision {chosen} any more; name another in {PINNED[kind]}, which "
-                f"says where that was seen, or {give}"
+                f"has its source, or {give}"
             ) from None
         raise Refused(
             f"{what} (revision {chosen}): the Hub has no such public {SAID[kind]}; check the name, log in with "

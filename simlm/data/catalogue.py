@@ -12,7 +12,7 @@ IRDS = "irds:"
 
 
 class PieceLengths(NamedTuple):
-    """How long passages are, in word pieces: a log-normal distribution with this median and spread of logarithms."""
+    """Median length in word pieces, and standard deviation of the logarithms, of a log-normal distribution."""
 
     median: float
     spread: float
@@ -81,7 +81,7 @@ TREC_DL = {"trec-dl-2019": 2, "trec-dl-2020": 2}
 SIMLM_ARCHIVE = HubArchive(
     "intfloat/simlm-msmarco", "msmarco_bm25_official.zip", "99b3fc89775248130c910ef9915cb3934977f5f8"
 )
-"""What was released with SimLM. The commit was seen on the Hub's page of the data set, tree/<commit>; commits/main has
+"""What was released with SimLM. The commit is that of the Hub's page of the data set, tree/<commit>; commits/main has
 it on top."""
 HALVES = ("life", "auto")
 """The halves of InsuranceQA, each called by its largest domain: life insurance, the largest of all, and auto."""

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from simlm.data.beir import BeirFolder, is_beir
-from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits, fetched
+from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn, extra_splits
 from simlm.data.collection import Layout
 from simlm.data.dpr_questions import NO_FILE, read_questions
 from simlm.data.readers import digest_of
@@ -53,7 +53,7 @@ class Reference:
 
 @cache
 def resolve(text: str) -> Reference:
-    """Return the collection that a reader names: a folder, ``irds:ID``, or a built-in one that is fetched.
+    """Return the collection that a reader names: a folder, ``irds:ID``, or a name in ``CATALOGUE``.
 
     Reads every file of a folder, for its digest, once a process: a command sees one state of it.
 
@@ -65,14 +65,14 @@ def resolve(text: str) -> Reference:
 
         return Reference(check_irds(text), text)
     name, _, file = text.partition(":")
-    built_in = fetched(name)
+    built_in = CATALOGUE.get(name)
     if built_in is not None and (built_in.question_file or text == name):
         return _built_in(built_in, file)
     folder = Path(text).expanduser().absolute()
     if not folder.is_dir():
         raise UserError(
             f"--collection {text}: there is no such folder; give a folder in BEIR's layout, {IRDS}ID for a data set "
-            f"of ir_datasets, or one of {', '.join(name for name in CATALOGUE if fetched(name))}"
+            f"of ir_datasets, or one of {', '.join(CATALOGUE)}"
         )
     kind = layout_of(folder)
     layout = LAYOUTS[kind](folder)

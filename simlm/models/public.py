@@ -1,9 +1,8 @@
 """Models that somebody else published: the commits at which they are fetched, and what a folder with one must hold.
 
-A branch of the Hub moves, a commit does not. The Hub itself was not asked for commits: one stands here, or in the
-record of a published system (`baselines.systems`), only where something public names repository and commit together;
-"its page" is the Hub's own page of the repository at that commit. Whatever else is fetched is fetched at `MAIN`, and
-manifest and report name the commit that was.
+A branch of the Hub moves, a commit does not. A commit stands here, or in the record of a published system
+(`baselines.systems`), where a public source names repository and commit together; "its page" is the Hub's own page of
+the repository at that commit. All others are fetched at `MAIN`, and manifest and report name the commit that was.
 """
 
 import json
@@ -24,22 +23,22 @@ PINNED_IN = "simlm/models/public.py or baselines/systems.py"
 
 
 class Pin(NamedTuple):
-    """A commit of 40 hexadecimal digits, and where it was seen beside its repository's name."""
+    """A commit of 40 hexadecimal digits, and the source that names it beside its repository."""
 
     commit: str
-    seen: str
+    source: str
 
 
 PINS: Mapping[str, Pin] = {
     "bert-base-uncased": Pin(
         "86b5e0934494bd15c9632b12f734a8a67f723594",
-        "paths models--bert-base-uncased/snapshots/<commit> of the Hub's cache, in public code of many; the Hub's page "
-        "google-bert/bert-base-uncased/blob/refs/pr/71/tokenizer_config.json has its first digits",
+        "paths models--bert-base-uncased/snapshots/<commit> of the Hub's cache, in many public repositories; the Hub's "
+        "page google-bert/bert-base-uncased/blob/refs/pr/71/tokenizer_config.json has its first digits",
     ),
     "roberta-base": Pin(
         "e2da8e2f811d1448a5b465c236feacd80ffbac7b",
         "its page FacebookAI/roberta-base/blob/<commit>/vocab.json; paths models--roberta-base/snapshots/<commit> of "
-        "the Hub's cache, in public code",
+        "the Hub's cache, in public repositories",
     ),
     "google/electra-base-generator": Pin(
         "1c65e3f5f4597679b87620707df5774c08c6606d",
@@ -47,7 +46,7 @@ PINS: Mapping[str, Pin] = {
     ),
     "google/electra-base-discriminator": Pin(
         "1ae76a97c7e84a4e640876a07453fccd636f0667",
-        "its page tree/<commit>; tables of pinned models in public code",
+        "its page tree/<commit>; tables of pinned models in public repositories",
     ),
 }
 """The models of the scales."""

@@ -45,7 +45,7 @@ def _rounded(module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
 
 
 def _swap(module: nn.Module) -> None:
-    """Put dropout and GELU that cost a GPU less in the places of torch's own; neither has weights."""
+    """Replace torch's dropout and GELU by faster ones, in place; they have no weights."""
     for part in module.modules():
         for name, child in part.named_children():
             if type(child) is nn.Dropout:

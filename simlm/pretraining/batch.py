@@ -75,7 +75,10 @@ class Batch(ABC):
 
     @abstractmethod
     def mean(self, values: Tensor, mask: str) -> Tensor:
-        """Return the mean over a micro-batch of ``values`` (M,) at the mask's places; 0 where there are none."""
+        """Return the mean over a micro-batch of ``values`` (M,) at the mask's places; 0 where there are none.
+
+        Of a pack: its share of that mean.
+        """
 
     @abstractmethod
     def word_loss(self, rows: Tensor, output: nn.Linear, targets: Tensor, mask: str) -> Tensor:

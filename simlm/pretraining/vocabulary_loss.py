@@ -65,9 +65,7 @@ def vocabulary_loss(hidden: Tensor, output: nn.Linear, targets: Tensor, weights:
 def aligned(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return an output layer's weight (V, H) and bias (V,) in ``dtype``.
 
-    In half precision V is rounded up, with words of probability 0: rows of 30,522 half-precision numbers do not begin
-        at
-    multiples of 16 bytes, which the fast matrix products need.
+    In half precision, pad V with words of probability 0 to a multiple that fast matrix products need.
     """
     missing = -len(weight) % ALIGNMENT if dtype in (torch.float16, torch.bfloat16) else 0
     matrix, offset = weight.detach().to(dtype), bias.detach().to(dtype)

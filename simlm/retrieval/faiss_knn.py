@@ -80,7 +80,7 @@ def _knn_gpu(queries: Tensor, tile: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @cache
 def _resources(number: int) -> Any:
-    """Return faiss' memory on a GPU, kept until the process ends."""
+    """Return faiss' temporary memory for one GPU; make it once a process."""
     import faiss
 
     resources = faiss.StandardGpuResources()

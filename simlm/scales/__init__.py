@@ -31,6 +31,11 @@ def open_scale(name: str, collection: str = "") -> Scale:
     return on_collection(scale, found.collection, found.location, found.digest, found.extra_test_splits)
 
 
+def other_collection(scale: str, collection: str) -> str:
+    """Return the collection that a reader names in place of a scale's own, "" where that is the same one."""
+    return "" if scale in _SCALES and _SCALES[scale]().collection == collection else collection
+
+
 def on_collection(
     scale: Scale, collection: str, location: str = "", digest: str = "", extra_test_splits: tuple[str, ...] = ()
 ) -> Scale:
@@ -39,4 +44,4 @@ def on_collection(
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
-__all__ = ["NAMES", "Scale", "on_collection", "open_scale"]
+__all__ = ["NAMES", "Scale", "on_collection", "open_scale", "other_collection"]

@@ -15,7 +15,7 @@ from simlm.scales.settings import (
     PretrainingSettings,
     RerankerSettings,
     SearchSettings,
-    negative_lists,
+    negatives_settings,
     retriever_settings,
 )
 
@@ -46,7 +46,7 @@ def mini() -> Scale:
             kept_passages=4,
             max_length=64,
             dropout=0.1,
-            negatives=negative_lists(),
+            negatives=negatives_settings(),
             evaluations=2,
             evaluation_queries=128,
             rerank_depth=10,

@@ -31,7 +31,7 @@ from simlm.scales.settings import (
     PretrainingSettings,
     RerankerSettings,
     SearchSettings,
-    negative_lists,
+    negatives_settings,
     retriever_settings,
 )
 
@@ -77,7 +77,7 @@ def paper() -> Scale:
             kept_passages=16,
             max_length=192,
             dropout=0.1,
-            negatives=negative_lists(),
+            negatives=negatives_settings(),
             evaluations=3,
             evaluation_queries=6980,
             rerank_depth=200,

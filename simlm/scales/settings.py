@@ -119,8 +119,8 @@ class SearchSettings(Config):
     mining_depth: Param[int]
 
 
-def negative_lists() -> NegativesSettings:
-    """Return the paper's depth of hard negatives, in lists that random passages fill up."""
+def negatives_settings() -> NegativesSettings:
+    """Return the settings of negative lists: the paper's depth of 200, filled up to 210 with random passages."""
     return NegativesSettings.C(depth=200, total=210)
 
 
@@ -142,7 +142,7 @@ def retriever_settings(
         temperature=temperature,
         query_length=32,
         passage_length=passage_length,
-        negatives=negative_lists(),
+        negatives=negatives_settings(),
         evaluations=evaluations,
         evaluation_queries=evaluation_queries,
     )

@@ -58,7 +58,10 @@ class EncoderPipeline:
 
     @cached_property
     def byte_level(self) -> Prepare:
-        """The collection in byte-level BPE, without segments: RoBERTa's input, in its own pieces or as many as ours."""
+        """The collection for RoBERTa: byte-level BPE without segments.
+
+        The vocabulary is RoBERTa's at paper scale, otherwise one of the scale's size.
+        """
         vocabulary = self.scale.vocabulary if isinstance(self.scale.vocabulary, int) else self.scale.starts["roberta"]
         form = {"algorithm": "byte-level-bpe", "segments": False}
         return self._prepared(vocabulary, "collection (byte-level BPE)", **form)
@@ -92,7 +95,7 @@ class EncoderPipeline:
 
     @cached_property
     def base(self) -> EncoderStage:
-        """What every row starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
+        """What every pre-training starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
         if isinstance(self.scale.encoder, str):
             return self.public(self.scale.encoder, "base")
         return self.from_scratch(self.random, "mlm", "base (MLM)")

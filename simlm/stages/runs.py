@@ -89,7 +89,7 @@ class RunStage(Stage):
 
 
 class PackageLists(RunStage):
-    """The hard negatives that come with a collection, in their order, as runs of train and valid to mine from."""
+    """Write the hard negatives that come with a collection as runs of train and valid, in their order."""
 
     def run(self) -> dict[str, Any]:
         collection, source = self.data.open(), self.data.source()
@@ -121,7 +121,8 @@ class PackageLists(RunStage):
 class Retrieve(RunStage):
     """Encode the corpus and search it exactly for the queries of some splits (Section 3.2).
 
-    ``depth`` for evaluated splits, ``mining_depth`` for train. Embeddings stay on disk, sharded and memory-mapped.
+    Keep the best ``depth`` passages of a query of the evaluated splits, ``mining_depth`` of train. Embeddings stay on
+    disk, sharded and memory-mapped.
     """
 
     shared = True

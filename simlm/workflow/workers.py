@@ -75,7 +75,7 @@ def _restore(handlers: dict[signal.Signals, Any]) -> None:
 
 
 def _cause(left: Path, ended: Sequence[Ended], processes: int) -> Exception:
-    """Return what ended the workers: when one fails, those that wait for it often fail as well."""
+    """Return the error that came first: when one worker fails, those that wait for it often fail too."""
     mistakes = sorted(left.glob("mistake-*.txt"))
     if mistakes:
         return UserError(mistakes[0].read_text(encoding="utf-8"))

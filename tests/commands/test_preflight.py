@@ -113,7 +113,7 @@ def test_a_pinned_commit_that_the_hub_no_longer_has_says_where_it_is_pinned(
         check_models([planned(public_model("roberta-base"))])
     assert str(caught.value) == (
         f"model roberta-base: the Hub does not have its revision {commit} any more; name another in "
-        "simlm/models/public.py or baselines/systems.py, which says where that was seen, or give its folder"
+        "simlm/models/public.py or baselines/systems.py, which has its source, or give its folder"
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the Hub's models are pinned: to commits that were seen, and what no one has seen stays at its branch."""
+"""The Hub's models are fetched at a known commit, and those whose commit is not known at the branch main."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from simlm.scales.paper import DISCRIMINATOR, ENCODER, GENERATOR, ROBERTA
 from simlm.stages.models import public_model
 from tests.baselines.repositories import repositories
 
-UNSEEN = {"intfloat/simlm-base-msmarco", "Luyu/co-condenser-marco-retriever", "Shitao/RetroMAE_MSMARCO_finetune"}
+UNPINNED = {"intfloat/simlm-base-msmarco", "Luyu/co-condenser-marco-retriever", "Shitao/RetroMAE_MSMARCO_finetune"}
 OF_SYSTEMS: dict[str, Pin] = {
     name: pin
     for one in SYSTEMS
@@ -18,17 +18,17 @@ OF_SYSTEMS: dict[str, Pin] = {
 }
 
 
-def test_every_pin_is_a_whole_commit_and_says_where_it_was_seen() -> None:
+def test_every_pin_is_a_whole_commit_and_names_its_source() -> None:
     pins = PINS | {name: pin for name, pin in OF_SYSTEMS.items() if pin.commit != MAIN}
     for repository, pin in pins.items():
         assert COMMIT.fullmatch(pin.commit), repository
-        assert pin.seen.strip() == pin.seen != "", repository
+        assert pin.source.strip() == pin.source != "", repository
     assert len({pin.commit for pin in pins.values()}) == len(pins), "no commit is of two repositories"
 
 
-def test_what_is_fetched_is_pinned_but_for_what_was_seen_nowhere() -> None:
+def test_all_but_three_repositories_are_pinned() -> None:
     assert PINS.keys() == {ENCODER, GENERATOR, DISCRIMINATOR, ROBERTA}
-    assert {name for name, pin in OF_SYSTEMS.items() if pin.commit == MAIN} == UNSEEN
+    assert {name for name, pin in OF_SYSTEMS.items() if pin.commit == MAIN} == UNPINNED
     assert revision_of("some/model") == revision_of("") == MAIN
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tests.workflow.driving import hear_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
@@ -25,13 +26,8 @@ def start(*arguments: str, table: str = "table2", **environment: str) -> subproc
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_hear_ctrl_c,
+        preexec_fn=hear_ctrl_c,
     )
-
-
-def _hear_ctrl_c() -> None:
-    """A process that was started where SIGINT is ignored, as under nohup, would pass that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def table2(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

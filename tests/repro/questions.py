@@ -14,6 +14,8 @@ from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.scales import Scale, open_scale
 from simlm.scales.paper_nq import natural_questions
 from simlm.scales.settings import varied
+from simlm.workflow.launchers import LocalLauncher
+from simlm.workflow.resources import Choices
 from simlm.workflow.stage import Stage
 
 DEPTH = 12
@@ -46,7 +48,7 @@ def main(results: Path, questions: str) -> None:
         cells = PipelineRuns(scale(questions), 0, submit)
         return cells.answered(cells.distilled("simlm"), "distilled")
 
-    stages, _ = run_stages(build, results, TerminalDisplay())
+    stages, _ = run_stages(build, results, TerminalDisplay(), LocalLauncher(Choices("cpu")))
     print(json.dumps({stage.name: str(stage.job) for stage in stages}))
 
 

@@ -16,13 +16,16 @@ from ablations.__main__ import check as check_grid
 from ablations.__main__ import run as run_grid
 from repro import claims
 from repro.command import Options, check
+from repro.origin import warnings
 from repro.pipeline_runs import PipelineRuns
 from repro.run import run_table
+from repro.table import check_domains
 from repro.tables import TABLES, tables_on
+from simlm.data.catalogue import CATALOGUE
 from simlm.data.lookup import resolve
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from simlm.scales import open_scale
+from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.plan import plan
@@ -109,6 +112,37 @@ def test_the_scales_own_collection_keeps_its_identities(tmp_path: Path) -> None:
 
 def prepared(collection: str) -> Prepare:
     return Pipeline(open_scale("mini", collection), 0, lambda stage, name: None).data
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_built_in_collection_can_be_named(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "questions.csv"
+    file.write_text("who\t['Me']\n")
+    text = f"{name}:{file}" if CATALOGUE[name].question_file else name
+    check(Options(collection=text, results=tmp_path / "results"))
+    assert open_scale("mini", text).collection == prepared(text).collection == name
+    with pytest.raises(UserError, match=f"nowhere: there is no such folder.* or one of .*{name}"):
+        resolve("nowhere")
+
+
+def distilled(scale: Scale, results: Path) -> set[Path]:
+    """Return the folders of all stages up to SimLM's last retriever."""
+    return {stage.job for stage in plan(lambda submit: PipelineRuns(scale, 0, submit).distilled("simlm"), results)[0]}
+
+
+@pytest.mark.parametrize("scale", NAMES)
+def test_a_scales_own_collection_by_name_is_as_without_the_option(scale: str, tmp_path: Path) -> None:
+    own = open_scale(scale).collection
+    assert Options(scale, own) == Options(scale) and GridOptions(scale=scale, collection=own) == GridOptions(
+        scale=scale
+    )
+    named, plain = distilled(open_scale(scale, own), tmp_path), distilled(open_scale(scale), tmp_path)
+    assert named == plain != set()
+
+
+def test_a_table_by_domain_takes_another_scales_insuranceqa() -> None:
+    check_domains(TABLES["table10"](), Options("smoke", "insuranceqa"))
+    assert not [one for one in warnings(Options("smoke", "insuranceqa")) if "reader's own" in one]
 
 
 def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> None:

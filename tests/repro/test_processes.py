@@ -23,8 +23,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("two") / "results"
     ran = table2("--results", str(folder), "--rows", "simlm", "--device", "cpu", "--processes", "2")
     assert ran.returncode == 0, ran.stderr
-    (folder / "smoke" / "rows-simlm").rename(folder / "rows")
-    (folder / "rows" / "table2.json").rename(folder / "smoke" / "table2.json")
     return Results(folder)
 
 

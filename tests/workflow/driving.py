@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,7 +57,13 @@ def start(results: Path, shape: str, *options: str, **environment: str) -> subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_ctrl_c,
     )
+
+
+def hear_ctrl_c() -> None:
+    """Stop ignoring SIGINT: a process started under nohup would pass that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(driver: subprocess.Popen[str], began: float = 0.0) -> Ran:
