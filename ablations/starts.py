@@ -113,13 +113,13 @@ GENERATORS: dict[str, Start] = {
 def _roberta(pipeline: Pipeline) -> EncoderStage:
     if "roberta" in pipeline.scale.starts:
         return pipeline.public(pipeline.scale.starts["roberta"], "RoBERTa")
-    return pipeline.from_scratch(pipeline.random_byte_level, "mlm", "RoBERTa (MLM)")
+    return pipeline.stand_in(pipeline.informed_byte_level, "mlm", "RoBERTa (MLM)")
 
 
 def _electra(pipeline: Pipeline) -> EncoderStage:
     if "electra" in pipeline.scale.starts:
         return pipeline.public(pipeline.scale.starts["electra"], "ELECTRA")
-    return pipeline.from_scratch(pipeline.random, RTD, "ELECTRA (RTD)", pipeline.random_generator)
+    return pipeline.stand_in(pipeline.informed, RTD, "ELECTRA (RTD)", pipeline.random_generator)
 
 
 PLMS: dict[str, Start] = {"base": lambda pipeline: pipeline.base, "roberta": _roberta, "electra": _electra}

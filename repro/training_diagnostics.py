@@ -7,7 +7,7 @@ from pathlib import Path
 from reports.assess import Order
 from reports.model import CheckedOrder, Report
 from simlm.stages.learning import Ranking, ranking, words
-from simlm.stages.models import Generator, Pretrained
+from simlm.stages.models import Pretrained
 from simlm.stages.reranker import TrainReranker
 from simlm.workflow.plan import job_of
 from simlm.workflow.stage import Stage, inputs_of
@@ -102,7 +102,7 @@ def _sentence(stage: Stage, name: str, rows: str) -> str:
                 f"{name}: {_ended(outcome)}. It learnt {learnt}. What stands on it ({rows}) says {says} about "
                 "re-ranking or about distillation by a trained teacher."
             )
-    if isinstance(stage, Pretrained | Generator):
+    if isinstance(stage, Pretrained):
         predicted = words(stage)
         if predicted is not None and predicted.learnt_nothing:
             side = f", the mean of its {predicted.sides} sides" if predicted.sides > 1 else ""

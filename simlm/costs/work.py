@@ -15,7 +15,7 @@ from simlm.files import read_json
 from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
-from simlm.stages.models import SHARES, EncoderStage, Generator, Pretrained, PublicModel
+from simlm.stages.models import SHARES, EncoderStage, Pretrained, PublicModel
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -147,17 +147,15 @@ def _model(stage: EncoderStage) -> Work:
 
 
 @work_rule.register
-def _pretraining(stage: Generator | Pretrained) -> Work:
+def _pretraining(stage: Pretrained) -> Work:
     """Plain MLM trains the encoder alone, on masked words; two decoder layers and a loss over all words otherwise."""
     model, settings, drawn = model_of(stage), stage.settings, _drawn(stage)
     length = sizes_of(stage.data).passage(settings.max_length)
     tokens = drawn * length
-    further = isinstance(stage, Pretrained)
-    objective = stage.objective if further else "mlm"
-    alone, padded = objective == "mlm", objective in PADDED_OBJECTIVES
+    alone, padded = stage.objective == "mlm", stage.objective in PADDED_OBJECTIVES
     counted = settings.encoder_rate * tokens if alone else tokens - 2 * drawn
     masked = (settings.encoder_rate + settings.decoder_rate) * tokens
-    generator = model_of(stage.generator) if further and stage.generator is not None else None
+    generator = model_of(stage.generator) if stage.generator is not None else None
     decoder = 0 if alone else 2
     batch = settings.optimisation.batch_size * settings.max_length
     work = _training(
@@ -167,7 +165,7 @@ def _pretraining(stage: Generator | Pretrained) -> Work:
         settings.micro_batch * settings.max_length if padded and settings.micro_batch else min(batch, MAX_TOKENS),
         PADDED_BYTES,
     )
-    kept = NUMBER_BYTES * model.weights * (1 + len(SHARES) if further else 1)
+    kept = NUMBER_BYTES * model.weights * (1 + len(SHARES))
     frozen = FROZEN_BYTES * generator.weights if generator else 0
     return replace(work, disk_bytes=kept, weights_bytes=work.weights_bytes + frozen)
 
@@ -240,7 +238,7 @@ def search_work(
     )
 
 
-def _drawn(stage: Generator | Pretrained | TrainRetriever | TrainReranker) -> int:
+def _drawn(stage: Pretrained | TrainRetriever | TrainReranker) -> int:
     """Return how many passages (of a pre-training) or queries (of a fine-tuning) a training reads."""
     optimisation = stage.settings.optimisation
     return optimisation.steps * optimisation.batch_size

@@ -13,8 +13,8 @@ from simlm.data.tokens import TokenStore
 TEXTS_AT_A_TIME = 4096
 
 
-def piece_counts(store: TokenStore, vocabulary: int, longest: int) -> NDArray[np.int64]:
-    """Count each piece, (vocabulary,), among the first ``longest`` of every title and text.
+def piece_counts(store: TokenStore, vocabulary: int, longest: int | None = None) -> NDArray[np.int64]:
+    """Count each piece, (vocabulary,), among the first ``longest`` of every title and text; None for all of them.
 
     The memory-mapped store is read a block of texts at a time, so that memory stays bounded however large it is.
     """
@@ -22,7 +22,7 @@ def piece_counts(store: TokenStore, vocabulary: int, longest: int) -> NDArray[np
     for pieces, lengths in store.blocks(TEXTS_AT_A_TIME):
         starts = np.cumsum(lengths) - lengths
         places = np.arange(len(pieces)) - np.repeat(starts, lengths)
-        counts += np.bincount(pieces[places < longest], minlength=vocabulary)
+        counts += np.bincount(pieces if longest is None else pieces[places < longest], minlength=vocabulary)
     return counts
 
 

@@ -44,7 +44,7 @@ def positive_pmi(counts: csr_array) -> csr_array:
     pairs = counts.tocoo()
     totals = counts.sum(axis=1)
     contexts = totals**SMOOTHING
-    contexts /= contexts.sum()
+    contexts /= contexts.sum() or 1.0
     rows, columns = pairs.coords
     values = np.log(pairs.data / (totals[rows] * contexts[columns]))
     return coo_array((np.maximum(values, 0), (rows, columns)), shape=counts.shape).tocsr()

@@ -10,6 +10,7 @@ from transformers import (
     BertForMaskedLM,
     BertModel,
     ElectraConfig,
+    ElectraForMaskedLM,
     ElectraForSequenceClassification,
     ElectraModel,
     PreTrainedModel,
@@ -70,10 +71,11 @@ def _not_one(kind: Any, name_or_folder: str | Path, reason: str) -> UserError:
     )
 
 
-def load_encoder(name_or_folder: str | Path, tokenizer: Tokenizer) -> BertForMaskedLM:
-    """Load BERT with its MLM head; UserError when that is not what is there, or for another tokenizer."""
-    model: BertForMaskedLM = load_checkpoint(BertForMaskedLM, name_or_folder)
-    check_tokenizer_matches(tokenizer, model.config, name_or_folder)
+def load_masked_lm(folder: Path, tokenizer: Tokenizer) -> BertForMaskedLM | ElectraForMaskedLM:
+    """Load BERT with its MLM head, or an ELECTRA generator; UserError for another kind, or for another tokenizer."""
+    kind = ElectraForMaskedLM if load_config(folder).model_type == "electra" else BertForMaskedLM
+    model: BertForMaskedLM | ElectraForMaskedLM = load_checkpoint(kind, folder)
+    check_tokenizer_matches(tokenizer, model.config, folder)
     return model
 
 

@@ -14,7 +14,7 @@ from simlm.scales.settings import Optimisation, PretrainingSettings, varied
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
     EncoderStage,
-    Generator,
+    Informed,
     Pretrained,
     PublicModel,
     RandomGenerator,
@@ -89,16 +89,25 @@ class EncoderPipeline:
         return self._fresh(self.data, "random init")
 
     @cached_property
-    def random_byte_level(self) -> RandomModel:
-        """The same, for byte-level BPE; only where no public model stands for RoBERTa."""
-        return self._fresh(self.byte_level, "random init (byte-level BPE)")
+    def informed_byte_level(self) -> Informed:
+        """An informed start that reads byte-level BPE; only where no public model stands for RoBERTa."""
+        fresh = self._fresh(self.byte_level, "random init (byte-level BPE)")
+        return self._informed(fresh, self.byte_level, "informed start (byte-level BPE)")
 
     @cached_property
     def base(self) -> EncoderStage:
         """What every pre-training starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
         if isinstance(self.scale.encoder, str):
             return self.public(self.scale.encoder, "base")
-        return self.from_scratch(self.random, "mlm", "base (MLM)")
+        return self.stand_in(self.informed, "mlm", "base (MLM)")
+
+    @cached_property
+    def informed(self) -> Informed:
+        """`random` with what the words of the corpus say of each other."""
+        return self._informed(self.random, self.data, "informed start")
+
+    def _informed(self, start: EncoderStage, corpus: Prepare, name: str) -> Informed:
+        return self.add(Informed.C(start=start, corpus=corpus, seed=self._first_seed), name)
 
     def public(self, model: str, name: str) -> PublicModel:
         """Copy a model of the Hub or of a local folder."""
@@ -110,9 +119,10 @@ class EncoderPipeline:
         if isinstance(self.scale.generator, str):
             return self.public(self.scale.generator, "generator")
         assert self.scale.generator_training is not None
+        start = self._informed(self.random_generator, self.data, "informed generator")
+        settings = self.scale.generator_training
         return self.add(
-            Generator.C(data=self.data, shape=self.scale.generator, settings=self.scale.generator_training),
-            "generator (MLM)",
+            Pretrained.C(data=self.data, start=start, objective="mlm", settings=settings), "generator (MLM)"
         )
 
     @cached_property
@@ -152,15 +162,15 @@ class EncoderPipeline:
             name,
         )
 
-    def from_scratch(
-        self, start: RandomModel | Reinitialised, objective: str, name: str, generator: EncoderStage | None = None
+    def stand_in(
+        self, start: Informed, objective: str, name: str, generator: EncoderStage | None = None
     ) -> EncoderStage:
-        """Pre-train a fresh encoder on the corpus that it reads, with the settings and budget of `base`."""
+        """Pre-train an informed start on its corpus, with the settings and budget of `base`."""
         if self.scale.base is None:
             raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
         return self.add(
             Pretrained.C(
-                data=start.data, start=start, generator=generator, objective=objective, settings=self.scale.base
+                data=start.corpus, start=start, generator=generator, objective=objective, settings=self.scale.base
             ),
             name,
         )

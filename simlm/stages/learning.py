@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from simlm.data.frequencies import unigram_entropy
-from simlm.stages.models import Generator, Pretrained
+from simlm.stages.models import Pretrained
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import read_log
 from simlm.workflow.manifest import read_manifest
@@ -101,14 +101,14 @@ def ranking(stage: TrainReranker) -> Ranking | None:
     return Ranking(loss, kept, max(accuracies), settings.passages_per_query, queries, len(accuracies))
 
 
-def words(stage: Pretrained | Generator) -> Words | None:
+def words(stage: Pretrained) -> Words | None:
     """Return how a finished pre-training on hidden words ended; None for another objective, or without a log."""
     job = job_of(stage)
     sides = (read_manifest(job) or {}).get("numbers", {}).get("word_losses")
     if sides is None:  # made before that was recorded
         from simlm.pretraining.objective import find_objective  # torch, which a report does without otherwise
 
-        sides = find_objective(stage.objective if isinstance(stage, Pretrained) else "mlm").word_losses
+        sides = find_objective(stage.objective).word_losses
     log = read_log(job / "output")
     losses = [loss for name in sides if (loss := last(log, name)) is not None]
     if not losses:

@@ -115,34 +115,25 @@ class Reinitialised(EncoderStage):
         return {}
 
 
-class Generator(EncoderStage):
-    """A small ELECTRA-style generator trained by MLM on the corpus; frozen afterwards."""
+class Informed(EncoderStage):
+    """The fresh model ``start`` with what the words of a corpus say of each other, before any training.
 
-    shared = True
+    It stands for what a public language model knows. The corpus is in the model's own pieces.
+    """
 
-    data: Param[Prepare]
-    shape: Param[GeneratorShape]
-    settings: Param[PretrainingSettings]
-
-    def modules(self) -> set[str]:
-        return super().modules() | {_module_of("mlm")}
+    start: Param[EncoderStage]
+    corpus: Param[Prepare]
+    seed: Param[int]
 
     def run(self) -> dict[str, Any]:
-        from simlm.stages.work.pretraining import train_generator
+        from simlm.stages.work.fresh_models import save_informed
 
-        return train_generator(
-            self.data.open(),
-            self.shape,
-            self.settings,
-            self.choices.compute_device(),
-            self.work,
-            self.folder,
-            self.model,
-        )
+        save_informed(self.start.model, self.corpus.open(), self.seed, self.model)
+        return {}
 
 
 class Pretrained(EncoderStage):
-    """Further pre-training of ``start`` with an objective (Section 3.1); only the encoder is kept.
+    """Pre-training of ``start`` with an objective (Section 3.1): an encoder, or a generator by MLM.
 
     ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """

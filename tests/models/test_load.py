@@ -11,7 +11,7 @@ from transformers import AutoModel, BertModel, BertTokenizerFast, PreTrainedMode
 
 from simlm.errors import UserError
 from simlm.models.fetch import copy_model
-from simlm.models.load import load_body, load_encoder, load_reranker, load_reranker_start
+from simlm.models.load import load_body, load_masked_lm, load_reranker, load_reranker_start
 from simlm.models.save import save_model
 from simlm.pretraining.generator import load_generator
 from tests.pretraining.toys import TOKENIZER, VOCABULARY, bert, electra
@@ -20,7 +20,7 @@ Load = Callable[[Path], PreTrainedModel]
 
 
 def encoder_of(folder: Path) -> PreTrainedModel:
-    return load_encoder(folder, TOKENIZER)
+    return load_masked_lm(folder, TOKENIZER)
 
 
 def body_of(folder: Path) -> PreTrainedModel:
@@ -60,7 +60,7 @@ def test_what_was_saved_comes_back(folders: dict[Load, Path], load: Load) -> Non
 
 def test_an_encoder_is_saved_for_everybody(folders: dict[Load, Path]) -> None:
     folder = folders[encoder_of]
-    ours, body = load_encoder(folder, TOKENIZER), AutoModel.from_pretrained(folder)
+    ours, body = load_masked_lm(folder, TOKENIZER), AutoModel.from_pretrained(folder)
     for name, weight in ours.bert.named_parameters():
         assert torch.equal(weight, body.get_parameter(name))
         assert torch.equal(weight, bert().bert.get_parameter(name))
@@ -133,13 +133,13 @@ def test_another_model_s_checkpoint_is_not_filled_with_random_weights(
 def test_an_encoder_without_its_head_cannot_be_pre_trained(tmp_path: Path) -> None:
     BertModel(bert().config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="cls.predictions"):
-        load_encoder(tmp_path, TOKENIZER)
+        load_masked_lm(tmp_path, TOKENIZER)
     assert body_of(tmp_path).config.hidden_size == 32
 
 
 def test_a_tokenizer_with_more_pieces_than_the_model(folders: dict[Load, Path]) -> None:
     larger = BertTokenizerFast(vocab={piece: i for i, piece in enumerate([*VOCABULARY, "more"])})
-    for load in (load_encoder, load_body):
+    for load in (load_masked_lm, load_body):
         with pytest.raises(UserError, match=f"has {len(VOCABULARY) + 1} pieces, but its model has {len(VOCABULARY)}"):
             load(folders[encoder_of], larger)
     with pytest.raises(UserError, match="use the tokenizer that the model was trained with"):
@@ -152,7 +152,7 @@ def test_another_tokenizer_of_the_same_size(folders: dict[Load, Path]) -> None:
     cased = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=False)
     fewer = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY[:-1])})
     for other in (turned, cased, fewer):
-        for load in (load_encoder, load_body):
+        for load in (load_masked_lm, load_body):
             with pytest.raises(UserError, match="holds another tokenizer than .*: use the tokenizer that the model"):
                 load(folders[encoder_of], other)
         with pytest.raises(UserError, match="holds another tokenizer than"):
@@ -179,7 +179,7 @@ def test_a_reranker_starts_from_bert_or_electra(folders: dict[Load, Path]) -> No
 def test_copying_a_local_model(folders: dict[Load, Path], tmp_path: Path) -> None:
     source = folders[encoder_of]
     assert copy_model(str(source), "", tmp_path / "copy") == {"source": "bert", "revision": ""}
-    ours, theirs = load_encoder(source, TOKENIZER), load_encoder(tmp_path / "copy", TOKENIZER)
+    ours, theirs = load_masked_lm(source, TOKENIZER), load_masked_lm(tmp_path / "copy", TOKENIZER)
     assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 

@@ -9,7 +9,7 @@ from transformers import BertForMaskedLM, ElectraForMaskedLM, RobertaConfig, Rob
 from simlm.data.inputs import Specials, batch_inputs, passage_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
 from simlm.errors import UserError
-from simlm.models.load import load_body, load_encoder
+from simlm.models.load import load_body, load_masked_lm
 from simlm.models.new import new_like
 from simlm.models.save import save_model
 from simlm.packed.cls_pooling import cls_states
@@ -30,7 +30,7 @@ def test_a_fresh_model_has_the_shape_of_a_public_one_and_none_of_its_weights(mak
     assert drawn and not any(torch.equal(mine[name], theirs[name]) for name in drawn)
     assert not any(torch.equal(mine[name], new[name]) for name in drawn)
     save_model(fresh, TOKENIZER, tmp_path / "fresh", "fresh", {})
-    loaded = load_encoder(tmp_path / "fresh", TOKENIZER) if make is bert else load_generator(tmp_path / "fresh")
+    loaded = load_masked_lm(tmp_path / "fresh", TOKENIZER) if make is bert else load_generator(tmp_path / "fresh")
     assert all(torch.equal(one, mine[name]) for name, one in loaded.state_dict().items() if name in mine)
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from repro.figure3 import curves, figure3
 from repro.pipeline_runs import PipelineRuns
 from repro.table7 import table7
-from simlm.models.load import load_encoder
+from simlm.models.load import load_masked_lm
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import SHARES, Snapshot, step_at
 from simlm.stages.retriever import TrainRetriever
@@ -93,7 +93,7 @@ def test_a_snapshot_is_the_encoder_on_the_way(tables: Results, smoke: Results) -
     (job,) = tables.folder.glob("jobs/*snapshot/*")
     weights = safetensors.torch.load_file(smoke.job("SimLM pre-training") / "output" / SNAPSHOTS / "1.safetensors")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(job / "output" / "model")
-    model = load_encoder(job / "output" / "model", tokenizer).state_dict()
+    model = load_masked_lm(job / "output" / "model", tokenizer).state_dict()
     assert weights.keys() <= model.keys() and all(weights[name].equal(model[name]) for name in weights)
     assert "after 1 of 8 updates" in (job / "output" / "model" / "README.md").read_text(encoding="utf-8")
 

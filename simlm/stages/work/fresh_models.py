@@ -1,9 +1,13 @@
-"""Models with fresh weights, as the rows "random init" and "random generator" start from (Tables 2 and 12)."""
+"""Models before any training: random ones (Tables 2 and 12), and those that know the words of a corpus."""
 
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from simlm.data.frequencies import piece_counts
+from simlm.data.store import TokenisedCollection
+from simlm.models.informed import cooccurrences, inform, word_vectors
+from simlm.models.load import load_masked_lm
 from simlm.models.new import new_encoder, new_generator, new_like
 from simlm.models.save import save_model
 from simlm.scales.settings import EncoderShape, GeneratorShape
@@ -24,3 +28,15 @@ def save_new_generator(shape: GeneratorShape, tokenizer: PreTrainedTokenizerFast
 def save_new_like(public: Path, tokenizer: PreTrainedTokenizerFast, seed: int, model: Path) -> None:
     """Save a model in the shape of the one in the folder ``public`` in the folder ``model``."""
     save_model(new_like(public, tokenizer, seed), tokenizer, model, WHAT, {})
+
+
+def save_informed(fresh: Path, corpus: TokenisedCollection, seed: int, model: Path) -> None:
+    """Save the model in the folder ``fresh`` in the folder ``model``, informed by a corpus in its pieces.
+
+    ``seed`` rotates the word vectors.
+    """
+    tokenizer, passages = corpus.tokenizer, corpus.passages
+    start = load_masked_lm(fresh, tokenizer)
+    vectors = word_vectors(cooccurrences(passages, len(tokenizer)), start.config.hidden_size, seed)
+    inform(start, vectors, piece_counts(passages, len(tokenizer)))
+    save_model(start, tokenizer, model, "word vectors of the corpus, no training", {})

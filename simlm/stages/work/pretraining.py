@@ -1,4 +1,4 @@
-"""Pre-training with an objective (Section 3.1), and the generator that it needs."""
+"""Pre-training with an objective (Section 3.1)."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,15 +12,14 @@ from simlm.data.store import TokenisedCollection
 from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.distributed import is_first, own_device
 from simlm.errors import UserError
-from simlm.models.load import load_encoder
-from simlm.models.new import new_generator
+from simlm.models.load import load_masked_lm
 from simlm.models.save import save_model
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.generator import load_generator
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Objective, ObjectiveConfig, find_objective
 from simlm.pretraining.packing import batches_of
-from simlm.scales.settings import GeneratorShape, PretrainingSettings
+from simlm.scales.settings import PretrainingSettings
 from simlm.training.batches import MicroBatches, Packs, Split, losses_of
 from simlm.training.callbacks import Snapshots, snapshot_in
 from simlm.training.plan import Plan
@@ -29,27 +28,6 @@ from simlm.training.trainer import train
 EVALUATION_BATCH = 64
 SNAPSHOTS = "snapshots"
 """The folder of the encoder's weights on the way, beside the model."""
-
-
-def train_generator(
-    collection: TokenisedCollection,
-    shape: GeneratorShape,
-    settings: PretrainingSettings,
-    device_kind: str,
-    work: Path,
-    output: Path,
-    model: Path,
-) -> dict[str, Any]:
-    """Train a small ELECTRA-style generator from scratch by MLM, and save it; return the figures.
-
-    The arguments are those of `pretrain`, and the generator's ``shape``.
-    """
-    generator = new_generator(shape, collection.tokenizer, settings.optimisation.seed)
-    figures = _pretrain(collection, generator, None, "mlm", settings, (), device_kind, work, output)
-    if is_first():
-        what = "ELECTRA-style generator, masked language modelling"
-        save_model(generator, collection.tokenizer, model, what, figures)
-    return figures | {"word_losses": list(find_objective("mlm").word_losses)}
 
 
 def pretrain(
@@ -79,7 +57,7 @@ def pretrain(
         model: the folder that the encoder is saved in.
     """
     tokenizer = collection.tokenizer
-    encoder = load_encoder(start, tokenizer)
+    encoder = load_masked_lm(start, tokenizer)
     electra = None
     if generator is not None:
         electra = load_generator(generator)
@@ -175,7 +153,7 @@ def keep_snapshot(
             f"{output.parent}: this pre-training did not keep its encoder after {step} updates, an older version "
             "made it; delete that folder and run the command again"
         )
-    encoder = load_encoder(pretrained, collection.tokenizer)
+    encoder = load_masked_lm(pretrained, collection.tokenizer)
     safetensors.torch.load_model(encoder, weights)
     save_model(encoder, collection.tokenizer, model, what, {})
     return {"step": step}
