@@ -91,7 +91,7 @@ def _rates(encoder: float, decoder: float) -> Start:
 
 
 def _corpus(part: str) -> Start:
-    return lambda pipeline: pipeline.half(part).simlm
+    return lambda pipeline: pipeline.simlm_on(part)
 
 
 def _snapshot(start: str, share: Fraction) -> Start:

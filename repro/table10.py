@@ -37,10 +37,10 @@ REMARKS = (
     "The rule of the split: a passage belongs to the domain of the first question that it answers (train before valid "
     "before test), a half is made of whole domains, and of all ways to do so the one with the most even numbers of "
     "passages is taken. A half has the questions of its domains with a relevant passage in it.",
-    "Every row has the same tokenizer and base model and every pre-training the same generator, all three trained on "
-    "both halves, as BERT and ELECTRA are models of general text. The base has therefore seen the searched half in "
-    "every row, none included: a limit of this replica, which makes the rows more alike. Every pre-training has the "
-    "same number of updates and every fine-tuning the same, Table 2's, on a collection of half the size.",
+    "Every row has the same tokenizer and every pre-training the same generator, both trained on both halves, as "
+    "ELECTRA is a model of general text. The base model, which stands for BERT-base, is made from the half that is not "
+    "searched, in all three rows: only the matching row has met the searched passages. Every pre-training has the same "
+    "number of updates and every fine-tuning the same, Table 2's, on a collection of half the size.",
 )
 
 

@@ -154,12 +154,17 @@ class EncoderPipeline:
         return varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
 
     def pretrained(
-        self, objective: str, name: str, generator: EncoderStage | None, settings: PretrainingSettings
+        self,
+        objective: str,
+        name: str,
+        generator: EncoderStage | None,
+        settings: PretrainingSettings,
+        data: Prepare | None = None,
     ) -> Pretrained:
-        """Pre-train `base` further with an objective."""
+        """Pre-train `base` further with an objective, on the collection or on another in the same pieces."""
+        data = data or self.data
         return self.add(
-            Pretrained.C(data=self.data, start=self.base, generator=generator, objective=objective, settings=settings),
-            name,
+            Pretrained.C(data=data, start=self.base, generator=generator, objective=objective, settings=settings), name
         )
 
     def stand_in(

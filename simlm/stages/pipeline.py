@@ -12,7 +12,7 @@ from simlm.scales.settings import RetrieverSettings
 from simlm.stages.answers import Answered, Answers, DerivedAnswers, GivenAnswers
 from simlm.stages.data import Prepare
 from simlm.stages.encoder_pipeline import EncoderPipeline, Submit
-from simlm.stages.models import EncoderStage, RandomModel, Reinitialised
+from simlm.stages.models import EncoderStage, Informed, Pretrained, RandomModel, Reinitialised
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -46,6 +46,11 @@ class Pipeline(EncoderPipeline):
         if name not in self._halves:
             self._halves[name] = HalfPipeline(self, name)
         return self._halves[name]
+
+    def simlm_on(self, name: str) -> Pretrained:
+        """`base` pre-trained with SimLM's objective on a half of the collection."""
+        settings = self.pretraining_of("simlm")
+        return self.pretrained("replaced_lm", f"SimLM on {name}", self.generator, settings, self.half(name).data)
 
     @property
     def evaluated(self) -> list[str]:
@@ -181,9 +186,10 @@ class Pipeline(EncoderPipeline):
 class HalfPipeline(Pipeline):
     """The pipeline over the half ``name`` of a whole collection; the names of its stages end in the half's name.
 
-    What stands for a public model is the whole's, as BERT-base is one for every corpus: the tokenizer, `random`, `base`
-    and the generators. A half's halves are the whole's, so that a model pre-trained on one can be fine-tuned on
-    another.
+    It is the half that is searched. What stands for a public model is the whole's, as BERT-base is one for every corpus:
+    the tokenizer, `random` and the generators. Only the stand-in for `base` is made from the other half, so that no row
+    knows how the words of the searched passages go together unless it was pre-trained on them. A half's halves are the
+    whole's.
     """
 
     def __init__(self, whole: Pipeline, name: str) -> None:
@@ -204,9 +210,10 @@ class HalfPipeline(Pipeline):
     def random(self) -> RandomModel | Reinitialised:
         return self.whole.random
 
-    @property
-    def base(self) -> EncoderStage:
-        return self.whole.base
+    @cached_property
+    def informed(self) -> Informed:
+        (other,) = (name for name in halves(self.scale.collection) if name != self.name)
+        return self._informed(self.random, self.half(other).data, f"informed start from {other}")
 
     @property
     def generator(self) -> EncoderStage:
