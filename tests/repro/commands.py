@@ -17,9 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
 
 
-def start(
-    *arguments: str, table: str = "table2", scale: str = "smoke", **environment: str
-) -> subprocess.Popen[str]:
+def start(*arguments: str, table: str = "table2", scale: str = "smoke", **environment: str) -> subprocess.Popen[str]:
     """`python -m repro.table2`, or another table's command, running."""
     return subprocess.Popen(
         [sys.executable, "-m", f"repro.{table}", "--scale", scale, *arguments],

@@ -1,10 +1,7 @@
 """`--released` from the Hub: a checkpoint that it refuses leaves its row out, and the others go on."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
