@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reports.assess import assess
+from reports.assess import Order, assess
 from reports.model import Report
 from simlm.evaluation.significance import Resampled, compare, paired_test
 
