@@ -166,11 +166,19 @@ def lists_of_split(
         settings.depth,
         settings.total,
         seed,
+        collection.own_passages(split),
     )
 
 
 def build_negative_lists(
-    run: Run, query_ids: IdLookup, qrels: Positives, passages: int, depth: int, total: int, seed: int
+    run: Run,
+    query_ids: IdLookup,
+    qrels: Positives,
+    passages: int,
+    depth: int,
+    total: int,
+    seed: int,
+    own: Indices | None = None,
 ) -> NegativeLists:
     """Build negative lists from a run over some or all queries of a split.
 
@@ -187,6 +195,7 @@ def build_negative_lists(
         depth: places of the run that become hard negatives (200 at paper scale).
         total: length of a list (210 at paper scale).
         seed: keys the draws.
+        own: of each query of the split the passage that is the query itself, which is no negative (Q,); -1 for none.
 
     Raises:
         UserError: if the collection is too small for ``total``, or for a query of the run that is not in the split.
@@ -201,7 +210,8 @@ def build_negative_lists(
     for query, row in zip(indices.tolist(), run.indices, strict=True):
         ranked, positives = row[row != PADDING], np.asarray(qrels.positives(query), dtype=np.int64)
         if len(ranked) and len(positives):
-            built[query] = positives, _negatives(query, ranked, positives, passages, depth, total, seed)
+            never = positives if own is None or own[query] == PADDING else np.append(positives, own[query])
+            built[query] = positives, _negatives(query, ranked, never, passages, depth, total, seed)
     queries = sorted(built)
     if not queries:
         raise UserError("hard negatives: no query has both a run and a relevant passage; use another run")
@@ -215,13 +225,13 @@ def build_negative_lists(
 
 
 def _negatives(
-    query: int, ranked: Indices, positives: Indices, passages: int, depth: int, total: int, seed: int
+    query: int, ranked: Indices, never: Indices, passages: int, depth: int, total: int, seed: int
 ) -> Indices:
     generator = np.random.default_rng([seed, query])
-    hard = ranked[~np.isin(ranked, positives)]
+    hard = ranked[~np.isin(ranked, never)]
     hard = hard[np.sort(np.unique(hard, return_index=True)[1])][:depth]  # a list may repeat a passage
     hard = generator.permutation(hard)
-    excluded = np.union1d(ranked, positives)
+    excluded = np.union1d(ranked, never)
     missing = total - len(hard)
     if passages - len(excluded) < missing:
         raise UserError(

@@ -68,6 +68,17 @@ def rank(indices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.take_along_axis(indices, order, axis=-1), np.take_along_axis(scores, order, axis=-1)
 
 
+def without(run: Run, left_out: np.ndarray, depth: int) -> Run:
+    """Take one passage out of each query's ranking, and cut rankings to ``depth`` places.
+
+    ``left_out`` has the passage index of each query, int64 (Q,), `PADDING` for a query that keeps all.
+    """
+    out = (run.indices == left_out[:, None]) & (run.indices != PADDING)
+    order = np.argsort(out, axis=1, kind="stable")[:, :depth]  # what is taken out goes behind the rest
+    indices, scores = np.where(out, PADDING, run.indices), np.where(out, np.float32(-np.inf), run.scores)
+    return Run(run.query_ids, np.take_along_axis(indices, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
 def strictly_decreasing(scores: np.ndarray) -> np.ndarray:
     """Return the largest strictly decreasing float32 scores (..., k) that lie nowhere above the given ones.
 

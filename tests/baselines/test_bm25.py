@@ -68,6 +68,14 @@ def test_parameters_titles_and_depth(java: ProcessPoolExecutor, index: Path, tmp
     assert list(run["q1"]) == ["10"]
 
 
+def test_a_query_that_is_a_passage_does_not_find_it(java: ProcessPoolExecutor, index: Path, tmp_path: Path) -> None:
+    queries, path = [Query("10", "life insurance"), Query("9", "life insurance")], tmp_path / "a.run"
+    java.submit(search_index, index, queries, path, 0.9, 0.4, 2, frozenset({"10"})).result()
+    assert {query: names for query, names, _ in read_run_ids(path)} == {"10": ["9", "2"], "9": ["10", "9"]}
+    trials = java.submit(tune, index, queries[:1], {"10": {"9": 1}}, [(0.9, 0.4)], frozenset({"10"})).result()
+    assert trials[0].rr_at_10 == 1
+
+
 def test_queries_without_a_hit_have_no_line(java: ProcessPoolExecutor, index: Path, tmp_path: Path) -> None:
     run = searched(java, index, tmp_path / "a.run", ["", "the of", "zebra", 'a "life (+-"'])
     assert list(run) == ["q3"]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ablations.__main__ import Options as GridOptions
@@ -36,7 +37,14 @@ from tests.repro.commands import ROOT, table2
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke collection with titles, as a reader's folder."""
-    return smoke_as_beir(tmp_path_factory.mktemp("own") / "quotes")
+    made = smoke_as_beir(tmp_path_factory.mktemp("own") / "quotes")
+    passage = json.loads((made / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[7])
+    for split, relevant in {"train": 1, "test": 2}.items():  # a passage as a query of two splits
+        with (made / "qrels" / f"{split}.tsv").open("a") as file:
+            file.write(f"{passage['_id']}\tdoc-{relevant}\t1\n")
+    with (made / "queries.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": passage["_id"], "text": passage["text"]}) + "\n")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def test_a_folder_runs_through_the_pipeline_and_its_report_names_it(measured: Pa
     assert [row["key"] for row in report["rows"] if row["measured"]] == ["bm25", "simlm-1"]
     assert report["rows"][0]["measured"]["RR@10"]["mean"] > 0.2
     facts = report["collection"]
-    assert (facts["name"], facts["passages"], facts["queries"]) == ("quotes", 600, 32)
+    assert (facts["name"], facts["passages"], facts["queries"]) == ("quotes", 600, 33)
     assert facts["description"] == "A collection of your own, a folder in BEIR's layout."
     data = report["provenance"]["data"]["test collection"]
     found = open_collection(str(folder))
@@ -66,6 +74,20 @@ def test_a_folder_runs_through_the_pipeline_and_its_report_names_it(measured: Pa
         "fingerprint": found.fingerprint(),
     }
     assert str(folder) not in measured.read_text() + measured.with_suffix(".md").read_text()
+
+
+def test_a_query_that_is_a_passage_does_not_find_it(measured: Path, tmp_path: Path) -> None:
+    runs = list(measured.parents[2].glob("jobs/*/*/output/*.run"))
+    found = [line.split() for run in runs for line in run.read_text().splitlines() if line.startswith("doc-8 ")]
+    assert {run.name for run in runs} == {"valid.run", "test.run"} and len(found) >= 100
+    assert all(passage != query for query, _, passage, *_ in found)
+    mined = [np.load(path)[-1] for path in measured.parents[2].glob("jobs/*/*/output/train.indices.npy")]
+    assert len(mined) == 2 and all(7 not in row and (row >= 0).sum() >= 10 for row in mined)
+    report: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
+    (note,) = [one for one in report["notes"] if "--keep-own-passages" in one]
+    assert note.startswith("1 of 33 test, 1 of 65 train queries are passages themselves")
+    with pytest.raises(UserError, match="--keep-own-passages: no query"):
+        check(Options(keep_own_passages=True, results=tmp_path / "results"))
 
 
 def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
