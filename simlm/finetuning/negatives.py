@@ -154,8 +154,15 @@ def lists_of_split(
 ) -> NegativeLists:
     """Build the negative lists of a split from a run over all of its queries, in the store's order.
 
-    They are made alike for train and valid, and from BM25's runs and a retriever's (Section 3.2).
+    They are made alike for train and valid, and from BM25's runs and a retriever's (Section 3.2). Where a run
+    has nothing for any query of valid, as BM25's where no word is shared, the lists are random passages alone: what
+    trains on such a run is logged on them, and chooses no checkpoint by them. UserError where that is so of train.
     """
+    if found_nothing(run) and split == "train":
+        raise UserError(
+            "hard negatives: the run has no passage for any train query, as where queries and passages share no word; "
+            "nothing can be trained on it. Take --negatives package where the collection has lists, or other queries"
+        )
     # Runs of valid are deep enough for evaluation: lists of both splits see as many places as a list is long.
     top = Run(run.query_ids, run.indices[:, : settings.total], run.scores[:, : settings.total])
     return build_negative_lists(
@@ -166,11 +173,24 @@ def lists_of_split(
         settings.depth,
         settings.total,
         seed,
+        unranked=found_nothing(run),
     )
 
 
+def found_nothing(run: Run) -> bool:
+    """Return whether a run has no passage for any query."""
+    return bool((run.indices[:, :1] == PADDING).all())
+
+
 def build_negative_lists(
-    run: Run, query_ids: IdLookup, qrels: Positives, passages: int, depth: int, total: int, seed: int
+    run: Run,
+    query_ids: IdLookup,
+    qrels: Positives,
+    passages: int,
+    depth: int,
+    total: int,
+    seed: int,
+    unranked: bool = False,
 ) -> NegativeLists:
     """Build negative lists from a run over some or all queries of a split.
 
@@ -187,6 +207,7 @@ def build_negative_lists(
         depth: places of the run that become hard negatives (200 at paper scale).
         total: length of a list (210 at paper scale).
         seed: keys the draws.
+        unranked: whether queries without a run are kept, with random passages alone.
 
     Raises:
         UserError: if the collection is too small for ``total``, or for a query of the run that is not in the split.
@@ -200,7 +221,7 @@ def build_negative_lists(
     built: dict[int, tuple[Indices, Indices]] = {}
     for query, row in zip(indices.tolist(), run.indices, strict=True):
         ranked, positives = row[row != PADDING], np.asarray(qrels.positives(query), dtype=np.int64)
-        if len(ranked) and len(positives):
+        if (unranked or len(ranked)) and len(positives):
             built[query] = positives, _negatives(query, ranked, positives, passages, depth, total, seed)
     queries = sorted(built)
     if not queries:

@@ -101,6 +101,12 @@ def test_the_whole_rest_can_be_taken_and_no_more() -> None:
         build([1], total=60)
 
 
+def test_without_a_run_lists_are_random_where_that_is_asked_for() -> None:
+    lists = build_negative_lists(run([2, 3]), Names("q", 5), QRELS, PASSAGES, 8, 12, 5, unranked=True)
+    assert lists.queries.tolist() == [2] and lists.positives.tolist() == [1]
+    assert len(set(lists.negatives[0].tolist()) - {1}) == 12
+
+
 def test_bad_arguments_are_the_users() -> None:
     with pytest.raises(UserError, match="depth 8"):
         build(total=7)
