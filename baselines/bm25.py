@@ -37,6 +37,8 @@ KIND = "bm25 index 1"
 _LUCENE = "org.apache.lucene."
 _OF_TEXT = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
 _BUFFER_MB = 256.0
+_ANY_NUMBER = 2**31 - 1
+"""Different words of a query; Lucene's own limit of 1,024 guards servers against their users."""
 
 
 class Cost(NamedTuple):
@@ -176,7 +178,9 @@ class _Searcher:
         self._ids = IdTable(folder)
         self._order = mapped(folder / "order.bin", "<i8")
         self._reader = java_class(_LUCENE + "index.DirectoryReader").open(_directory(folder / "lucene"))
-        self._searcher = java_class(_LUCENE + "search.IndexSearcher")(self._reader.getContext())
+        searchers = java_class(_LUCENE + "search.IndexSearcher")
+        searchers.setMaxClauseCount(_ANY_NUMBER)
+        self._searcher = searchers(self._reader.getContext())
         self._searcher.setSimilarity(java_class(_LUCENE + "search.similarities.BM25Similarity")(k1, b))
         self._generator = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         self._analyzer = _analyzer()

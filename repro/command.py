@@ -19,7 +19,8 @@ from simlm.commands.checks import (
     check_seed,
     check_tflops,
 )
-from simlm.commands.command_line import leave_by, parse
+from simlm.commands.command_line import parse
+from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, with_origin
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve

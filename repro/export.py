@@ -89,7 +89,7 @@ def run(options: ExportOptions) -> None:
         runs = options.pipeline_runs(submit)
         return {row.key: row.run(runs).origin for row in rows}
 
-    stages, runs = plan(build, options.results.absolute())
+    stages, runs = plan(build, options.results)
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
     if options.dry_run:
         print_plan(stages, options.scale, options.results, options.choices())

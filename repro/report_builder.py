@@ -63,7 +63,7 @@ def build_report(
         title=table.title,
         scale=options.scale,
         collection=_facts(collection, results.numbers(whole)),
-        rows=_rows(table, rows, runs, results, options.results.absolute()),
+        rows=_rows(table, rows, runs, results, options.results),
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],
@@ -98,7 +98,7 @@ def build_report(
         *training_diagnostics.warnings(labels, results.names()),
         *training_diagnostics.below_random(report),
     ]
-    searched = {collection.name: collection} | {one.name: one for one in (run.data.source() for run in runs.values())}
+    searched = {data.source().name: data for data in (whole, *(run.data for run in runs.values()))}
     tested = [searched[group.collection.name] for group in report.by_group()]
     report.provenance = origin(table.name, options, results, tested, _method(report), report.measures, report.baselines)
     return report

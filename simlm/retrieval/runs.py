@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simlm.data.ids import unfit
 from simlm.errors import UserError
 from simlm.files import atomic_file
 
@@ -110,11 +111,12 @@ def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.n
         raise ValueError(f"a run's tag must be one word, not {tag!r}")
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for query_id, passage_ids, scores in rankings:
-            if len(f"{query_id} {' '.join(passage_ids)}".split()) != len(passage_ids) + 1:
-                raise UserError(
-                    f"{path}: query {query_id!r} or a passage of it has an empty id or one with white "
-                    "space, which a TREC run can't hold; rename it in the collection"
-                )
+            for id in (query_id, *passage_ids):
+                if reason := unfit(id):
+                    raise UserError(
+                        f"{path}: query {query_id!r}: the id {id!r} {reason}, which a TREC run cannot hold; rename it "
+                        "in the collection"
+                    )
             printed = strictly_decreasing(scores).tolist()
             file.writelines(
                 f"{query_id} Q0 {passage_id} {place} {score:.9g} {tag}\n"

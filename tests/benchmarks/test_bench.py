@@ -1,6 +1,5 @@
 """`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
 
-import argparse
 import itertools
 import json
 import subprocess
@@ -13,9 +12,8 @@ import pytest
 import torch
 
 from benchmarks import passages
-from benchmarks.outcome import ended
 from benchmarks.speed import pretraining
-from benchmarks.speed.command import TASKS, main
+from benchmarks.speed.command import TASKS, main, parser, run
 from benchmarks.speed.inference import as_stages
 from benchmarks.speed.measure import GROUPS, Machine, Made, Way, profiled
 from benchmarks.speed.models import MINI, PAPER
@@ -39,22 +37,17 @@ CPU = Machine(torch.device("cpu"), quick=True)
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--publish", "--quick"], "--publish is for everything"),
         (["--out", "setup.cfg/below"], "--out setup.cfg/below"),
+        (["--out", ""], "--out: an empty text is given"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "setup.cfg").touch()
-    assert main(arguments) == 2
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit, match="^2$"):
+        main()
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and message in error
-
-
-def test_stopping_is_status_130_and_says_what_is_left(capsys) -> None:
-    def stopped(options: argparse.Namespace) -> None:
-        raise KeyboardInterrupt
-
-    assert ended(stopped, argparse.Namespace(), "half of it is there") == 130
-    assert capsys.readouterr().err == "stopped; half of it is there\n"
 
 
 def test_help_has_examples() -> None:
@@ -79,7 +72,7 @@ def test_a_measurement_becomes_json_and_a_page(tmp_path, monkeypatch, capsys) ->
 
     monkeypatch.setattr("benchmarks.speed.search.search", task)
     monkeypatch.setattr("simlm.costs.throughput.matrix_peak", lambda device: 1e12)
-    assert main(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    run(parser().parse_args(["search", "--quick", "--device", "cpu", "--out", str(tmp_path)]))
     report = json.loads((tmp_path / "performance-cpu.json").read_text())
     assert [result["way"] for result in report["results"]] == ["tiled", "straightforward"]
     assert all(len(result["seconds"]) == 3 and result["rate"] > 0 for result in report["results"])

@@ -100,24 +100,28 @@ def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
 
 
 def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path, folder: Path, tmp_path: Path) -> None:
-    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    moved, rows = shutil.copytree(folder, tmp_path / "elsewhere"), ("bm25", "simlm-1")
+    options = Options(scale="smoke", collection=str(moved), rows=rows, results=measured.parents[2])
 
     def valid() -> list[bool]:
-        options = Options(scale="smoke", collection=str(moved))
-
         def build(submit: Any) -> None:
             runs = options.pipeline_runs(submit)
-            for row in TABLES["table2"]().chosen(["bm25", "simlm-1"]):
+            for row in TABLES["table2"]().chosen(rows):
                 row.run(runs)
 
-        return [stage.valid for stage in plan(build, measured.parents[2])[0]]
+        return [stage.valid for stage in plan(build, options.results)[0]]
 
-    stages = len(json.loads(measured.read_text(encoding="utf-8"))["stages"])
-    assert valid() == [True] * stages
+    first = json.loads(measured.read_text(encoding="utf-8"))
+    assert valid() == [True] * len(first["stages"])
+    run_table(TABLES["table2"](), options)
+    report = json.loads((options.results / "smoke" / options.variant / "table2.json").read_text(encoding="utf-8"))
+    assert [row["measured"] for row in report["rows"]] == [row["measured"] for row in first["rows"]]
+    data = first["provenance"]["data"]["test collection"] | {"name": "elsewhere"}
+    assert report["provenance"]["data"]["test collection"] == data
     with (moved / "queries.jsonl").open("a") as file:
         file.write('{"_id": "one-more", "text": "what else"}\n')
     resolve.cache_clear()  # as in another command
-    assert valid() == [False] * stages
+    assert valid() == [False] * len(first["stages"])
 
 
 def test_titles_are_segment_a(measured: Path) -> None:

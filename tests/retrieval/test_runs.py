@@ -155,8 +155,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.run"
     write_rankings(path, [("q", ["p"], np.ones(1))], "tag")
     before = path.read_bytes()
-    with pytest.raises(UserError, match="white space"):
-        write_rankings(path, [("q", ["p"], np.ones(1)), ("r", ["a b"], np.ones(1))], "tag")
+    for id, said in (("a b", "white space"), ("", "is empty"), ("a\0", r"control character U\+0000")):
+        with pytest.raises(UserError, match=said):
+            write_rankings(path, [("q", ["p"], np.ones(1)), ("r", [id], np.ones(1))], "tag")
     with pytest.raises(ValueError, match="infinite"):
         write_run(path, made([[(1, np.inf)]], 1), PASSAGES, "tag")
     assert path.read_bytes() == before
