@@ -99,6 +99,18 @@ def test_the_whole_rest_can_be_taken_and_no_more() -> None:
         build([1], total=60)
 
 
+def test_a_querys_own_passage_is_no_negative() -> None:
+    own = np.array([50, 30, -1, -1, -1])  # in the run; at random
+    lists = build_negative_lists(run([0, 1]), Names("q", 5), QRELS, PASSAGES, depth=8, total=56, seed=5, own=own)
+    assert all(own[j] not in lists.negatives[j] for j in range(2)) and set(lists.negatives[0]) >= {7, 11, 2, 1, 20}
+
+
+def test_without_a_run_lists_are_random_where_that_is_asked_for() -> None:
+    lists = build_negative_lists(run([2, 3]), Names("q", 5), QRELS, PASSAGES, 8, 12, 5, unranked=True)
+    assert lists.queries.tolist() == [2] and lists.positives.tolist() == [1]
+    assert len(set(lists.negatives[0].tolist()) - {1}) == 12
+
+
 def test_bad_arguments_are_the_users() -> None:
     with pytest.raises(UserError, match="depth 8"):
         build(total=7)
