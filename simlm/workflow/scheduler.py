@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from simlm.errors import UserError
+from simlm.errors import StageFailed, UserError
 from simlm.files import lock
 from simlm.workflow.experimaestro_internals import Submitted, identifier_of, naming, quiet, running
 from simlm.workflow.launchers import Launcher
@@ -18,10 +18,6 @@ from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
 
 POLL_SECONDS = 0.25
 ENDED = ("done", "failed", "left out")
-
-
-class StageFailed(Exception):
-    """A stage's process ended with an error that is no user's mistake; the text says where its log lies."""
 
 
 @dataclass(frozen=True)
