@@ -8,7 +8,6 @@ throughput targets are stated for, the limit is Table 11's); the form is a log-n
 import numpy as np
 from numpy.typing import NDArray
 
-from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, Specials, pair_input, query_input
 from simlm.pretraining.masking import WordPieces
 from simlm.pretraining.objective import Example
@@ -81,11 +80,3 @@ def tokens_of(rows: list[Encoded]) -> tuple[int, float]:
     counts = [len(ids) for ids, _ in rows]
     tokens = sum(counts)
     return tokens, sum(count * count for count in counts) / max(1, tokens)
-
-
-def of_like_length(rows: list[Encoded], size: int, count: int) -> list[list[Encoded]]:
-    """Return `count` batches of `size` texts from an epoch's, as stages draw them: of all lengths that there are."""
-    counts = np.array([len(ids) for ids, _ in rows])
-    drawn = sorted(LengthBucketedSampler(counts, size, seed=0, drop_last=True), key=lambda batch: counts[batch].sum())
-    chosen = (np.arange(count) + 0.5) * len(drawn) / count  # the middles of as many equal parts
-    return [[rows[row] for row in drawn[int(place)]] for place in chosen]

@@ -25,8 +25,6 @@ from simlm.training.batches import Packs
 CONFIG = ObjectiveConfig(0.3, 0.5, False, 0)
 MICRO_BATCH = 64
 """Passages of the released micro-batch."""
-EPOCH = 50
-"""Updates of an epoch, whose passages a stage sorts by length together; some of them are measured."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +32,19 @@ class Drawn:
     """The batches of some updates of a pre-training.
 
     Attributes:
-        batches: as a stage draws them.
+        batches: as a stage draws them, at random.
         longest: most tokens of a passage.
-        usual: tokens of an update in the mean over the epoch.
         tokens: how many are read, without padding.
         flop: of all the updates.
     """
 
     batches: list[list[Encoded]]
     longest: int
-    usual: float
     tokens: int
     flop: float
 
     @classmethod
-    def of(cls, machine: Machine, batches: list[list[Encoded]], longest: int, usual: float) -> "Drawn":
+    def of(cls, machine: Machine, batches: list[list[Encoded]], longest: int) -> "Drawn":
         """Count the tokens and the arithmetic of some batches; masks are drawn to know how many positions count."""
         configs = configs_for(machine)
         rows = [row for batch in batches for row in batch]
@@ -58,20 +54,19 @@ class Drawn:
         masked = sum(int(draw.encoder.sum() + draw.decoder.sum()) for draw in draws)
         counted = tokens - 2 * len(rows)
         flop = pretraining_flop(configs.encoder_size, tokens, length, counted, 2, configs.generator_size, masked)
-        return cls(batches, longest, usual, tokens, flop)
+        return cls(batches, longest, tokens, flop)
 
-    def middle(self, machine: Machine) -> "Drawn":
-        """Return the batch of middling length alone."""
-        return Drawn.of(machine, [self.batches[len(self.batches) // 2]], self.longest, self.usual)
+    def first(self, machine: Machine) -> "Drawn":
+        """Return the first batch alone."""
+        return Drawn.of(machine, self.batches[:1], self.longest)
 
 
 @cache
 def drawn(machine: Machine, size: int, longest: int = synthetic.LONGEST) -> Drawn:
-    """Return some updates of `size` passages each, of all lengths that an epoch has."""
-    rows = synthetic.passages(EPOCH * size, configs_for(machine).vocabulary, longest=longest)
+    """Return some updates of `size` passages each."""
     updates = 2 if machine.quick else 4 if machine.gpu else 10
-    batches = synthetic.of_like_length(rows, size, updates)
-    return Drawn.of(machine, batches, longest, synthetic.tokens_of(rows)[0] / EPOCH)
+    rows = synthetic.passages(updates * size, configs_for(machine).vocabulary, longest=longest)
+    return Drawn.of(machine, [rows[start : start + size] for start in range(0, len(rows), size)], longest)
 
 
 def usual_updates(machine: Machine) -> Drawn:
@@ -84,7 +79,7 @@ def pretrain(machine: Machine) -> Iterator[Way]:
 
     def way(name: str, make: Callable[[Machine, Drawn], Made], updates: Drawn, varied: str = "", at: int = 0) -> Way:
         what = f"{len(updates.batches)} updates of {len(updates.batches[0]):,} passages"
-        more = {"updates": updates.tokens / updates.usual} if machine.gpu else {}
+        more = {"updates": len(updates.batches)} if machine.gpu else {}
         ready = partial(make, machine, updates)
         return Way("pretrain", name, what, ready, updates.tokens, updates.flop, more=more, varied=varied, at=at)
 
@@ -102,8 +97,8 @@ def pretrain(machine: Machine) -> Iterator[Way]:
 
 
 def profiled_pretraining(machine: Machine) -> dict[str, Any]:
-    """Return where the time of one of our updates goes, of passages of middling length."""
-    return profiled(machine, own_pretraining(machine, usual_updates(machine).middle(machine)))
+    """Return where the time of one of our updates goes."""
+    return profiled(machine, own_pretraining(machine, usual_updates(machine).first(machine)))
 
 
 def new_objective(machine: Machine) -> ReplacedLM:

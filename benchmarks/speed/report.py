@@ -58,9 +58,8 @@ def _assumptions(gpu: bool) -> list[str]:
     return [
         f"Models: {models}. Texts are synthetic, with MS MARCO's lengths as assumed in `benchmarks/passages.py`:",
         "log-normal, about 75 tokens of at most 144. Tokens are real ones, and so is the arithmetic: what padding",
-        "costs counts for nothing. Pre-training's updates are some of an epoch's, each of passages of like length, as",
-        "stages draw them; the straightforward way takes the same at random. Times are medians after a warm-up."
-        + (" Targets were set for one H100." if gpu else ""),
+        "costs counts for nothing. Pre-training's updates are of passages at random, as stages draw them, for both",
+        "ways alike. Times are medians after a warm-up." + (" Targets were set for one H100." if gpu else ""),
     ]
 
 

@@ -29,11 +29,6 @@ class PassageExamples(Dataset[Example]):
         """Set the epoch of the examples that follow: each epoch has masks of its own."""
         self.epoch = epoch
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each example (n,), without a few special ones; for batches by length."""
-        return np.minimum(self.passages.lengths[self.indices], self.max_length).astype(np.int64)
-
     def __len__(self) -> int:
         return len(self.indices)
 

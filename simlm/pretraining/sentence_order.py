@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -53,9 +52,9 @@ class OrderCollator:
 class OrderedMLM(PackableObjective):
     """MLM as `MaskedLM`'s, and whether the two parts of a passage stand in their order.
 
-    BERT's own pre-training (Devlin et al., NAACL 2019) has a second loss that trains [CLS]: whether two sentences follow
-    each other. Sentence order (Lan et al., "ALBERT", ICLR 2020) is its form for single passages. Loss: MLM plus the
-    mean binary cross-entropy of a head on [CLS] (dense, tanh, linear, as BERT's), which is not kept.
+    BERT's own pre-training (Devlin et al., NAACL 2019) has a second loss that trains [CLS]: whether two sentences
+    follow each other. Sentence order (Lan et al., "ALBERT", ICLR 2020) is its form for single passages. Loss: MLM plus
+    the mean binary cross-entropy of a head on [CLS] (dense, tanh, linear, as BERT's), which is not kept.
     """
 
     needs_generator = False

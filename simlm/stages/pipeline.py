@@ -186,10 +186,10 @@ class Pipeline(EncoderPipeline):
 class HalfPipeline(Pipeline):
     """The pipeline over the half ``name`` of a whole collection; the names of its stages end in the half's name.
 
-    It is the half that is searched. What stands for a public model is the whole's, as BERT-base is one for every corpus:
-    the tokenizer, `random` and the generators. Only the stand-in for `base` is made from the other half, so that no row
-    knows how the words of the searched passages go together unless it was pre-trained on them. A half's halves are the
-    whole's.
+    It is the half that is searched. What stands for a public model is the whole's, as BERT-base is one for every
+    corpus: the tokenizer, `random` and the generators. Only the stand-in for `base` is made from the other half, so
+    that no row knows how the words of the searched passages go together unless it was pre-trained on them. A half's
+    halves are the whole's.
     """
 
     def __init__(self, whole: Pipeline, name: str) -> None:

@@ -6,11 +6,8 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-
-from simlm.data.batching import LengthBucketedSampler
 
 T = TypeVar("T")
 
@@ -66,14 +63,14 @@ class Split:
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Batches of examples of similar length; order and content depend on the epoch, whatever the number of processes.
+    """Batches of examples drawn at random, in an order keyed by (seed, epoch), whatever the number of processes.
 
-    Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
-    are one batch.
+    Each process gets its own micro-batches of a batch (`Split`). The last n mod ``batch_size`` examples of an epoch's
+    order are left out; with fewer examples than ``batch_size`` all of them are one batch. The order depends on no
+    global generator, so a resumed run sees the batches of a run that was never stopped.
 
     Args:
-        dataset: what the examples come from; if it has epochs, they are set too.
-        lengths: tokens of each example, (n,).
+        dataset: what the n examples come from; if it has epochs, they are set too.
         batch_size: examples of a batch, of all processes together.
         seed: keys the order together with the epoch.
         micro_batch, processes, rank: as in `Split`.
@@ -82,7 +79,6 @@ class EpochBatches(Sampler[list[int]]):
     def __init__(
         self,
         dataset: Dataset[Any],
-        lengths: NDArray[np.int64],
         batch_size: int,
         seed: int,
         micro_batch: int = 0,
@@ -90,23 +86,28 @@ class EpochBatches(Sampler[list[int]]):
         rank: int = 0,
     ) -> None:
         self.dataset = dataset
-        self.inner = LengthBucketedSampler(lengths, batch_size, seed, drop_last=len(lengths) >= batch_size)
-        self.split = Split(min(batch_size, len(lengths)), micro_batch, processes, rank)
+        self.examples = len(dataset)  # type: ignore[arg-type] # torch's Dataset names no __len__
+        self.batch = min(batch_size, self.examples)
+        self.seed = seed
+        self.epoch = 0
+        self.split = Split(self.batch, micro_batch, processes, rank)
         # What accelerate reads of any batch sampler.
         self.batch_size = batch_size
         self.drop_last = False
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (0-based) of the batches, and of the examples where the dataset has epochs."""
-        self.inner.set_epoch(epoch)
+        self.epoch = epoch
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self.inner)
+        return self.examples // self.batch
 
     def __iter__(self) -> Iterator[list[int]]:
-        return map(self.split.rows, self.inner)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.examples)
+        for start in range(0, len(self) * self.batch, self.batch):
+            yield self.split.rows(order[start : start + self.batch].tolist())
 
 
 class Update(NamedTuple):

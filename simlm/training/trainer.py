@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerState
@@ -65,7 +63,6 @@ class Outcome:
 def train(
     module: nn.Module,
     dataset: Dataset[Any],
-    lengths: NDArray[np.int64],
     collate: MicroBatches | Packs,
     plan: Plan,
     folder: Path,
@@ -79,7 +76,6 @@ def train(
     Args:
         module: returns {"loss": ..., further scalars to log}.
         dataset: the examples.
-        lengths: tokens of each example (n,), by which batches are made.
         collate: how the examples of a batch become what the module is given. Checkpoints do not depend on the layout of
             batches: a training may resume with another.
         plan: how long and how fast. With ``plan.best_by`` the module ends with the weights of its best evaluation,
@@ -93,7 +89,7 @@ def train(
     Raises:
         UserError: if there is nothing to train on, or if a loss or a weight is not finite.
     """
-    if len(lengths) == 0:
+    if len(dataset) == 0:  # type: ignore[arg-type] # torch's Dataset names no __len__
         raise UserError(f"{description}: there is nothing to train on; give a collection with more texts")
     if plan.best_by is not None and (evaluation is None or plan.evaluate_every == 0):
         raise ValueError("choosing the best checkpoint needs an evaluation and how often to do it")
@@ -107,7 +103,7 @@ def train(
         state, tokens = TrainerState.load_from_json(str(resume / STATE)), 0
     else:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "tensorboard")
-        batches = EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
+        batches = EpochBatches(dataset, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
         trainer = StageTrainer(
             plan,
             module,

@@ -1,13 +1,11 @@
 """`python -m repro.bench`: its options, what it refuses, and the page it makes of a measurement."""
 
-import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,7 +17,6 @@ from benchmarks.speed.measure import GROUPS, Machine, Made, Way, profiled
 from benchmarks.speed.models import MINI
 from benchmarks.speed.report import against, markdown
 from simlm.costs.model import Model
-from simlm.data.batching import LengthBucketedSampler
 from simlm.data.inputs import Encoded, batch_inputs
 from simlm.packed.layouts import Inference
 from simlm.packed.pack import Pack, Packer, full_parts
@@ -105,17 +102,6 @@ def test_a_series_is_a_table_of_its_own() -> None:
     page = markdown(REPORT | {"results": results})
     assert page.count("| straightforward |") == 1 and "| 2,048 | 2.0000 | 5 tokens | 1 | 50.0% | – | w |" in page
     assert page.index("measured against target") < page.index("| passages an update | seconds |")
-
-
-def test_batches_are_a_stages_own_and_of_every_length() -> None:
-    rows = passages.passages(1_000, 500)
-    drawn = [sorted(batch) for batch in LengthBucketedSampler(np.array([len(ids) for ids, _ in rows]), 20, 0, True)]
-    chosen = passages.of_like_length(rows, 20, 5)
-    numbers = {id(row): number for number, row in enumerate(rows)}
-    assert all(sorted(numbers[id(row)] for row in batch) in drawn for batch in chosen)
-    lengths = [[len(ids) for ids, _ in batch] for batch in chosen]
-    assert all(max(one) <= min(other) for one, other in itertools.pairwise(lengths))
-    assert np.mean(lengths) == pytest.approx(np.mean([len(ids) for ids, _ in rows]), rel=0.05)
 
 
 def test_both_ways_to_pre_train_read_the_same_passages(monkeypatch: pytest.MonkeyPatch) -> None:

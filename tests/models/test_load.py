@@ -120,8 +120,8 @@ def test_a_configuration_of_the_wrong_kind(folders: dict[Load, Path], tmp_path: 
 
 @pytest.mark.parametrize(
     ("load", "owner"),
-    [(encoder_of, load_generator), (load_generator, encoder_of), (reranker_of, load_generator), (reranker_of, body_of)],
-    ids=["electra as bert", "bert as electra", "generator as re-ranker", "bert as re-ranker"],
+    [(encoder_of, reranker_of), (load_generator, encoder_of), (reranker_of, load_generator), (reranker_of, body_of)],
+    ids=["re-ranker as encoder", "bert as electra", "generator as re-ranker", "bert as re-ranker"],
 )
 def test_another_model_s_checkpoint_is_not_filled_with_random_weights(
     folders: dict[Load, Path], load: Load, owner: Load

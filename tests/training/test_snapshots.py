@@ -36,7 +36,6 @@ def attempt(folder: Path, killed_at: int | None = None, steps: tuple[int, ...] |
     outcome = train(
         objective,
         dataset,
-        dataset.lengths,
         MicroBatches(Collator(objective.collator, killed_at)),
         PLAN,
         folder / "work",

@@ -35,7 +35,7 @@ def plain_loop(objective: MaskedLM, dataset: Any, plan: Plan) -> tuple[list[floa
     """AdamW with everything written out; the losses and norms of the updates, and the tokens read."""
     optimizer = torch.optim.AdamW(objective.parameters(), lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
     shape = schedule(plan.schedule, plan.warmup_steps, plan.steps)
-    batches = EpochBatches(dataset, dataset.lengths, plan.batch_size, plan.seed)
+    batches = EpochBatches(dataset, plan.batch_size, plan.seed)
     losses, norms, tokens, epoch = [], [], 0, 0
     objective.train()
     while len(losses) < plan.steps:
@@ -126,7 +126,7 @@ class Spoiled(nn.Module):
 def train_spoiled(folder: Path, at: int, spoil: Spoil, plan: Plan) -> str:
     dataset, module = dataset_in(folder), Spoiled(at, spoil)
     with pytest.raises(UserError) as caught:
-        train(module, dataset, dataset.lengths, MicroBatches(module.inner.collator), plan, folder / "work", "toy")
+        train(module, dataset, MicroBatches(module.inner.collator), plan, folder / "work", "toy")
     message = str(caught.value)
     ending = f"; lower its learning rate, {plan.learning_rate:g}, in simlm/scales and run again"
     assert "\n" not in message and message.endswith(ending)
@@ -162,7 +162,7 @@ def test_it_can_go_on_from_the_last_good_checkpoint(tmp_path: Path) -> None:
     train_spoiled(tmp_path, 8, lambda loss, _: loss * torch.nan, PLAN)
     dataset, module = dataset_in(tmp_path), Spoiled(0, infinite_gradient)
     made = MicroBatches(module.inner.collator)
-    assert train(module, dataset, dataset.lengths, made, PLAN, tmp_path / "work", "toy").resumed_from == 6
+    assert train(module, dataset, made, PLAN, tmp_path / "work", "toy").resumed_from == 6
 
 
 class Judge:
@@ -221,7 +221,7 @@ def test_each_update_is_told_how_many_are_done_resumed_ones_included(tmp_path: P
     def train_on(objective: MaskedLM, collate: Collator) -> int:
         work = tmp_path / "work"
         made = MicroBatches(collate)
-        outcome = train(objective, dataset, dataset.lengths, made, PLAN, work, "toy", before_update=done.append)
+        outcome = train(objective, dataset, made, PLAN, work, "toy", before_update=done.append)
         return outcome.resumed_from
 
     killed, resumed = masked_lm(dropout=0), masked_lm(dropout=0)
@@ -271,12 +271,11 @@ def test_other_modules_and_datasets(tmp_path: Path) -> None:
     def collate(rows: Any) -> dict[str, Any]:
         return {"attention_mask": torch.ones(len(rows), 3, dtype=torch.long), "labels": torch.tensor(rows)}
 
-    lengths = np.zeros(12, dtype=np.int64)
     plan = Plan(3, 12, 1e-2, 0, 1, micro_batch=4, log_every=1)
-    outcome = train(Line(), Numbers(), lengths, MicroBatches(collate), plan, tmp_path / "work", "toy")
+    outcome = train(Line(), Numbers(), MicroBatches(collate), plan, tmp_path / "work", "toy")
     assert outcome.tokens == 3 * 12 * 3
     # An update reads all twelve; its loss is the plain mean of three micro-batches' losses, whatever "labels" holds.
-    (batch,) = EpochBatches(Numbers(), lengths, 12, 1)
+    (batch,) = EpochBatches(Numbers(), 12, 1)
     expected = np.mean([np.mean(batch[start : start + 4]) ** 2 for start in (0, 4, 8)])
     assert outcome.log[0]["loss"] == pytest.approx(expected, rel=1e-5)
     assert "shape" not in outcome.log[0]

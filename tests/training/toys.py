@@ -94,7 +94,6 @@ def run(
     return train(
         objective,
         dataset,
-        dataset.lengths,
         MicroBatches(collator or objective.collator),
         replace(plan, **changes),
         folder / "work",

@@ -95,7 +95,6 @@ def _pretrain(
     outcome = train(
         objective,
         dataset,
-        dataset.lengths,
         batches,
         Plan.of(optimisation, settings.micro_batch),
         work,

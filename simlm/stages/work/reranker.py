@@ -79,7 +79,6 @@ def train_reranker(
     outcome = train(
         reranker,
         groups,
-        np.zeros(len(groups), dtype=np.int64),  # queries are drawn at random, whatever their length
         Packs(collate.parts) if isinstance(layout, Packed) else MicroBatches(collate),
         Plan.of(settings.optimisation, micro_batch, settings.evaluations, "accuracy"),
         work,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from simlm.data.inputs import Specials
@@ -81,7 +80,6 @@ def train_retriever(
     outcome = train(
         retriever,
         groups,
-        np.zeros(len(groups), dtype=np.int64),  # queries are drawn at random, whatever their length
         MicroBatches(BiEncoderCollator(layout)),
         Plan.of(settings.optimisation, micro_batch, settings.evaluations, "mrr" if evaluation else None),
         work,
