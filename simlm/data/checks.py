@@ -53,9 +53,7 @@ def check_room(collection: Collection, needed: int) -> None:
     than tell.
     """
     for split in ("train", "valid"):
-        counts = {
-            query: sum(grade > 0 for grade in judged.values()) for query, judged in collection.qrels(split).items()
-        }
+        counts = {query: len(relevant) for query, relevant in collection.relevant(split).items()}
         query = max(counts, key=lambda one: counts[one])
         passages = sum(1 for _ in islice(collection.passages(), needed + counts[query]))
         if passages < needed + counts[query]:
@@ -78,7 +76,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
         return where if files is None else files.place_of_judgement(split, query, passage)
 
     queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split), of_query))
-    relevant = False
+    relevant, least = False, collection.relevant_grade(split)
     for query, judged in collection.qrels(split).items():
         _check_named(of_qrel, "qrel", query, list(judged), queries, known)
         for passage, grade in judged.items():
@@ -92,10 +90,12 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
                     f"the grade {str(grade)[:40]}; give grades from -{LARGEST_GRADE} to {LARGEST_GRADE}"
                 )
-        relevant = relevant or any(grade > 0 for grade in judged.values())
+        relevant = relevant or any(grade >= least for grade in judged.values())
     # Answers also come with queries that models train on; in place of qrels they stand for test alone.
     if not relevant and not (split == "test" and split in collection.answers):
-        raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
+        raise UserError(
+            f"{where}: no query has a relevant passage, one with a score of {least} or more; add some to its qrels"
+        )
     for query, rows in groupby(collection.distinct_negatives(split), key=itemgetter(0)):
         _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)
 
