@@ -11,6 +11,7 @@ from typing import Any
 
 from simlm.commands.origin import source_state
 from simlm.errors import UserError
+from simlm.stopping import exit_status, stoppable
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,18 +37,21 @@ def made_by(report: dict[str, Any]) -> str:
 
 
 def ended(run: Callable[[argparse.Namespace], None], options: argparse.Namespace, left: str) -> int:
-    """Run a command, and return its exit status: 0, 2 for a user's mistake (one line says which), 130 for Ctrl-C.
+    """Run a command, and return its exit status: 0, 2 for a user's mistake, or that of a command that was stopped.
+
+    Each but 0 comes with one line.
 
     left: what there is after Ctrl-C, in words.
     """
     try:
-        run(options)
+        with stoppable():
+            run(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print(f"stopped; {left}", file=sys.stderr)
-        return 130
+        return exit_status(stopped)
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import tyro
 
 from simlm.errors import UserError
+from simlm.stopping import exit_status, stoppable
 from simlm.workflow.scheduler import StageFailed
 
 T = TypeVar("T")
@@ -40,15 +41,19 @@ def parse(kind: type[T], description: str, **options: Any) -> T:
 
 
 def leave_by(work: Callable[[], None]) -> None:
-    """Do the work, and leave with 0, 1 (a stage failed), 2 (a user's mistake) or 130 (Ctrl-C), each with one line."""
+    """Do the work, and leave with 0, 1 (a stage failed), 2 (a user's mistake) or as `exit_status` says (Ctrl-C, ...).
+
+    Each but 0 comes with one line.
+    """
     try:
-        work()
+        with stoppable():
+            work()
     except UserError as error:
         sys.exit(_say(f"error: {error}", 2))
     except StageFailed as error:
         sys.exit(_say(f"failed: {error}", 1))
-    except KeyboardInterrupt:
-        sys.exit(_say("stopped; the same command goes on from the last checkpoints", 130))
+    except KeyboardInterrupt as stopped:
+        sys.exit(_say("stopped; the same command goes on from the last checkpoints", exit_status(stopped)))
 
 
 def _sentence(box: str) -> str:

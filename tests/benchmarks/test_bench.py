@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,11 +50,12 @@ def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkey
     assert error.count("\n") == 1 and message in error
 
 
-def test_stopping_is_status_130_and_says_what_is_left(capsys) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_has_the_status_of_its_signal_and_says_what_is_left(number, status, capsys) -> None:
     def stopped(options: argparse.Namespace) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
-    assert ended(stopped, argparse.Namespace(), "half of it is there") == 130
+    assert ended(stopped, argparse.Namespace(), "half of it is there") == status
     assert capsys.readouterr().err == "stopped; half of it is there\n"
 
 

@@ -10,8 +10,8 @@ import pytest
 from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, main, prepare, verify
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from simlm.files import write_json
-from simlm.workflow.manifest import outputs_of, read_manifest
+from simlm.files import checksums, write_sealed
+from simlm.workflow.manifest import read_manifest
 from tests.data.beir import smoke_as_beir
 from tests.data.irds_home import dpr
 from tests.repro.commands import ROOT
@@ -60,7 +60,7 @@ def test_a_collection_that_reads_differently_is_noticed(folder: Path) -> None:
     manifest = path.parents[2] / "manifest.json"
     before = json.loads(path.read_text())
     path.write_text(json.dumps(before | {"fingerprint": "0" * 64}))
-    write_json(manifest, (read_manifest(manifest.parent) or {}) | {"outputs": outputs_of(manifest.parent / "output")})
+    write_sealed(manifest, (read_manifest(manifest.parent) or {}) | {"outputs": checksums(manifest.parent / "output")})
     with pytest.raises(UserError, match="notes reads differently now .* for 0000000000000000.: delete "):
         verify(VerifyOptions("notes", "smoke"))
 
