@@ -31,20 +31,22 @@ from simlm.commands.checks import (
     check_seed,
     check_tflops,
 )
-from simlm.commands.command_line import leave_by, parse
+from simlm.commands.command_line import parse
+from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, with_origin
+from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
-from simlm.errors import UserError
+from simlm.errors import StageFailed, UserError
 from simlm.scales import open_scale, other_collection
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.launchers import Launcher, LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
-from simlm.workflow.scheduler import StageFailed, only_run
+from simlm.workflow.scheduler import only_run
 from simlm.workflow.slurm import slurm_launcher
 
 
@@ -113,25 +115,24 @@ def run(options: Options) -> None:
         StageFailed: Some cells failed.
     """
     check(options)
+    results = options.results
     choices = with_origin(Choices(options.device, options.processes, options.search))
     launcher: Launcher
     if options.slurm:
         launcher = slurm_launcher(options.slurm, choices)
         if launcher.options.nodes > 1:
-            check_common(options.results)
+            check_common(results)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    results = options.results.absolute()
     build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
     check_collections(build, results, fetch=not options.dry_run)
-    others = [folder.absolute() for folder in options.join]
-    found = joinable(build, results, others) if others else Joinable([], [])
+    found = joinable(build, results, options.join) if options.join else Joinable([], [])
     if options.dry_run:
         planned = _planned(build, results)
         print_grid_plan(*planned, options.scale, results, launcher.choices, options.tflops or None)
         for line in found.refused:
             print(line)
-        if others:
+        if options.join:
             print(f"{len(found.stages)} of the stages to do can be joined")
         return
     check_ready(build, options.scale, results, launcher.choices)
@@ -139,15 +140,15 @@ def run(options: Options) -> None:
     for line in found.refused:
         display.say(line)
     if found.stages:
-        make_folder(options.results)
+        make_folder(results)
         with only_run(results, display):
-            taken = take(joinable(build, results, others).stages)
+            taken = take(joinable(build, results, options.join).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
-    stages, runs = run_stages(build, options.results, display, launcher, keep_going=True)
+    stages, runs = run_stages(build, results, display, launcher, keep_going=True)
     ended = outcomes(_by_cell(stages, runs))
-    written = write_outcomes(ended, options.scale, options.results / options.scale / _variant(options) / "grid")
+    written = write_outcomes(ended, options.scale, results / options.scale / _variant(options) / "grid")
     print_outcomes(ended)
-    print("outcome: " + ", ".join(map(str, written)))
+    print("outcome: " + ", ".join(map(shown, written)))
     failed = sum(one["state"] == "failed" for one in ended)
     if failed:
         raise StageFailed(f"{failed} of {len(ended)} cells; the same command runs only those again")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ablations.grids import Cell
 from simlm.commands.run_stages import TerminalDisplay
-from simlm.files import atomic_file, write_json
+from simlm.files import as_json, write_together
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import Planned, ancestors
 from simlm.workflow.scheduler import StageStatus
@@ -83,15 +83,14 @@ def summary(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def write_outcomes(found: Sequence[Mapping[str, Any]], scale: str, folder: Path) -> list[Path]:
     """Write grid.json and grid.csv, with one line a cell; a cell that failed has empty measures."""
-    folder.mkdir(parents=True, exist_ok=True)
     page, lines = folder / "grid.json", folder / "grid.csv"
-    write_json(page, {"scale": scale, "cells": found, "summary": summary(found)})
     frame = pd.DataFrame([{**one, **one.get("measures", {})} for one in found]).drop(
         columns=["measures", "failure"], errors="ignore"
     )
     first = [*CELL_COLUMNS, "state", "stage"]
-    with atomic_file(lines) as partial:
-        frame[[*first, *frame.columns.difference(first, sort=False)]].to_csv(partial, index=False)
+    table = frame[[*first, *frame.columns.difference(first, sort=False)]].to_csv(index=False)
+    content = {"scale": scale, "cells": found, "summary": summary(found)}
+    write_together({page: as_json(content), lines: table.encode()})
     return [page, lines]
 
 

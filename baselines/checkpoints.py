@@ -39,7 +39,7 @@ def hub_refusals(results: Path) -> Refusal:
             for repository, revision in one.revisions.items():
                 submit(PublicModel.C(name=repository, revision=revision, digest=""), repository)
 
-    models = [one for one in resolve_graph(build, results.absolute())[0] if read_manifest(one.job) is not None]
+    models = [one for one in resolve_graph(build, results)[0] if read_manifest(one.job) is not None]
     copied = {one.config.name for one in models if isinstance(one.config, PublicModel)}
 
     @cache
@@ -69,7 +69,7 @@ class Checkpoints:
         places = (self.folder / repository.replace("/", "--"), self.folder / repository)
         for place in places:
             if place.is_dir():
-                return str(place.absolute())
+                return str(place)
         raise UserError(f"{repository} is not in {self.folder}: fetch it to {places[0].name} there")
 
     def missing(self, system: System) -> str:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ def start_jvm() -> None:
         raise UserError(f"BM25 needs pyjnius, which is not installed; install it: {_INSTALL}")
     os.environ["JAVA_HOME"] = str(home)
     os.environ["JVM_PATH"] = str(_library(home))
+    if sys.flags.utf8_mode:  # as in the locale C, whose encoding, ASCII, Java would take for the names of files
+        os.environ["LC_ALL"] = "C.UTF-8"
     config = importlib.import_module("jnius_config")
     if config.vm_running:
         raise RuntimeError("another part of this process started a JVM; BM25 needs a process of its own")

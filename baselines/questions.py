@@ -13,8 +13,10 @@ from typing import Any
 
 from baselines.lucene import java_class, start_jvm
 from simlm.commands.checks import check_writable
-from simlm.commands.command_line import leave_by
+from simlm.commands.leave import leave_by
+from simlm.commands.paths import shown, whole
 from simlm.errors import UserError
+from simlm.files import write_atomically
 
 READERS = "io.anserini.search.topicreader."
 LOGGING = "org.apache.logging.log4j."
@@ -50,8 +52,7 @@ def write(target: Path, rows: list[tuple[str, str]]) -> None:
     """Write one question a line, columns separated by tabs, quoted as csv does."""
     text = io.StringIO()
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows(rows)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    write_atomically(target, text.getvalue().encode())
 
 
 def main(arguments: list[str]) -> None:
@@ -64,9 +65,10 @@ def main(arguments: list[str]) -> None:
     target = Path(arguments[0])
     if os.path.lexists(target):
         raise UserError(f"{target} exists; move it away or choose another name")
-    check_writable("FILE", target.absolute().parent)
+    target = whole("FILE", target)
+    check_writable("FILE", target.parent)
     write(target, topics())
-    print(f"questions: {target}")
+    print(f"questions: {shown(target)}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,14 @@
-"""How a measurement ends: its exit status, its two files, JSON and a page, and what both say of their origin."""
+"""What a measurement leaves: its two files, JSON and a page, and what both say of their origin."""
 
-import argparse
 import datetime
 import json
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from simlm.commands.origin import source_state
+from simlm.commands.paths import shown, whole
 from simlm.errors import UserError
-from simlm.stopping import exit_status, stoppable
+from simlm.files import write_together
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,38 +33,19 @@ def made_by(report: dict[str, Any]) -> str:
     return f"Measured by `{report['command']}` on {report['date']}, commit {commit}{ending}"
 
 
-def ended(run: Callable[[argparse.Namespace], None], options: argparse.Namespace, left: str) -> int:
-    """Run a command, and return its exit status: 0, 2 for a user's mistake, or that of a command that was stopped.
-
-    Each but 0 comes with one line.
-
-    left: what there is after Ctrl-C, in words.
-    """
+def make_out(folder: Path) -> Path:
+    """Make the folder of --out and return its whole path; UserError where that is impossible."""
+    path = whole("--out", folder)
     try:
-        with stoppable():
-            run(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stopped:
-        print(f"stopped; {left}", file=sys.stderr)
-        return exit_status(stopped)
-    return 0
-
-
-def make_out(folder: Path) -> None:
-    """Make the folder of --out; UserError where that is impossible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {folder}: {error.strerror}; choose another folder") from None
+    return path
 
 
 def write(name: str, report: dict[str, Any], page: str, folder: Path, publish: bool) -> None:
     """Write the files of that name into a folder and, to publish them, into reports/."""
     files = {f"{name}.json": json.dumps(report, indent=2) + "\n", f"{name}.md": page}
-    for file, text in files.items():
-        (folder / file).write_text(text, encoding="utf-8")
-        if publish:
-            shutil.copyfile(folder / file, ROOT / "reports" / file)
-    print(f"wrote {folder / name}.md and {name}.json")
+    for place in [folder, *([ROOT / "reports"] if publish else [])]:
+        write_together({place / file: text.encode() for file, text in files.items()})
+    print(f"wrote {shown(folder / name)}.md and {name}.json")

@@ -10,7 +10,8 @@ from typing import Any
 from reports.files import read_report
 from reports.model import Report
 from reports.render import plots_of, quote, render
-from simlm.commands.command_line import leave_by, parse
+from simlm.commands.command_line import parse
+from simlm.commands.leave import leave_by
 from simlm.errors import UserError
 from simlm.files import write_atomically
 

@@ -10,7 +10,7 @@ from reports.model import Report
 from reports.page import Page
 from reports.render import plots_of, render
 from simlm.errors import UserError
-from simlm.files import write_atomically
+from simlm.files import write_together
 
 ROOT = Path(__file__).parent
 """Where the published reports are, a folder for each scale."""
@@ -35,8 +35,7 @@ def write_report(report: Report | Page, folder: Path, name: str) -> list[Path]:
 
         images = {f"{name}-{plot}.svg": plots.as_svg(plots.DRAWN[plot](report)) for plot in plots_of(report)}
     contents = {f"{name}.md": render(report, name).encode(), f"{name}.json": data.encode(), **images}
-    for file, content in contents.items():
-        write_atomically(folder / file, content)
+    write_together({folder / file: content for file, content in contents.items()})
     return [folder / file for file in contents]
 
 
@@ -53,10 +52,8 @@ def publish(folder: Path, name: str, scale: str, root: Path = ROOT) -> list[Path
         raise UserError(f"{folder}: there is no report {name}.md to publish; run the table first")
     target = root / scale
     try:
-        written = []
-        for source in sources:
-            write_atomically(target / source.name, source.read_bytes())
-            written.append(target / source.name)
+        written = [target / source.name for source in sources]
+        write_together(dict(zip(written, (source.read_bytes() for source in sources), strict=True)))
         for old in target.glob(f"{name}*"):
             if _belongs(old, name) and old not in written:
                 old.unlink()

@@ -1,8 +1,6 @@
 """Speed of every hot path beside the straightforward way: `python -m repro.bench --help` lists the options."""
 
-import sys
-
 from benchmarks.speed.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

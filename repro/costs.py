@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.files import write_atomically
 from repro.pipeline_runs import PipelineRuns
 from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_scale, check_tflops
-from simlm.commands.command_line import leave_by, parse
+from simlm.commands.command_line import parse
+from simlm.commands.leave import leave_by
 from simlm.costs.model import BERT_BASE
 from simlm.costs.needs import disk_bytes, size
 from simlm.costs.sizes import stated
@@ -18,6 +18,7 @@ from simlm.costs.throughput import Throughput, throughput
 from simlm.costs.work import PASSAGE_BYTES, TOKEN_BYTES, Work, total, work_of
 from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
+from simlm.files import write_atomically
 from simlm.scales import on_collection, open_scale
 from simlm.workflow.plan import Planned, resolve_graph
 

@@ -1,6 +1,5 @@
 """Collections listed, prepared and verified: `python -m repro.data --help` shows the commands."""
 
-import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from simlm.commands.checks import check_collection, check_machine, check_scale
-from simlm.commands.command_line import leave_by
+from simlm.commands.command_line import parse
 from simlm.commands.dryrun import print_plan
+from simlm.commands.leave import leave_by
 from simlm.commands.machine import with_origin
+from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
@@ -124,19 +125,19 @@ def prepare(options: PrepareOptions) -> None:
     """Run the stage that every other one stands on."""
     check_machine("auto", options.results, Path(options.scale))
     build = _build(options.name, options.scale)
-    check_collections(build, options.results.absolute(), fetch=not options.dry_run)
+    check_collections(build, options.results, fetch=not options.dry_run)
     choices = with_origin(Choices("cpu"))
     if options.dry_run:
-        print_plan(plan(build, options.results.absolute())[0], options.scale, options.results, choices)
+        print_plan(plan(build, options.results)[0], options.scale, options.results, choices)
         return
     check_ready(build, options.scale, options.results, choices)
-    (stage,), _ = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
-    _describe(stage)
+    (stage,), data = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    _describe(stage, data.source().name)
 
 
 def verify(options: VerifyOptions) -> None:
     """Refuse a collection that is not prepared, or whose prepared form is damaged or of other content."""
-    (stage,), data = plan(_build(options.name, options.scale), options.results.absolute())
+    (stage,), data = plan(_build(options.name, options.scale), options.results)
     words = ["python", "-m", "repro.data", "prepare", options.name, "--scale", options.scale]
     mend = f"{shlex.join([*words, '--results', str(options.results)])} makes it"
     if not stage.was_finished and not (stage.job / MANIFEST).exists():
@@ -144,21 +145,22 @@ def verify(options: VerifyOptions) -> None:
     if stage.reason is not None:
         raise UserError(f"{stage.job}: {stage.reason}; {mend} again")
     kept = (read_json(stage.job / "output" / "store" / "collection.json") or {})["fingerprint"]
-    found = data.source().fingerprint()
+    source = data.source()
+    found = source.fingerprint()
     if found != kept:
         raise UserError(f"{options.name} reads differently now ({found[:16]} for {kept[:16]}): delete {stage.job}")
-    _describe(stage)
+    _describe(stage, source.name)
 
 
-def _describe(stage: Planned) -> None:
-    """Print what a finished stage holds."""
+def _describe(stage: Planned, name: str) -> None:
+    """Print what a finished stage holds, under the collection's present name."""
     store = read_json(stage.job / "output" / "store" / "collection.json") or {}
     manifest = read_manifest(stage.job) or {}
     counts = store["statistics"]
     splits = ", ".join(f"{name} {split['queries']:,} queries" for name, split in counts["splits"].items())
-    print(f"{store['name']}: {counts['passages']:,} passages; {splits}")
+    print(f"{name}: {counts['passages']:,} passages; {splits}")
     print(f"fingerprint: {store['fingerprint']}")
-    print(f"prepared: {os.path.relpath(stage.job)} in {seconds_of(manifest):.0f} s, every file has its checksum")
+    print(f"prepared: {shown(stage.job)} in {seconds_of(manifest):.0f} s, every file has its checksum")
 
 
 def _build(name: str, scale: str) -> Build:
@@ -190,8 +192,12 @@ def main() -> None:
         | Annotated[PrepareOptions, tyro.conf.subcommand("prepare")]
         | Annotated[VerifyOptions, tyro.conf.subcommand("verify")]
     )
-    options: Any = tyro.cli(kind, description=DESCRIPTION, prog="python -m repro.data")
-    leave_by(lambda: work[type(options)](options))
+
+    def chosen() -> None:
+        options: Any = parse(kind, DESCRIPTION, prog="python -m repro.data")
+        work[type(options)](options)
+
+    leave_by(chosen)
 
 
 if __name__ == "__main__":

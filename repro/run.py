@@ -1,6 +1,5 @@
 """Run a table or a page: plan it, make its stages, write its report."""
 
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
+from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
@@ -108,10 +108,10 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
     with lock(options.results / "report.lock"):
         written = write_report(report, folder, name)
     print_report(report)
-    print(f"report: {written[0]}")
+    print(f"report: {shown(written[0])}")
     if options.publish:
         for path in publish(folder, name, options.scale):
-            print(f"published: {os.path.relpath(path)}")
+            print(f"published: {shown(path)}")
 
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
@@ -120,10 +120,10 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     Returns:
         All stages, and what ``build`` returned. None after a dry run, which only prints the plan.
     """
-    check_collections(build, options.results.absolute(), fetch=not options.dry_run)
+    check_collections(build, options.results, fetch=not options.dry_run)
     choices = options.choices()
     if options.dry_run:
-        stages, _ = plan(build, options.results.absolute())
+        stages, _ = plan(build, options.results)
         print_plan(stages, options.scale, options.results, choices, options.tflops or None)
         if options.collection and published(options.scale):
             print(ELSEWHERE)

@@ -9,7 +9,6 @@ Examples:
   python -m repro.tuning --publish      the same, copied to repro/tuned/mini.csv, where reports read it
 """
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pandas as pd
 from repro.command import Options, main
 from repro.run import make
 from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
+from simlm.commands.paths import shown
 from simlm.errors import UserError
 from simlm.files import write_atomically
 from simlm.workflow.manifest import read_manifest
@@ -52,7 +52,7 @@ def run(options: Options) -> None:
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:
         _write(frame, target)
-        print(f"trials: {os.path.relpath(target)}")
+        print(f"trials: {shown(target)}")
 
 
 def _write(frame: pd.DataFrame, target: Path) -> None:

@@ -13,7 +13,8 @@ from reports.model import Report, Row
 from repro.command import Options, check
 from repro.tables import run_report
 from simlm.commands.checks import check_scale
-from simlm.commands.command_line import leave_by, parse
+from simlm.commands.command_line import parse
+from simlm.commands.leave import leave_by
 from simlm.errors import UserError
 
 DESCRIPTION = """Run a published table again and compare each measured figure with the published one.

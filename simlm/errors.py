@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""How work ends that cannot be done: by a user's mistake, or by a stage that failed."""
 
 
 class UserError(Exception):
@@ -10,3 +10,7 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+
+class StageFailed(Exception):
+    """A stage's process ended with an error that is no user's mistake; the text says where its log lies."""

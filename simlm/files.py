@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,23 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: none of them is replaced before all are on the disk."""
+    with ExitStack() as written:
+        for path, content in contents.items():
+            temporary = written.enter_context(atomic_file(path))
+            temporary.write_bytes(content)
+            _flush(temporary)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON as a whole, with sorted keys; what JSON does not know is written as its text."""
-    write_atomically(path, (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode())
+    write_atomically(path, as_json(content))
+
+
+def as_json(content: Any) -> bytes:
+    """Return what `write_json` writes."""
+    return (json.dumps(content, indent=1, sort_keys=True, default=str) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.outcome import ROOT, ended, made_by, make_out, origin, write
+from benchmarks.outcome import ROOT, made_by, make_out, origin, write
+from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, this_machine
 from simlm.errors import UserError
 from simlm.workflow.resources import Choices
@@ -52,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command on its arguments, and return the exit status (`ended`)."""
-    return ended(run, parser().parse_args(arguments), "nothing was written")
+def main() -> None:
+    """Run the command."""
+    leave_by(lambda: run(parser().parse_args()), "nothing was written")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,18 +66,18 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--largest {options.largest}: the smallest collection has {SIZES[0]:,} passages")
     if options.publish and len(sizes) < 2:
         raise UserError(f"--publish --largest {options.largest}: growth shows in two sizes; leave out --largest")
-    make_out(options.out)
+    out = make_out(options.out)
     words = ["python -m repro.growth", *(["--quick"] if options.quick else [])]
     words += [f"--largest {options.largest}"] if options.largest != SIZES[-1] else []
     results = []
     for size in sizes:
         # Below --out, whose disk was chosen; it holds the store and the vectors until all steps are done.
-        with tempfile.TemporaryDirectory(dir=options.out) as folder:
+        with tempfile.TemporaryDirectory(dir=out) as folder:
             for step in STEPS:
                 results.append(measure(step, size, Path(folder)))
                 print(f"{step:9} {size:>11,} passages {results[-1]['seconds']:8.1f} s", flush=True)
     report = origin(" ".join(words)) | {"machine": this_machine(on_this_machine(Choices())), "results": results}
-    write("growth", report, markdown(report), options.out, options.publish)
+    write("growth", report, markdown(report), out, options.publish)
 
 
 def measure(step: str, passages: int, folder: Path) -> dict[str, Any]:

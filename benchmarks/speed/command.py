@@ -8,7 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.outcome import ended, make_out, origin, write
+from benchmarks.outcome import make_out, origin, write
+from simlm.commands.leave import leave_by
 from simlm.errors import UserError
 
 DESCRIPTION = """Measure pre-training, fine-tuning, encoding, search and re-ranking, each beside the straightforward way
@@ -50,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command on its arguments, and return the exit status (`ended`)."""
-    return ended(run, parser().parse_args(arguments), "the files hold the tasks that were done")
+def main() -> None:
+    """Run the command."""
+    leave_by(lambda: run(parser().parse_args()), "the files hold the tasks that were done")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -64,14 +65,14 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"unknown device {options.device!r}: choose one of auto, cpu, cuda")
     if options.publish and (options.quick or options.tasks):
         raise UserError("--publish is for everything: leave out --quick and the tasks")
-    make_out(options.out)
+    out = make_out(options.out)
     from benchmarks.speed.report import markdown  # as late as torch, so that a mistake is said at once
 
     for report in measure(options.tasks or list(TASKS), options.device, options.quick, options.commit):
         name = "performance" if report["gpu"] else "performance-cpu"
-        write(name, report, markdown(report), options.out, publish=False)
+        write(name, report, markdown(report), out, publish=False)
     if options.publish:
-        write(name, report, markdown(report), options.out, publish=True)
+        write(name, report, markdown(report), out, publish=True)
 
 
 def measure(tasks: Sequence[str], device: str, quick: bool, commit: str | None = None) -> Iterator[dict[str, Any]]:

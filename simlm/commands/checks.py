@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from simlm.commands.paths import whole
 from simlm.errors import UserError
 from simlm.scales import NAMES, open_scale
 from simlm.workflow.resources import SEARCHES, Choices, allocated_nodes, check_srun, share_of_node
@@ -66,7 +67,7 @@ def check_collection(collection: str, scale: str, negatives: str = "bm25", train
     if found.passages is not None and found.passages < least:
         raise UserError(
             f"--collection {collection}: {found.passages:,} passages are too few for {scale}, whose lists of negatives "
-            f"need {least:,}; add passages or choose --scale smoke"
+            f"need {least:,}; add passages{'' if scale == NAMES[0] else f' or choose --scale {NAMES[0]}'}"
         )
 
 
@@ -101,9 +102,9 @@ def check_processes(processes: int, device: str | None, results: Path) -> None:
 
 def check_common(results: Path) -> None:
     """Refuse a file system for several nodes on which one does not see at once what another wrote."""
-    whole = results.resolve()
+    path = results.resolve()
     mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
-    system = next((mounts[one] for one in (whole, *whole.parents) if one in mounts), "")
+    system = next((mounts[one] for one in (path, *path.parents) if one in mounts), "")
     if system.startswith(NOT_COMMON):
         raise UserError(
             f"--results {results}: it lies on {system}, where several nodes cannot write into one file; choose "
@@ -146,26 +147,23 @@ def _unwritable(folder: Path) -> str | None:
 
 def _check_results(results: Path, reports: Path) -> None:
     check_writable("--results", results)
-    whole = results.absolute()
+    path = results.absolute()
     # What commands and experimaestro write below it, where that is there already.
-    below = [whole / name for name in (*FOLDERS, *map(str, reversed(reports.parents)), str(reports))]
+    below = [path / name for name in (*FOLDERS, *map(str, reversed(reports.parents)), str(reports))]
     for folder in (folder for folder in below if os.path.lexists(folder)):
         if (reason := _unwritable(folder)) is not None:
             raise UserError(f"--results {results}: cannot write to {folder} ({reason}); choose another")
-    for lock in (lock for name in LOCKS if os.path.lexists(lock := whole / name) and not lock.is_file()):
+    for lock in (lock for name in LOCKS if os.path.lexists(lock := path / name) and not lock.is_file()):
         raise UserError(f"--results {results}: {lock} is no file; remove it or choose another folder")
 
 
 def check_writable(option: str, folder: Path) -> None:
     """Refuse a folder unless it, or the nearest existing folder above it, is writable and has room."""
     # os.path's tests take a folder that may not be looked into for a missing one; Path's would raise.
-    whole = folder.absolute()
-    existing = next(one for one in (whole, *whole.parents) if os.path.lexists(one))
-    if not os.path.exists(existing):
-        raise UserError(f"{option} {folder}: {existing} is a link to nothing; choose a folder")
+    path = whole(option, folder)
+    existing = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not existing.is_dir():
         raise UserError(f"{option} {folder}: {existing} is a file; choose a folder")
-    _check_names(option, folder, existing)
     if (reason := _unwritable(existing)) is not None:
         raise UserError(f"{option} {folder}: cannot write to {existing} ({reason}); choose another")
     free = shutil.disk_usage(existing).free
@@ -174,14 +172,3 @@ def check_writable(option: str, folder: Path) -> None:
             f"{option} {folder}: {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:.1f} GB needed; "
             "free some space or choose another folder"
         )
-
-
-def _check_names(option: str, folder: Path, existing: Path) -> None:
-    """Refuse a folder that the system cannot make because of its name."""
-    for name in folder.absolute().relative_to(existing).parts:
-        try:
-            os.lstat(existing / name)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise UserError(f"{option} {folder}: {error.strerror}; choose another folder") from None

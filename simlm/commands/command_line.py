@@ -1,27 +1,27 @@
-"""A command line as options, and how a command ends: each mistake is one line, and the exit status says its kind."""
+"""A command line as options, whose mistakes are one line each."""
 
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stderr
+from dataclasses import fields, replace
 from io import StringIO
 from itertools import dropwhile, takewhile
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
+from simlm.commands.paths import whole
 from simlm.errors import UserError
-from simlm.stopping import exit_status, stoppable
-from simlm.workflow.scheduler import StageFailed
 
 T = TypeVar("T")
 RULES = ("─", "---")
 
 
 def parse(kind: type[T], description: str, **options: Any) -> T:
-    """Return the options of a class that the command line gives. ``--help`` ends the process here.
+    """Return the options of a class that the command line gives, with whole paths. ``--help`` ends the process here.
 
     Args:
-        kind: a dataclass, a field for each option.
+        kind: a dataclass, a field for each option, or several as subcommands.
         description: the text of ``--help`` above the options.
         options: further arguments for ``tyro.cli``.
 
@@ -37,23 +37,18 @@ def parse(kind: type[T], description: str, **options: Any) -> T:
             raise
         raise UserError(f"{_sentence(said.getvalue())}; --help lists every option") from None
     print(said.getvalue(), end="", file=sys.stderr)
-    return found
+    return _with_whole_paths(found)
 
 
-def leave_by(work: Callable[[], None]) -> None:
-    """Do the work, and leave with 0, 1 (a stage failed), 2 (a user's mistake) or as `exit_status` says (Ctrl-C, ...).
-
-    Each but 0 comes with one line.
-    """
-    try:
-        with stoppable():
-            work()
-    except UserError as error:
-        sys.exit(_say(f"error: {error}", 2))
-    except StageFailed as error:
-        sys.exit(_say(f"failed: {error}", 1))
-    except KeyboardInterrupt as stopped:
-        sys.exit(_say("stopped; the same command goes on from the last checkpoints", exit_status(stopped)))
+def _with_whole_paths(options: Any) -> Any:
+    paths: dict[str, Path | tuple[Path, ...]] = {}
+    for one in fields(options):
+        option, value = f"--{one.name.replace('_', '-')}", getattr(options, one.name)
+        if isinstance(value, Path):
+            paths[one.name] = whole(option, value)
+        elif isinstance(value, tuple) and all(isinstance(path, Path) for path in value):
+            paths[one.name] = tuple(whole(option, path) for path in value)
+    return replace(options, **paths)
 
 
 def _sentence(box: str) -> str:
@@ -68,8 +63,3 @@ def _sentence(box: str) -> str:
 
 def _is_text(line: str) -> bool:
     return not line.startswith(RULES)
-
-
-def _say(line: str, status: int) -> int:
-    print(" ".join(line.splitlines()), file=sys.stderr)
-    return status

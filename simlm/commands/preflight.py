@@ -29,7 +29,7 @@ def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> No
     A stage with a manifest counts as done. Stages that a cluster runs (``choices.alone``) are not held against this
     machine's GPUs.
     """
-    todo = [stage for stage in resolve_graph(build, results.absolute())[0] if read_manifest(stage.job) is None]
+    todo = [stage for stage in resolve_graph(build, results)[0] if read_manifest(stage.job) is None]
     check_libraries(todo)
     if not choices.alone:
         check_gpu(todo, scale, choices)

@@ -70,7 +70,7 @@ def run_stages(
     """Run every stage of ``build`` that is not valid, as the scheduler's ``run`` does, in a folder that may be new."""
     make_folder(results)
     with display:
-        return run(build, results.absolute(), display, launcher, keep_going)
+        return run(build, results, display, launcher, keep_going)
 
 
 def make_folder(results: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from simlm.errors import UserError
+from simlm.errors import StageFailed, UserError
 from simlm.files import lock, read_json
 from simlm.workflow.experimaestro_internals import Submitted, identifier_of, naming, quiet, running
 from simlm.workflow.launchers import Launcher
@@ -20,10 +20,6 @@ POLL_SECONDS = 0.25
 ENDED = ("done", "failed", "left out")
 NO_REASON = re.compile(r"^(INFO|WARNING|ERROR):|\d+%\|")
 """Lines of a log that do not say why a stage failed: experimaestro's, and progress bars."""
-
-
-class StageFailed(Exception):
-    """A stage's process ended with an error that is no user's mistake; the text says where its log lies."""
 
 
 @dataclass(frozen=True)

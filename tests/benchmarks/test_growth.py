@@ -130,18 +130,10 @@ def test_searching_holds_a_block(encoded: dict[int, tuple[Embeddings, int]], fai
     assert peaks[MANY][1] < peaks[FEW][1] + block
 
 
-def test_tensors_are_counted_while_they_live() -> None:
-    with Tensors() as tensors:
-        kept = [torch.zeros(1_000) for _ in range(10)]
-        for _ in range(10):
-            torch.zeros(1_000)
-    assert len(kept) == 10 and tensors.most == 11 * 4_000
-
-
 def test_a_measurement_becomes_json_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the processes, whose steps the tests above take."""
     monkeypatch.setattr(growth, "measure", measure)
-    assert growth.main(["--quick", "--out", str(tmp_path)]) == 0
+    growth.run(growth.parser().parse_args(["--quick", "--out", str(tmp_path)]))
     report = json.loads((tmp_path / "growth.json").read_text())
     assert [(one["task"], one["passages"]) for one in report["results"]] == [
         (step, size) for size in growth.QUICK for step in growth.STEPS
@@ -189,6 +181,8 @@ def test_mistakes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    assert growth.main(arguments) == 2
+    monkeypatch.setattr(sys, "argv", ["growth", *arguments])
+    with pytest.raises(SystemExit, match="^2$"):
+        growth.main()
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and said in error

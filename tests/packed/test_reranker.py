@@ -40,11 +40,6 @@ def parts_of(groups: list[list[Encoded]], keep: int, packer: Packer = PACKERS[0]
     return RerankerCollator(Packed(packer), keep).parts(groups)
 
 
-def test_scores() -> None:
-    model, other = rerankers()
-    assert torch.allclose(other.eval().score(filled(PASSAGES)), model.eval().score(padded(PASSAGES)), atol=1e-6)
-
-
 @pytest.mark.parametrize("max_tokens", [10_000, 150, 1])
 @pytest.mark.parametrize("rounded", [{}, {"round_to": 64, "max_length": 40}], ids=["plain", "filled up"])
 @pytest.mark.parametrize("keep", [2, 3, 9])

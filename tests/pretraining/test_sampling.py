@@ -1,11 +1,18 @@
 """Gumbel draws follow the softmax, and depend on a row's key and on nothing else."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.stats import chisquare, kstest
 from torch import Tensor, nn
 
+from simlm.packed.forwards import prepare
 from simlm.pretraining.generator import gumbel_argmax, keys_of, sample_by_noise
+from simlm.pretraining.objective import ObjectiveConfig
+from simlm.pretraining.packed_batch import PackedBatch
+from simlm.pretraining.packing import PackingCollator
+from simlm.pretraining.replaced_lm import NestedMaskCollator, ReplacedLM
+from tests.pretraining.toys import CONFIG, PIECES, bert, electra, examples
 
 DRAWS = 40_000
 
@@ -34,8 +41,8 @@ def test_draws_follow_the_softmax() -> None:
 
 
 def test_draws_follow_the_softmax_over_a_large_vocabulary() -> None:
-    logits = torch.randn(5_003, generator=torch.Generator().manual_seed(3)) * 2
-    drawn = torch.cat([gumbel_argmax(logits.expand(len(part), -1), part) for part in keys(4)[:10_000].split(2_000)])
+    logits = torch.randn(2_003, generator=torch.Generator().manual_seed(3)) * 2
+    drawn = torch.cat([gumbel_argmax(logits.expand(len(part), -1), part) for part in keys(4)[:6_000].split(2_000)])
     assert p_value(drawn, logits.double().softmax(0)) > 1e-3
 
 
@@ -68,3 +75,21 @@ def test_a_word_of_probability_zero_is_never_drawn() -> None:
     logits = torch.zeros(3)
     logits[1] = -torch.inf
     assert set(gumbel_argmax(logits.expand(DRAWS, -1), keys(5)).tolist()) == {0, 2}
+
+
+def test_gumbel_samples_do_not_depend_on_how_passages_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PackedBatch, "drawn", lambda batch, *given: sample_by_noise(*given))  # as on a GPU
+    objective = ReplacedLM.build(bert(), electra(), PIECES, CONFIG).eval()
+    prepare(objective, compiled=False)
+    masks, rows = NestedMaskCollator(PIECES, CONFIG), examples([20] * 30)
+
+    def replaced(collator: PackingCollator) -> torch.Tensor:
+        parts = collator(rows, 64)
+        read = [PackedBatch(part).replaced(objective.replacer, "decoder") for part in parts]
+        return torch.cat([ids[0, : part.pack.tokens] for ids, part in zip(read, parts, strict=True)])
+
+    whole, small = replaced(PackingCollator(masks, 10_000)), PackingCollator(masks, 64)
+    assert len(small(rows, 64)) > 1 and torch.equal(replaced(small), whole)
+    assert torch.equal(replaced(PackingCollator(masks, 10_000, round_to=64, max_length=48)), whole)
+    other = NestedMaskCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))
+    assert not torch.equal(replaced(PackingCollator(other, 10_000)), whole)

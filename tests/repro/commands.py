@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
 
 
-def start(*arguments: str, table: str = "table2", **environment: str) -> subprocess.Popen[str]:
-    """`python -m repro.table2`, or another table's command, at smoke scale, running."""
+def start(*arguments: str, table: str = "table2", scale: str = "smoke", **environment: str) -> subprocess.Popen[str]:
+    """`python -m repro.table2`, or another table's command, running."""
     return subprocess.Popen(
-        [sys.executable, "-m", f"repro.{table}", "--scale", "smoke", *arguments],
+        [sys.executable, "-m", f"repro.{table}", "--scale", scale, *arguments],
         cwd=ROOT,
         env=os.environ | {"COLUMNS": "200"} | environment,
         stdout=subprocess.PIPE,
@@ -33,6 +33,11 @@ def start(*arguments: str, table: str = "table2", **environment: str) -> subproc
 def table2(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m repro.table2` at smoke scale to its end."""
     return finished(start(*arguments, **environment))
+
+
+def released(table: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a table's command with published checkpoints, without the Hub, to its end."""
+    return finished(start("--released", *arguments, table=table, scale="paper", HF_HUB_OFFLINE="1", **environment))
 
 
 def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:

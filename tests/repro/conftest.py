@@ -37,8 +37,8 @@ def dry_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Returns what a dry run of a table prints."""
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(name: str, **options: Any) -> str:
-        given = Options(**{"scale": "smoke"} | options, dry_run=True)
+    def run(name: str, kind: type[Options] = Options, **options: Any) -> str:
+        given = kind(**{"scale": "smoke"} | options, dry_run=True)
         check(given)
         run_report(name, given)
         return capsys.readouterr().out

@@ -2,10 +2,7 @@
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,23 +21,12 @@ from simlm.data.released_archive import DISTILLATION
 from simlm.errors import UserError
 from tests.baselines.repositories import prebuilt, repositories
 from tests.data.released import also, distillation, replica, unpacked
-from tests.repro.commands import ROOT, finished
+from tests.repro.commands import released
 
 MEASURED = ["bm25", "ance", "tas-b", "cocondenser", "colbertv2", "simlm", "simlm-reranker"]
 PASSAGES = [json.loads(line) for line in gzip.decompress(replica()["passages.jsonl.gz"]).splitlines()]
+PAPER: dict[str, Any] = {"scale": "paper", "released": True}
 QUERIES = [f"dev query {number}" for number in range(5)]
-
-
-def command(table: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"repro.{table}", "--scale", "paper", "--released", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200", "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return finished(process)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +49,15 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(models: Path, archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `python -m repro.table2 --scale paper --released` leaves."""
     folder = tmp_path_factory.mktemp("released") / "results"
-    ran = command("table2", "--collection", str(archives), "--models", str(models), "--results", str(folder))
-    assert ran.returncode == 0, ran.stderr
-    assert "measured beside published" in ran.stdout
+    assert "measured beside published" in measure("table2", folder, models, archives)
     return folder
+
+
+def measure(table: str, results: Path, models: Path, archives: Path) -> str:
+    """What the command prints that measures the checkpoints of a table."""
+    ran = released(table, "--collection", str(archives), "--models", str(models), "--results", str(results))
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
 
 
 def report_in(results: Path, name: str = "table2") -> dict[str, Any]:
@@ -75,8 +66,8 @@ def report_in(results: Path, name: str = "table2") -> dict[str, Any]:
     return content
 
 
-def job(results: Path, name: str) -> Path:
-    (identifier,) = [stage["identifier"] for stage in report_in(results)["stages"] if stage["name"] == name]
+def job(results: Path, name: str, table: str = "table2") -> Path:
+    (identifier,) = [stage["identifier"] for stage in report_in(results, table)["stages"] if stage["name"] == name]
     (found,) = results.glob(f"jobs/*/{identifier}")
     return found
 
@@ -189,26 +180,6 @@ def test_runs_are_those_of_every_product(label: str, results: Path, models: Path
         assert (np.diff(scores[place]) <= 0).all() and sorted(indices[place]) == list(range(len(PASSAGES)))
 
 
-def test_two_processes_leave_the_runs_of_one(results: Path, models: Path, archives: Path, tmp_path: Path) -> None:
-    again = tmp_path / "results"
-    shutil.copytree(results, again, symlinks=True)
-    shutil.rmtree(job(again, "SimLM: runs"))
-    options = ("--collection", str(archives), "--models", str(models), "--results", str(again), "--device", "cpu")
-    ran = command("table2", *options, "--rows", "simlm", "--processes", "2")
-    assert ran.returncode == 0, ran.stderr
-    stage = job(results, "SimLM: runs")
-    one, two = (folder / stage.relative_to(results) / "output" for folder in (results, again))
-    names = [sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) for folder in (one, two)]
-    assert names[0] == names[1]
-    for name in ("passages/shard-00000.npy", "test.scores.npy"):
-        np.testing.assert_allclose(np.load(two / name), np.load(one / name), atol=1e-4)
-    found, scores = np.load(two / "test.indices.npy"), np.load(one / "test.scores.npy")
-    for place, order in enumerate(np.load(one / "test.indices.npy").tolist()):
-        score_of = dict(zip(order, scores[place].tolist(), strict=True))
-        # Passages can change places only where their scores are equal but for rounding.
-        np.testing.assert_allclose([score_of[one] for one in found[place].tolist()], scores[place], atol=2e-4)
-
-
 def test_the_re_ranker_orders_simlms_run_by_its_logit_for_title_colon_text(results: Path, models: Path) -> None:
     from sentence_transformers import CrossEncoder
 
@@ -229,36 +200,32 @@ def test_every_weight_that_stages_read_is_safetensors(results: Path) -> None:
 
 
 def test_moved_models_and_archives_are_the_same_stages(
-    results: Path, models: Path, archives: Path, tmp_path: Path
+    results: Path, models: Path, archives: Path, tmp_path: Path, dry_run: Callable[..., str]
 ) -> None:
-    moved = shutil.copytree(models, tmp_path / "m"), shutil.copytree(archives, tmp_path / "a")
-    options = ("--models", str(moved[0]), "--collection", str(moved[1]), "--results", str(results), "--dry-run")
-    ran = command("table2", *options)
-    assert ran.returncode == 0 and "\n0 of 18 stages to do" in ran.stdout, ran.stdout + ran.stderr
+    moved = str(shutil.copytree(archives, tmp_path / "archives")), shutil.copytree(models, tmp_path / "models")
+    said = dry_run("table2", ReleasedOptions, **PAPER, collection=moved[0], models=moved[1], results=results)
+    assert "\n0 of 18 stages to do" in said
 
 
 def test_table_4_has_dpr_and_says_that_simlm_needs_training(results: Path, models: Path, archives: Path) -> None:
-    ran = command("table4", "--collection", str(archives), "--models", str(models), "--results", str(results))
-    assert ran.returncode == 0, ran.stderr
+    measure("table4", results, models, archives)
     report = report_in(results, "table4")
     assert [row["key"] for row in report["rows"] if row["measured"]] == ["dpr"]
     notes = {row["key"]: row["note"] for row in report["rows"]}
     assert "No SimLM fine-tuned on NQ was released" in notes["simlm-nq"]
     assert {(one["column"], one["published"]) for one in report["marks"]} == {("r20", 78.4), ("r100", 85.4)}
-    (identifier,) = [one["identifier"] for one in report["stages"] if one["name"] == "DPR (single): runs"]
-    (path,) = results.glob(f"jobs/*/{identifier}/output/passages/shard-00000.npy")
+    found = np.load(job(results, "DPR (single): runs", "table4") / "output" / "passages" / "shard-00000.npy")
     folder = models / "facebook--dpr-ctx_encoder-single-nq-base"
     model, tokenizer = DPRContextEncoder.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     for number in (0, 1, 39):
         ids = tokenizer(PASSAGES[number]["title"], PASSAGES[number]["contents"], return_tensors="pt")["input_ids"]
         with torch.inference_mode():
             expected = model(ids).pooler_output[0].numpy()
-        np.testing.assert_allclose(np.load(path)[number], expected, atol=1e-4)
+        np.testing.assert_allclose(found[number], expected, atol=1e-4)
 
 
 def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, archives: Path) -> None:
-    ran = command("table3", "--collection", str(archives), "--models", str(models), "--results", str(results))
-    assert ran.returncode == 0, ran.stderr
+    measure("table3", results, models, archives)
     late, simlm = report_in(results, "table3")["sections"][0]["rows"]
     assert (late["index"], late["paper, MS MARCO"]) == ("ColBERTv2", ">150GB")
     assert (simlm["index"], simlm["paper, MS MARCO"]) == ("SimLM", "27GB")
@@ -270,23 +237,13 @@ def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, arch
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
-    results: Path,
-    models: Path,
-    archives: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    results: Path, models: Path, archives: Path, tmp_path: Path, dry_run: Callable[..., str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
     name = "intfloat--simlm-base-msmarco"
     shutil.copytree(models / f"{name}-finetuned", tmp_path / name)
-    given = {"scale": "paper", "released": True, "rows": ("simlm-1",), "dry_run": True}
-    run_table(
-        table2(),
-        ReleasedOptions(collection=str(archives), models=tmp_path, results=tmp_path / "results", **given),  # type: ignore[arg-type]
-    )
-    said = capsys.readouterr().out
+    options = {"collection": str(archives), "models": tmp_path, "results": tmp_path / "results", "rows": ("simlm-1",)}
+    said = dry_run("table2", ReleasedOptions, **PAPER, **options)
     assert "SimLM, fine-tuned here: Retriever1" in said
     assert "negatives of the" in said and "\n5 of 5 stages to do" in said
     assert not (tmp_path / "results").exists()
@@ -299,8 +256,8 @@ def test_marks_are_fair_on_the_whole_collection_only() -> None:
     assert not MSMARCO.is_whole("msmarco", 8_841_823, 5)
 
 
-def refused(said: str, results: Path, table: str = "table2", **options: Any) -> None:
-    given = ReleasedOptions(**{"scale": "paper", "released": True, "results": results} | options)
+def refused(said: str, results: Path, **options: Any) -> None:
+    given = ReleasedOptions(**PAPER | {"results": results} | options)
     with pytest.raises(UserError, match=said):
         check(given)
         run_table(table2(), given)
@@ -318,12 +275,6 @@ def test_options_that_do_not_go_with_it(models: Path, tmp_path: Path) -> None:
     refused(r"--rows rocketqa: RocketQA: Its authors published weights for Paddle", results, rows=("rocketqa",))
     refused("none of the published checkpoints is in", results, models=tmp_path)
     assert not hasattr(Options(), "released")
-
-
-def test_another_table_has_no_such_option(tmp_path: Path) -> None:
-    ran = command("table7", "--results", str(tmp_path / "results"))
-    assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1 and "--released" in ran.stderr
-    assert not (tmp_path / "results").exists()
 
 
 def test_a_re_ranker_needs_the_run_that_it_re_ranks(models: Path, tmp_path: Path) -> None:

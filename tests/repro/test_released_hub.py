@@ -1,10 +1,7 @@
 """`--released` from the Hub: a checkpoint that it refuses leaves its row out, and the others go on."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,22 +20,9 @@ from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 from tests.baselines.repositories import repositories
 from tests.data.released import unpacked
-from tests.repro.commands import ROOT, finished
+from tests.repro import commands
 
-SIMLM = "intfloat/simlm-base-msmarco-finetuned"
-
-
-def command(table: str, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A table's command that has the Hub's cache only."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"repro.{table}", "--scale", "paper", "--released", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"COLUMNS": "200", "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return finished(process)
+SIMLM, COLBERT = "intfloat/simlm-base-msmarco-finetuned", "colbert-ir/colbertv2.0"
 
 
 @pytest.fixture
@@ -76,7 +60,7 @@ def test_what_the_hub_refuses_is_left_out_and_says_why(refusing: Callable[..., l
     errors = {
         "castorini/ance-msmarco-passage": refusal(GatedRepoError, 403),
         "Shitao/RetroMAE_MSMARCO_finetune": refusal(RepositoryNotFoundError, 404),
-        "colbert-ir/colbertv2.0": refusal(RemoteEntryNotFoundError, 404),
+        COLBERT: refusal(RemoteEntryNotFoundError, 404),
     }
     asked = refusing(errors)
     made = table(tmp_path / "results")
@@ -128,7 +112,7 @@ def test_a_dry_run_asks_nobody(refusing: Callable[..., list[str]], tmp_path: Pat
 def test_without_any_checkpoint_one_line_says_so(name: str, tmp_path: Path) -> None:
     archives = unpacked(tmp_path / "archives")
     options = ("--collection", str(archives), "--results", str(tmp_path / "results"))
-    ran = command(name, tmp_path / "hub", *options)
+    ran = commands.released(name, *options, HF_HUB_CACHE=str(tmp_path / "hub"))
     assert ran.returncode == 2 and len(ran.stderr.splitlines()) == 1, ran.stderr
     assert ran.stderr.startswith(
         "error: none of the published checkpoints is to be had (--models DIR reads a folder): "
@@ -140,24 +124,24 @@ def test_without_any_checkpoint_one_line_says_so(name: str, tmp_path: Path) -> N
 def test_what_was_measured_needs_no_hub_and_what_comes_later_is_measured_then(tmp_path: Path) -> None:
     models = repositories(tmp_path / "models")
     options = ("--collection", str(unpacked(tmp_path / "archives")), "--results", str(tmp_path / "results"))
-    ran = command("table3", cached(models, tmp_path / "first", SIMLM), *options)
+    ran = commands.released("table3", *options, HF_HUB_CACHE=cached(models, tmp_path / "first", SIMLM))
     assert ran.returncode == 0, ran.stderr
     first = sections(tmp_path / "results")
     assert [row["index"] for row in first["rows"]] == ["SimLM"]
     assert "ColBERTv2: Not measured: model colbert-ir/colbertv2.0 is not in the Hub's cache" in first["text"]
-    ran = command("table3", cached(models, tmp_path / "second", "colbert-ir/colbertv2.0"), *options)
+    ran = commands.released("table3", *options, HF_HUB_CACHE=cached(models, tmp_path / "second", COLBERT))
     assert ran.returncode == 0, ran.stderr
     second = sections(tmp_path / "results")
     assert [row["index"] for row in second["rows"]] == ["ColBERTv2", "SimLM"] and second["rows"][1] == first["rows"][0]
     assert "Not measured" not in (second["text"] or "")
 
 
-def cached(models: Path, cache: Path, repository: str) -> Path:
+def cached(models: Path, cache: Path, repository: str) -> str:
     """A cache of the Hub's that has one repository, at its pinned commit."""
     revision = next(one.revisions[repository] for one in SYSTEMS if repository in one.revisions)
     folder = cache / f"models--{repository.replace('/', '--')}"
     shutil.copytree(models / repository.replace("/", "--"), folder / "snapshots" / revision)
-    return cache
+    return str(cache)
 
 
 def sections(results: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ablations.objectives.cocondenser import CoCondenser, SpanCollator, halves, span_loss, text_of
 from simlm.data.inputs import passage_input
 from simlm.pretraining.batch import PaddedBatch
-from simlm.pretraining.objective import Example, ObjectiveConfig
+from simlm.pretraining.objective import Example
 from tests.ablations.objectives.bottleneck import masked_loop
 from tests.pretraining.toys import (
     CLS,
@@ -38,8 +38,8 @@ def cocondenser() -> CoCondenser:
     return CoCondenser.build(bert(layers=3), None, PIECES, CONFIG)
 
 
-def batch_of(epoch: int = 0) -> dict[str, Tensor]:
-    rows = examples(LENGTHS, epoch, titled=True)
+def batch_of() -> dict[str, Tensor]:
+    rows = examples(LENGTHS, titled=True)
     rows[0].ids[12] = UNK
     return SpanCollator(PIECES, CONFIG)(rows)
 
@@ -72,9 +72,7 @@ def test_losses_against_loops() -> None:
     assert outputs["span_loss"].item() == pytest.approx(contrastive_loop(exact(states[3][:, 0])), rel=1e-9)
     assert outputs["encoder_loss"].item() == pytest.approx(masked_loop(model, states[3], batch), rel=1e-9)
     assert outputs["head_loss"].item() == pytest.approx(masked_loop(model, condensed, batch), rel=1e-9)
-    parts = ("encoder_loss", "head_loss", "span_loss")
-    assert outputs["loss"].item() == pytest.approx(sum(outputs[part].item() for part in parts), rel=1e-9)
-    assert not any(outputs[part].requires_grad for part in parts)
+    assert outputs.pop("loss").item() == pytest.approx(sum(outputs.values()).item(), rel=1e-9)
 
 
 @given(passages=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
@@ -151,16 +149,3 @@ def test_a_text_that_cannot_be_cut_is_no_pair() -> None:
     assert with_it["encoder_loss"].item() != pytest.approx(without["encoder_loss"].item(), rel=1e-6)
     alone = model(**model.collator([rows[1]]))
     assert alone["span_loss"].item() == 0 and alone["encoder_loss"].item() > 0
-
-
-def test_masks_are_keyed_by_seed_epoch_and_passage() -> None:
-    first, again, other_epoch = batch_of(), batch_of(), batch_of(epoch=1)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["masked"], other_epoch["masked"])
-    other_seed = SpanCollator(PIECES, ObjectiveConfig(0.3, 0.5, False, 8))(examples(LENGTHS, titled=True))
-    assert not torch.equal(first["masked"], other_seed["masked"])
-    assert restored(first) == restored(other_epoch)
-    alone = SpanCollator(PIECES, CONFIG)([example(2, LENGTHS[2], titled=True)])
-    width = alone["input_ids"].shape[1]
-    assert torch.equal(alone["masked"], first["masked"][4:6, :width])
-    assert torch.equal(alone["input_ids"], first["input_ids"][4:6, :width])

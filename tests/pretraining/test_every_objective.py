@@ -7,13 +7,15 @@ from transformers import BertForMaskedLM
 
 from ablations.starts import COMPARED, JOINT, RTD
 from simlm.errors import UserError
-from simlm.pretraining.objective import Objective, find_objective
+from simlm.pretraining.objective import OBJECTIVES, Objective, ObjectiveConfig, find_objective
 from tests.pretraining.toys import CONFIG, PIECES, UNK, VOCABULARY, bert, electra, example, examples
 
-PATHS = [one.path for one in COMPARED.values() if ":" in one.path] + [JOINT, RTD]
+PATHS = [*OBJECTIVES, *(one.path for one in COMPARED.values() if ":" in one.path), JOINT, RTD]
 DETECTING = [path for path in PATHS if "rtd" in path]
 """BERT's MLM head has no part in their loss."""
 LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
+    "mlm": ({"loss": 0.7}, 20, 60),
+    "replaced_lm": ({"encoder_loss": 0.7, "decoder_loss": 0.7}, 20, 60),
     "autoencoder": ({"loss": 0.7}, 20, 60),
     "enc_dec_mlm": ({"loss": 0.7}, 20, 60),
     "condenser": ({"encoder_loss": 0.7, "head_loss": 0.7}, 20, 60),
@@ -28,12 +30,13 @@ LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
 
 
 def module_of(path: str) -> str:
-    return path.rpartition(":")[0].rpartition(".")[2]
+    return path.partition(":")[0].rpartition(".")[2]
 
 
-def built(path: str, encoder: BertForMaskedLM | None = None) -> Objective:
+def built(path: str, encoder: BertForMaskedLM | None = None, seed: int = CONFIG.seed) -> Objective:
     kind = find_objective(path)
-    return kind.build(encoder or bert(), electra() if kind.needs_generator else None, PIECES, CONFIG)
+    config = ObjectiveConfig(CONFIG.encoder_rate, CONFIG.decoder_rate, CONFIG.generator_dropout, seed)
+    return kind.build(encoder or bert(), electra() if kind.needs_generator else None, PIECES, config)
 
 
 every = pytest.mark.parametrize("path", PATHS, ids=module_of)
@@ -43,11 +46,11 @@ every = pytest.mark.parametrize("path", PATHS, ids=module_of)
 def test_it_keeps_the_encoder_and_says_whether_it_needs_a_generator(path: str) -> None:
     encoder = bert()
     assert built(path, encoder).encoder is encoder
-    expected = {one.path: one.generator for one in COMPARED.values()} | {JOINT: True, RTD: True}
+    expected = {one.path: one.generator for one in COMPARED.values()} | dict.fromkeys(["replaced_lm", JOINT, RTD], True)
     assert find_objective(path).needs_generator is expected[path]
 
 
-@every
+@pytest.mark.parametrize("path", [path for path in PATHS if path != "mlm"], ids=module_of)
 def test_models_that_do_not_fit_are_refused(path: str) -> None:
     kind = find_objective(path)
     with pytest.raises(UserError, match="needs a BERT encoder"):
@@ -73,7 +76,7 @@ def test_every_weight_is_trained_but_what_has_no_part(path: str) -> None:
     objective = built(path)
     objective(**objective.collator(examples([22, 17, 9, 30], titled=True)))["loss"].backward()
     frozen: set[int] = set()
-    if module_of(path) == "enc_dec_rtd":
+    if module_of(path) in ("replaced_lm", "enc_dec_rtd"):
         frozen |= {id(weight) for weight in objective.replacer.parameters()}  # type: ignore[union-attr, operator]
     if path in DETECTING:
         encoder = objective.encoder
@@ -82,6 +85,23 @@ def test_every_weight_is_trained_but_what_has_no_part(path: str) -> None:
     for name, weight in objective.named_parameters():
         assert weight.requires_grad is (id(weight) not in frozen), name
         assert (weight.grad is not None) is weight.requires_grad, name
+
+
+@every
+def test_masks_are_keyed_by_seed_epoch_and_passage(path: str) -> None:
+    lengths = [22, 17, 9, 30]
+    collate = built(path).collator
+    first, again, other_epoch = (collate(examples(lengths, epoch, titled=True)) for epoch in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other_seed = built(path, seed=8).collator(examples(lengths, titled=True))
+    drawn = [name for name in first if name in ("encoder_mask", "decoder_mask", "masked", "visible")]
+    for name in drawn:
+        for other in (other_epoch, other_seed):
+            assert other[name].shape != first[name].shape or not torch.equal(other[name], first[name])
+    alone = collate([example(2, lengths[2], titled=True)])
+    for name in {*drawn, "input_ids"} - {"visible"}:
+        rows, width = len(alone[name]), min(lengths[2], alone[name].shape[1])  # a passage is one row, or two
+        assert torch.equal(alone[name][:, :width], first[name][2 * rows : 3 * rows, :width])
 
 
 @every

@@ -1,0 +1,64 @@
+"""Paths and other words as users give them: refused where the system cannot take them, and then whole."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from simlm.errors import UserError
+
+LONGEST = 3_700
+"""Bytes of a path: Linux takes 4,095, and what is written below a folder needs some."""
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuse a command line with an option that is given as an empty text, or with a word that is not UTF-8."""
+    option = "the command line"
+    for word in words:
+        option = word.partition("=")[0] if word.startswith("--") else option
+        if not word or word == f"{option}=":
+            raise UserError(f"{option}: an empty text is given; name something, or leave the option out")
+        _check_utf8(option, word)
+
+
+def whole(option: str, path: Path) -> Path:
+    """Return a path as it is on the disk, from the root, without links and `..`; nothing need lie there yet.
+
+    Raises:
+        UserError: A link on the way leads to nothing or to itself, or the system can have no such path.
+    """
+    full = path.absolute()
+    _check_utf8(option, str(full))
+    existing = next(one for one in (full, *full.parents) if os.path.lexists(one))
+    try:
+        os.stat(existing)
+    except FileNotFoundError:
+        raise UserError(f"{option} {path}: {existing} is a link to nothing; choose a folder") from None
+    except PermissionError:
+        pass  # what is done with it says so
+    except OSError as error:
+        raise UserError(f"{option} {path}: {existing}: {error.strerror}; choose another") from None
+    for name in full.relative_to(existing).parts:
+        try:
+            os.lstat(existing / name)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        except OSError as error:
+            raise UserError(f"{option} {path}: {error.strerror}; choose another folder") from None
+    found = os.path.realpath(full)
+    if len(os.fsencode(found)) > LONGEST:
+        raise UserError(f"{option} {path}: a path of more than {LONGEST:,} bytes is too long; choose another folder")
+    _check_utf8(option, found)
+    return Path(found)
+
+
+def _check_utf8(option: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{option}: {text!a} is not UTF-8; choose another name") from None
+
+
+def shown(path: Path) -> str:
+    """Return a path as people read it: from the working folder where it lies below that."""
+    here = Path(os.path.realpath(os.curdir))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

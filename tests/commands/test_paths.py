@@ -1,0 +1,60 @@
+"""Paths as users give them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from simlm.commands.paths import check_words, shown, whole
+from simlm.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, which is the working folder, and a link to it beside it."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "nothing").symlink_to(tmp_path / "gone")
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize("given", ["new", "../folder/new", "../link/new", "../link/../folder/./new"])
+def test_every_way_to_a_folder_is_one_path(given: str, folder: Path) -> None:
+    found = whole("--results", Path(given))
+    assert found == folder / "new" and shown(found) == "new" and not found.exists()
+    assert shown(folder.parent / "link") == str(folder.parent / "link")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("loop", "Too many levels of symbolic links"),
+        ("loop/below", "Too many levels of symbolic links"),
+        ("nothing/below", "is a link to nothing"),
+        ("new/" + "x" * 300, "File name too long"),
+        ("new/" + "x" * 300 + "/below", "File name too long"),
+        ("/".join(["x" * 200] * 19), "of more than 3,700 bytes is too long"),
+        (os.fsdecode(b"caf\xe9"), "is not UTF-8"),
+    ],
+)
+def test_paths_that_cannot_be(given: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"^--results.*{said}"):
+        whole("--results", Path(given))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["table2", "--results", ""], "--results: an empty text is given"),
+        (["--results=", "x"], "--results: an empty text is given"),
+        (["--join", "a", ""], "--join: an empty text is given"),
+        (["--collection", os.fsdecode(b"caf\xe9")], r"--collection: 'caf\\udce9' is not UTF-8"),
+    ],
+)
+def test_words_that_mean_nothing(words: list[str], said: str) -> None:
+    check_words(["table2", "--results=a=", "--rows", "é"])
+    with pytest.raises(UserError, match=f"^{said}"):
+        check_words(words)
