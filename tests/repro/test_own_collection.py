@@ -121,7 +121,7 @@ def test_every_built_in_collection_can_be_named(name: str, tmp_path: Path) -> No
     text = f"{name}:{file}" if CATALOGUE[name].question_file else name
     check(Options(collection=text, results=tmp_path / "results"))
     assert open_scale("mini", text).collection == prepared(text).collection == name
-    with pytest.raises(UserError, match=f"nowhere: there is no such folder.* or one of .*{name}"):
+    with pytest.raises(UserError, match=f"nowhere: .*nowhere is missing; .* or one of .*{name}"):
         resolve("nowhere")
 
 

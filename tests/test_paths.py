@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from simlm.commands.paths import check_words, shown, whole
 from simlm.errors import UserError
+from simlm.paths import check_words, shown, whole
 
 
 @pytest.fixture(autouse=True)
