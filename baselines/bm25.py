@@ -14,7 +14,7 @@ passage through one array.
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ KIND = "bm25 index 1"
 _LUCENE = "org.apache.lucene."
 _OF_TEXT = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
 _BUFFER_MB = 256.0
+_ANY_NUMBER = 2**31 - 1
+"""Different words of a query; Lucene's own limit of 1,024 guards servers against their users."""
 
 
 class Cost(NamedTuple):
@@ -143,9 +145,17 @@ def index_bytes(folder: Path) -> int:
 
 
 def search_index(
-    folder: Path, queries: Iterable[Query], run_path: Path, k1: float = K1, b: float = B, k: int = 1000
+    folder: Path,
+    queries: Iterable[Query],
+    run_path: Path,
+    k1: float = K1,
+    b: float = B,
+    k: int = 1000,
+    own: Container[str] = (),
 ) -> Cost:
     """Search the best ``k`` passages of every query and write them as a TREC run file.
+
+    From the rankings of the queries whose ids are in ``own``, the passages with the same ids are left out.
 
     Scores are strictly decreasing; equal ones are settled by passage id, as Anserini does. A query without a hit has no
     line. Queries are searched one at a time (pyjnius can't be called from two threads), so the cost per query is its
@@ -154,7 +164,7 @@ def search_index(
     start_jvm()
     searcher = _Searcher(folder, k1, b)
     try:
-        write_rankings(run_path, searcher.rankings(queries, k), f"bm25-k1={k1:g}-b={b:g}")
+        write_rankings(run_path, searcher.rankings(queries, k, own), f"bm25-k1={k1:g}-b={b:g}")
     finally:
         searcher.close()
     return Cost(searcher.queries, searcher.seconds)
@@ -168,7 +178,9 @@ class _Searcher:
         self._ids = IdTable(folder)
         self._order = mapped(folder / "order.bin", "<i8")
         self._reader = java_class(_LUCENE + "index.DirectoryReader").open(_directory(folder / "lucene"))
-        self._searcher = java_class(_LUCENE + "search.IndexSearcher")(self._reader.getContext())
+        searchers = java_class(_LUCENE + "search.IndexSearcher")
+        searchers.setMaxClauseCount(_ANY_NUMBER)
+        self._searcher = searchers(self._reader.getContext())
         self._searcher.setSimilarity(java_class(_LUCENE + "search.similarities.BM25Similarity")(k1, b))
         self._generator = java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
         self._analyzer = _analyzer()
@@ -178,14 +190,18 @@ class _Searcher:
     def close(self) -> None:
         self._reader.close()
 
-    def rankings(self, queries: Iterable[Query], k: int) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    def rankings(
+        self, queries: Iterable[Query], k: int, own: Container[str]
+    ) -> Iterator[tuple[str, list[str], np.ndarray]]:
         for query in Bar(queries, unit=" queries", desc="BM25 search", disable=None):
             start = time.perf_counter()
             words = self._generator.buildQuery("contents", self._analyzer, query.text)
-            documents, scores = self._hits.read(self._searcher.search(words, k))
+            documents, scores = self._hits.read(self._searcher.search(words, k + (query.id in own)))
             self.seconds += time.perf_counter() - start
             self.queries += 1
-            yield query.id, [self._ids[index] for index in self._order[documents].tolist()], scores
+            ids = [self._ids[index] for index in self._order[documents].tolist()]
+            kept = [place for place, id in enumerate(ids) if id != query.id or query.id not in own][:k]
+            yield query.id, [ids[place] for place in kept], scores[kept]
 
 
 def tune(
@@ -193,16 +209,18 @@ def tune(
     queries: Sequence[Query],
     qrels: Mapping[str, Mapping[str, int]],
     grid: Iterable[tuple[float, float]],
+    own: Container[str] = (),
 ) -> list[Trial]:
     """Try every (k1, b) of a grid on queries of the validation split; return the trials in the grid's order.
 
+    ``own`` is as in `search_index`.
     RR@10 needs the first ten passages only, which Lucene finds without scoring every match.
     """
     trials = []
     with tempfile.TemporaryDirectory() as scratch:
         run_path = Path(scratch) / "trial.run"
         for k1, b in grid:
-            search_index(folder, queries, run_path, k1, b, k=10)
+            search_index(folder, queries, run_path, k1, b, 10, own)
             values = evaluate(run_path, qrels, [RR @ 10])
             trials.append(Trial(k1, b, float(values["RR@10"].mean())))
     return trials

@@ -14,7 +14,7 @@ from simlm.data.collection import Collection
 from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
-from simlm.retrieval.runs import Run, read_run
+from simlm.retrieval.runs import Run, read_run, without
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
@@ -158,11 +158,13 @@ class SearchTokens(RunStage):
         for split in self.splits:
             asked = [query.text for query in source.queries(split)]
             found = encoder.encode_query(asked, convert_to_numpy=True, show_progress_bar=False)
-            scores, indices = search_tokens(found, index, min(self.depth, len(index)), device)
+            own = collection.own_passages(split)
+            places = min(self.depth if own is None else self.depth + 1, len(index))
+            scores, indices = search_tokens(found, index, places, device)
             if is_first():
                 store = collection.queries(split)
                 run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-                figures |= self.leave(split, run, collection)
+                figures |= self.leave(split, run if own is None else without(run, own, self.depth), collection)
         # Encoded where an interrupted attempt can go on.
         if is_first():
             (self.work / "index").rename(self.folder / "index")
@@ -193,9 +195,15 @@ class SearchPrebuilt(RunStage):
         for split in self.splits:
             path = self.trec(split)
             queries = source.queries(split)
-            search_prebuilt(self.location or self.index, queries, path, self.k1, self.b, self.depth)
+            own = collection.own_passages(split)
+            places = self.depth if own is None else self.depth + 1
+            search_prebuilt(self.location or self.index, queries, path, self.k1, self.b, places)
             ids = collection.queries(split).ids
-            figures |= self.keep(split, read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids))
+            run = read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids)
+            if own is None:
+                figures |= self.keep(split, run)
+            else:
+                figures |= self.leave(split, without(run, own, self.depth), collection)
         return figures
 
 
@@ -214,13 +222,7 @@ class SystemPipeline(Pipeline):
     def data(self) -> PrepareFor:
         return self.add(
             PrepareFor.C(
-                collection=self.scale.collection,
-                vocabulary=0,
-                tokenizer="",
-                digest=self.scale.digest,
-                location=self.scale.location,
-                model=self.model,
-                lower_case=self.system.lower_case,
+                **self.collection, vocabulary=0, tokenizer="", model=self.model, lower_case=self.system.lower_case
             ),
             "collection",
         )

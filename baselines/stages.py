@@ -54,7 +54,8 @@ class BM25(RunStage):
         points = list(zip(self.grid[::2], self.grid[1::2], strict=True))
         figures: dict[str, Any] = {}
         if len(points) > 1:
-            trials = tune(self.index.path, list(source.queries("valid")), source.qrels("valid"), points)
+            own = collection.queries_in_corpus("valid")
+            trials = tune(self.index.path, list(source.queries("valid")), source.qrels("valid"), points, own)
             figures["trials"] = [trial._asdict() for trial in trials]
             best = max(trials, key=lambda trial: trial.rr_at_10)
             points = [(best.k1, best.b)]
@@ -64,7 +65,8 @@ class BM25(RunStage):
         for split in self.splits:
             depth = self.mining_depth if split == MINED_SPLIT else self.depth
             path = self.trec(split) if split != MINED_SPLIT else self.job / "train.run"
-            cost = search_index(self.index.path, source.queries(split), path, k1, b, depth)
+            own = collection.queries_in_corpus(split)
+            cost = search_index(self.index.path, source.queries(split), path, k1, b, depth, own)
             ids = collection.queries(split).ids
             run = read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids)
             figures |= self.keep(split, run)

@@ -119,7 +119,7 @@ def run(options: ClaimOptions) -> None:
         options,
         results,
         time.perf_counter() - started,
-        tested=[data.source() for data in tested.values()],
+        tested=list(tested.values()),
         measures=sorted({measure_of(claim) for claim in testable}),
         seeds=range(options.seed, options.seed + options.seeds),
         rows={" ".join(row): runs for row, runs in rows.items()},

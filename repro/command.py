@@ -1,7 +1,7 @@
 """The options that all tables share, and how a command checks them, runs and ends."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from simlm.commands.checks import (
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, with_origin
+from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.files import short_name
@@ -58,6 +59,8 @@ class Options:
     """Keys of the rows to measure, e.g. --rows bm25 simlm; all of them when left out."""
     negatives: str = "bm25"
     """Where Retriever1's hard negatives come from: bm25 (our own run), or package or official (the collection's)."""
+    keep_own_passages: bool = False
+    """Let queries that are passages themselves (same id and text, as in ArguAna) find and train on these passages."""
     seed: int = 0
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
@@ -88,6 +91,7 @@ class Options:
     def variant(self) -> str:
         """Return the name of the folder for reports that differ from the published ones, "" for those that do not."""
         parts = [f"collection-{resolve(self.collection).slug}"] if self.collection else []
+        parts += ["own-passages-kept"] if self.keep_own_passages else []
         parts += [f"seed-{self.seed}"] if self.seed else []
         parts += ["negatives-package"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
@@ -100,7 +104,7 @@ class Options:
 
     def open_scale(self) -> Scale:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""
-        return open_scale(self.scale, self.collection)
+        return replace(open_scale(self.scale, self.collection), keep_own=self.keep_own_passages)
 
     def pipeline_runs(self, submit: Submit) -> PipelineRuns:
         """Return the pipeline's runs at this scale, with this seed and these negatives."""
@@ -138,6 +142,10 @@ def check(options: Options) -> None:
     check_machine(options.device, options.results, Path(options.scale, options.variant))
     check_processes(options.processes, options.device, options.results)
     check_search(options.search, options.device)
+    if options.keep_own_passages and (not options.collection or find(options.collection.partition(":")[0])):
+        raise UserError(
+            f"--keep-own-passages: no query of {options.collection or 'this collection'} is a passage; leave it out"
+        )
     if options.collection:
         # Last: it reads every file of a folder, or imports ir_datasets, which makes folders below HOME.
         check_collection(options.collection, options.scale, options.negatives, options.trains)

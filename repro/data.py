@@ -131,8 +131,8 @@ def prepare(options: PrepareOptions) -> None:
         print_plan(plan(build, options.results)[0], options.scale, options.results, choices)
         return
     check_ready(build, options.scale, options.results, choices)
-    (stage,), _ = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
-    _describe(stage)
+    (stage,), data = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    _describe(stage, data.source().name)
 
 
 def verify(options: VerifyOptions) -> None:
@@ -145,19 +145,20 @@ def verify(options: VerifyOptions) -> None:
     if stage.reason is not None:
         raise UserError(f"{stage.job}: {stage.reason}; {mend} again")
     kept = (read_json(stage.job / "output" / "store" / "collection.json") or {})["fingerprint"]
-    found = data.source().fingerprint()
+    source = data.source()
+    found = source.fingerprint()
     if found != kept:
         raise UserError(f"{options.name} reads differently now ({found[:16]} for {kept[:16]}): delete {stage.job}")
-    _describe(stage)
+    _describe(stage, source.name)
 
 
-def _describe(stage: Planned) -> None:
-    """Print what a finished stage holds."""
+def _describe(stage: Planned, name: str) -> None:
+    """Print what a finished stage holds, under the collection's present name."""
     store = read_json(stage.job / "output" / "store" / "collection.json") or {}
     manifest = read_json(stage.job / MANIFEST) or {}
     counts = store["statistics"]
     splits = ", ".join(f"{name} {split['queries']:,} queries" for name, split in counts["splits"].items())
-    print(f"{store['name']}: {counts['passages']:,} passages; {splits}")
+    print(f"{name}: {counts['passages']:,} passages; {splits}")
     print(f"fingerprint: {store['fingerprint']}")
     print(f"prepared: {shown(stage.job)} in {seconds_of(manifest):.0f} s, every file has its checksum")
 

@@ -14,7 +14,6 @@ import tyro
 
 from repro.command import Options, main, refuse
 from repro.origin import output_of
-from repro.pipeline_runs import PipelineRuns
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
@@ -25,7 +24,6 @@ from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
 from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import TeacherScores
-from simlm.scales import open_scale
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
@@ -84,11 +82,11 @@ def run(options: ExportOptions) -> None:
     for name in options.what:
         check_known("kind of export", name, WHAT)
     check_writable("--to", options.to)
-    table = labelled(TABLES[options.table](), open_scale(options.scale, options.collection))
+    table = labelled(TABLES[options.table](), options.open_scale())
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:
-        runs = PipelineRuns(open_scale(options.scale, options.collection), options.seed, submit, options.negatives)
+        runs = options.pipeline_runs(submit)
         return {row.key: row.run(runs).origin for row in rows}
 
     stages, runs = plan(build, options.results)

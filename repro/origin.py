@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -21,10 +21,6 @@ from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
-
-if TYPE_CHECKING:
-    # Importing ir_datasets makes folders below HOME: a command has its options checked first.
-    from simlm.data.collection import Collection
 
 SPLIT = "test"
 
@@ -58,12 +54,10 @@ class StageResults:
         """Return what a report says of each stage."""
         return [_facts(stage, self.manifests[stage.job]) for stage in self.stages]
 
-    def fingerprint(self, collection: str) -> str:
-        """Return the fingerprint of a collection as these stages tokenised it, whatever is on the disk now."""
-        for stage in self.stages:
-            if isinstance(stage.config, Prepare) and (found := stored(stage.job))["name"] == collection:
-                return str(found["fingerprint"])
-        raise ValueError(f"none of these stages has tokenised {collection}")
+    def prepared(self, collection: str) -> Prepare:
+        """Return a stage that tokenised a collection, which is named as in a configuration."""
+        found = (stage.config for stage in self.stages if isinstance(stage.config, Prepare))
+        return next(one for one in found if one.collection == collection)
 
     def identities(self) -> dict[str, dict[str, Any]]:
         """Return what made each stage, by its name.
@@ -110,7 +104,9 @@ def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -
         measures: Names of others that are wanted, as ir_measures spells them.
         split: The test split.
     """
-    frame = pd.read_csv(output_of(run) / f"{split}.measures.csv", dtype={"query_id": str}).set_index("query_id")
+    # Ids are text, and none of them stands for a missing value: "007" and "NA" are ids.
+    path = output_of(run) / f"{split}.measures.csv"
+    frame = pd.read_csv(path, dtype={"query_id": str}, keep_default_na=False).set_index("query_id")
     more = [name for name in measures if name not in frame]
     if more:
         import ir_measures
@@ -202,7 +198,7 @@ def origin(
     name: str,
     options: Options,
     made: StageResults,
-    tested: "Sequence[Collection]" = (),
+    tested: Sequence[Prepare] = (),
     method: Mapping[str, Any] | None = None,
     measures: Sequence[str] = (),
     baselines: Sequence[str] = (),
@@ -214,7 +210,7 @@ def origin(
         name: The report's name, which is also its module's in `repro`.
         options: The options of the command.
         made: The stages that the report stands on.
-        tested: The collections that were searched; none where none was read.
+        tested: The stages of the collections that were searched; none where none was read.
         method: What is said beside seeds and stages.
         measures: What was measured; empty where nothing was tested.
         baselines: The rows that others were tested against.
@@ -225,9 +221,7 @@ def origin(
         tag=f"{name}-{options.scale}",
         command=sys.orig_argv,
         seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
-        data={
-            "test collection" if len(tested) == 1 else f"test collection {one.name}": _data(one, made) for one in tested
-        },
+        data=_data(tested),
         method=dict(method or {}) | {"stages": made.identities()},
         measures=measures,
         baselines=baselines,
@@ -245,7 +239,7 @@ def complete(
     options: Options,
     made: StageResults,
     seconds: float,
-    tested: "Sequence[Collection]" = (),
+    tested: Sequence[Prepare] = (),
     measures: Sequence[str] = (),
     seeds: Sequence[int] = (),
     rows: Mapping[str, Stage | Iterable[Stage]] | None = None,
@@ -258,7 +252,7 @@ def complete(
         options: The options of the command.
         made: The stages that the page stands on.
         seconds: The wall time of the command itself.
-        tested: The collections that were searched; by default the scale's.
+        tested: The stages of the collections that were searched; by default that of the scale's.
         measures: As in `origin`.
         seeds: As in `origin`.
         rows: The runs that the page shows, by their names.
@@ -266,10 +260,7 @@ def complete(
     page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
     page.stages = made.facts()
     if made.stages:
-        from simlm.data.opening import open_collection
-
-        scale = open_scale(options.scale, options.collection)
-        tested = tested or [open_collection(scale.collection, scale.location, scale.digest)]
+        tested = tested or [made.prepared(open_scale(options.scale, options.collection).collection)]
         page.notes.append(cost(page.stages, seconds))
     method = {"runs": made.runs()}
     page.provenance = origin(name, options, made, tested, method, measures, seeds=seeds)
@@ -287,10 +278,15 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
-def _data(collection: "Collection", made: StageResults) -> dict[str, str]:
-    return {
-        "name": collection.name,
-        "source": collection.origin,
-        "ir_datasets": collection.registered[SPLIT],
-        "fingerprint": made.fingerprint(collection.name),
-    }
+def _data(tested: Sequence[Prepare]) -> dict[str, dict[str, str]]:
+    """Return what provenance says of collections: fingerprints as they were tokenised, whatever is on the disk now."""
+    found = {}
+    for one in tested:
+        collection = one.source()
+        found["test collection" if len(tested) == 1 else f"test collection {collection.name}"] = {
+            "name": collection.name,
+            "source": collection.origin,
+            "ir_datasets": collection.registered[SPLIT],
+            "fingerprint": str(stored(job_of(one))["fingerprint"]),
+        }
+    return found

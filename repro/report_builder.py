@@ -19,6 +19,7 @@ from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection
 from simlm.scales import Scale
+from simlm.stages.data import OWN
 from simlm.stages.runs import RunStage, read_log
 from simlm.workflow.manifest import seconds_of
 from simlm.workflow.plan import Planned, ancestors, job_of
@@ -87,6 +88,7 @@ def build_report(
         report.comparable = table.published_on.is_whole(scale.collection, found.passages, found.queries)
         report.marks = marks(report)
         report.notes = [cost(report.stages, seconds)]
+    report.notes += own_passages(results.numbers(whole), options)
     if not table.by_answers:
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of extra splits the same runs
@@ -96,7 +98,7 @@ def build_report(
         *training_diagnostics.warnings(labels, results.names()),
         *training_diagnostics.below_random(report),
     ]
-    searched = {collection.name: collection} | {one.name: one for one in (run.data.source() for run in runs.values())}
+    searched = {data.source().name: data for data in (whole, *(run.data for run in runs.values()))}
     tested = [searched[group.collection.name] for group in report.by_group()]
     report.provenance = origin(table.name, options, results, tested, _method(report), report.measures, report.baselines)
     return report
@@ -234,6 +236,21 @@ def _method(report: Report) -> dict[str, Any]:
         "retrieval": [{"name": row.key, "method": row.label} for row in rows],
         "runs": {row.key: row.run.sha256 for row in rows if row.run is not None},
     }
+
+
+def own_passages(numbers: Mapping[str, Any], options: Options) -> list[str]:
+    """Return a note on the queries that are passages themselves; none for a collection without any."""
+    if options.keep_own_passages:
+        return ["Queries that are passages themselves may find these: --keep-own-passages."]
+    counts = [
+        f"{count:,} of {numbers['splits'][split]['queries']:,} {split}" for split, count in numbers.get(OWN, {}).items()
+    ]
+    if not counts:
+        return []
+    return [
+        f"{', '.join(counts)} queries are passages themselves, with the same id and text: each one's own passage is "
+        "left out of its rankings and negatives, as BEIR does. --keep-own-passages turns that off."
+    ]
 
 
 def notes(report: Report, seconds: float, scale: Scale) -> list[str]:

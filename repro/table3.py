@@ -86,7 +86,7 @@ def table3(scale: str, index: Retrieve) -> Page:
     return Page(
         title="Table 3: index size",
         scale=scale,
-        introduction=f"Indexes of the {len(lengths):,} passages of {stored(job_of(index.data))['name']}.",
+        introduction=f"Indexes of the {len(lengths):,} passages of {index.data.source().name}.",
         sections=[_here(len(lengths), _own_bytes(index), vectors(lengths), scale), _at_paper_scale()],
         notes=[
             f"A multi-vector index has one vector of {DIMENSIONS} dimensions, {8 * BYTES} bit each, a token. Tokens "
@@ -174,7 +174,7 @@ def published_indexes(lacking: Sequence[str], scale: str, indexes: Mapping[str, 
     return Page(
         title="Table 3: index size, published checkpoints",
         scale=scale,
-        introduction=f"Indexes of the {passages:,} passages of {stored(job_of(data))['name']}.",
+        introduction=f"Indexes of the {passages:,} passages of {data.source().name}.",
         sections=[Section("Measured for this collection", lines, text=" ".join(lacking)), _at_paper_scale()],
         notes=[
             "A multi-vector index is measured as its vectors, 16 bit a dimension, one for each token that is kept. "

@@ -10,6 +10,9 @@ from simlm.data.downloads import HubArchive, IrdsFolder
 IRDS = "irds:"
 """What the name of a data set of ir_datasets begins with, which needs no record."""
 
+SHARED_IDS = ("beir/arguana", "beir/quora")
+"""Data sets of ir_datasets in which a query that has a passage's id is that passage."""
+
 
 class PieceLengths(NamedTuple):
     """Median length in word pieces, and standard deviation of the logarithms, of a log-normal distribution."""

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from simlm.data.collection import Collection, Passage, Query
-from simlm.data.ids import duplicated, text_key
+from simlm.data.ids import duplicated, text_key, unfit
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
-GRADES = np.iinfo(np.int64)
-"""What `simlm.data.store.Qrels` can hold."""
+LARGEST_GRADE = 1000
+"""The largest grade, and below 0 the smallest. Real ones go to ten or so; trec_eval takes memory and time in proportion
+to the grade, and measures nothing right beyond 32 bits."""
 Place = Callable[[int], str]
 """What a line begins with that is about the row in a place: the file and line where that is known."""
 
@@ -29,10 +30,11 @@ def validate(collection: Collection) -> None:
     text; an unknown passage passes for a known one with a probability of n / 2^64.
 
     Raises:
-        UserError: For the first of these, with file and line where they are known, the id, and the way out: an empty
-            id, one with white space (a run file could not hold it) or one that comes twice; an id or a text that is a
-            number or nothing; a query without text; a qrel or a negative for an unknown query or passage; a grade that
-            is no integer of 64 bits; a split without a relevant passage; text that is not UTF-8; a truncated file.
+        UserError: For the first of these, with file and line where they are known, the id, and the way out: an id that
+            is empty, comes twice, or holds white space or a control character (a run file could not hold it); an id or
+            a text that is a number or nothing; a query without text; a qrel or a negative for an unknown query or
+            passage; a grade that is no whole number or beyond ``LARGEST_GRADE``; a split without a relevant passage;
+            text that is not UTF-8; a truncated file.
     """
     files = collection.files
     of_passage = (lambda number: collection.name) if files is None else files.place_of_passage
@@ -63,10 +65,10 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
                     f"the grade {_shown(grade)}; make it a whole number"
                 )
-            if not GRADES.min <= grade <= GRADES.max:
+            if abs(grade) > LARGEST_GRADE:
                 raise UserError(
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
-                    f"the grade {str(grade)[:40]}, which 64 bits do not hold; give a smaller one"
+                    f"the grade {str(grade)[:40]}; give grades from -{LARGEST_GRADE} to {LARGEST_GRADE}"
                 )
         relevant = relevant or any(grade > 0 for grade in judged.values())
     # Answers also come with queries that models train on; in place of qrels they stand for test alone.
@@ -132,10 +134,8 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
             raise UserError(
                 f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
             ) from None
-    if len(row.id.split()) != 1 or row.id != row.id.strip():
-        raise UserError(
-            f"{place(number)}: the {kind} id {_shown(row.id)} holds white space; replace it, by _ for instance"
-        )
+    if reason := unfit(row.id):
+        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; replace it, by _ for instance")
     if isinstance(row, Query) and not row.text.strip():
         raise UserError(f"{place(number)}: query {_shown(row.id)} has no text; remove it or give it one")
 

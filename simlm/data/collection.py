@@ -107,6 +107,8 @@ class Collection:
     """The id under which ir_datasets knows each split."""
     answers: Mapping[str, Callable[[], Iterator[tuple[str, list[str]]]]] = field(default_factory=dict)
     """Of each split whose queries come with answers: every query's id and answers. Test then needs no qrels."""
+    shared_ids: bool = False
+    """Whether a query and a passage with one id are the same text (`simlm.data.own_passages`)."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -199,12 +201,12 @@ def statistics(collection: Collection) -> dict[str, Any]:
         overlaps: Of each split but train: ``queries_in_train``, queries whose text is a train query's, and
             ``positives_in_train``, distinct relevant passages that are relevant in train.
     """
-    texts = text_keys(f"{_folded(passage.title)}\0{_folded(passage.text)}" for passage in collection.passages())
+    texts = text_keys(f"{folded(passage.title)}\0{folded(passage.text)}" for passage in collection.passages())
     queries: dict[str, list[int]] = {}
     positives: dict[str, set[str]] = {}
     splits: dict[str, Any] = {}
     for split in collection.splits:
-        queries[split] = list(text_keys(_folded(query.text) for query in collection.queries(split)))
+        queries[split] = list(text_keys(folded(query.text) for query in collection.queries(split)))
         relevant = [passage for row in collection.qrels(split).values() for passage, grade in row.items() if grade > 0]
         positives[split] = set(relevant)
         splits[split] = {
@@ -229,5 +231,6 @@ def statistics(collection: Collection) -> dict[str, Any]:
     }
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Return a text as it is compared: case and white space do not count."""
     return " ".join(text.casefold().split())

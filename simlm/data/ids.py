@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -21,6 +22,20 @@ def text_key(text: str) -> int:
     """
     data = text.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def unfit(id: str) -> str:
+    """Return why an id cannot stand in a run file, "" where it can.
+
+    White space ends a field there. Control characters end an id, a line or a file in one tool or another (C's strings
+    end at NUL), and a byte order mark is dropped where it begins a file.
+    """
+    if id.isprintable() and " " not in id:  # nearly always, and quick
+        return "" if id else "is empty"
+    if len(id.split()) != 1 or id != id.strip():
+        return "holds white space"
+    found = next((one for one in id if unicodedata.category(one) == "Cc" or one == "\ufeff"), None)
+    return "" if found is None else f"holds the control character U+{ord(found):04X}"
 
 
 def mapped(path: Path, dtype: npt.DTypeLike) -> np.ndarray:

@@ -9,7 +9,7 @@ splits have other names, they are given behind the id, each as a whole id or as 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from simlm.data.catalogue import IRDS, BuiltIn
+from simlm.data.catalogue import IRDS, SHARED_IDS, BuiltIn
 from simlm.data.collection import SPLITS, Collection, set_aside
 from simlm.data.irds import Docs, GenericDoc, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
 from simlm.errors import UserError
@@ -43,6 +43,7 @@ def irds_collection(text: str) -> Collection:
         description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
         origin=f"ir_datasets {ir_datasets.__version__}",
         registered=splits,
+        shared_ids=base in SHARED_IDS,
     )
 
 

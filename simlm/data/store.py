@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from simlm.data.collection import Collection, Passage, statistics
 from simlm.data.ids import IdTable
+from simlm.data.own_passages import NONE, OwnPassages
 from simlm.data.tokenizer import load_tokenizer, tokenizer_digest
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MARKER = "collection.json"
 KIND = "simlm tokenised collection 1"
+OWN = "own-passages"
+"""The folder of the indices of queries' own passages, for the splits in which there are any."""
 _FIELDS = ("query", "passage", "grade")
 
 
@@ -112,6 +115,22 @@ class TokenisedCollection:
         """Return a split's judgements, as indices into its queries and the passages; UserError for no such split."""
         return self._qrels(split)
 
+    def own_passages(self, split: str) -> npt.NDArray[np.int64] | None:
+        """Return the index of each query's own passage (Q,), -1 for a query without; None if no query has one.
+
+        `simlm.data.own_passages` says what that is. No ranking and no list of negatives may hold it.
+        """
+        path = self._of(split, OWN).with_name(f"{split}.npy")
+        if not path.is_file():
+            return None
+        own: npt.NDArray[np.int64] = np.load(path, allow_pickle=False)
+        return own
+
+    def queries_in_corpus(self, split: str) -> frozenset[str]:
+        """Return the ids of the queries that have an own passage, which has the same id."""
+        own, ids = self.own_passages(split), self.queries(split).ids
+        return frozenset() if own is None else frozenset(ids[place] for place in np.flatnonzero(own != NONE).tolist())
+
     def _of(self, split: str, kind: str) -> Path:
         if split not in self.splits:
             raise UserError(f"{self.folder} has no split {split!r}: choose one of {', '.join(self.splits)}")
@@ -119,19 +138,24 @@ class TokenisedCollection:
 
 
 def tokenise_collection(
-    collection: Collection, tokenizer: "PreTrainedTokenizerFast", folder: Path, segments: bool = True
+    collection: Collection,
+    tokenizer: "PreTrainedTokenizerFast",
+    folder: Path,
+    segments: bool = True,
+    keep_own: bool = False,
 ) -> TokenisedCollection:
     """Tokenise passages and every split's queries into ``folder``, with judgements, statistics and tokenizer.
 
     Without ``segments`` a title is no part of its own, but the first words of its passage's text, so that every token
-    is of type 0. Rows are streamed (see `build_token_store`), and the folder is there only when it is whole. The
-    collection is not checked (`simlm.data.checks.validate`), but for ids: UserError for one that comes twice, or that
-    a qrel names and nobody has.
+    is of type 0. With ``keep_own`` queries' own passages are not noted. Rows are streamed (see `build_token_store`),
+    and the folder is there only when it is whole. The collection is not checked (`simlm.data.checks.validate`), but for
+    ids: UserError for one that comes twice, or that a qrel names and nobody has.
     """
     known = statistics(collection)
+    own = OwnPassages(collection)
     with atomic_folder(folder, MARKER) as partial:
         passages = build_token_store(
-            collection.passages() if segments else map(_in_one, collection.passages()),
+            own.watch(collection.passages()) if segments else map(_in_one, own.watch(collection.passages())),
             tokenizer,
             partial / "passages",
             collection.has_titles and segments,
@@ -141,6 +165,10 @@ def tokenise_collection(
             rows = ((query.id, "", query.text) for query in collection.queries(split))
             queries = build_token_store(rows, tokenizer, partial / "queries" / split, has_titles=False)
             Qrels.of(collection.qrels(split), queries.ids, passages.ids).save(partial / "qrels" / split)
+            found = None if keep_own else own.of(split, queries.ids)
+            if found is not None:
+                (partial / OWN).mkdir(exist_ok=True)
+                np.save(partial / OWN / f"{split}.npy", found)
         tokenizer.save_pretrained(partial / "tokenizer")
         meta = {
             "format": KIND,

@@ -53,8 +53,9 @@ def evaluate(run_path: Path, qrels: Qrels, measures: Sequence[Measure] = MEASURE
         run has is left out. Values lie in [0, 1].
 
     Raises:
-        UserError: for an unreadable or empty run, for a line that is no TREC run line, and for a query whose passages
-            are repeated or whose scores do not strictly decrease.
+        UserError: for a run that is missing or unreadable, for a line that is no TREC run line, and for a query whose
+            passages are repeated or whose scores do not strictly decrease. An empty file is the run of queries none of
+            which found anything.
     """
     if not qrels:
         raise UserError(f"{run_path}: there are no relevance judgements to measure against; check the split")
@@ -120,6 +121,20 @@ def _as_dict(run: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 def _read(path: Path) -> pd.DataFrame:
     """Read a run as columns query, passage (categories), score (float32, as trec_eval holds it), rank (from 0)."""
+    run = _columns(path)
+    query = run["query"].cat.codes.to_numpy()
+    score = run["score"].to_numpy()
+    first = np.ones(len(run), dtype=bool)
+    first[1:] = query[1:] != query[:-1]
+    _check_order(path, run, first, score)
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, len(run)))
+    run["rank"] = (np.arange(len(run)) - np.repeat(starts, sizes)).astype(np.int32)
+    return run
+
+
+def _columns(path: Path) -> pd.DataFrame:
+    """Read the columns query, passage and score of a run, whose lines are in no order yet."""
     try:
         with warnings.catch_warnings(record=True) as caught:  # of a first line with too many fields
             warnings.simplefilter("always")
@@ -145,22 +160,13 @@ def _read(path: Path) -> pd.DataFrame:
         surplus = any(issubclass(warning.category, pd.errors.ParserWarning) for warning in caught)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such run file; run the retrieval that writes it") from None
+    except pd.errors.EmptyDataError:
+        run, surplus = pd.DataFrame({"query": [], "passage": [], "score": np.empty(0, np.float32), "tag": []}), False
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(_first_bad_line(path) or f"{path}: not a TREC run file: {error}") from None
-    if run.empty:
-        raise UserError(f"{path}: the run is empty; delete it and retrieve again")
     if surplus or (run["tag"] == "").any():
         raise UserError(_first_bad_line(path) or f"{path}: not a TREC run file")
-    run = run[["query", "passage", "score"]].astype({"query": "category", "passage": "category"})
-    query = run["query"].cat.codes.to_numpy()
-    score = run["score"].to_numpy()
-    first = np.ones(len(run), dtype=bool)
-    first[1:] = query[1:] != query[:-1]
-    _check_order(path, run, first, score)
-    starts = np.flatnonzero(first)
-    sizes = np.diff(np.append(starts, len(run)))
-    run["rank"] = (np.arange(len(run)) - np.repeat(starts, sizes)).astype(np.int32)
-    return run
+    return run[["query", "passage", "score"]].astype({"query": "category", "passage": "category"})
 
 
 def _check_order(path: Path, run: pd.DataFrame, first: np.ndarray, score: np.ndarray) -> None:

@@ -154,8 +154,15 @@ def lists_of_split(
 ) -> NegativeLists:
     """Build the negative lists of a split from a run over all of its queries, in the store's order.
 
-    They are made alike for train and valid, and from BM25's runs and a retriever's (Section 3.2).
+    They are made alike for train and valid, and from BM25's runs and a retriever's (Section 3.2). Where a run
+    has nothing for any query of valid, as BM25's where no word is shared, the lists are random passages alone: what
+    trains on such a run is logged on them, and chooses no checkpoint by them. UserError where that is so of train.
     """
+    if found_nothing(run) and split == "train":
+        raise UserError(
+            "hard negatives: the run has no passage for any train query, as where queries and passages share no word; "
+            "nothing can be trained on it. Take --negatives package where the collection has lists, or other queries"
+        )
     # Runs of valid are deep enough for evaluation: lists of both splits see as many places as a list is long.
     top = Run(run.query_ids, run.indices[:, : settings.total], run.scores[:, : settings.total])
     return build_negative_lists(
@@ -166,11 +173,26 @@ def lists_of_split(
         settings.depth,
         settings.total,
         seed,
+        own=collection.own_passages(split),
+        unranked=found_nothing(run),
     )
 
 
+def found_nothing(run: Run) -> bool:
+    """Return whether a run has no passage for any query."""
+    return bool((run.indices[:, :1] == PADDING).all())
+
+
 def build_negative_lists(
-    run: Run, query_ids: IdLookup, qrels: Positives, passages: int, depth: int, total: int, seed: int
+    run: Run,
+    query_ids: IdLookup,
+    qrels: Positives,
+    passages: int,
+    depth: int,
+    total: int,
+    seed: int,
+    own: Indices | None = None,
+    unranked: bool = False,
 ) -> NegativeLists:
     """Build negative lists from a run over some or all queries of a split.
 
@@ -187,6 +209,8 @@ def build_negative_lists(
         depth: places of the run that become hard negatives (200 at paper scale).
         total: length of a list (210 at paper scale).
         seed: keys the draws.
+        own: of each query of the split the passage that is the query itself, which is no negative (Q,); -1 for none.
+        unranked: whether queries without a run are kept, with random passages alone.
 
     Raises:
         UserError: if the collection is too small for ``total``, or for a query of the run that is not in the split.
@@ -200,8 +224,9 @@ def build_negative_lists(
     built: dict[int, tuple[Indices, Indices]] = {}
     for query, row in zip(indices.tolist(), run.indices, strict=True):
         ranked, positives = row[row != PADDING], np.asarray(qrels.positives(query), dtype=np.int64)
-        if len(ranked) and len(positives):
-            built[query] = positives, _negatives(query, ranked, positives, passages, depth, total, seed)
+        if (unranked or len(ranked)) and len(positives):
+            never = positives if own is None or own[query] == PADDING else np.append(positives, own[query])
+            built[query] = positives, _negatives(query, ranked, never, passages, depth, total, seed)
     queries = sorted(built)
     if not queries:
         raise UserError("hard negatives: no query has both a run and a relevant passage; use another run")
@@ -215,13 +240,13 @@ def build_negative_lists(
 
 
 def _negatives(
-    query: int, ranked: Indices, positives: Indices, passages: int, depth: int, total: int, seed: int
+    query: int, ranked: Indices, never: Indices, passages: int, depth: int, total: int, seed: int
 ) -> Indices:
     generator = np.random.default_rng([seed, query])
-    hard = ranked[~np.isin(ranked, positives)]
+    hard = ranked[~np.isin(ranked, never)]
     hard = hard[np.sort(np.unique(hard, return_index=True)[1])][:depth]  # a list may repeat a passage
     hard = generator.permutation(hard)
-    excluded = np.union1d(ranked, positives)
+    excluded = np.union1d(ranked, never)
     missing = total - len(hard)
     if passages - len(excluded) < missing:
         raise UserError(

@@ -19,7 +19,7 @@ from simlm.distributed import is_first, wait_for_all
 from simlm.packed.layouts import Inference
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
-from simlm.retrieval.runs import Run
+from simlm.retrieval.runs import Run, without
 from simlm.retrieval.search import resident_index, search_tiles, search_together
 
 TIMED_QUERIES = 64
@@ -77,7 +77,7 @@ def search_splits(
     Args:
         collection: passages and queries.
         passages, queries: the two sides of the encoder.
-        depths: passages a query, by split.
+        depths: passages a query, by split; a query's own passage (`simlm.data.own_passages`) is none of them.
         timed_split: the split whose queries are timed, for ``latency_ms``, milliseconds to encode and search one query;
             None for no timing.
         faiss: whether faiss searches instead of torch.
@@ -92,10 +92,12 @@ def search_splits(
     for split, depth in depths.items():
         store = queries.view(collection.queries(split))
         asked = queries.encoded(store, work / f"queries-{split}").read()
-        scores, indices = search_together(asked, vectors, min(depth, len(vectors)), device=device, faiss=faiss)
+        own = collection.own_passages(split)
+        places = min(depth if own is None else depth + 1, len(vectors))
+        scores, indices = search_together(asked, vectors, places, device=device, faiss=faiss)
         if is_first():
             run = Run([store.ids[i] for i in range(len(store))], indices, scores)
-            figures |= leave(split, run, collection)
+            figures |= leave(split, run if own is None else without(run, own, depth), collection)
     if is_first():
         if timed_split is not None:
             store = queries.view(collection.queries(timed_split))

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simlm.data.ids import unfit
 from simlm.errors import UserError
 from simlm.files import atomic_file
 
@@ -68,6 +69,17 @@ def rank(indices: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.take_along_axis(indices, order, axis=-1), np.take_along_axis(scores, order, axis=-1)
 
 
+def without(run: Run, left_out: np.ndarray, depth: int) -> Run:
+    """Take one passage out of each query's ranking, and cut rankings to ``depth`` places.
+
+    ``left_out`` has the passage index of each query, int64 (Q,), `PADDING` for a query that keeps all.
+    """
+    out = (run.indices == left_out[:, None]) & (run.indices != PADDING)
+    order = np.argsort(out, axis=1, kind="stable")[:, :depth]  # what is taken out goes behind the rest
+    indices, scores = np.where(out, PADDING, run.indices), np.where(out, np.float32(-np.inf), run.scores)
+    return Run(run.query_ids, np.take_along_axis(indices, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
 def strictly_decreasing(scores: np.ndarray) -> np.ndarray:
     """Return the largest strictly decreasing float32 scores (..., k) that lie nowhere above the given ones.
 
@@ -99,11 +111,12 @@ def write_rankings(path: Path, rankings: Iterable[tuple[str, Sequence[str], np.n
         raise ValueError(f"a run's tag must be one word, not {tag!r}")
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for query_id, passage_ids, scores in rankings:
-            if len(f"{query_id} {' '.join(passage_ids)}".split()) != len(passage_ids) + 1:
-                raise UserError(
-                    f"{path}: query {query_id!r} or a passage of it has an empty id or one with white "
-                    "space, which a TREC run can't hold; rename it in the collection"
-                )
+            for id in (query_id, *passage_ids):
+                if reason := unfit(id):
+                    raise UserError(
+                        f"{path}: query {query_id!r}: the id {id!r} {reason}, which a TREC run cannot hold; rename it "
+                        "in the collection"
+                    )
             printed = strictly_decreasing(scores).tolist()
             file.writelines(
                 f"{query_id} Q0 {passage_id} {place} {score:.9g} {tag}\n"

@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from experimaestro import Meta, Param, field
 
-from simlm.data.catalogue import IRDS, fetched
+from simlm.data.catalogue import IRDS, fetched, find
 from simlm.data.checks import validate
 from simlm.data.collection import Collection
+from simlm.data.own_passages import may_have_own
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.data.tokenizer import load_tokenizer
 from simlm.models.public import revision_of
 from simlm.stages.libraries import LIBRARIES
+from simlm.workflow.manifest import read_manifest
 from simlm.workflow.stage import Stage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+OWN = "queries that are passages"
+"""The number of them in each split that has any, among a manifest's numbers."""
 
 
 class Prepare(Stage):
@@ -24,8 +30,9 @@ class Prepare(Stage):
 
     ``vocabulary`` is the number of pieces to train on the corpus, by the ``algorithm`` "wordpiece" or "byte-level-bpe";
     ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
-    joined to their texts. A part of a collection takes the tokenizer of the ``whole``: a model that is trained on one
-    part must know the other part's pieces (Table 10).
+    joined to their texts. With ``keep_own`` a query that is a passage itself may find that passage. A part of a
+    collection takes the tokenizer of the ``whole``: a model that is trained on one part must know the other part's
+    pieces (Table 10).
 
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
@@ -38,6 +45,7 @@ class Prepare(Stage):
     tokenizer: Param[str]
     algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
     segments: Param[bool] = field(default=True, ignore_default=True)
+    keep_own: Param[bool] = field(default=False, ignore_default=True)
     whole: Param["Prepare | None"] = field(default=None)
     digest: Param[str] = field(default="", ignore_default=True)
     location: Meta[str] = field(default="")
@@ -46,8 +54,10 @@ class Prepare(Stage):
         collection = self.source()
         validate(collection)
         tokenizer = self.tokenizer_for(collection)
-        store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments)
-        return {"passages": len(store.passages), "vocabulary": len(tokenizer)} | store.meta["statistics"]
+        store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments, self.keep_own)
+        own = {split: count for split in store.splits if (count := len(store.queries_in_corpus(split)))}
+        sizes = {"passages": len(store.passages), "vocabulary": len(tokenizer)}
+        return sizes | store.meta["statistics"] | {OWN: own}
 
     def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
         """Return the tokenizer whose pieces are kept: the whole's, an existing one, or one trained on the corpus."""
@@ -67,6 +77,8 @@ class Prepare(Stage):
         Files count in the identity by their digest; what is fetched, for which its name stands, is not read at each
         start.
         """
+        if not self.keep_own and find(self.collection) is None and _lacks_own(job):
+            return "some queries are passages themselves, which an older version did not leave out"
         if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
@@ -87,6 +99,14 @@ class Prepare(Stage):
 def stored(job: Path) -> dict[str, Any]:
     """Return what a finished stage's store says of its collection: name, fingerprint, ...; UserError for no store."""
     return TokenisedCollection.open(job / "output" / "store").meta
+
+
+def _lacks_own(job: Path) -> bool:
+    """Tell whether queries' own passages were not looked for, and there seem to be some."""
+    if OWN in (read_manifest(job) or {}).get("numbers", {}):
+        return False
+    store = TokenisedCollection.open(job / "output" / "store")
+    return any(may_have_own(store.passages, store.queries(split)) for split in store.splits)
 
 
 @cache

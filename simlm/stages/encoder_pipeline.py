@@ -69,17 +69,15 @@ class EncoderPipeline:
     def _prepared(self, vocabulary: int | str, name: str, **form: Any) -> Prepare:
         """Tokenise the collection in so many pieces of its own, or in those of the tokenizer of that name."""
         trained = isinstance(vocabulary, int)
-        return self.add(
-            Prepare.C(
-                collection=self.scale.collection,
-                vocabulary=vocabulary if trained else 0,
-                tokenizer="" if trained else vocabulary,
-                digest=self.scale.digest,
-                location=self.scale.location,
-                **form,
-            ),
-            name,
-        )
+        pieces = {"vocabulary": vocabulary if trained else 0, "tokenizer": "" if trained else vocabulary}
+        return self.add(Prepare.C(**self.collection, **pieces, **form), name)
+
+    @property
+    def collection(self) -> dict[str, Any]:
+        """What every tokenisation of the scale's collection has in common, whatever its pieces."""
+        scale = self.scale
+        names = {"collection": scale.collection, "digest": scale.digest, "location": scale.location}
+        return names | {"keep_own": scale.keep_own}
 
     @cached_property
     def random(self) -> RandomModel | Reinitialised:

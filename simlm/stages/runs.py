@@ -96,12 +96,13 @@ class PackageLists(RunStage):
         self.folder.mkdir(parents=True, exist_ok=True)
         figures: dict[str, Any] = {}
         for split in (MINED_SPLIT, "valid"):
-            store = collection.queries(split)
+            store, own = collection.queries(split), collection.queries_in_corpus(split)
             depth = max((len(row) for _, row in source.negatives(split)), default=0)
             indices = self._array(split, "indices", len(store), depth, PADDING, np.int64)
             scores = self._array(split, "scores", len(store), depth, -np.inf, np.float32)
             for query, row in source.negatives(split):
                 place = store.ids.index(query)
+                row = [id for id in row if id != query] if query in own else row
                 indices[place, : len(row)] = collection.passages.ids.indices(row)
                 scores[place, : len(row)] = -np.arange(len(row))
             figures[f"{split} negatives"] = int((indices != PADDING).sum())

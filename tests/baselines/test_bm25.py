@@ -11,10 +11,11 @@ from ir_measures import RR
 
 from baselines.bm25 import build_index, index_bytes, search_index, tune
 from simlm.data.collection import Passage, Query
+from simlm.data.ids import IdTable
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.evaluation.measures import evaluate
-from simlm.retrieval.runs import read_run_ids
+from simlm.retrieval.runs import read_run, read_run_ids
 
 PASSAGES = [
     Passage("9", "", "life insurance"),
@@ -68,9 +69,26 @@ def test_parameters_titles_and_depth(java: ProcessPoolExecutor, index: Path, tmp
     assert list(run["q1"]) == ["10"]
 
 
+def test_a_query_that_is_a_passage_does_not_find_it(java: ProcessPoolExecutor, index: Path, tmp_path: Path) -> None:
+    queries, path = [Query("10", "life insurance"), Query("9", "life insurance")], tmp_path / "a.run"
+    java.submit(search_index, index, queries, path, 0.9, 0.4, 2, frozenset({"10"})).result()
+    assert {query: names for query, names, _ in read_run_ids(path)} == {"10": ["9", "2"], "9": ["10", "9"]}
+    trials = java.submit(tune, index, queries[:1], {"10": {"9": 1}}, [(0.9, 0.4)], frozenset({"10"})).result()
+    assert trials[0].rr_at_10 == 1
+
+
 def test_queries_without_a_hit_have_no_line(java: ProcessPoolExecutor, index: Path, tmp_path: Path) -> None:
     run = searched(java, index, tmp_path / "a.run", ["", "the of", "zebra", 'a "life (+-"'])
     assert list(run) == ["q3"]
+    assert searched(java, index, tmp_path / "a.run", ["zebra"]) == {}
+    assert read_run(tmp_path / "a.run", ["q0"], IdTable(index)).indices.shape == (1, 0)
+    assert evaluate(tmp_path / "a.run", {"q0": {"9": 1}}, [RR @ 10])["RR@10"].tolist() == [0.0]
+
+
+def test_a_query_may_have_any_number_of_words(java: ProcessPoolExecutor, index: Path, tmp_path: Path) -> None:
+    many = " ".join(f"word{number}" for number in range(5000))
+    run = searched(java, index, tmp_path / "a.run", [f"{many} houses", "houses"])
+    assert run["q0"] == run["q1"] != {}
 
 
 def test_tuning_tries_every_point_in_order(java: ProcessPoolExecutor, index: Path) -> None:

@@ -9,6 +9,8 @@ from simlm.data.opening import open_collection
 
 FILES = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
 HEAD = "query-id\tcorpus-id\tscore\n"
+ODD_IDS = ("NA", "null", "nan", "None", "1e5", "007", "True", 'a,"b')
+"""Ids that some readers take for missing values, numbers or truth values where they are let."""
 
 
 def jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -38,18 +40,23 @@ def write_beir(folder: Path, **changed: str | bytes | None) -> Path:
 
 
 def smoke_as_beir(folder: Path) -> Path:
-    """The smoke collection with titles, in new ids: something that the pipeline has not seen under another name."""
+    """The smoke collection with titles, in new ids: something that the pipeline has not seen under another name.
+
+    The first test queries have the ``ODD_IDS``.
+    """
     smoke = open_collection("insuranceqa-smoke")
+    names = {(split, one.id): f"{split}-{one.id}" for split in FILES for one in smoke.queries(split)}
+    names |= zip([("test", one.id) for one in smoke.queries("test")], ODD_IDS, strict=False)
     corpus = [
         {"_id": f"doc-{one.id}", "title": " ".join(one.text.split()[:2]), "text": one.text} for one in smoke.passages()
     ]
-    queries = [{"_id": f"{split}-{one.id}", "text": one.text} for split in FILES for one in smoke.queries(split)]
+    queries = [{"_id": names[split, one.id], "text": one.text} for split in FILES for one in smoke.queries(split)]
     (folder / "qrels").mkdir(parents=True)
     (folder / "corpus.jsonl").write_text(jsonl(corpus), encoding="utf-8")
     (folder / "queries.jsonl").write_text(jsonl(queries), encoding="utf-8")
     for split, name in FILES.items():
         lines = [
-            f"{split}-{query}\tdoc-{passage}\t{grade}\n"
+            f"{names[split, query]}\tdoc-{passage}\t{grade}\n"
             for query, judged in smoke.qrels(split).items()
             for passage, grade in judged.items()
         ]

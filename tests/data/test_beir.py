@@ -140,6 +140,17 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"corpus_jsonl": P1 + '{"_id": "p2", "title": [], "text": "x"}\n'}, 'corpus.jsonl:2: "title" is no string'),
         ({"corpus_jsonl": P1 + '{"_id": " ", "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is empty'),
         ({"corpus_jsonl": P1 + '{"_id": "a b", "text": "x"}\n'}, 'corpus.jsonl:2: the passage id "a b" holds white'),
+        *(
+            (
+                {"corpus_jsonl": P1 + json.dumps({"_id": f"p2{one}", "text": "x"}) + "\n"},
+                f"corpus.jsonl:2: the passage id {json.dumps('p2' + one)} holds the control character U+{ord(one):04X}",
+            )
+            for one in "\0\x07\x7f\x9f\ufeff"
+        ),
+        (
+            {"queries_jsonl": Q.replace("q1", "q\\u0000"), "train": HEAD + "q\0\tp1\t1\n"},
+            'queries.jsonl:1: the query id "q\\u0000" holds the control character U+0000',
+        ),
         ({"corpus_jsonl": P1 + REST + P1}, 'corpus.jsonl:5: the passage id "p1" comes twice'),
         ({"corpus_jsonl": P1 + '{"_id": "p2", "text": "\\ud800"}\n'}, 'corpus.jsonl:2: passage "p2" has a text'),
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
@@ -155,9 +166,12 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
         ({"train": HEAD + "q1\t0\tp1\t1\n"}, "qrels/train.tsv:2: 4 columns where 3"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
-        (
-            {"train": HEAD + f"q1\tp1\t{2**63}\n"},
-            'qrels/train.tsv:2: the qrel of query "q1" and passage "p1" has the grade 9223372036854775808, which 64',
+        *(
+            (
+                {"train": HEAD + f"q1\tp1\t1\nq1\tp2\t{grade}\n"},
+                f'qrels/train.tsv:3: the qrel of query "q1" and passage "p2" has the grade {grade}; give grades from',
+            )
+            for grade in (1001, -1001, 2**31, 2**33, 2**61, 2**63)
         ),
         ({"train": HEAD + "q1\tp1\t1\nq1\tp1\t0\n"}, "qrels/train.tsv:3: query 'q1' and passage 'p1' have"),
         ({"train": HEAD + "q1\tp1\t0\n"}, "notes/train: no query has a relevant passage"),
@@ -171,6 +185,16 @@ def test_damage_is_named_with_file_and_line(changed: dict[str, str | bytes], sai
     line = str(caught.value)
     assert "\n" not in line and len(line) < 600
     assert line.removeprefix(f"{folder}/").startswith(said)
+
+
+def test_ids_and_grades_that_look_odd_are_fine(tmp_path: Path) -> None:
+    ids = ["NA", "007", "1e5", "<dbpedia:Č,\"'>", "a\u200db", "😀"]
+    rows = [{"_id": id, "text": "x"} for id in ids]
+    qrels = f"{HEAD}NA\t007\t1000\nNA\t1e5\t-1000\n"
+    folder = write_beir(
+        tmp_path, corpus_jsonl=jsonl(rows), queries_jsonl=jsonl(rows), train=qrels, valid=qrels, test=qrels
+    )
+    validate(open_collection(str(folder)))
 
 
 def test_a_repeated_judgement_counts_once(tmp_path: Path) -> None:

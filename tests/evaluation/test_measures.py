@@ -106,7 +106,6 @@ GOOD = "q1 Q0 p1 1 2.5 tag\nq1 Q0 p2 2 2.0 tag\n"
         (GOOD + "q1 Q0 p3 3 high tag\n", "line 3: not a line"),
         (GOOD + "q1 Q0 p3 3 1.0 tag more\n", "line 3: not a line"),
         ("q1 Q0 p3 3 1.0 tag more\n" + GOOD, "line 1: not a line"),
-        ("", "empty"),
     ],
 )
 def test_a_bad_run_is_refused_with_file_and_line(tmp_path: Path, text: str, said: str) -> None:
@@ -116,6 +115,11 @@ def test_a_bad_run_is_refused_with_file_and_line(tmp_path: Path, text: str, said
         evaluate(path, {"q1": {"p1": 1}})
     assert "run.trec" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_queries_without_a_hit_counts_0(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.trec", {})
+    assert evaluate(path, {"q1": {"p1": 1}, "q2": {"p1": 1}}).to_numpy().tolist() == [[0.0] * 4] * 2
 
 
 def test_invalid_utf8_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from simlm.errors import UserError
 from simlm.finetuning.negatives import NegativeLists, build_negative_lists
@@ -101,6 +99,18 @@ def test_the_whole_rest_can_be_taken_and_no_more() -> None:
         build([1], total=60)
 
 
+def test_a_querys_own_passage_is_no_negative() -> None:
+    own = np.array([50, 30, -1, -1, -1])  # in the run; at random
+    lists = build_negative_lists(run([0, 1]), Names("q", 5), QRELS, PASSAGES, depth=8, total=56, seed=5, own=own)
+    assert all(own[j] not in lists.negatives[j] for j in range(2)) and set(lists.negatives[0]) >= {7, 11, 2, 1, 20}
+
+
+def test_without_a_run_lists_are_random_where_that_is_asked_for() -> None:
+    lists = build_negative_lists(run([2, 3]), Names("q", 5), QRELS, PASSAGES, 8, 12, 5, unranked=True)
+    assert lists.queries.tolist() == [2] and lists.positives.tolist() == [1]
+    assert len(set(lists.negatives[0].tolist()) - {1}) == 12
+
+
 def test_bad_arguments_are_the_users() -> None:
     with pytest.raises(UserError, match="depth 8"):
         build(total=7)
@@ -137,41 +147,6 @@ def test_save_and_open(tmp_path: Path) -> None:
     assert len(pickle.dumps(opened)) < 1000  # the folder, not the arrays
     with pytest.raises(UserError, match="queries.npy"):
         NegativeLists.open(tmp_path / "none")
-
-
-@st.composite
-def lists_and_group(draw: st.DrawFn) -> tuple[NegativeLists, int, int, int]:
-    total = draw(st.integers(1, 9))
-    counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    positives = np.arange(offsets[-1], dtype=np.int64) + 1000
-    generator = np.random.default_rng(draw(st.integers(0, 99)))
-    negatives = np.stack([generator.permutation(50)[:total] for _ in counts]).astype(np.int64)
-    lists = NegativeLists(np.arange(len(counts), dtype=np.int64) * 3 + 1, offsets, positives, negatives)
-    n = draw(st.integers(2, total + 1))
-    return lists, n, draw(st.integers(0, 60000)), draw(st.integers(1, 12))
-
-
-@settings(max_examples=40, deadline=None)
-@given(lists_and_group())
-def test_groups_walk_over_the_lists(case: tuple[NegativeLists, int, int, int]) -> None:
-    lists, n, seed, epochs = case
-    pairs = set()
-    for j in range(len(lists)):
-        own = [int(positive) for positive in lists.positives_of(j)]
-        for epoch in range(epochs):
-            place = (epoch + seed) * (n - 1)
-            expected = [own[(epoch + seed) % len(own)]]
-            for _ in range(n - 1):
-                expected.append(int(lists.negatives[j][place % lists.total]))
-                place += 1
-            assert lists.group(j, epoch, seed, n).tolist() == expected
-            pairs |= {(int(lists.queries[j]), passage) for passage in expected}
-    query, passage = lists.drawn(epochs, seed, n)
-    assert (query.dtype, passage.dtype) == (np.int64, np.int64)
-    assert list(zip(query.tolist(), passage.tolist(), strict=True)) == sorted(pairs)
-    blocks = [lists.drawn(epochs, seed, n, j, j + 1) for j in range(len(lists))]
-    assert np.array_equal(np.concatenate([block[1] for block in blocks]), passage)
 
 
 def test_a_group_larger_than_the_list_is_refused() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ablations.__main__ import Options as GridOptions
@@ -36,7 +37,14 @@ from tests.repro.commands import ROOT, table2
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke collection with titles, as a reader's folder."""
-    return smoke_as_beir(tmp_path_factory.mktemp("own") / "quotes")
+    made = smoke_as_beir(tmp_path_factory.mktemp("own") / "quotes")
+    passage = json.loads((made / "corpus.jsonl").read_text(encoding="utf-8").splitlines()[7])
+    for split, relevant in {"train": 1, "test": 2}.items():  # a passage as a query of two splits
+        with (made / "qrels" / f"{split}.tsv").open("a") as file:
+            file.write(f"{passage['_id']}\tdoc-{relevant}\t1\n")
+    with (made / "queries.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": passage["_id"], "text": passage["text"]}) + "\n")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,7 @@ def test_a_folder_runs_through_the_pipeline_and_its_report_names_it(measured: Pa
     assert [row["key"] for row in report["rows"] if row["measured"]] == ["bm25", "simlm-1"]
     assert report["rows"][0]["measured"]["RR@10"]["mean"] > 0.2
     facts = report["collection"]
-    assert (facts["name"], facts["passages"], facts["queries"]) == ("quotes", 600, 32)
+    assert (facts["name"], facts["passages"], facts["queries"]) == ("quotes", 600, 33)
     assert facts["description"] == "A collection of your own, a folder in BEIR's layout."
     data = report["provenance"]["data"]["test collection"]
     found = open_collection(str(folder))
@@ -68,6 +76,20 @@ def test_a_folder_runs_through_the_pipeline_and_its_report_names_it(measured: Pa
     assert str(folder) not in measured.read_text() + measured.with_suffix(".md").read_text()
 
 
+def test_a_query_that_is_a_passage_does_not_find_it(measured: Path, tmp_path: Path) -> None:
+    runs = list(measured.parents[2].glob("jobs/*/*/output/*.run"))
+    found = [line.split() for run in runs for line in run.read_text().splitlines() if line.startswith("doc-8 ")]
+    assert {run.name for run in runs} == {"valid.run", "test.run"} and len(found) >= 100
+    assert all(passage != query for query, _, passage, *_ in found)
+    mined = [np.load(path)[-1] for path in measured.parents[2].glob("jobs/*/*/output/train.indices.npy")]
+    assert len(mined) == 2 and all(7 not in row and (row >= 0).sum() >= 10 for row in mined)
+    report: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
+    (note,) = [one for one in report["notes"] if "--keep-own-passages" in one]
+    assert note.startswith("1 of 33 test, 1 of 65 train queries are passages themselves")
+    with pytest.raises(UserError, match="--keep-own-passages: no query"):
+        check(Options(keep_own_passages=True, results=tmp_path / "results"))
+
+
 def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
     report: dict[str, Any] = json.loads(measured.read_text(encoding="utf-8"))
     (warning,) = [one for one in report["warnings"] if "reader's own" in one]
@@ -78,24 +100,28 @@ def test_the_report_says_where_settings_were_chosen(measured: Path) -> None:
 
 
 def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path, folder: Path, tmp_path: Path) -> None:
-    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    moved, rows = shutil.copytree(folder, tmp_path / "elsewhere"), ("bm25", "simlm-1")
+    options = Options(scale="smoke", collection=str(moved), rows=rows, results=measured.parents[2])
 
     def valid() -> list[bool]:
-        options = Options(scale="smoke", collection=str(moved))
-
         def build(submit: Any) -> None:
             runs = options.pipeline_runs(submit)
-            for row in TABLES["table2"]().chosen(["bm25", "simlm-1"]):
+            for row in TABLES["table2"]().chosen(rows):
                 row.run(runs)
 
-        return [stage.valid for stage in plan(build, measured.parents[2])[0]]
+        return [stage.valid for stage in plan(build, options.results)[0]]
 
-    stages = len(json.loads(measured.read_text(encoding="utf-8"))["stages"])
-    assert valid() == [True] * stages
+    first = json.loads(measured.read_text(encoding="utf-8"))
+    assert valid() == [True] * len(first["stages"])
+    run_table(TABLES["table2"](), options)
+    report = json.loads((options.results / "smoke" / options.variant / "table2.json").read_text(encoding="utf-8"))
+    assert [row["measured"] for row in report["rows"]] == [row["measured"] for row in first["rows"]]
+    data = first["provenance"]["data"]["test collection"] | {"name": "elsewhere"}
+    assert report["provenance"]["data"]["test collection"] == data
     with (moved / "queries.jsonl").open("a") as file:
         file.write('{"_id": "one-more", "text": "what else"}\n')
     resolve.cache_clear()  # as in another command
-    assert valid() == [False] * stages
+    assert valid() == [False] * len(first["stages"])
 
 
 def test_titles_are_segment_a(measured: Path) -> None:

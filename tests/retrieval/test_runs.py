@@ -14,6 +14,7 @@ from simlm.retrieval.runs import (
     read_run,
     read_run_ids,
     strictly_decreasing,
+    without,
     write_rankings,
     write_run,
 )
@@ -30,6 +31,19 @@ def made(rows: list[list[tuple[int, float]]], depth: int) -> Run:
         for place, (index, score) in enumerate(row):
             indices[number, place], scores[number, place] = index, score
     return Run([f"q{number}" for number in range(len(rows))], indices, scores)
+
+
+@given(st.data(), st.integers(1, 9))
+def test_a_passage_is_taken_out_of_each_ranking(data: st.DataObject, depth: int) -> None:
+    rankings = data.draw(st.lists(st.permutations(range(8)).map(lambda row: row[: row[0]]), min_size=1, max_size=5))
+    out = data.draw(st.lists(st.integers(-1, 7), min_size=len(rankings), max_size=len(rankings)))
+    run = made([[(passage, 9.0 - place) for place, passage in enumerate(row)] for row in rankings], 8)
+    found = without(run, np.array(out), depth)
+    for number, (row, one) in enumerate(zip(rankings, out, strict=True)):
+        kept = [(passage, 9.0 - place) for place, passage in enumerate(row) if passage != one][:depth]
+        assert found.depth == min(depth, 8)
+        assert found.indices[number].tolist() == [passage for passage, _ in kept] + [-1] * (found.depth - len(kept))
+        assert found.scores[number].tolist() == [score for _, score in kept] + [-np.inf] * (found.depth - len(kept))
 
 
 @given(st.lists(floats, min_size=1, max_size=30))
@@ -141,8 +155,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.run"
     write_rankings(path, [("q", ["p"], np.ones(1))], "tag")
     before = path.read_bytes()
-    with pytest.raises(UserError, match="white space"):
-        write_rankings(path, [("q", ["p"], np.ones(1)), ("r", ["a b"], np.ones(1))], "tag")
+    for id, said in (("a b", "white space"), ("", "is empty"), ("a\0", r"control character U\+0000")):
+        with pytest.raises(UserError, match=said):
+            write_rankings(path, [("q", ["p"], np.ones(1)), ("r", [id], np.ones(1))], "tag")
     with pytest.raises(ValueError, match="infinite"):
         write_run(path, made([[(1, np.inf)]], 1), PASSAGES, "tag")
     assert path.read_bytes() == before
