@@ -1,6 +1,7 @@
 """Paths and other words as users give them: refused where the system cannot take them, and then whole."""
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ LONGEST = 3_700
 """Bytes of a path: Linux takes 4,095, and what is written below a folder needs some."""
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KINDS = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
@@ -70,6 +72,11 @@ def instead(path: Path) -> str:
         return "is a link to nothing" if path.is_symlink() else "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+
+
+def name_of(folder: Path) -> str:
+    """Return a folder's name as one line of text, without line breaks and other control characters."""
+    return " ".join(CONTROL.sub(" ", folder.name).split())
 
 
 def shown(path: Path) -> str:

@@ -19,7 +19,7 @@ from simlm.data.collection import SPLITS, Judgement, Passage, Query
 from simlm.data.ids import text_key
 from simlm.data.readers import digest_of, id_of, read_lines, read_objects, text_of
 from simlm.errors import UserError
-from simlm.paths import instead
+from simlm.paths import instead, name_of
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 COLUMNS = ("query-id", "corpus-id", "score")
@@ -47,7 +47,7 @@ class BeirFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = folder.name
+        self.name = name_of(folder)
         self._corpus = _only(folder, CORPUS, f"{CORPUS}.gz", why="its passages are what is searched")
         self._queries = _only(folder, QUERIES, f"{QUERIES}.gz", why="it has the text of every query")
         self._qrels = {split: _only(folder / "qrels", *QRELS[split], why=PURPOSE[split]) for split in QRELS}

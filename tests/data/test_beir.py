@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,15 @@ def test_files_that_change_under_a_command_are_noticed(tmp_path: Path) -> None:
 def test_a_missing_file_is_named_with_what_it_is_for(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
         resolve(str(write_beir(tmp_path, **{name: None})))
+
+
+def test_a_pipe_is_no_missing_file(tmp_path: Path) -> None:
+    folder = write_beir(tmp_path, corpus_jsonl=None)
+    os.mkfifo(folder / "corpus.jsonl.gz")
+    with pytest.raises(UserError, match=r"corpus\.jsonl\.gz is a FIFO: its passages are"):
+        resolve(str(folder))
+    with pytest.raises(UserError, match=r"--collection .*corpus\.jsonl\.gz is a FIFO; give a folder"):
+        resolve(str(folder / "corpus.jsonl.gz"))
 
 
 P1 = '{"_id": "p1", "text": "x"}\n'
