@@ -62,7 +62,7 @@ def checkpoints_for(options: Options) -> Checkpoints | None:
         raise UserError(f"--released: published checkpoints are for the paper's own collections; add --scale {SCALE}")
     if options.models is not None and not options.models.is_dir():
         raise UserError(
-            f"--models {options.models}: {instead(options.models)}; give a folder with the Hub's repositories"
+            f"--models {options.models} {instead(options.models)}; give a folder with the Hub's repositories"
         )
     if options.negatives != "bm25" or options.seed:
         raise UserError("--released trains nothing: leave out --negatives and --seed")
