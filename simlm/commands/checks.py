@@ -63,7 +63,7 @@ def check_collection(collection: str, scale: str, negatives: str = "bm25", train
         return
     settings = open_scale(scale)
     lists = [one.negatives for one in (settings.retriever, settings.distillation, settings.reranker)]
-    least = max(2 * one.total - one.depth for one in lists) + RELEVANT
+    least = max(one.needed for one in lists) + RELEVANT
     if found.passages is not None and found.passages < least:
         raise UserError(
             f"--collection {collection}: {found.passages:,} passages are too few for {scale}, whose lists of negatives "

@@ -90,6 +90,17 @@ def resolve(text: str) -> Reference:
     )
 
 
+def refuse_two_meanings(text: str) -> None:
+    """Raise UserError where a reader's word names a built-in collection, and a folder here that holds a collection."""
+    folder = Path(text)
+    if text in CATALOGUE and (is_beir(folder) or is_released(folder)):
+        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else f"{text} in a folder without one of that name"
+        raise UserError(
+            f"--collection {text}: there is a built-in collection of this name, and a folder of it here; write "
+            f"./{text} for the folder, {built_in} for the built-in one"
+        )
+
+
 def _built_in(known: BuiltIn, file: str) -> Reference:
     location = digest = ""
     if known.question_file:
