@@ -73,7 +73,7 @@ def search_splits(
 
     Args:
         collection: passages and queries.
-        passages, queries: the two sides of the encoder. Queries, which are few, are always encoded in float32, as in the
+        passages, queries: the two sides of the encoder. Queries are few and always encoded in float32, as in the
             released implementation.
         depths: passages a query, by split; a query's own passage (`simlm.data.own_passages`) is none of them.
         timed_split: the split whose queries are timed, for ``latency_ms``, milliseconds to encode and search one query;
