@@ -171,13 +171,6 @@ def test_a_table_by_domain_takes_another_scales_insuranceqa() -> None:
     assert not [one for one in warnings(Options("smoke", "insuranceqa")) if "reader's own" in one]
 
 
-def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> None:
-    one = prepared(str(folder))
-    moved = prepared(str(shutil.copytree(folder, tmp_path / "moved")))
-    assert one.location != moved.location
-    assert one.__xpm__.identifier.all == moved.__xpm__.identifier.all != prepared("").__xpm__.identifier.all
-
-
 def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> None:
     options = Options(scale="smoke", collection=str(folder), results=tmp_path / "results")
     with pytest.raises(UserError, match=f"^{re.escape(said)}") as caught:
