@@ -184,13 +184,6 @@ def test_a_missing_split_is_refused_before_anything_is_written(tmp_path: Path) -
     refused(folder, f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
 
 
-def test_damage_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
-    damaged = shutil.copytree(folder, tmp_path / "damaged")
-    with (damaged / "corpus.jsonl").open("a") as file:
-        file.write("{")
-    refused(damaged, f"{damaged}/corpus.jsonl:601: this line is no JSON", tmp_path)
-
-
 def test_a_table_by_domain_is_refused(folder: Path, tmp_path: Path) -> None:
     said = f"--collection {folder}: table10 splits a collection by the domains of its questions"
     refused(folder, said, tmp_path, "table10")
@@ -237,14 +230,6 @@ def test_the_grid_takes_it_too(folder: Path, tmp_path: Path, capsys: pytest.Capt
     options = {"scale": "smoke", "grids": ("plms",), "dry_run": True}
     run_grid(GridOptions(collection=str(folder), results=tmp_path / "results", **options))  # type: ignore[arg-type]
     assert "stages to do" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
-
-
-def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(folder, tmp_path / "quotes")
-    with (other / "queries.jsonl").open("a") as file:
-        file.write('{"_id": "one-more", "text": "what else"}\n')
-    slugs = {resolve(str(one)).slug for one in (folder, other)}
-    assert len(slugs) == 2 and all(slug.startswith("quotes-") for slug in slugs)
 
 
 REGISTERING = """
