@@ -15,12 +15,12 @@ from simlm.commands.command_line import parse
 from simlm.commands.dryrun import print_plan
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import with_origin
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.files import read_json
+from simlm.paths import shown
 from simlm.scales import NAMES, open_scale, other_collection
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline

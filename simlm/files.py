@@ -73,6 +73,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def short_name(name: str, most: int = 220) -> str:
+    """Return a name for a file: as it is or, where it has more bytes than ``most``, its beginning and a digest."""
+    written = name.encode()
+    if len(written) <= most:
+        return name
+    return f"{written[: most - 9].decode(errors='ignore')}-{hashlib.sha256(written).hexdigest()[:8]}"
+
+
 def digest(path: Path) -> str:
     """Return the sha256 of a file's bytes in hexadecimal, read in blocks."""
     with path.open("rb") as file:

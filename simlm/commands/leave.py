@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from simlm.commands.paths import check_words
 from simlm.errors import StageFailed, UserError
+from simlm.paths import check_words
 
 STOPPED = "the same command goes on from the last checkpoints"
 PIPE_CLOSED = 141

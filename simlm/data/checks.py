@@ -5,7 +5,7 @@ import json
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -44,6 +44,28 @@ def validate(collection: Collection) -> None:
     known = np.sort(np.frombuffer(keys, dtype=np.uint64))
     for split in collection.splits:
         _check_split(collection, split, known)
+
+
+def check_room(collection: Collection, needed: int) -> None:
+    """Raise UserError for a train or valid query beside whose relevant passages fewer than ``needed`` others remain.
+
+    ``needed`` is what a list of negatives takes (`simlm.scales.settings.NegativesSettings`). No more passages are read
+    than tell.
+    """
+    for split in ("train", "valid"):
+        counts = {
+            query: sum(grade > 0 for grade in judged.values()) for query, judged in collection.qrels(split).items()
+        }
+        query = max(counts, key=lambda one: counts[one])
+        passages = sum(1 for _ in islice(collection.passages(), needed + counts[query]))
+        if passages < needed + counts[query]:
+            files = collection.files
+            where = f"{collection.name}/{split}" if files is None else files.place_of_judgement(split, query)
+            raise UserError(
+                f"{where}: query {_shown(query)} of {split} has {counts[query]:,} relevant passages, which leaves "
+                f"{passages - counts[query]:,} of {passages:,} for its list of negatives, and that needs {needed:,}; "
+                "add passages, or remove the query from this split"
+            )
 
 
 def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:

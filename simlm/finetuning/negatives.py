@@ -269,7 +269,7 @@ def _negatives(
         raise UserError(
             f"hard negatives: query number {query} needs {missing} random passages for a total of {total}, "
             f"but only {passages - len(excluded)} of {passages} are neither relevant nor in its run; "
-            "lower the total"
+            "add passages or remove the query"
         )
     # Distinct ranks among the allowed passages; the r-th allowed one lies behind every excluded one with
     # excluded[k] - k <= r.

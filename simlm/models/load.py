@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.errors import UserError
+from simlm.models.folder import check_sizes
 
 # BERT-like bodies bring a pooler that nothing here uses and that many checkpoints lack.
 UNUSED = "pooler."
@@ -39,6 +40,8 @@ def load_checkpoint(kind: Any, name_or_folder: str | Path, **extra: Any) -> Any:
         UserError: There is no checkpoint, it is damaged, or it is another model's: transformers itself would fill the
             missing weights with random numbers and only warn.
     """
+    if Path(name_or_folder).is_dir():
+        check_sizes(Path(name_or_folder))
     try:
         model, report = kind.from_pretrained(
             str(name_or_folder),
@@ -126,7 +129,7 @@ def load_reranker(folder: Path, tokenizer: Tokenizer) -> ElectraForSequenceClass
 def load_config(folder: str | Path) -> Any:
     """Load the configuration of a model; UserError when there is none."""
     try:
-        return AutoConfig.from_pretrained(str(folder))
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # a configuration of the wrong kind raises whatever its reader stumbled over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: not a model folder ({reason}); give a folder or Hub name of one") from error

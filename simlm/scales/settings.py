@@ -75,6 +75,14 @@ class NegativesSettings(Config):
     depth: Param[int]
     total: Param[int]
 
+    @property
+    def needed(self) -> int:
+        """The passages not relevant to a query that fill its list whatever its run, of which the first ``total`` count.
+
+        Those behind ``depth`` are not taken, and no random passage is one of the run.
+        """
+        return 2 * self.total - self.depth
+
 
 class RetrieverSettings(Config):
     """Table 13's bi-encoder columns."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.errors import UserError
+from simlm.paths import instead
 from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.processes import process_of, slurm_job
@@ -46,7 +47,9 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
-            raise UserError(f"--join {folder}: no results folder (it has no jobs/); choose one that a command wrote")
+            raise UserError(
+                f"--join {folder}: no results folder (jobs {instead(folder / 'jobs')}); choose one that a command wrote"
+            )
     stages, _ = plan(build, results)
     digests: dict[Path, str] = {}
     joined, refused = [], []

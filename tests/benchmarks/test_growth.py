@@ -130,14 +130,6 @@ def test_searching_holds_a_block(encoded: dict[int, tuple[Embeddings, int]], fai
     assert peaks[MANY][1] < peaks[FEW][1] + block
 
 
-def test_tensors_are_counted_while_they_live() -> None:
-    with Tensors() as tensors:
-        kept = [torch.zeros(1_000) for _ in range(10)]
-        for _ in range(10):
-            torch.zeros(1_000)
-    assert len(kept) == 10 and tensors.most == 11 * 4_000
-
-
 def test_a_measurement_becomes_json_and_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the processes, whose steps the tests above take."""
     monkeypatch.setattr(growth, "measure", measure)

@@ -115,13 +115,3 @@ def test_sets_together_are_all_lists_and_their_windows(
     drawn = [lists.drawn(epochs, seed, n, *block) for block in blocks]
     found = [pair for query, passage in drawn for pair in zip(query.tolist(), passage.tolist(), strict=True)]
     assert found == sorted(pairs), "each pair once, in order, whichever of a query's lists draw it"
-
-
-def test_by_hand() -> None:
-    """A labelled passage, an answer above all negatives, one between them; and no labelled one."""
-    indices = np.array([[7, 3, 9, 4, 5], [1, 2, 3, 4, 5], [6, 5, 4, 3, 2]])
-    scores = np.array([[9, 8, 7, 6, 5], [9, 9, 8, 8, 7], [5, 4, 3, 2, 1]], dtype=np.float32)
-    hits = np.array([[1, 0, 0, 1, 0], [1, 1, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=bool)
-    labelled = {0: [9], 1: [], 2: []}
-    lists = build((Run(["a", "b", "c"], indices, scores), hits, labelled), 5)
-    assert read(lists) == [(0, [9, 7], [3, 5]), (1, [1, 2], [4])]

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from simlm.errors import UserError
 from simlm.finetuning.negatives import NegativeLists, build_negative_lists, ready_lists
@@ -165,41 +163,6 @@ def test_save_and_open(tmp_path: Path) -> None:
     assert len(pickle.dumps(opened)) < 1000  # the folder, not the arrays
     with pytest.raises(UserError, match="queries.npy"):
         NegativeLists.open(tmp_path / "none")
-
-
-@st.composite
-def lists_and_group(draw: st.DrawFn) -> tuple[NegativeLists, int, int, int]:
-    total = draw(st.integers(1, 9))
-    counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    positives = np.arange(offsets[-1], dtype=np.int64) + 1000
-    generator = np.random.default_rng(draw(st.integers(0, 99)))
-    negatives = np.stack([generator.permutation(50)[:total] for _ in counts]).astype(np.int64)
-    lists = NegativeLists(np.arange(len(counts), dtype=np.int64) * 3 + 1, offsets, positives, negatives)
-    n = draw(st.integers(2, total + 1))
-    return lists, n, draw(st.integers(0, 60000)), draw(st.integers(1, 12))
-
-
-@settings(max_examples=40, deadline=None)
-@given(lists_and_group())
-def test_groups_walk_over_the_lists(case: tuple[NegativeLists, int, int, int]) -> None:
-    lists, n, seed, epochs = case
-    pairs = set()
-    for j in range(len(lists)):
-        own = [int(positive) for positive in lists.positives_of(j)]
-        for epoch in range(epochs):
-            place = (epoch + seed) * (n - 1)
-            expected = [own[(epoch + seed) % len(own)]]
-            for _ in range(n - 1):
-                expected.append(int(lists.negatives[j][place % lists.total]))
-                place += 1
-            assert lists.group(j, epoch, seed, n).tolist() == expected
-            pairs |= {(int(lists.queries[j]), passage) for passage in expected}
-    query, passage = lists.drawn(epochs, seed, n)
-    assert (query.dtype, passage.dtype) == (np.int64, np.int64)
-    assert list(zip(query.tolist(), passage.tolist(), strict=True)) == sorted(pairs)
-    blocks = [lists.drawn(epochs, seed, n, j, j + 1) for j in range(len(lists))]
-    assert np.array_equal(np.concatenate([block[1] for block in blocks]), passage)
 
 
 def test_a_group_larger_than_the_list_is_refused() -> None:

@@ -35,6 +35,7 @@ def test_losses_and_gradients(kind: str, layout: str) -> None:
     scores = torch.tensor(released["scores"])
     positives = scores.gather(1, GROUP * torch.arange(len(scores))[:, None])
     assert torch.equal(outputs["reciprocal_ranks"], 1 / (1 + (scores > positives).sum(dim=1)))
+    assert outputs["accuracy"] == (outputs["reciprocal_ranks"] == 1).float().mean()
 
 
 @pytest.mark.parametrize("layout", BIENCODER_LAYOUTS)

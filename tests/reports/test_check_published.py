@@ -106,9 +106,3 @@ def test_a_readme_that_quotes_a_report_that_is_gone_fails(root: Path, capsys: py
     for file in (root / "reports" / "mini").iterdir():
         file.unlink()
     assert "table2.json: this is no report" in fault(root, capsys)
-
-
-def test_stages_of_another_commit_pass(root: Path, report: Report) -> None:
-    """Each stage says which commit made it, and it need not be the report's."""
-    commits = {stage["commit"] for stage in report.provenance["method"]["stages"].values()}
-    assert len(commits) == 2 and main(CheckOptions(), root) == 0

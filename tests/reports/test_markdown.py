@@ -24,7 +24,7 @@ def test_escaped_text_fits_in_a_cell(text: str) -> None:
         ("a|b", r"a\|b"),
         ("*bold* _it_ [x](y) `c`", r"\*bold\* \_it\_ \[x\](y) \`c\`"),
         ("<b> & $5 or $6", "&lt;b&gt; &amp; &#36;5 or &#36;6"),
-        ("two\n lines", "two lines"),
+        ("two\n lines\x1b[0m", r"two lines \[0m"),
         ("# head", "&#35; head"),
         ("1. item", "&#49;. item"),
         ("-5", "-5"),
@@ -48,18 +48,7 @@ def test_numbers() -> None:
     assert markdown.number(None) == "–"
     assert markdown.signed(-0.5, 2) == "−0.50"
     assert markdown.probability(1e-9) == "< 0.0001"
-    assert [markdown.duration(s) for s in (0.44, 12, 59.6, 185, 7620, None)] == [
-        "0.4 s",
-        "12 s",
-        "1 min 00 s",
-        "3 min 05 s",
-        "2 h 07 min",
-        "–",
-    ]
-    assert [markdown.size(b) for b in (12, 999, 8_412_345, 27e9, 3e12)] == [
-        "12 B",
-        "999 B",
-        "8.41 MB",
-        "27 GB",
-        "3 TB",
-    ]
+    durations = [markdown.duration(seconds) for seconds in (0.44, 12, 59.6, 185, 7620, None)]
+    assert durations == ["0.4 s", "12 s", "1 min 00 s", "3 min 05 s", "2 h 07 min", "–"]
+    sizes = [markdown.size(count) for count in (12, 999, 8_412_345, 27e9, 3e12)]
+    assert sizes == ["12 B", "999 B", "8.41 MB", "27 GB", "3 TB"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports import hardware
-from reports.provenance import command_line, provenance, scrub
+from reports.provenance import provenance, scrub
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,3 @@ def test_platform_survives_without_its_helpers(monkeypatch: pytest.MonkeyPatch) 
     assert found["software"]["libraries"] == {"python": []}
     assert found["hardware"]["cpu"]["architecture"]
     assert found["operating system"]["distribution"]
-
-
-def test_command_line() -> None:
-    assert command_line(["/usr/bin/python3.11", "-m", "repro.table2"]) == "python -m repro.table2"
