@@ -5,6 +5,7 @@ GPU-marked tests are skipped where there is no GPU.
 
 import os
 import tempfile
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,3 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The results of `python -m repro.table2 --scale smoke` from an empty folder, which tests look at and copy."""
+    from tests.repro.commands import Results, table2  # after the settings above
+
+    folder = tmp_path_factory.mktemp("smoke") / "results"
+    ran = table2("--results", str(folder))
+    assert ran.returncode == 0, ran.stderr
+    return Results(folder)

@@ -14,7 +14,7 @@ from simlm.data.irds import TitledDoc, ir_datasets
 from simlm.data.lookup import resolve
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from tests.data.beir import HEAD, jsonl, smoke_as_beir, write_beir
+from tests.data.beir import HEAD, jsonl, write_beir
 
 
 def test_rows_are_those_of_the_files(tmp_path: Path) -> None:
@@ -254,11 +254,3 @@ def test_no_texts_are_kept(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < size / 2
-
-
-def test_the_smoke_collection_in_this_layout_is_sound(tmp_path: Path) -> None:
-    collection = open_collection(str(smoke_as_beir(tmp_path / "smoke")))
-    validate(collection)
-    whole = open_collection("insuranceqa-smoke")
-    assert [one.text for one in collection.passages()] == [one.text for one in whole.passages()]
-    assert collection.has_titles

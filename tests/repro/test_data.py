@@ -1,7 +1,6 @@
 """`python -m repro.data`: collections listed, prepared and verified."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -103,11 +102,6 @@ def test_mistakes(
     (line,) = printed.err.splitlines()
     assert (left.value.code, printed.out) == (2, "") and line.startswith(said)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_help_has_examples() -> None:
-    ran = subprocess.run([sys.executable, "-m", "repro.data", "--help"], cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0 and "Examples" in ran.stdout and "python -m repro.data verify notes" in ran.stdout
 
 
 def test_the_papers_collections_are_listed_with_what_is_here_of_them(

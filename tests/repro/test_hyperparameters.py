@@ -47,7 +47,7 @@ def same(value: str, paper: str) -> bool:
     try:
         return float(value) == float(paper)
     except ValueError:
-        return False
+        return value == paper
 
 
 def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_public_models() -> None:

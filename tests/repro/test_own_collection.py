@@ -187,13 +187,6 @@ def test_a_table_by_domain_takes_another_scales_insuranceqa() -> None:
     assert not [one for one in warnings(Options("smoke", "insuranceqa")) if "reader's own" in one]
 
 
-def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> None:
-    one = prepared(str(folder))
-    moved = prepared(str(shutil.copytree(folder, tmp_path / "moved")))
-    assert one.location != moved.location
-    assert one.__xpm__.identifier.all == moved.__xpm__.identifier.all != prepared("").__xpm__.identifier.all
-
-
 def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> None:
     options = Options(scale="smoke", collection=str(folder), results=tmp_path / "results")
     with pytest.raises(UserError, match=f"^{re.escape(said)}") as caught:
@@ -205,13 +198,6 @@ def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> N
 def test_a_missing_split_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     folder = write_beir(tmp_path / "mine", valid=None)
     refused(folder, f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
-
-
-def test_damage_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
-    damaged = shutil.copytree(folder, tmp_path / "damaged")
-    with (damaged / "corpus.jsonl").open("a") as file:
-        file.write("{")
-    refused(damaged, f"{damaged}/corpus.jsonl:601: this line is no JSON", tmp_path)
 
 
 def many_relevant(folder: Path, **qrels: str) -> Path:
@@ -285,14 +271,6 @@ def test_the_grid_takes_it_too(folder: Path, tmp_path: Path, capsys: pytest.Capt
     options = {"scale": "smoke", "grids": ("plms",), "dry_run": True}
     run_grid(GridOptions(collection=str(folder), results=tmp_path / "results", **options))  # type: ignore[arg-type]
     assert "stages to do" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
-
-
-def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(folder, tmp_path / "quotes")
-    with (other / "queries.jsonl").open("a") as file:
-        file.write('{"_id": "one-more", "text": "what else"}\n')
-    slugs = {resolve(str(one)).slug for one in (folder, other)}
-    assert len(slugs) == 2 and all(slug.startswith("quotes-") for slug in slugs)
 
 
 REGISTERING = """

@@ -11,7 +11,6 @@ from reports.model import CollectionFacts, Report, Row
 from reports.render import render
 from reports.terminal import print_report
 from repro.claims import claims_page
-from repro.hyperparameters import hyperparameters
 from repro.pipeline_runs import PipelineRuns
 from repro.report_builder import notes
 from repro.table import labelled
@@ -85,18 +84,6 @@ def test_a_row_of_table_5_is_called_by_what_its_re_ranker_starts_from(tmp_path: 
         settings: Any = ranker.config
         assert settings.settings.optimisation.learning_rate == 3e-5
         assert ranker in ancestors(next(one for one in stages.values() if one.name.startswith("re-ranked run")))
-
-
-def test_settings_of_table_1s_own_are_listed_where_they_are_in_force() -> None:
-    own = {
-        scale: {row.name: row for row in hyperparameters(open_scale(scale), {}) if row.name.startswith("Retriever1 (")}
-        for scale in NAMES
-    }
-    assert not any(own[scale] for scale in BELOW)
-    rate = own["paper"]["Retriever1 (electra): learning rate"]
-    steps = own["paper"]["Retriever1 (electra): steps"]
-    assert (rate.value, rate.paper, rate.chosen) == ("4e-05", "4e-5", "the paper's")
-    assert (steps.value, steps.paper) == (str(6 * 7859), "6 epochs") and len(own["paper"]) == 2
 
 
 def of_scale(report: Report, name: str) -> Report:

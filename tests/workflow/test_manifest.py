@@ -29,14 +29,11 @@ def test_a_whole_stage_verifies(job: Path) -> None:
     assert manifest["outputs"]["model/weights"]["size"] == 3
 
 
-def test_a_missing_output(job: Path) -> None:
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_missing_output_or_a_folder_where_it_was(folder: bool, job: Path) -> None:
     (job / "output" / "test.run").unlink()
-    assert damage(job, INPUTS) == "test.run is missing"
-
-
-def test_a_folder_where_a_file_was(job: Path) -> None:
-    (job / "output" / "test.run").unlink()
-    (job / "output" / "test.run").mkdir()
+    if folder:
+        (job / "output" / "test.run").mkdir()
     assert damage(job, INPUTS) == "test.run is missing"
 
 
@@ -52,21 +49,12 @@ def test_inputs_that_changed(inputs: dict[str, str], job: Path) -> None:
     assert damage(job, inputs) == "a stage it stands on has other outputs now"
 
 
-def test_no_manifest(job: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"3", b"null", b"\xff\xfe{"])
+def test_no_manifest_or_what_is_no_json_object(content: bytes | None, job: Path) -> None:
     (job / MANIFEST).unlink()
-    assert read_manifest(job) is None
-    assert damage(job, INPUTS) == "it has no manifest"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
-def test_a_manifest_that_is_no_json_object(text: str, job: Path) -> None:
-    (job / MANIFEST).write_text(text)
-    assert damage(job, INPUTS) == "it has no manifest"
-
-
-def test_a_manifest_that_is_no_text(job: Path) -> None:
-    (job / MANIFEST).write_bytes(b"\xff\xfe{")
-    assert damage(job, INPUTS) == "it has no manifest"
+    if content is not None:
+        (job / MANIFEST).write_bytes(content)
+    assert read_manifest(job) is None and damage(job, INPUTS) == "it has no manifest"
 
 
 @pytest.mark.parametrize(

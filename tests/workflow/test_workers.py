@@ -12,7 +12,6 @@ import pytest
 from simlm.commands.checks import check_processes
 from simlm.errors import UserError
 from simlm.workflow.resources import Choices
-from simlm.workflow.stage import Stage
 from simlm.workflow.workers import run_in_workers
 from tests.workflow.driving import drive, end, manifest, stage_processes, start, until
 
@@ -99,7 +98,3 @@ def test_each_process_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     check_processes(5, "cpu", tmp_path)
     with pytest.raises(UserError, match="--processes 0: choose 1 or more"):
         check_processes(0, "cpu", tmp_path)
-
-
-def test_a_stage_is_not_shared_unless_it_says_so() -> None:
-    assert not Stage.shared
