@@ -18,7 +18,7 @@ from simlm.retrieval.runs import Run, read_run, without
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.runs import PackageLists, Retrieve, RunStage
+from simlm.stages.runs import Retrieve, RunStage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -234,7 +234,7 @@ class SystemPipeline(Pipeline):
 
     def fine_tuned(self) -> Retrieve:
         """Return runs of Retriever1 from the system's pre-trained encoder, on the negatives of the collection."""
-        lists = self.add(PackageLists.C(data=self.data), "negatives of the collection")
+        lists = self.package_lists("negatives of the collection")
         return self.retrieve(self.retriever(self.model, lists, "Retriever1"), "runs")
 
     def search(self, passages: PublicModel, queries: PublicModel, splits: list[str]) -> SearchReleased:

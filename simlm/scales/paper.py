@@ -86,6 +86,7 @@ def paper() -> Scale:
         pretraining_rate_grid=(),
         rate_grid=(),
         alpha_grid=(),
+        qrels_order=True,
         bm25_grid=grids.bm25_grid,
         fusion_grid=grids.fusion_grid,
         extra_test_splits=tuple(MSMARCO.extra_test_splits),
