@@ -37,6 +37,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         put_in_place(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk's error names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """Files and folders that are whole or not there, and locks."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from simlm.files import (
     write_atomically,
     write_json,
     write_sealed,
+    write_together,
 )
 from tests.damaging import empty, flip, remove, truncate
 
@@ -55,6 +57,21 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         temporary.write_bytes(b"half")
         raise RuntimeError
     assert path.read_bytes() == b"old" and names(tmp_path) == ["page.md"]
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, data = tmp_path / "page.md", tmp_path / "page.json"
+    write_together({page: b"old", data: b"old"})
+
+    def flush(temporary: Path) -> None:
+        if temporary.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("simlm.files._flush", flush)
+    with pytest.raises(OSError) as full:
+        write_together({page: b"new", data: b"new"})
+    assert full.value.filename == str(data) and names(tmp_path) == ["page.json", "page.md"]
+    assert page.read_bytes() == data.read_bytes() == b"old"
 
 
 def test_json_goes_there_and_back(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ((), "error: Expected one of {list, prepare, verify}; --help lists"),
+        (("list", "--results", ""), "error: --results: an empty text is given"),
         (("prepare", "nowhere"), "error: --collection nowhere: "),
         (("verify", "insuranceqa", "--scale", "huge"), "error: unknown scale 'huge'"),
         (("verify", "insuranceqa"), "error: insuranceqa as it is now is not prepared"),
@@ -92,7 +94,8 @@ def test_mistakes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["data", *arguments, "--results", str(tmp_path / "results")])
+    results = ["--results", str(tmp_path / "results")] if arguments else []
+    monkeypatch.setattr(sys, "argv", ["data", *arguments, *results])
     with pytest.raises(SystemExit) as left:
         main()
     printed = capsys.readouterr()
