@@ -61,4 +61,4 @@ def test_blocks_of_scores_are_taken_over_only_as_they_were_written(
     capsys.readouterr()
     assert score_blocks("cut", -1) == whole
     assert scored == ([15, 20] if damage is None else [5, 15, 20])
-    assert (f"{block} is damaged: it is made again" in capsys.readouterr().err) == (damage is not None)
+    assert (f"{block} is damaged or unfinished: it is made again" in capsys.readouterr().err) == (damage is not None)

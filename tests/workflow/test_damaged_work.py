@@ -61,8 +61,7 @@ def test_a_damaged_step_is_made_again_and_the_driver_says_so(
     damage(last)
     again = drive(results, **MANY)
     assert made(again) == made(calm)
-    (said,) = again.said("said")
-    assert said.endswith(f": {last} is damaged: it is made again")
+    assert any(said.endswith(f": {last} is damaged or unfinished: it is made again") for said in again.said("said"))
 
 
 def test_work_whose_inputs_cannot_be_told_is_begun_again_and_the_driver_says_so(
@@ -73,5 +72,4 @@ def test_work_whose_inputs_cannot_be_told_is_begun_again_and_the_driver_says_so(
     empty(job / "depends_on.json")
     again = drive(results, **MANY)
     assert made(again) == made(calm)
-    (said,) = again.said("said")
-    assert f"{job / 'work'} is not used" in said
+    assert any(f"{job / 'work'} is not used" in said for said in again.said("said"))

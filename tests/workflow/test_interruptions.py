@@ -36,7 +36,7 @@ def test_a_killed_stage_goes_on_and_both_attempts_count(tmp_path: Path) -> None:
     (job / "output" / "half-written").touch()
 
     again = drive(tmp_path, "leaf", **SLOW)
-    assert again.status == 0 and again.said("said") == []
+    assert again.status == 0
     sealed = manifest(job)
     assert sealed["numbers"]["resumed_from"] >= 5
     assert list(sealed["outputs"]) == ["number.txt"]
