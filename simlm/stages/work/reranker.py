@@ -11,7 +11,7 @@ import torch
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
 from simlm.distributed import even_share, is_first, own_device, processes, rank, wait_for_all
-from simlm.files import atomic_file
+from simlm.files import intact, sealed_file
 from simlm.finetuning.datasets import Pairs, RerankerGroups
 from simlm.finetuning.evaluations import RerankerEvaluation
 from simlm.finetuning.negatives import NegativeLists
@@ -133,8 +133,8 @@ def score_for_teaching(
     with Bar(total=len(ranges), desc="teacher scores", unit=" blocks") as bar:
         for number, block in enumerate(ranges):
             path = folder / f"{block[0]}.npy"
-            if number % processes() == rank() and not path.is_file():
-                with atomic_file(path) as temporary:
+            if number % processes() == rank() and not intact(path):
+                with sealed_file(path) as temporary:
                     np.save(temporary, score(*drawn(*block)))
             bar.update(1)
     wait_for_all()
