@@ -13,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,17 @@ def start_jvm() -> None:
 
 _loggers: list[Any] = []
 """Loggers with a level of ours: Java forgets one that nobody holds."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Say what Java says in its first line: a stage's log ends with what went wrong, not with a place in Lucene."""
+    try:
+        yield
+    except Exception as error:  # jnius raises a class that exists only beside a running JVM
+        if type(error).__name__ != "JavaException":
+            raise
+        raise RuntimeError(str(error).splitlines()[0]) from error
 
 
 @cache

@@ -215,10 +215,10 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
     return [
         row("training: positives", "labelled, or with an answer and above all negatives", "the same", RELEASED),
         row("training: negatives", "without an answer; none at random", "the same", RELEASED),
-        row("training: order of negatives", "the run's", "not said", OPEN),
+        row("training: order of negatives", "shuffled", "the same", RELEASED),
         row("training: sets", "the first negatives' and the mined one", "the same", RELEASED),
         row("training: Retriever1's set", "the first negatives' alone", "not said", OPEN),
-        row("training: sets on which a checkpoint is chosen", "the mined one alone", "not said", OPEN),
+        row("training: sets on which a checkpoint is chosen", "the first alone", "the same", RELEASED),
         row("retriever: similarities' multiplier", multiplier, "1 to 50 over 1000 updates", RELEASED),
         row("distillation: similarities' multiplier", "the retriever's", "not said", OPEN),
         row("retriever: loss times the processes", "on" if retriever.scale_loss else "off", "off", RELEASED),

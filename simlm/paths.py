@@ -58,10 +58,9 @@ def whole(option: str, path: Path) -> Path:
 
 
 def _check_utf8(option: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{option}: {text!a} is not UTF-8; choose another name") from None
+    # Stages' scripts and records are UTF-8 in every locale, and their readers look for what these say.
+    if os.fsencode(text) != text.encode(errors="replace"):
+        raise UserError(f"{option}: {text!a} is not UTF-8; choose another name, or a locale of UTF-8 (LC_ALL=C.UTF-8)")
 
 
 def instead(path: Path) -> str:

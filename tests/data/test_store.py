@@ -129,6 +129,7 @@ JUDGED = {"a": {"p4": 1, "p1": 2, "p2": 0}, "b": {"ü3": 1}}
 def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
     collection = collection_of("tiny", PASSAGES, {"train": (QUERIES, JUDGED), "test": (QUERIES[:1], {})})
     made = tokenise_collection(collection, tokenizer, tmp_path / "c")
+    as_given = tokenise_collection(collection, tokenizer, tmp_path / "given", qrels_order=True)
     for opened in (made, TokenisedCollection.open(tmp_path / "c"), pickle.loads(pickle.dumps(made))):
         assert opened.splits == ("train", "test")
         assert opened.passages.has_titles and len(opened.passages) == 4
@@ -143,6 +144,7 @@ def test_tokenised_collection(tokenizer: BertTokenizerFast, tmp_path: Path) -> N
         assert qrels.query.dtype == qrels.passage.dtype == qrels.grade.dtype == np.int64
         assert [qrels.positives(query).tolist() for query in range(3)] == [[2], [0, 3], []]
         assert len(opened.qrels("test")) == 0
+        assert as_given.qrels("train").positives(1).tolist() == [3, 0], "a's positives as the qrels have them"
         assert opened.tokenizer("the car")["input_ids"] == tokenizer("the car")["input_ids"]
         assert opened.meta["fingerprint"] == collection.fingerprint()
         assert opened.meta["statistics"]["passages"] == 4

@@ -9,8 +9,8 @@ import pytest
 from repro.data import ListOptions, PrepareOptions, VerifyOptions, list_collections, main, prepare, verify
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from simlm.files import write_json
-from simlm.workflow.manifest import outputs_of, read_manifest
+from simlm.files import checksums, write_sealed
+from simlm.workflow.manifest import read_manifest
 from tests.data.beir import smoke_as_beir
 from tests.data.irds_home import dpr
 from tests.repro.commands import ROOT
@@ -59,7 +59,7 @@ def test_a_collection_that_reads_differently_is_noticed(folder: Path) -> None:
     manifest = path.parents[2] / "manifest.json"
     before = json.loads(path.read_text())
     path.write_text(json.dumps(before | {"fingerprint": "0" * 64}))
-    write_json(manifest, (read_manifest(manifest.parent) or {}) | {"outputs": outputs_of(manifest.parent / "output")})
+    write_sealed(manifest, (read_manifest(manifest.parent) or {}) | {"outputs": checksums(manifest.parent / "output")})
     with pytest.raises(UserError, match="notes reads differently now .* for 0000000000000000.: delete "):
         verify(VerifyOptions("notes", "smoke"))
 
@@ -76,6 +76,8 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ((), "error: Expected one of {list, prepare, verify}; --help lists"),
+        (("list", "--results", ""), "error: --results: an empty text is given"),
         (("prepare", "nowhere"), "error: --collection nowhere: "),
         (("verify", "insuranceqa", "--scale", "huge"), "error: unknown scale 'huge'"),
         (("verify", "insuranceqa"), "error: insuranceqa as it is now is not prepared"),
@@ -88,7 +90,8 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
 def test_mistakes(
     arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    status, line = leaves(main, *arguments, "--results", str(tmp_path / "results"))
+    results = ["--results", str(tmp_path / "results")] if arguments else []
+    status, line = leaves(main, *arguments, *results)
     assert status == 2 and line.startswith(said)
     assert list(tmp_path.iterdir()) == []
 

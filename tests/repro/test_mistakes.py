@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from repro.run import table_command
 from repro.table2 import table2 as table2_spec
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
+from simlm.stopping import Stopped
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.scheduler import StageFailed, StageStatus, only_run
 from tests.repro.commands import ROOT, Results, listing, table2
@@ -173,6 +175,7 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (UserError("two\nlines"), 2, "error: two lines"),
         (StageFailed("base failed: out of wheels (see base.err)"), 1, "failed: base failed: out of wheels"),
         (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+        (Stopped(signal.SIGTERM), 143, "stopped; the same command goes on"),
     ],
 )
 def test_exit_statuses(

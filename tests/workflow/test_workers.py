@@ -47,7 +47,7 @@ def test_several_processes_are_one_stage(tmp_path: Path) -> None:
     [
         pytest.param("mistake", 2, "mistake numbers.txt, line 3: 'x' is no number; write digits", marks=SLOW),
         ("fault", 1, "WorkerFailed: process 1 of 2 failed: ValueError: the seventh wheel came off (see "),
-        pytest.param("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL (see ", marks=SLOW),
+        pytest.param("killed", 1, "WorkerFailed: process 1 of 2 was ended by SIGKILL; it had ", marks=SLOW),
     ],
 )
 def test_a_worker_that_fails_ends_the_stage(wrong: str, status: int, said: str, tmp_path: Path) -> None:

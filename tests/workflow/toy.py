@@ -30,12 +30,14 @@ class Number(Stage):
         self.work.mkdir(parents=True, exist_ok=True)
         resumed = done = len(list(self.work.glob("step-*")))
         steps = int(os.environ.get("SIMLM_TOY_STEPS", "0"))
-        with Bar(total=steps, initial=done, desc="counting") as bar:
+        held = bytearray(b"x" * 2**20 * int(os.environ.get("SIMLM_TOY_MEMORY", "0")))
+        with Bar(total=steps, initial=done, desc="counting", disable=False) as bar:
             while done < steps:
                 time.sleep(PAUSE)
                 (self.work / f"step-{done}").touch()
                 done += 1
                 bar.update(1)
+        del held
         if gate := os.environ.get("SIMLM_TOY_GATE"):
             wait_for(Path(gate))
         (self.folder / "number.txt").write_text(f"{self.value}\n")
