@@ -56,7 +56,7 @@ class StageTrainer(Trainer):
         self.scalars: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[int, Tensor]] = []
         self.tokens = 0
-        collator = UpdateCollator(collate, batches.split)
+        collator = UpdateCollator(collate, batches.split, batches.last)
         super().__init__(model=module, train_dataset=batches.dataset, data_collator=collator, **rest)
 
     def get_train_dataloader(self) -> DataLoader[Any]:

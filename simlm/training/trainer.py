@@ -110,7 +110,8 @@ def train(
         state, tokens = TrainerState.load_from_json(str(resume / STATE)), 0
     else:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "tensorboard")
-        batches = EpochBatches(dataset, lengths, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
+        shares = plan.micro_batch, processes(), rank(), plan.keep_last
+        batches = EpochBatches(dataset, lengths, plan.batch_size, plan.seed, *shares)
         trainer = StageTrainer(
             plan,
             module,

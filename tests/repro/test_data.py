@@ -1,7 +1,7 @@
 """`python -m repro.data`: collections listed, prepared and verified."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,19 +88,11 @@ def test_the_scales_own_collection_is_the_tables_stage(folder: Path, capsys: pyt
     ],
 )
 def test_mistakes(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     results = ["--results", str(tmp_path / "results")] if arguments else []
-    monkeypatch.setattr(sys, "argv", ["data", *arguments, *results])
-    with pytest.raises(SystemExit) as left:
-        main()
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert (left.value.code, printed.out) == (2, "") and line.startswith(said)
+    status, line = leaves(main, *arguments, *results)
+    assert status == 2 and line.startswith(said)
     assert list(tmp_path.iterdir()) == []
 
 

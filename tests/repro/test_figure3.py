@@ -22,8 +22,8 @@ from simlm.stages.work.pretraining import SNAPSHOTS
 from simlm.workflow.manifest import MANIFEST, read_manifest
 from simlm.workflow.plan import plan
 from tests.repro.commands import Results, finished, start
+from tests.repro.planning import planned
 from tests.repro.small_tables import ROWS
-from tests.repro.test_ablation_tables import planned
 
 
 def test_both_runs_and_their_ends_are_table_7s(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -40,18 +42,11 @@ from tests.repro.commands import ROOT, Results, listing, table2
     ],
 )
 def test_bad_options(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["table2", "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments])
-    with pytest.raises(SystemExit) as left:
-        table_command(table2_spec(), "A table.")
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert left.value.code == 2 and line.startswith(f"error: {said}") and printed.out == ""
+    command = partial(table_command, table2_spec(), "A table.")
+    status, line = leaves(command, "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments)
+    assert status == 2 and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,22 +179,13 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_exit_statuses(
-    error: BaseException,
-    status: int,
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     def fail(options: Options) -> None:
         raise error
 
-    monkeypatch.setattr(sys, "argv", ["table", "--scale", "smoke", "--results", str(tmp_path)])
-    with pytest.raises(SystemExit) as left:
-        main(fail, "a table")
-    assert left.value.code == status
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(said)
+    ended, line = leaves(lambda: main(fail, "a table"), "--scale", "smoke", "--results", str(tmp_path))
+    assert ended == status and line.startswith(said)
 
 
 def test_help_shows_every_option_and_examples() -> None:
