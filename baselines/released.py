@@ -14,6 +14,7 @@ from simlm.data.collection import Collection
 from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.files import put_in_place
 from simlm.retrieval.runs import Run, read_run, without
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
@@ -152,7 +153,7 @@ class SearchTokens(RunStage):
         device = own_device(self.choices.compute_device())
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
-        texts = (passage.text for passage in source.passages())
+        texts = ((passage.id, passage.text) for passage in source.passages())
         index, encoding = timed(partial(write_index, encoder, texts, len(collection.passages)), self.work / "index")
         figures: dict[str, Any] = {"tokens": len(index.vectors), "vectors": len(index.vectors), **encoding}
         for split in self.splits:
@@ -167,7 +168,7 @@ class SearchTokens(RunStage):
                 figures |= self.leave(split, run if own is None else without(run, own, self.depth), collection)
         # Encoded where an interrupted attempt can go on.
         if is_first():
-            (self.work / "index").rename(self.folder / "index")
+            put_in_place(self.work / "index", self.folder / "index")
         return figures
 
 

@@ -4,7 +4,9 @@ GPU-marked tests are skipped where there is no GPU.
 """
 
 import os
+import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,3 +53,19 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ran = table2("--results", str(folder))
     assert ran.returncode == 0, ran.stderr
     return Results(folder)
+
+
+@pytest.fixture
+def leaves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Returns the status with which a command ends that gets these words, and the one line that it says."""
+
+    def run(command: Callable[[], None], *words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *words])
+        with pytest.raises(SystemExit) as left:
+            command()
+        printed = capsys.readouterr()
+        (line,) = printed.err.splitlines()
+        assert printed.out == "" and isinstance(left.value.code, int)
+        return left.value.code, line
+
+    return run

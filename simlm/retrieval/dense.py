@@ -16,6 +16,7 @@ from simlm.data.inputs import Specials, query_input
 from simlm.data.store import TokenisedCollection
 from simlm.data.tokens import TokenStore
 from simlm.distributed import is_first, wait_for_all
+from simlm.files import put_in_place
 from simlm.packed.layouts import Inference
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
@@ -103,7 +104,7 @@ def search_splits(
             seconds = _query_seconds(queries, store, vectors, min(depths[timed_split], len(vectors)), faiss)
             figures["latency_ms"] = 1000 * seconds
         # They were encoded where an interrupted attempt can go on, and are left where later searches find them.
-        vectors.folder.rename(output / "passages")
+        put_in_place(vectors.folder, output / "passages")
     return figures
 
 

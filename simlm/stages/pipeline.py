@@ -178,6 +178,7 @@ class Pipeline(EncoderPipeline):
                 passages_per_query=settings.passages_per_query,
                 steps=settings.optimisation.steps,
                 batch_size=settings.optimisation.batch_size,
+                keep_last=settings.optimisation.keep_last,
                 seed=settings.optimisation.seed,
                 max_length=self.scale.reranker.max_length,
             ),

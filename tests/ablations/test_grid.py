@@ -196,19 +196,10 @@ def test_a_dry_run_estimates_from_what_was_measured(
     ],
 )
 def test_mistakes(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    results = str(tmp_path / "results")
-    monkeypatch.setattr(sys, "argv", ["ablations", "--scale", "smoke", "--results", results, *arguments])
-    with pytest.raises(SystemExit) as left:
-        grid.main()
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert left.value.code == 2 and printed.out == "" and line.startswith(f"error: {said}")
+    status, line = leaves(grid.main, "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments)
+    assert status == 2 and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 

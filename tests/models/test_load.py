@@ -50,6 +50,15 @@ LOADERS = [encoder_of, body_of, load_generator, reranker_of]
 each_loader = pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
 
 
+def test_a_generators_output_norm_as_in_the_released_runs(folders: dict[Load, Path]) -> None:
+    """transformers 4.15 left torch's default in place, which tells where a row hardly varies."""
+    rows = torch.tensor([[1e-3, 2e-3, 3e-3, 6e-3] * 4])
+    for epsilon, used in ((0.0, 1e-12), (1e-5, 1e-5)):
+        norm = load_generator(folders[load_generator], epsilon).generator_predictions.LayerNorm
+        plain = (rows - rows.mean()) / (rows.var(correction=0) + used).sqrt()
+        assert torch.allclose(norm(rows), plain * norm.weight + norm.bias, atol=1e-5)
+
+
 @each_loader
 def test_what_was_saved_comes_back(folders: dict[Load, Path], load: Load) -> None:
     model = load(folders[load])

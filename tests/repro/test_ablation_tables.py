@@ -26,8 +26,9 @@ from simlm.pretraining.objective import find_objective
 from simlm.scales import NAMES, open_scale
 from simlm.stages.models import Pretrained
 from simlm.stages.pipeline import Pipeline
-from simlm.workflow.plan import Planned, plan
+from simlm.workflow.plan import plan
 from tests.repro.commands import Results
+from tests.repro.planning import planned
 from tests.repro.small_tables import ROWS
 
 ORDERS = {"table1": 2, "table5": 2, "table6": 8, "table7": 6, "table8": 4, "table12": 0}
@@ -50,19 +51,6 @@ def test_table_1_quotes_glue_and_table_7_has_three_rows_more() -> None:
     assert [(row.published or {})["glue"] for row in table1().rows] == list(published("table1")["glue"])
     assert [column.measure for column in table1().columns] == ["RR@10", ""]
     assert {row.key for row in table7().rows if row.published is None} == {"random", "retromae", "cocondenser"}
-
-
-def planned(table: Table, folder: Path) -> dict[str, Planned]:
-    """The stages of a table by name."""
-
-    def build(submit: Any) -> None:
-        cells = PipelineRuns(open_scale("smoke"), 0, submit)
-        for row in table.rows:
-            row.run(cells)
-
-    stages, _ = plan(build, folder)
-    assert len({stage.name for stage in stages}) == len(stages), "the report lists stages by name"
-    return {stage.name: stage for stage in stages}
 
 
 def test_re_rankers_of_table_5_differ_in_their_start_only_and_one_of_them_is_table_2s(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,6 +18,7 @@ from repro.run import table_command
 from repro.table2 import table2 as table2_spec
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
+from simlm.stopping import Stopped
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.scheduler import StageFailed, StageStatus, only_run
 from tests.repro.commands import ROOT, Results, listing, table2
@@ -38,18 +42,11 @@ from tests.repro.commands import ROOT, Results, listing, table2
     ],
 )
 def test_bad_options(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["table2", "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments])
-    with pytest.raises(SystemExit) as left:
-        table_command(table2_spec(), "A table.")
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert left.value.code == 2 and line.startswith(f"error: {said}") and printed.out == ""
+    command = partial(table_command, table2_spec(), "A table.")
+    status, line = leaves(command, "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments)
+    assert status == 2 and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,25 +175,17 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (UserError("two\nlines"), 2, "error: two lines"),
         (StageFailed("base failed: out of wheels (see base.err)"), 1, "failed: base failed: out of wheels"),
         (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+        (Stopped(signal.SIGTERM), 143, "stopped; the same command goes on"),
     ],
 )
 def test_exit_statuses(
-    error: BaseException,
-    status: int,
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     def fail(options: Options) -> None:
         raise error
 
-    monkeypatch.setattr(sys, "argv", ["table", "--scale", "smoke", "--results", str(tmp_path)])
-    with pytest.raises(SystemExit) as left:
-        main(fail, "a table")
-    assert left.value.code == status
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(said)
+    ended, line = leaves(lambda: main(fail, "a table"), "--scale", "smoke", "--results", str(tmp_path))
+    assert ended == status and line.startswith(said)
 
 
 def test_help_shows_every_option_and_examples() -> None:

@@ -11,7 +11,6 @@ from reports.model import CollectionFacts, Report, Row
 from reports.render import render
 from reports.terminal import print_report
 from repro.claims import claims_page
-from repro.pipeline_runs import PipelineRuns
 from repro.report_builder import notes
 from repro.table import labelled
 from repro.table1 import table1
@@ -22,7 +21,8 @@ from simlm.scales import NAMES, open_scale
 from simlm.stages.models import PublicModel
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
-from simlm.workflow.plan import Planned, ancestors, plan
+from simlm.workflow.plan import ancestors
+from tests.repro.planning import planned
 
 BELOW = [name for name in NAMES if name != "paper"]
 MODELS = {
@@ -30,13 +30,6 @@ MODELS = {
     "roberta": ("RoBERTa-base", "roberta-base"),
     "electra": ("ELECTRA-base", "google/electra-base-discriminator"),
 }
-
-
-def planned(run: Any, folder: Path) -> dict[str, Planned]:
-    def build(submit: Any) -> None:
-        run(PipelineRuns(open_scale("paper"), 0, submit))
-
-    return {stage.name: stage for stage in plan(build, folder)[0]}
 
 
 @pytest.mark.parametrize("name", list(TABLES))
@@ -55,7 +48,7 @@ def test_no_row_is_called_a_stand_in_at_paper_scale_and_nothing_changes_below_it
 def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, tmp_path: Path) -> None:
     row = next(row for row in labelled(table1(), open_scale("paper")).rows if row.key == start)
     label, repository = MODELS[start]
-    stages = planned(row.run, tmp_path)
+    stages = planned([row], tmp_path, "paper")
     trained = next(stage for stage in stages.values() if isinstance(stage.config, TrainRetriever))
     started: Any = trained.inputs["start"].config
     assert isinstance(started, PublicModel)
@@ -71,7 +64,7 @@ def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, 
 
 def test_a_row_of_table_5_is_called_by_what_its_re_ranker_starts_from(tmp_path: Path) -> None:
     for row in labelled(table5(), open_scale("paper")).rows:
-        stages = planned(row.run, tmp_path)
+        stages = planned([row], tmp_path, "paper")
         ranker = next(stage for stage in stages.values() if isinstance(stage.config, TrainReranker))
         start = ranker.inputs["start"]
         if row.key == "simlm":

@@ -65,6 +65,10 @@ def test_only_paper_scale_and_released_lists_follow_the_release(scale: Scale, tm
     own, archive = lists(scale), lists(open_scale(scale.name, str(unpacked(tmp_path))))
     assert own.data.qrels_order == archive.data.qrels_order == own.ready == (scale.name == "paper")
     assert archive.ready
+    fine_tuning = (scale.retriever, scale.distillation, scale.reranker, *scale.retrievers.values())
+    assert {one.optimisation.keep_last for one in fine_tuning} == {scale.name == "paper"}
+    assert not scale.pretraining.optimisation.keep_last
+    assert scale.pretraining.generator_epsilon == (1e-5 if scale.name == "paper" else 0)
 
 
 def test_a_pipelines_seed_is_added_once_to_each(scale: Scale) -> None:
