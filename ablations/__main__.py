@@ -34,12 +34,13 @@ from simlm.commands.checks import (
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, with_origin
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
 from simlm.errors import StageFailed, UserError
+from simlm.files import short_name
+from simlm.paths import shown
 from simlm.scales import open_scale, other_collection
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
@@ -156,7 +157,7 @@ def run(options: Options) -> None:
 
 def _variant(options: Options) -> str:
     """Return the name of the folder for another collection's outcome, the same as for tables (`repro.command`)."""
-    return f"collection-{resolve(options.collection).slug}" if options.collection else ""
+    return short_name(f"collection-{resolve(options.collection).slug}") if options.collection else ""
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ir_measures import RR
 
-from baselines.lucene import HitReader, java_class, start_jvm
+from baselines.lucene import HitReader, java_class, one_line, start_jvm
 from simlm.data.collection import Passage, Query
 from simlm.data.ids import IdTable, IdTableWriter, mapped
 from simlm.evaluation.measures import counted_from, evaluate
@@ -56,6 +56,7 @@ class Trial(NamedTuple):
     rr_at_10: float
 
 
+@one_line()
 def build_index(passages: Iterable[Passage], folder: Path) -> None:
     """Index passages into ``folder``, each as its title (where there is one), a line break and its text.
 
@@ -144,6 +145,7 @@ def index_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+@one_line()
 def search_index(
     folder: Path,
     queries: Iterable[Query],

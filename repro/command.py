@@ -25,6 +25,7 @@ from simlm.commands.machine import on_this_machine, with_origin
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
+from simlm.files import short_name
 from simlm.scales import Scale, open_scale, other_collection
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
@@ -51,7 +52,8 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO;
+    docs/paper-scale.md says where it departs from the released code)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """In place of the scale's own: a folder, irds:ID, or a name (docs/own-collection.md)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
@@ -95,7 +97,7 @@ class Options:
         parts += ["negatives-package"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
-        return "_".join(parts)
+        return short_name("_".join(parts))
 
     def choices(self) -> Choices:
         """Return how stages compute on this machine."""

@@ -22,7 +22,6 @@ from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
-from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import TeacherScores
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
@@ -204,7 +203,7 @@ def _write_training(training: Training, label: str, folder: Path) -> None:
     run, collection = training.run, _collection(training.run.data)
     runs = {split: load_run(output_of(run), split, collection) for split in (MINED_SPLIT, "valid")}
     lists = {
-        split: (lists_of_split(found, collection, split, training.lists, training.seed), found)
+        split: (run.lists_of(found, collection, split, training.lists, training.seed), found)
         for split, found in runs.items()
     }
     teacher = None if training.teacher is None else TeacherScores.open(output_of(training.teacher) / "scores")

@@ -17,10 +17,10 @@ from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
+from simlm.paths import shown
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.launchers import LocalLauncher

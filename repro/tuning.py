@@ -19,9 +19,9 @@ from repro.command import Options, main
 from repro.origin import measure_on
 from repro.run import make
 from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
-from simlm.commands.paths import shown
 from simlm.errors import UserError
 from simlm.files import write_atomically
+from simlm.paths import shown
 from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of

@@ -190,6 +190,14 @@ def fetched(name: str) -> BuiltIn | None:
     return found if found is not None and found.download is not None else None
 
 
+def has_ready_lists(collection: str) -> bool:
+    """Return whether a collection's negatives are lists to train on as they are, and no ranking to make such from.
+
+    ``collection`` is what a scale calls it. The lists that were released with SimLM are shuffled and hold random ones.
+    """
+    return collection in (MSMARCO.name, MSMARCO.layout)
+
+
 def halves(name: str) -> tuple[str, ...]:
     """Return the halves that a collection has by the domains of its questions; () for none."""
     return CATALOGUE[name].halves if name in CATALOGUE else ()

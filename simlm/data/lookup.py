@@ -17,6 +17,7 @@ from simlm.data.dpr_questions import NO_FILE, read_questions
 from simlm.data.readers import digest_of
 from simlm.data.released_archive import ReleasedArchive, is_released
 from simlm.errors import UserError
+from simlm.paths import instead, whole
 
 LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder, "released archives": ReleasedArchive}
 """Folders by layout; the key counts in a stage's identity."""
@@ -68,10 +69,12 @@ def resolve(text: str) -> Reference:
     built_in = CATALOGUE.get(name)
     if built_in is not None and (built_in.question_file or text == name):
         return _built_in(built_in, file)
-    folder = Path(text).expanduser().absolute()
+    given = Path(text).expanduser()
+    found = whole("--collection", given)
+    folder = found if given.name == ".." else given.absolute()  # a link's own name is what its reader calls it
     if not folder.is_dir():
         raise UserError(
-            f"--collection {text}: there is no such folder; give a folder in BEIR's layout, {IRDS}ID for a data set "
+            f"--collection {text}: {found} {instead(found)}; give a folder in BEIR's layout, {IRDS}ID for a data set "
             f"of ir_datasets, or one of {', '.join(CATALOGUE)}"
         )
     kind = layout_of(folder)
@@ -101,11 +104,9 @@ def refuse_two_meanings(text: str) -> None:
 def _built_in(known: BuiltIn, file: str) -> Reference:
     location = digest = ""
     if known.question_file:
-        path = Path(file).expanduser().absolute()
+        path = whole("--collection", Path(file).expanduser())
         if not file or not path.is_file():
-            raise UserError(
-                NO_FILE if not file else f"--collection {known.name}:{file}: there is no such file; give one"
-            )
+            raise UserError(NO_FILE if not file else f"--collection {known.name}:{file}: {instead(path)}; give a file")
         for _ in read_questions(path):  # so that a mistake in it is told before anything starts
             pass
         location, digest = str(path), digest_of(path)

@@ -28,7 +28,7 @@ _FIELDS = ("query", "passage", "grade")
 
 
 class Qrels:
-    """Judgements as three int64 arrays (m,), sorted by query, then passage: indices of both, and the grade.
+    """Judgements as three int64 arrays (m,), sorted by query: indices of query and passage, and the grade.
 
     ``least`` is the smallest grade that counts as relevant (`simlm.data.collection.Collection.relevant_grade`).
     """
@@ -40,15 +40,20 @@ class Qrels:
         grade: npt.NDArray[np.int64],
         least: int = 1,
     ) -> None:
-        order = np.lexsort((passage, query))
+        order = np.argsort(query, kind="stable")
         self.query = query[order]
         self.passage = passage[order]
         self.grade = grade[order]
         self.least = least
 
     @classmethod
-    def of(cls, judged: Mapping[str, Mapping[str, int]], queries: IdTable, passages: IdTable) -> "Qrels":
-        """Make them from {query id: {passage id: grade}}; UserError for an id that a table does not know."""
+    def of(
+        cls, judged: Mapping[str, Mapping[str, int]], queries: IdTable, passages: IdTable, as_given: bool = False
+    ) -> "Qrels":
+        """Make them from {query id: {passage id: grade}}; UserError for an id that a table does not know.
+
+        A query's judgements stand in the order of its passages' indices, or ``as_given``.
+        """
         pairs = [(query, passage, grade) for query, row in judged.items() for passage, grade in row.items()]
         try:
             query = queries.indices([pair[0] for pair in pairs])
@@ -58,13 +63,15 @@ class Qrels:
             passage = passages.indices([pair[1] for pair in pairs])
         except KeyError as error:
             raise UserError(f"a qrel names the unknown passage {error}: remove the qrel or add the passage") from None
-        return cls(query, passage, np.array([pair[2] for pair in pairs], dtype=np.int64))
+        grade = np.array([pair[2] for pair in pairs], dtype=np.int64)
+        order = np.arange(len(pairs)) if as_given else np.argsort(passage, kind="stable")
+        return cls(query[order], passage[order], grade[order])
 
     def __len__(self) -> int:
         return len(self.query)
 
     def positives(self, query_index: int) -> npt.NDArray[np.int64]:
-        """Return the passages judged relevant to a query, ascending; empty when there are none."""
+        """Return the passages judged relevant to a query, in their order; empty when there are none."""
         start, end = np.searchsorted(self.query, [query_index, query_index + 1])
         return self.passage[start:end][self.grade[start:end] >= self.least]
 
@@ -154,13 +161,15 @@ def tokenise_collection(
     folder: Path,
     segments: bool = True,
     keep_own: bool = False,
+    qrels_order: bool = False,
 ) -> TokenisedCollection:
     """Tokenise passages and every split's queries into ``folder``, with judgements, statistics and tokenizer.
 
     Without ``segments`` a title is no part of its own, but the first words of its passage's text, so that every token
-    is of type 0. With ``keep_own`` queries' own passages are not noted. Rows are streamed (see `build_token_store`),
-    and the folder is there only when it is whole. The collection is not checked (`simlm.data.checks.validate`), but for
-    ids: UserError for one that comes twice, or that a qrel names and nobody has.
+    is of type 0. With ``keep_own`` queries' own passages are not noted. A query's judgements stand in the order of the
+    passages, or with ``qrels_order`` in that of the qrels. Rows are streamed (see `build_token_store`), and the folder
+    is there only when it is whole. The collection is not checked (`simlm.data.checks.validate`), but for ids: UserError
+    for one that comes twice, or that a qrel names and nobody has.
     """
     known = statistics(collection)
     own = OwnPassages(collection)
@@ -175,7 +184,8 @@ def tokenise_collection(
         for split in collection.splits:
             rows = ((query.id, "", query.text) for query in collection.queries(split))
             queries = build_token_store(rows, tokenizer, partial / "queries" / split, has_titles=False)
-            Qrels.of(collection.qrels(split), queries.ids, passages.ids).save(partial / "qrels" / split)
+            qrels = Qrels.of(collection.qrels(split), queries.ids, passages.ids, qrels_order)
+            qrels.save(partial / "qrels" / split)
             found = None if keep_own else own.of(split, queries.ids)
             if found is not None:
                 (partial / OWN).mkdir(exist_ok=True)

@@ -58,13 +58,14 @@ def paper() -> Scale:
         base=None,
         generator_training=None,
         pretraining=PretrainingSettings.C(
-            optimisation=_optimisation(80_000, 3e-4, seed=45678, batch=2048, warmup=4000),
+            optimisation=_optimisation(80_000, 3e-4, seed=45678, batch=2048, warmup=4000, keep_last=False),
             max_length=144,
             encoder_rate=0.3,
             decoder_rate=0.5,
             generator_dropout=True,
             held_out=4096,
             micro_batch=64,
+            generator_epsilon=1e-5,
         ),
         pretraining_rates={},
         retriever=_retriever(_optimisation(epochs(3), 2e-5, seed=1234), passages=16, evaluations=0),
@@ -86,6 +87,7 @@ def paper() -> Scale:
         pretraining_rate_grid=(),
         rate_grid=(),
         alpha_grid=(),
+        qrels_order=True,
         bm25_grid=grids.bm25_grid,
         fusion_grid=grids.fusion_grid,
         extra_test_splits=tuple(MSMARCO.extra_test_splits),
@@ -99,7 +101,9 @@ def epochs(count: int) -> int:
     return count * math.ceil(TRAIN_QUERIES / BATCH)
 
 
-def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = BATCH, warmup: int = 1000) -> Optimisation:
+def _optimisation(
+    steps: int, learning_rate: float, seed: int, batch: int = BATCH, warmup: int = 1000, keep_last: bool = True
+) -> Optimisation:
     return Optimisation.C(
         learning_rate=learning_rate,
         batch_size=batch,
@@ -107,4 +111,5 @@ def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = BATC
         warmup_steps=warmup,
         schedule="log",
         seed=seed,
+        keep_last=keep_last,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import cycle, islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -53,6 +54,11 @@ class Split:
         lacking = -(-len(cuts) // self.processes) - len(own)
         return own + [MicroBatch(*cuts[0], 0.0)] * lacking
 
+    @property
+    def size(self) -> int:
+        """How many rows this process reads."""
+        return sum(one.stop - one.start for one in self.micro_batches)
+
     def rows(self, batch: Sequence[T]) -> list[T]:
         """Return what this process reads of a batch, one micro-batch after the other."""
         return [row for one in self.micro_batches for row in batch[one.start : one.stop]]
@@ -69,7 +75,9 @@ class EpochBatches(Sampler[list[int]]):
     """Batches of examples of similar length; order and content depend on the epoch, whatever the number of processes.
 
     Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
-    are one batch.
+    are one batch. What is left of an epoch and no whole batch is left out, or with ``keep_last`` a batch of its own: as
+    in the released runs each process then has one micro-batch, and where they do not come out even, a few examples of
+    the epoch's first batch come again. A whole batch has to come out even too.
 
     Args:
         dataset: what the examples come from; if it has epochs, they are set too.
@@ -88,10 +96,14 @@ class EpochBatches(Sampler[list[int]]):
         micro_batch: int = 0,
         processes: int = 1,
         rank: int = 0,
+        keep_last: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.inner = LengthBucketedSampler(lengths, batch_size, seed, drop_last=len(lengths) >= batch_size)
+        drop_last = len(lengths) >= batch_size and not keep_last
+        self.inner = LengthBucketedSampler(lengths, batch_size, seed, drop_last)
         self.split = Split(min(batch_size, len(lengths)), micro_batch, processes, rank)
+        each = -(-(len(lengths) % batch_size) // processes)
+        self.last = Split(each * processes, each, processes, rank) if keep_last and each else self.split
         # What accelerate reads of any batch sampler.
         self.batch_size = batch_size
         self.drop_last = False
@@ -106,7 +118,17 @@ class EpochBatches(Sampler[list[int]]):
         return len(self.inner)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return map(self.split.rows, self.inner)
+        first: list[int] = []
+        for batch in self.inner:
+            first = first or batch
+            split = self.split if len(batch) == self.split.batch else self.last
+            yield split.rows([*batch, *islice(cycle(first), split.batch - len(batch))])
+
+
+def epochs_in(steps: int, examples: int, batch_size: int, keep_last: bool) -> int:
+    """Return how many epochs are begun in so many updates."""
+    batches = -(-examples // batch_size) if keep_last else max(1, examples // batch_size)
+    return -(-steps // batches)
 
 
 class Update(NamedTuple):
@@ -164,9 +186,11 @@ class UpdateCollator:
 
     batches: MicroBatches | Packs
     split: Split
+    last: Split
 
     def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
-        return self.batches.update(examples, self.split)._asdict()
+        split = self.split if len(examples) == self.split.size else self.last
+        return self.batches.update(examples, split)._asdict()
 
 
 def losses_of(model: nn.Module, part: Any) -> dict[str, Tensor]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.errors import UserError
+from simlm.files import put_in_place
+from simlm.paths import instead
 from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.processes import process_of, slurm_job
@@ -46,7 +48,9 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
-            raise UserError(f"--join {folder}: no results folder (it has no jobs/); choose one that a command wrote")
+            raise UserError(
+                f"--join {folder}: no results folder (jobs {instead(folder / 'jobs')}); choose one that a command wrote"
+            )
     stages, _ = plan(build, results)
     digests: dict[Path, str] = {}
     joined, refused = [], []
@@ -73,8 +77,6 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
 
 def _damage(job: Path, inputs: dict[str, str]) -> str | None:
     """Return why a finished stage may not be taken; ``inputs`` as for `damage`, "" for a stage that no folder has."""
-    if read_manifest(job) is None:
-        return "its manifest cannot be read"
     lacking = [name for name, digest in inputs.items() if not digest]
     reason = damage(job, dict((read_manifest(job) or {}).get("inputs") or {})) if lacking else damage(job, inputs)
     return reason or (f"it stands on {lacking[0]}, which is neither here nor can be taken" if lacking else None)
@@ -87,6 +89,5 @@ def take(joined: Sequence[Joined]) -> int:
         partial = job.with_name(f"{job.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(one.source, partial, symlinks=True, ignore=NOT_TAKEN)
-        shutil.rmtree(job, ignore_errors=True)
-        partial.rename(job)
+        put_in_place(partial, job)
     return len(joined)

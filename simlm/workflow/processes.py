@@ -14,7 +14,7 @@ from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
 from simlm.workflow.server import is_server
 from simlm.workflow.slurm import cancel
-from simlm.workflow.stage import MISTAKE
+from simlm.workflow.stage import MISTAKE, PROGRESS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def prepare(stage: Planned, say: Callable[[str], None]) -> None:
     elif not stage.was_finished and process_of(stage) is None and slurm_job(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
         stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
-        for path in (*stale, stage.job / MISTAKE):
+        for path in (*stale, stage.job / MISTAKE, stage.job / PROGRESS):
             path.unlink(missing_ok=True)
 
 

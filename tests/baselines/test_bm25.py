@@ -110,6 +110,7 @@ def test_bad_input(java: ProcessPoolExecutor, tmp_path: Path) -> None:
         java.submit(search_index, tmp_path, [], tmp_path / "a.run").result()
 
 
+@pytest.mark.slow
 def test_the_published_figure_on_insuranceqa(java: ProcessPoolExecutor, tmp_path: Path) -> None:
     collection = open_collection("insuranceqa")
     index, path = tmp_path / "index", tmp_path / "test.run"

@@ -38,11 +38,6 @@ def test_equal_fused_scores_go_by_passage() -> None:
     assert fuse(FIRST, SECOND, 0.5, 4).indices[0].tolist() == [0, 2, 1, 3]
 
 
-def test_the_ends_are_the_runs_themselves() -> None:
-    assert fuse(FIRST, SECOND, 1, 2).indices[0].tolist() == [0, 1]
-    assert fuse(FIRST, SECOND, 0, 1).indices[0].tolist() == [2]
-
-
 def test_a_fused_run_keeps_its_inputs() -> None:
     before = FIRST.scores.copy(), SECOND.scores.copy()
     fuse(FIRST, SECOND, 0.5, 3)

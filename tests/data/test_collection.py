@@ -10,7 +10,6 @@ import pytest
 
 from simlm.data.checks import validate
 from simlm.data.collection import Collection, Passage, Query, statistics
-from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from tests.rows import Judged, collection_of
 
@@ -187,8 +186,3 @@ def test_answers_stand_for_judgements_of_test_alone() -> None:
     collection.answers = {"train": lambda: iter([("a", ["x"])])}
     with pytest.raises(UserError, match="^tiny/train: no query has a relevant passage"):
         validate(collection)
-
-
-def test_unknown_name() -> None:
-    with pytest.raises(UserError, match="unknown collection 'x': choose one of insuranceqa, insuranceqa-smoke"):
-        open_collection("x")

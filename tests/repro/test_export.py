@@ -15,7 +15,6 @@ from simlm.data.opening import open_collection
 from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import MARKER
-from simlm.retrieval.embeddings import Embeddings
 from tests.repro.commands import Results, finished, listing, start
 
 ROWS = ("bm25", "random", "reranker", "simlm")
@@ -62,29 +61,6 @@ def test_runs_are_those_of_the_table(row: str, exported: Path, smoke: Results) -
     assert (exported / row / "runs" / "test.trec").read_bytes() == source
     other = [line.split("\t") for line in (exported / row / "runs" / "test.msmarco.txt").read_text().splitlines()]
     assert other == [[q, p, rank, score] for q, _, p, rank, score, _ in map(str.split, source.decode().splitlines())]
-
-
-def test_sentence_transformers_gives_the_vectors_of_the_index(exported: Path, smoke: Results) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(exported / "simlm" / "model"), device="cpu")
-    index = Embeddings.open(smoke.job("Retriever_distill (simlm): runs") / "output" / "passages").read()
-    texts = [passage.text for passage in open_collection("insuranceqa-smoke").passages()]
-    np.testing.assert_allclose(model.encode(texts), index, atol=1e-5, rtol=0)
-
-
-def test_cross_encoder_gives_the_scores_of_the_run(exported: Path) -> None:
-    from sentence_transformers import CrossEncoder
-
-    model = CrossEncoder(str(exported / "reranker" / "model"), device="cpu")
-    collection = open_collection("insuranceqa-smoke")
-    queries = {query.id: query.text for query in collection.queries("test")}
-    texts = {passage.id: passage.text for passage in collection.passages()}
-    lines = [line.split() for line in (exported / "reranker" / "runs" / "test.trec").read_text().splitlines()]
-    rescored = [line for line in lines if int(line[3]) <= 10]
-    scores = model.predict([(queries[line[0]], texts[line[2]]) for line in rescored])
-    # Equal scores were made strictly decreasing for the file.
-    np.testing.assert_allclose(scores, [float(line[4]) for line in rescored], atol=1e-5, rtol=0)
 
 
 def test_training_files_hold_the_collection_and_the_pairs(exported: Path, smoke: Results) -> None:
@@ -177,10 +153,3 @@ def test_something_else_in_an_exports_place(smoke: Results, tmp_path: Path) -> N
     with pytest.raises(UserError, match="exists and holds no simlm-export.json: move it away"):
         run(options(smoke, tmp_path, rows=("simlm",)))
     assert listing(tmp_path) == before
-
-
-def test_help_has_examples() -> None:
-    ran = finished(export("--help"))
-    assert ran.returncode == 0
-    for word in ("--what", "--to", "--table", "--rows", "python -m repro.export --rows simlm reranker --what model"):
-        assert word in ran.stdout

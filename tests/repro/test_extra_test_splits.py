@@ -1,9 +1,6 @@
 """Further test splits and answers that come with a collection, in reports of the smallest runs there are."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +17,13 @@ from simlm.scales import open_scale
 from simlm.stages.pipeline import Pipeline
 from tests.data import released
 from tests.data.irds_home import dpr, msmarco
-from tests.repro.commands import ROOT
+from tests.repro.commands import finished, start
 
 YEARS = {"trec-dl-2019": "dl19_ndcg10", "trec-dl-2020": "dl20_ndcg10"}
 
 
 def run(table: str, *arguments: str, **environment: str) -> None:
-    command = [sys.executable, "-m", f"repro.{table}", "--scale", "smoke", "--rows", "bm25", *arguments]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+    ran = finished(start("--rows", "bm25", *arguments, table=table, **environment))
     assert ran.returncode == 0, ran.stderr
 
 

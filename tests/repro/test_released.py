@@ -267,7 +267,7 @@ def refused(said: str, results: Path, **options: Any) -> None:
 def test_options_that_do_not_go_with_it(models: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     refused("add --scale paper", results, scale="smoke")
-    refused("there is no such folder", results, models=tmp_path / "nowhere")
+    refused("nowhere is missing", results, models=tmp_path / "nowhere")
     refused("leave out --negatives and --seed", results, models=models, seed=1)
     refused("--models is for --released", results, models=models, released=False)
     refused("--publish is for the whole table", results, models=models, publish=True)
@@ -287,9 +287,9 @@ def test_a_re_ranker_needs_the_run_that_it_re_ranks(models: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("config.json", None, "not a model folder, it has no config.json"),
-        ("config.json", b"{", "config.json: no JSON"),
-        ("model.safetensors", None, r"no \*.safetensors and no pytorch_model.bin"),
+        ("config.json", None, "not a model folder, its config.json is missing"),
+        ("config.json", b"{", "its config.json is no JSON"),
+        ("model.safetensors", None, "no model.safetensors and no pytorch_model.bin"),
         ("model.safetensors", b"damaged", "damaged safetensors"),
     ],
 )

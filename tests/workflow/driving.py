@@ -57,13 +57,14 @@ def start(results: Path, shape: str, *options: str, **environment: str) -> subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
 
 
-def hear_ctrl_c() -> None:
-    """Stop ignoring SIGINT: a process started under nohup would pass that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def hear_signals() -> None:
+    """Stop ignoring signals: a process started under nohup would pass that on."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def end(driver: subprocess.Popen[str], began: float = 0.0) -> Ran:
@@ -100,7 +101,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 def steps(results: Path, kind: str = "number") -> list[Path]:
     """The steps that unfinished stages of a kind have made."""
-    return list(results.glob(f"jobs/*.{kind}/*/work/step-*"))
+    return list(results.glob(f"jobs/*.{kind}/*/work/steps/step-*"))
 
 
 def stage_processes(results: Path) -> list[psutil.Process]:

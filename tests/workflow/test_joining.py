@@ -64,7 +64,7 @@ def test_what_is_damaged_there_is_not_taken(elsewhere: Path, tmp_path: Path) -> 
     assert joinable(TREE, elsewhere, [there]).refused == []  # nothing is missed where it is valid here
     (job(there, "right") / MANIFEST).write_text("{", encoding="utf-8")
     _, right, _ = joinable(TREE, tmp_path / "results", [there]).refused
-    assert right.endswith(": its manifest cannot be read")
+    assert right.endswith(": its manifest is damaged")
     shutil.rmtree(job(there, "right"))
     assert names(tmp_path / "results", there) == ["leaf"]
 

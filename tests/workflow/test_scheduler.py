@@ -54,14 +54,6 @@ def test_a_damaged_output_is_made_again_and_what_stands_on_it_stays(finished: Ra
     assert (again.jobs["top"] / "manifest.json").read_text() == (finished.jobs["top"] / "manifest.json").read_text()
 
 
-def test_a_deleted_stage_is_made_again_alone(finished: Ran, tmp_path: Path) -> None:
-    results = copied(finished, tmp_path)
-    shutil.rmtree(results / finished.jobs["leaf"].relative_to(finished.jobs["leaf"].parents[2]))
-    again = drive(results)
-    assert again.status == 0 and again.made == ["leaf"] and again.said("said") == []
-    assert made(again) == made(finished)
-
-
 def test_what_stands_on_other_outputs_is_made_again(tmp_path: Path) -> None:
     """`top` is not: the sums that it reads come out the same."""
     first = drive(tmp_path, "restless")
@@ -141,11 +133,6 @@ def test_a_stage_killed_after_its_manifest_is_not_computed_twice(finished: Ran, 
     assert again.made == ["top"]
     assert not (left / "work").exists()
     assert made(again) == made(finished)
-
-
-def test_two_configurations_that_are_equal_are_one_stage(tmp_path: Path) -> None:
-    ran = drive(tmp_path, "twice")
-    assert ran.status == 0 and list(ran.jobs) == ["leaf"]
 
 
 def test_a_run_that_keeps_going_leaves_out_what_stands_on_a_failed_stage_and_nothing_else(tmp_path: Path) -> None:
