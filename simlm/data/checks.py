@@ -31,8 +31,8 @@ def validate(collection: Collection) -> None:
 
     Raises:
         UserError: For the first of these, with file and line where they are known, the id, and the way out: an id that
-            is empty, comes twice, or holds white space or a control character (a run file could not hold it); an id or
-            a text that is a number or nothing; a query without text; a qrel or a negative for an unknown query or
+            is empty, comes twice, or does not fit a run file (`simlm.data.ids.unfit`); an id or a text that is a number
+            or nothing; a query without text; a qrel or a negative for an unknown query or
             passage; a grade that is no whole number or beyond ``LARGEST_GRADE``; a split without a relevant passage;
             text that is not UTF-8; a truncated file.
     """
@@ -157,7 +157,7 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
                 f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
             ) from None
     if reason := unfit(row.id):
-        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; replace it, by _ for instance")
+        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; give another one")
     if isinstance(row, Query) and not row.text.strip():
         raise UserError(f"{place(number)}: query {_shown(row.id)} has no text; remove it or give it one")
 
