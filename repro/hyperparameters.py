@@ -228,8 +228,27 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
     ]
 
 
-def choices() -> list[HyperParameter]:
-    """Return what is in force at every scale where paper and released implementation differ or are silent."""
+def choices(scale: Scale) -> list[HyperParameter]:
+    """Return what is in force where paper and released implementation differ or are silent, or a scale departs."""
+    return [*_everywhere(), *(_at_paper_scale(scale) if isinstance(scale.encoder, str) else ())]
+
+
+def _at_paper_scale(scale: Scale) -> list[HyperParameter]:
+    """Return where paper scale follows the released code alone, and where it departs from it (docs/paper-scale.md)."""
+    fine_tuning, pre = scale.retriever.optimisation, scale.pretraining
+    valid = "nothing is chosen on what is reported"
+    return [
+        row("fine-tuning: an epoch's last batch", "kept" if fine_tuning.keep_last else "left out", "kept", RELEASED),
+        row("a query's positives", "in qrels order" if scale.qrels_order else "by index", "in qrels order", RELEASED),
+        row("generator: epsilon of the output norm", pre.generator_epsilon, "1e-05 (transformers 4.15)", RELEASED),
+        row("queries: precision", "float32", "float32", RELEASED),
+        row("pre-training: an epoch's last batch", "left out", "in the next epoch's first", "a share of 1 in 4,000"),
+        row("evaluation: negatives", "the same each time", "others each epoch", "checkpoints compare on the same"),
+        *(() if scale.by_answers else [row("checkpoints: chosen on", "valid, of train", "dev", valid)]),
+    ]
+
+
+def _everywhere() -> list[HyperParameter]:
     return [
         row("pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED),
         row(

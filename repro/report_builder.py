@@ -81,7 +81,7 @@ def build_report(
     report.cases = _examples(values, runs, collection, report.measures[0])
     if table.published_on is None:
         settings = hyperparameters(scale, tried_values(options.scale))
-        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
+        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices(scale)
         report.notes = notes(report, seconds, scale)
     else:
         found = report.collection

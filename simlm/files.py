@@ -78,7 +78,7 @@ def intact(path: Path) -> bool:
             return True
     except (OSError, ValueError):
         pass
-    say(f"{path} is damaged: it is made again")
+    say(f"{path} is damaged or unfinished: it is made again")
     path.unlink()
     return False
 

@@ -108,7 +108,7 @@ def test_a_sealed_file_that_is_damaged_is_removed_with_a_line(
     damage(path)
     assert not intact(path) and not path.exists() and not intact(path)
     said = capsys.readouterr().err.splitlines()
-    assert said == ([] if damage is remove else [f"{path} is damaged: it is made again"])
+    assert said == ([] if damage is remove else [f"{path} is damaged or unfinished: it is made again"])
 
 
 def test_content_is_on_the_disk_before_its_name_and_the_name_before_it_is_used(

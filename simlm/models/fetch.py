@@ -9,7 +9,17 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RevisionNotFoundError
 
 from simlm.errors import UserError
-from simlm.models.folder import CONFIG, INDEX, PICKLE, WEIGHTS, read_config, read_weights, weight_files, without_weights
+from simlm.models.folder import (
+    CONFIG,
+    INDEX,
+    PICKLE,
+    WEIGHTS,
+    check_sizes,
+    read_config,
+    read_weights,
+    weight_files,
+    without_weights,
+)
 from simlm.models.public import COMMIT, PINNED_IN
 from simlm.paths import instead
 
@@ -46,6 +56,7 @@ def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
         files = weight_files(source)
     if not files:
         raise without_weights(name)
+    check_sizes(source, files)
     whole = files == [source / WEIGHTS]
     weights = {} if whole else read_weights(files)
     target.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 """How the name of the file ends that leads to shards."""
 AGAIN = "fetch the repository again"
+Shape = tuple[int, ...]
 LAYER = re.compile(r"encoder\.layer\.\d+\.")
 SIZES = ("size", "dim", "embeddings", "positions", "d_model", "d_ff")
 """How the names of settings end that are dimensions of weights."""
@@ -83,27 +84,30 @@ def _plain_weights(pickle: Path) -> dict[str, Any]:
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot be a model, before anything is made of it; its tensors are not read."""
-    content = read_config(folder)
+    read_config(folder)
     files = weight_files(folder)
     if not files:
         raise without_weights(str(folder))
-    shapes = _shapes(files)
-    _check_sizes(folder, content, shapes)
-    _check_built(folder, shapes)
+    _check_built(folder, check_sizes(folder, files))
     from simlm.data.tokenizer import VOCABULARIES, load_tokenizer
 
     if any((folder / name).is_file() for name in VOCABULARIES):
         load_tokenizer(folder)
 
 
-def check_sizes(folder: Path) -> None:
-    """Refuse a configuration that asks for more than the weights beside it have: to build it can take all memory.
+def check_sizes(folder: Path, files: Sequence[Path]) -> Mapping[str, Shape]:
+    """Return the shapes of the tensors in ``files``.
 
-    A folder without weights is left to those who read them.
+    UserError for a configuration that asks for more than these: a model that is built of it could take all memory.
     """
-    files = weight_files(folder)
-    if files:
-        _check_sizes(folder, read_config(folder), _shapes(files))
+    shapes = _shapes(files)
+    widest = max((side for shape in shapes.values() for side in shape), default=0)
+    for name, value in read_config(folder).items():
+        most = len(shapes) if "layer" in name else widest if name.endswith(SIZES) else None
+        if isinstance(value, int) and most is not None and value > most:
+            what = "tensors" if "layer" in name else "entries on the longest side"
+            raise UserError(f"{folder / CONFIG}: {name} is {value:,}, and its weights have {most:,} {what}; {AGAIN}")
+    return shapes
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -119,9 +123,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+def _shapes(files: Sequence[Path]) -> dict[str, Shape]:
     """Return the shape of each tensor by its name, from the files' heads."""
-    found: dict[str, tuple[int, ...]] = {}
+    found: dict[str, Shape] = {}
     for path in files:
         if path.suffix != ".safetensors":
             found |= {name: tuple(tensor.shape) for name, tensor in _plain_weights(path).items()}
@@ -134,16 +138,7 @@ def _shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _check_sizes(folder: Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    widest = max((side for shape in shapes.values() for side in shape), default=0)
-    for name, value in config.items():
-        most = len(shapes) if "layer" in name else widest if name.endswith(SIZES) else None
-        if isinstance(value, int) and most is not None and value > most:
-            what = "tensors" if "layer" in name else "entries on the longest side"
-            raise UserError(f"{folder / CONFIG}: {name} is {value:,}, and its weights have {most:,} {what}; {AGAIN}")
-
-
-def _check_built(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_built(folder: Path, shapes: Mapping[str, Shape]) -> None:
     """Refuse a configuration of which transformers builds no model, or one with weights of other shapes."""
     import torch
     from transformers import AutoConfig, AutoModel

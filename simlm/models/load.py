@@ -18,7 +18,6 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from simlm.data.tokenizer import check_tokenizer_matches
 from simlm.errors import UserError
-from simlm.models.folder import check_sizes
 
 # BERT-like bodies bring a pooler that nothing here uses and that many checkpoints lack.
 UNUSED = "pooler."
@@ -40,8 +39,6 @@ def load_checkpoint(kind: Any, name_or_folder: str | Path, **extra: Any) -> Any:
         UserError: There is no checkpoint, it is damaged, or it is another model's: transformers itself would fill the
             missing weights with random numbers and only warn.
     """
-    if Path(name_or_folder).is_dir():
-        check_sizes(Path(name_or_folder))
     try:
         model, report = kind.from_pretrained(
             str(name_or_folder),

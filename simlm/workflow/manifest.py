@@ -29,7 +29,7 @@ def read_manifest(job: Path) -> dict[str, Any] | None:
 def outputs_digest(manifest: Mapping[str, Any]) -> str:
     """Return one sha256 that stands for all outputs of a stage."""
     lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(manifest["outputs"].items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
 def damage(job: Path, inputs: Mapping[str, str]) -> str | None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from simlm.models.fetch import copy_model
 from simlm.models.folder import CONFIG, INDEX, PICKLE, WEIGHTS, check_folder
 from simlm.models.load import load_body
 from simlm.models.save import save_model
+from simlm.stages.models import local_digest
 from tests.pretraining.toys import TOKENIZER, bert
 
 
@@ -93,10 +93,14 @@ def test_a_configuration_that_is_wrong_is_named_where_it_lies(
     (folder / CONFIG).write_text(json.dumps(json.loads((folder / CONFIG).read_text()) | change))
     with pytest.raises(UserError, match=f"^{folder / CONFIG}: {said}"):
         check_folder(folder)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(UserError):
-        load_body(folder, TOKENIZER)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+    if "and its weights have" in said:  # as what the Hub gives
+        with pytest.raises(UserError, match=said):
+            copy_model(str(folder), "", tmp_path / "target")
+
+
+def test_a_name_that_is_not_utf8_has_a_digest_too(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).touch()
+    assert len(local_digest(str(tmp_path))) == 64
 
 
 def test_a_pipe_is_no_configuration(whole: Path, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simlm.workflow.attempts import attempts
+from tests.damaging import flip
 from tests.repro.commands import ROOT, Results, start, table2
 from tests.workflow.driving import kill_all, stage_processes, until
 
@@ -21,7 +23,7 @@ REDONE = ("SimLM pre-training", "Retriever1 (simlm): runs", "re-ranker", "Retrie
 def test_killed_at_random_moments_and_started_again(smoke: Results, tmp_path: Path) -> None:
     copy = smoke.copy(tmp_path / "results", without=REDONE)
     rng = random.Random(2023)
-    for longest in (0.0, 6.0, 12.0):
+    for longest in np.linspace(0.0, 12.0, 20):
         driver = start("--results", str(copy.folder))
         until(lambda one=driver: begun(copy.folder) or one.poll() is not None, "a stage")
         time.sleep(rng.uniform(0.0, longest))
@@ -36,6 +38,27 @@ def test_killed_at_random_moments_and_started_again(smoke: Results, tmp_path: Pa
         assert stages[name]["attempts"] == 1
         assert (copy.job(name) / "manifest.json").read_bytes() == (smoke.job(name) / "manifest.json").read_bytes()
     assert not list(copy.folder.glob("jobs/*/*/work"))
+
+
+@pytest.mark.slow
+def test_killed_and_a_bit_changed_over_and_over(smoke: Results, tmp_path: Path) -> None:
+    """In any file, finished stages' included: the same figures in the end, or one line that says what is wrong."""
+    copy = smoke.copy(tmp_path / "results", without=REDONE)
+    rng = random.Random(2024)
+    for longest in (6.0, 12.0, 6.0, 12.0, 12.0):
+        driver = start("--results", str(copy.folder))
+        until(lambda one=driver: begun(copy.folder) or one.poll() is not None, "a stage")
+        time.sleep(rng.uniform(0.0, longest))
+        kill_all(driver, copy.folder)
+        works = [path for path in copy.folder.glob("jobs/*/*/work/**/*") if path.is_file() and path.stat().st_size]
+        files = [path for path in copy.folder.rglob("*") if path.is_file() and path.stat().st_size]
+        for path in (rng.choice(works or files), rng.choice(files)):
+            flip(path, rng.randrange(path.stat().st_size))
+    ran = table2("--results", str(copy.folder))
+    if ran.returncode:
+        assert ran.stderr.splitlines()[-1].startswith(("error: ", "failed: ")), ran.stderr
+    else:
+        assert copy.runs() == smoke.runs() and copy.measured() == smoke.measured()
 
 
 def begun(results: Path) -> list[Path]:

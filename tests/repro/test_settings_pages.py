@@ -32,7 +32,7 @@ def printed(table: str) -> dict[str, dict[str, str]]:
 
 
 def pages(scale: Scale) -> tuple[Page, Page]:
-    settings = hyperparameters(scale, {}) + choices()
+    settings = hyperparameters(scale, {}) + choices(scale)
     return table11.table11(scale, settings), table13.table13(scale, settings)
 
 
@@ -68,7 +68,9 @@ def test_every_setting_stands_on_one_page_once(scale: Scale) -> None:
         for row in section.rows
         if row["setting"] is not None
     ]
-    assert sorted(shown) == sorted((one.name, one.value, one.chosen) for one in hyperparameters(scale, {}) + choices())
+    assert sorted(shown) == sorted(
+        (one.name, one.value, one.chosen) for one in hyperparameters(scale, {}) + choices(scale)
+    )
 
 
 @pytest.mark.parametrize("name", ["table11", "table13"])

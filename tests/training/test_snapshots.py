@@ -150,7 +150,7 @@ def test_a_damaged_snapshot_is_made_again(
         again = attempt(tmp_path)
         assert again.outcome.resumed_from == 3
         assert_same(again, whole)
-    assert (f"{late} is damaged: it is made again" in capsys.readouterr().err) == (damage is not remove)
+    assert (f"{late} is damaged or unfinished: it is made again" in capsys.readouterr().err) == (damage is not remove)
 
 
 def test_only_whole_snapshots_are_copied(tmp_path: Path) -> None:

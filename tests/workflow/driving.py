@@ -101,7 +101,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 def steps(results: Path, kind: str = "number") -> list[Path]:
     """The steps that unfinished stages of a kind have made."""
-    return list(results.glob(f"jobs/*.{kind}/*/work/step-*"))
+    return list(results.glob(f"jobs/*.{kind}/*/work/steps/step-*"))
 
 
 def stage_processes(results: Path) -> list[psutil.Process]:

@@ -32,7 +32,9 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def test_several_processes_are_one_stage(tmp_path: Path) -> None:
     one = drive(tmp_path / "one", "shared")
-    two = drive(tmp_path / "two", "shared", **TWO)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    two = drive(tmp_path / "two", "shared", TMPDIR=str(temporary), **TWO)
     assert (one.status, two.status) == (0, 0), two.errors
     sealed = [manifest(ran.jobs["shared"]) for ran in (one, two)]
     assert [each["numbers"] for each in sealed] == [{"processes": 1, "rank": 0}, {"processes": 2, "rank": 0}]
@@ -40,6 +42,7 @@ def test_several_processes_are_one_stage(tmp_path: Path) -> None:
     # How many did the work is no part of a stage's identity.
     assert one.jobs["shared"].name == two.jobs["shared"].name
     assert drive(tmp_path / "two", "shared").said("running") == []
+    assert not any(temporary.iterdir())  # torch's agent leaves its notes there unless it is told another place
 
 
 @pytest.mark.parametrize(
