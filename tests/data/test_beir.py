@@ -141,13 +141,11 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
     [
         ({"corpus_jsonl": P1 + "{not json\n"}, "corpus.jsonl:2: this line is no JSON (Expecting property name"),
         ({"corpus_jsonl": P1 + "[1]\n"}, "corpus.jsonl:2: this line is no JSON object"),
-        ({"corpus_jsonl": P1 + "\n" + REST}, "corpus.jsonl:2: this line is no JSON"),
         ({"corpus_jsonl": P1 + "[" * 100_000 + "\n"}, "corpus.jsonl:2: this line is "),
         ({"corpus_jsonl": P1 + '{"text": "x"}\n'}, 'corpus.jsonl:2: this line lacks "_id"'),
         ({"corpus_jsonl": P1 + '{"_id": "p2"}\n'}, 'corpus.jsonl:2: this line lacks "text"'),
         ({"corpus_jsonl": P1 + '{"_id": "p2", "text": 7}\n'}, 'corpus.jsonl:2: "text" is no string'),
         ({"corpus_jsonl": P1 + '{"_id": true, "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is no string'),
-        ({"corpus_jsonl": P1 + '{"_id": "p2", "title": [], "text": "x"}\n'}, 'corpus.jsonl:2: "title" is no string'),
         ({"corpus_jsonl": P1 + '{"_id": " ", "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is empty'),
         ({"corpus_jsonl": P1 + '{"_id": "a b", "text": "x"}\n'}, 'corpus.jsonl:2: the passage id "a b" holds white'),
         *(
@@ -166,15 +164,12 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
         ({"corpus_jsonl": ""}, "corpus.jsonl:1: there is no passage"),
         ({"corpus_jsonl": P1}, 'qrels/train.tsv:3: a qrel of query "q1" names the unknown passage "4"'),
-        ({"queries_jsonl": Q + "nonsense\n"}, "queries.jsonl:4: this line is no JSON"),
         ({"queries_jsonl": '{"_id": "q0", "text": "x"}\n' + Q + Q}, 'queries.jsonl:5: the query id "q1" comes twice'),
         ({"queries_jsonl": Q.replace('"x"', '" "')}, 'queries.jsonl:1: query "q1" has no text'),
         ({"queries_jsonl": Q.replace("q2", "q9")}, 'qrels/dev.tsv:2: a qrel names the unknown query "q2"'),
         ({"train": ""}, "qrels/train.tsv: there is no judgement in it"),
-        ({"train": HEAD}, "qrels/train.tsv: there is no judgement in it"),
         ({"train": "q1\tp1\t1\n"}, "qrels/train.tsv:1: the first line must name the columns query-id"),
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
-        ({"train": HEAD + "q1\t0\tp1\t1\n"}, "qrels/train.tsv:2: 4 columns where 3"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
         *(
             (

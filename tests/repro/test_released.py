@@ -237,8 +237,14 @@ def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, arch
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
-    results: Path, models: Path, archives: Path, tmp_path: Path, dry_run: Callable[..., str]
+    results: Path,
+    models: Path,
+    archives: Path,
+    tmp_path: Path,
+    dry_run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("simlm.data.checks.check_room", lambda *_: None)  # forty passages stand for millions
     assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
     name = "intfloat--simlm-base-msmarco"
     shutil.copytree(models / f"{name}-finetuned", tmp_path / name)
