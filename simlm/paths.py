@@ -16,6 +16,17 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KINDS = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
+CACHES = ("IR_DATASETS_HOME", "IR_DATASETS_TMP", "HF_HOME", "HF_HUB_CACHE", "PYSERINI_CACHE")
+"""Environment variables that name the folders in which libraries keep what they fetch."""
+
+
+def make_caches_absolute() -> None:
+    """Spell these folders from the root: every stage runs in a folder of its own."""
+    for name in CACHES:
+        if folder := os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(folder))
+
+
 def check_words(words: Sequence[str]) -> None:
     """Refuse a command line with an option that is given as an empty text, or with a word that is not UTF-8."""
     option = "the command line"

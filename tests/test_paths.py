@@ -7,7 +7,7 @@ import pytest
 
 from simlm.errors import UserError
 from simlm.files import short_name
-from simlm.paths import check_words, instead, name_of, shown, whole
+from simlm.paths import CACHES, check_words, instead, make_caches_absolute, name_of, shown, whole
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +81,11 @@ def test_names_become_lines_and_fit_a_file_system(folder: Path) -> None:
     assert short_name("資" * 70) == "資" * 70
     names = {short_name("資" * count + end) for count in (74, 99) for end in "ab"}
     assert len(names) == 4 and all(name.startswith("資" * 70 + "-") and len(name.encode()) <= 220 for name in names)
+
+
+def test_folders_of_caches_do_not_depend_on_where_a_stage_runs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in CACHES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IR_DATASETS_HOME", "../kept")
+    make_caches_absolute()
+    assert os.environ["IR_DATASETS_HOME"] == str(folder.parent / "kept") and "HF_HOME" not in os.environ

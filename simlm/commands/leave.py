@@ -11,7 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 from simlm.errors import StageFailed, UserError
-from simlm.paths import check_words
+from simlm.paths import check_words, make_caches_absolute
 from simlm.stopping import exit_status, stoppable
 
 STOPPED = "the same command goes on from the last checkpoints"
@@ -90,6 +90,7 @@ def _status(work: Callable[[], object], stopped: str) -> int:
     try:
         with stoppable():
             check_words(sys.argv[1:])
+            make_caches_absolute()
             work()
     except UserError as error:
         return _say(f"error: {error}", 2)
