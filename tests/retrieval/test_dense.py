@@ -48,7 +48,6 @@ def test_queries_are_encoded_in_float32_and_do_not_find_themselves(
 ) -> None:
     passages = [np.full(number + 1, 9, dtype=np.int32) for number in (0, 3, 2, 4)]
     asked: Any = Store([passages[3], passages[1], passages[0]])
-    asked.ids = ["q0", "q1", "q2"]
     left_out = None if own is None else np.array(own)
     collection: Any = SimpleNamespace(
         passages=Store(passages), queries=lambda split: asked, own_passages=lambda split: left_out
