@@ -66,7 +66,7 @@ def test_validate_accepts_a_sound_collection() -> None:
         ([*PASSAGES, Passage("p 4", "", "x")], TRAIN, '^tiny: the passage id "p 4" holds white space'),
         ([*PASSAGES, Passage("p" * 4097, "", "x")], TRAIN, 'the passage id "p+ is longer than 4,096 char'),
         ([*PASSAGES, Passage("p4", "", "\udce9")], TRAIN, '^tiny: passage "p4" has a text that is not UTF-8'),
-        ([*PASSAGES, Passage("\udce9", "", "x")], TRAIN, "^tiny: passage .* has a id that is not UTF-8"),
+        ([*PASSAGES, Passage("\udce9", "", "x")], TRAIN, "^tiny: the id of passage .* is not UTF-8"),
         (PASSAGES, ([Query("a", " \n")], {}), '^tiny/train: query "a" has no text; remove it or give it one'),
         (PASSAGES, ([*TRAIN[0], Query("a", "z")], {}), '^tiny/train: the query id "a" comes twice; give'),
         (PASSAGES, ([Query("", "z")], {}), "^tiny/train: the query in place 1 has an empty id"),
