@@ -65,7 +65,7 @@ def test_validate_accepts_a_sound_collection() -> None:
         ([*PASSAGES, Passage(" ", "", "x")], TRAIN, "^tiny: the passage in place 4 has an empty id; give"),
         ([*PASSAGES, Passage("p 4", "", "x")], TRAIN, '^tiny: the passage id "p 4" holds white space'),
         ([*PASSAGES, Passage("p" * 4097, "", "x")], TRAIN, 'the passage id "p+ is longer than 4,096 char'),
-        ([*PASSAGES, Passage("p4", "", "\udce9")], TRAIN, '^tiny: passage "p4" has a text that is not UTF-8'),
+        ([*PASSAGES, Passage("p4", "", "\udce9")], TRAIN, '^tiny: the text of passage "p4" is not UTF-8'),
         ([*PASSAGES, Passage("\udce9", "", "x")], TRAIN, "^tiny: the id of passage .* is not UTF-8"),
         (PASSAGES, ([Query("a", " \n")], {}), '^tiny/train: query "a" has no text; remove it or give it one'),
         (PASSAGES, ([*TRAIN[0], Query("a", "z")], {}), '^tiny/train: the query id "a" comes twice; give'),
