@@ -94,7 +94,7 @@ def refuse_two_meanings(text: str) -> None:
     """Raise UserError where a reader's word names a built-in collection, and a folder here that holds a collection."""
     folder = Path(text)
     if text in CATALOGUE and (is_beir(folder) or is_released(folder)):
-        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else f"{text} in a folder without one of that name"
+        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else "or run elsewhere"
         raise UserError(
             f"--collection {text}: there is a built-in collection of this name, and a folder of it here; write "
             f"./{text} for the folder, {built_in} for the built-in one"
@@ -106,7 +106,9 @@ def _built_in(known: BuiltIn, file: str) -> Reference:
     if known.question_file:
         path = whole("--collection", Path(file).expanduser())
         if not file or not path.is_file():
-            raise UserError(NO_FILE if not file else f"--collection {known.name}:{file}: {instead(path)}; give a file")
+            raise UserError(
+                NO_FILE if not file else f"--collection {known.name}:{file}: {path} {instead(path)}; give a file"
+            )
         for _ in read_questions(path):  # so that a mistake in it is told before anything starts
             pass
         location, digest = str(path), digest_of(path)
