@@ -4,6 +4,7 @@ No rows are read here, but for a file of test questions, whose lines are all che
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def resolve(text: str) -> Reference:
     built_in = CATALOGUE.get(name)
     if built_in is not None and (built_in.question_file or text == name):
         return _built_in(built_in, file)
-    given = Path(text).expanduser()
+    given = Path(os.path.expanduser(text))  # Path's own raises for a user that is none
     found = whole("--collection", given)
     folder = found if given.name == ".." else given.absolute()  # a link's own name is what its reader calls it
     if not folder.is_dir():
@@ -104,7 +105,7 @@ def refuse_two_meanings(text: str) -> None:
 def _built_in(known: BuiltIn, file: str) -> Reference:
     location = digest = ""
     if known.question_file:
-        path = whole("--collection", Path(file).expanduser())
+        path = whole("--collection", Path(os.path.expanduser(file)))
         if not file or not path.is_file():
             raise UserError(
                 NO_FILE if not file else f"--collection {known.name}:{file}: {path} {instead(path)}; give a file"

@@ -151,7 +151,7 @@ def test_every_built_in_collection_can_be_named(name: str, tmp_path: Path) -> No
     check(Options(collection=text, results=tmp_path / "results"))
     assert open_scale("mini", text).collection == prepared(text).collection == name
     with pytest.raises(UserError, match=f"nowhere: .*nowhere is missing; .* or one of .*{name}"):
-        resolve("nowhere")
+        resolve("~no-such-user/nowhere")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
