@@ -96,6 +96,15 @@ def run_file(run: RunStage, split: str = SPLIT) -> Path:
     return output_of(run) / f"{split}.run"
 
 
+def measure_on(run: RunStage, name: str, split: str = SPLIT) -> str:
+    """Return what a measure is called with the grades of a split that count as relevant: "RR(rel=2)@10" for "RR@10"."""
+    import ir_measures
+
+    from simlm.evaluation.measures import counted_from
+
+    return str(counted_from(ir_measures.parse_measure(name), run.relevant_grade(split)))
+
+
 def values_of(run: RunStage, measures: Sequence[str] = (), split: str = SPLIT) -> pd.DataFrame:
     """Return the measures of every test query from the files that a run left, indexed by query_id.
 

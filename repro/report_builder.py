@@ -13,7 +13,7 @@ from repro import training_diagnostics
 from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, StageResults, cost, origin, values_of, warnings
+from repro.origin import SPLIT, StageResults, cost, measure_on, origin, values_of, warnings
 from repro.query_examples import disagreeing
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
@@ -217,7 +217,7 @@ def _tunings(rows: Sequence[RowSpec], runs: Runs, results: StageResults) -> list
                 Trial({k: v for k, v in trial.items() if k != "rr_at_10"}, trial["rr_at_10"], number == best)
                 for number, trial in enumerate(trials)
             ]
-            tunings.append(Tuning(spec.key, MEASURE, shown))
+            tunings.append(Tuning(spec.key, measure_on(runs[spec.key], MEASURE, "valid"), shown))
     return tunings
 
 

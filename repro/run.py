@@ -72,9 +72,10 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from repro.extra_test_splits import with_extra_splits
+    from repro.extra_test_splits import with_extra_splits, with_relevant_grades
     from repro.report_builder import build_report
 
+    table = with_relevant_grades(table, next(iter(runs.values())))
     table, rows, runs = with_extra_splits(table, rows, runs, options.open_scale())
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)

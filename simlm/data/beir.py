@@ -12,7 +12,7 @@ queries.jsonl. Everything is streamed: of a split's qrels the memory holds the q
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from simlm.data.collection import SPLITS, Judgement, Passage, Query
@@ -44,6 +44,7 @@ class BeirFolder:
     source = lasting_name = "a folder in BEIR's layout"
     splits: tuple[str, ...] = SPLITS
     has_negatives = False
+    relevant_from: Mapping[str, int] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

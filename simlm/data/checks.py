@@ -31,8 +31,8 @@ def validate(collection: Collection) -> None:
 
     Raises:
         UserError: For the first of these, with file and line where they are known, the id, and the way out: an id that
-            is empty, comes twice, or holds white space or a control character (a run file could not hold it); an id or
-            a text that is a number or nothing; a query without text; a qrel or a negative for an unknown query or
+            is empty, comes twice, or does not fit a run file (`simlm.data.ids.unfit`); an id or a text that is a number
+            or nothing; a query without text; a qrel or a negative for an unknown query or
             passage; a grade that is no whole number or beyond ``LARGEST_GRADE``; a split without a relevant passage;
             text that is not UTF-8; a truncated file.
     """
@@ -53,9 +53,7 @@ def check_room(collection: Collection, needed: int) -> None:
     than tell.
     """
     for split in ("train", "valid"):
-        counts = {
-            query: sum(grade > 0 for grade in judged.values()) for query, judged in collection.qrels(split).items()
-        }
+        counts = {query: len(relevant) for query, relevant in collection.relevant(split).items()}
         query = max(counts, key=lambda one: counts[one])
         passages = sum(1 for _ in islice(collection.passages(), needed + counts[query]))
         if passages < needed + counts[query]:
@@ -78,7 +76,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
         return where if files is None else files.place_of_judgement(split, query, passage)
 
     queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split), of_query))
-    relevant = False
+    relevant, least = False, collection.relevant_grade(split)
     for query, judged in collection.qrels(split).items():
         _check_named(of_qrel, "qrel", query, list(judged), queries, known)
         for passage, grade in judged.items():
@@ -92,10 +90,12 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
                     f"the grade {str(grade)[:40]}; give grades from -{LARGEST_GRADE} to {LARGEST_GRADE}"
                 )
-        relevant = relevant or any(grade > 0 for grade in judged.values())
+        relevant = relevant or any(grade >= least for grade in judged.values())
     # Answers also come with queries that models train on; in place of qrels they stand for test alone.
     if not relevant and not (split == "test" and split in collection.answers):
-        raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
+        raise UserError(
+            f"{where}: no query has a relevant passage, one with a score of {least} or more; add some to its qrels"
+        )
     for query, rows in groupby(collection.distinct_negatives(split), key=itemgetter(0)):
         _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)
 
@@ -157,7 +157,7 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
                 f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
             ) from None
     if reason := unfit(row.id):
-        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; replace it, by _ for instance")
+        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; give another one")
     if isinstance(row, Query) and not row.text.strip():
         raise UserError(f"{place(number)}: query {_shown(row.id)} has no text; remove it or give it one")
 

@@ -54,9 +54,9 @@ class OwnPassages:
         own = self._indices.get(split)
         if own is None:
             return None
-        judged = self.collection.qrels(split)
+        relevant = self.collection.relevant(split)
         for place in np.flatnonzero(own != NONE).tolist():
-            if judged.get(ids[place], {}).get(ids[place], 0) > 0:
+            if ids[place] in relevant.get(ids[place], []):
                 own[place] = NONE
         return own if (own != NONE).any() else None
 

@@ -71,6 +71,7 @@ class ReleasedArchive:
     description = MSMARCO.description
     source = f"{ARCHIVE} of the Hub's data set {SIMLM_ARCHIVE.repository}"
     has_negatives = True
+    relevant_from = MSMARCO.extra_test_splits
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

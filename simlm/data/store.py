@@ -28,15 +28,23 @@ _FIELDS = ("query", "passage", "grade")
 
 
 class Qrels:
-    """Judgements as three int64 arrays (m,), sorted by query: indices of query and passage, and the grade."""
+    """Judgements as three int64 arrays (m,), sorted by query: indices of query and passage, and the grade.
+
+    ``least`` is the smallest grade that counts as relevant (`simlm.data.collection.Collection.relevant_grade`).
+    """
 
     def __init__(
-        self, query: npt.NDArray[np.int64], passage: npt.NDArray[np.int64], grade: npt.NDArray[np.int64]
+        self,
+        query: npt.NDArray[np.int64],
+        passage: npt.NDArray[np.int64],
+        grade: npt.NDArray[np.int64],
+        least: int = 1,
     ) -> None:
         order = np.argsort(query, kind="stable")
         self.query = query[order]
         self.passage = passage[order]
         self.grade = grade[order]
+        self.least = least
 
     @classmethod
     def of(
@@ -63,9 +71,9 @@ class Qrels:
         return len(self.query)
 
     def positives(self, query_index: int) -> npt.NDArray[np.int64]:
-        """Return the passages judged relevant (grade above 0) for a query, in their order; empty for none."""
+        """Return the passages judged relevant to a query, in their order; empty when there are none."""
         start, end = np.searchsorted(self.query, [query_index, query_index + 1])
-        return self.passage[start:end][self.grade[start:end] > 0]
+        return self.passage[start:end][self.grade[start:end] >= self.least]
 
     def save(self, folder: Path) -> None:
         """Write query.npy, passage.npy and grade.npy."""
@@ -74,18 +82,20 @@ class Qrels:
             np.save(folder / f"{field}.npy", getattr(self, field))
 
     @classmethod
-    def open(cls, folder: Path) -> "Qrels":
-        """Read what `save` wrote; UserError when the files are missing or damaged."""
+    def open(cls, folder: Path, least: int) -> "Qrels":
+        """Read what `save` wrote; ``least`` is not among it. UserError when the files are missing or damaged."""
         try:
-            return cls(*(np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS))
+            query, passage, grade = (np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{folder} holds no whole qrels ({error}); tokenise the collection again") from None
+        return cls(query, passage, grade, least)
 
 
 class TokenisedCollection:
     """What training, mining and encoding read: stores of pieces, judgements as indices, and the tokenizer.
 
-    `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest.
+    `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest, and ``relevant_from``
+    where another grade than 1 is the smallest that counts as relevant.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,7 +103,8 @@ class TokenisedCollection:
         self.folder = folder
         self.splits: tuple[str, ...] = tuple(self.meta["splits"])
         self._queries = cache(lambda split: TokenStore.open(self._of(split, "queries")))
-        self._qrels = cache(lambda split: Qrels.open(self._of(split, "qrels")))
+        least: dict[str, int] = self.meta.get("relevant_from", {})
+        self._qrels = cache(lambda split: Qrels.open(self._of(split, "qrels"), least.get(split, 1)))
 
     @classmethod
     def open(cls, folder: Path) -> "TokenisedCollection":
@@ -188,6 +199,8 @@ def tokenise_collection(
             "tokenizer": tokenizer_digest(tokenizer),
             "statistics": known,
         }
+        if collection.relevant_from:
+            meta["relevant_from"] = dict(collection.relevant_from)
         (partial / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     return TokenisedCollection.open(folder)
 

@@ -82,6 +82,8 @@ class Prepare(Stage):
         """
         if not self.keep_own and find(self.collection) is None and _lacks_own(job):
             return "some queries are passages themselves, which an older version did not leave out"
+        if self.collection.startswith(IRDS) and stored(job).get("relevant_from", {}) != self.source().relevant_from:
+            return "it was prepared when other grades counted as relevant"
         if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):

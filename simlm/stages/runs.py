@@ -77,6 +77,10 @@ class RunStage(Stage):
         np.save(self.folder / f"{split}.scores.npy", run.scores)
         return {} if split == MINED_SPLIT or not self.judged(split) else self.judge(split)
 
+    def relevant_grade(self, split: str) -> int:
+        """Return the smallest grade that counts as relevant when a split's run is measured."""
+        return self.data.source().relevant_grade(split)
+
     def judged(self, split: str) -> bool:
         """Tell whether there is something to measure a split's run against."""
         return len(self.data.open().qrels(split)) > 0
@@ -91,7 +95,8 @@ class RunStage(Stage):
         """Measure a split's TREC file per query, against the qrels."""
         from simlm.evaluation.measures import evaluate, measures_of
 
-        return evaluate(self.trec(split), self.data.source().qrels(split), measures_of(split))
+        measures = measures_of(split, self.relevant_grade(split))
+        return evaluate(self.trec(split), self.data.source().qrels(split), measures)
 
 
 class PackageLists(RunStage):

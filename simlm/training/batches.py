@@ -77,7 +77,7 @@ class EpochBatches(Sampler[list[int]]):
     Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
     are one batch. What is left of an epoch and no whole batch is left out, or with ``keep_last`` a batch of its own: as
     in the released runs each process then has one micro-batch, and where they do not come out even, a few examples of
-    the epoch's first batch come again. A whole batch has to come out even too.
+    the epoch's first batch come again. Processes that cannot share a whole batch evenly leave it out.
 
     Args:
         dataset: what the examples come from; if it has epochs, they are set too.
@@ -99,6 +99,7 @@ class EpochBatches(Sampler[list[int]]):
         keep_last: bool = False,
     ) -> None:
         self.dataset = dataset
+        keep_last = keep_last and batch_size % processes == 0  # `UpdateCollator` tells batches by their size
         drop_last = len(lengths) >= batch_size and not keep_last
         self.inner = LengthBucketedSampler(lengths, batch_size, seed, drop_last)
         self.split = Split(min(batch_size, len(lengths)), micro_batch, processes, rank)

@@ -47,8 +47,7 @@ def test_queries_are_encoded_in_float32_and_do_not_find_themselves(
     own: list[int] | None, depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passages = [np.full(number + 1, 9, dtype=np.int32) for number in (0, 3, 2, 4)]
-    asked: Any = Store([passages[3], passages[1], passages[0]])
-    asked.ids = ["q0", "q1", "q2"]
+    asked = Store([passages[3], passages[1], passages[0]])
     left_out = None if own is None else np.array(own)
     collection: Any = SimpleNamespace(
         passages=Store(passages), queries=lambda split: asked, own_passages=lambda split: left_out

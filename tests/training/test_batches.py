@@ -64,6 +64,8 @@ def test_the_last_batch_is_kept_and_filled_up_for_even_processes(
             seen += rows
     last = -(-(size % batch) // processes) * processes
     assert set(seen) == set(range(size)) and len(seen) == size // batch * batch + last < size + processes
+    uneven = EpochBatches(Epochs(), np.zeros(size), batch, 3, 1, batch + 1, 0, keep_last=True)
+    assert len(uneven) == size // batch, "processes that share no whole batch evenly leave the rest out"
 
 
 def test_order_depends_on_seed_and_epoch() -> None:

@@ -100,8 +100,9 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def steps(results: Path, kind: str = "number") -> list[Path]:
-    """The steps that unfinished stages of a kind have made."""
-    return list(results.glob(f"jobs/*.{kind}/*/work/steps/step-*"))
+    """The steps that unfinished stages of a kind have made and sealed."""
+    seals = results.glob(f"jobs/*.{kind}/*/work/steps.seals/step-*")
+    return [seal.parent.with_name("steps") / seal.name for seal in seals]
 
 
 def stage_processes(results: Path) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ import torch
 
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
-from simlm.distributed import even_share, is_first, own_device, processes, rank, wait_for_all
+from simlm.distributed import is_first, own_device, processes, rank, wait_for_all
 from simlm.files import intact, sealed_file
 from simlm.finetuning.datasets import Pairs, RerankerGroups
 from simlm.finetuning.evaluations import RerankerEvaluation
@@ -75,7 +75,7 @@ def train_reranker(
     unseen = inference_layout(encoder.electra, specials, settings.max_length, device, pieces_on(device))
     subset = groups_of("valid", lists("valid").first(settings.evaluation_queries))
     # The loss is a mean over queries: each process takes its part of them.
-    micro_batch = even_share(min(settings.optimisation.batch_size, len(groups)), "queries")
+    micro_batch = -(-min(settings.optimisation.batch_size, len(groups)) // processes())
     outcome = train(
         reranker,
         groups,
