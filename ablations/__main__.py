@@ -70,7 +70,7 @@ class Options:
     search: str = "torch"
     """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    """Folder of stages and outcomes, the tables' as well. What is valid there is reused."""
+    """Folder of stages and outcomes, the tables' as well. What is finished there is reused."""
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()

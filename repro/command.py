@@ -71,11 +71,11 @@ class Options:
     search: str = "torch"
     """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    """Folder of stages, runs and reports. What is valid there is reused."""
+    """Folder of stages, runs and reports. What is finished there is reused."""
     publish: bool = False
     """Also copy the outcome into the repository, a table's report to reports/<scale>/."""
     dry_run: bool = False
-    """List every stage as valid or to do, with an estimate of its time, disk and GPU memory, and stop."""
+    """List every stage as finished or to do, with an estimate of its time, disk and GPU memory, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 

@@ -101,7 +101,7 @@ def run(options: ExportOptions) -> None:
 
 
 def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
-    lacking = [stage for stage in stages if not stage.valid]
+    lacking = [stage for stage in stages if not stage.finished]
     if not lacking:
         return
     words = ["python", "-m", f"repro.{options.table}", "--scale", options.scale, "--results", str(options.results)]

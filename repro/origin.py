@@ -138,7 +138,7 @@ def _facts(stage: Planned, manifest: dict[str, Any]) -> StageFacts:
         peak_memory_bytes=max((attempt["peak_bytes"] for attempt in attempts), default=None),
         energy_joules=sum(energy) if energy else None,
         attempts=len(attempts),
-        state="valid" if stage.valid else str(stage.reason),
+        state="finished" if stage.finished else str(stage.reason),
         reused=stage.reused,
     )
 

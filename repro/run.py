@@ -116,7 +116,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
-    """Run every stage of ``build`` that is not valid.
+    """Run every stage of ``build`` that is not finished.
 
     Returns:
         All stages, and what ``build`` returned. None after a dry run, which only prints the plan.

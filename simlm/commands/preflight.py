@@ -53,13 +53,13 @@ def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
     needed = negatives_needed(resolve_graph(build, results)[0])
     own = {(one.config.collection, one.config.location): one for one in prepared if isinstance(one.config, Prepare)}
     for (name, _), stage in own.items():
-        if fetched(name) or (name.startswith(IRDS) and not fetch and not stage.valid):
+        if fetched(name) or (name.startswith(IRDS) and not fetch and not stage.finished):
             continue
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
         from simlm.data.checks import check_room, validate
 
         assert isinstance(stage.config, Prepare)
-        if not stage.valid:
+        if not stage.finished:
             validate(stage.config.source())
         if find(name) is None and stage.job in needed:  # built-in collections have room
             check_room(stage.config.source(), needed[stage.job])

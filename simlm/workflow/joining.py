@@ -17,7 +17,7 @@ NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
 
 @dataclass(frozen=True)
 class Joined:
-    """A stage that is not valid here, and the folder elsewhere where it is."""
+    """A stage that is not finished here, and the folder elsewhere where it is."""
 
     stage: Planned
     source: Path
@@ -25,7 +25,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Joinable:
-    """What can be taken over, and a line for each finished stage that is neither taken nor valid here."""
+    """What can be taken over, and a line for each finished stage that is neither taken over nor finished here."""
 
     stages: list[Joined]
     refused: list[str]
@@ -58,18 +58,18 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
         inputs = {name: digests.get(one.job, "") for name, one in stage.inputs.items()}
         places = [folder / stage.job.relative_to(results) for folder in (results, *others)]
         damages = {job: _damage(job, inputs) for job in places if (job / MANIFEST).exists()}
-        valid = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
-        if not valid:
+        finished = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
+        if not finished:
             refused += [f"not taken: {stage.name} ({job}): {damages[job]}" for job in places[1:] if job in damages]
             continue
-        first = next(iter(valid))
-        other = next((job for job in valid if valid[job] != valid[first]), None)
+        first = next(iter(finished))
+        other = next((job for job in finished if finished[job] != finished[first]), None)
         if other is not None and stage.reproducible:
             raise UserError(
                 f"two different results for one configuration, {stage.name}: {first} and {other}; "
                 "remove the one that you do not trust and run again"
             )
-        digests[stage.job] = valid[first]
+        digests[stage.job] = finished[first]
         if first != stage.job and process_of(stage) is None and slurm_job(stage) is None:
             joined.append(Joined(stage, first))
     return Joinable(joined, refused)

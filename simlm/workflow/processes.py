@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def prepare(stage: Planned, say: Callable[[str], None]) -> None:
     """Make experimaestro, which knows no manifests, see a stage as the plan does."""
-    if stage.valid:
+    if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
             stage.marker(".done").touch()
             shutil.rmtree(stage.job / "work", ignore_errors=True)

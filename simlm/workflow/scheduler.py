@@ -72,16 +72,16 @@ def run(
         while True:
             stages, result = plan(build, results)
             mark_failures(stages, failures)
-            valid = {stage.job for stage in stages if stage.valid}
-            found = valid if found is None else found & valid
+            finished = {stage.job for stage in stages if stage.finished}
+            found = finished if found is None else found & finished
             for stage in (one for one in stages if one.failure is None):
                 prepare(stage, display.say)
-            lacking = next((stage for stage in stages if not stage.valid and stage.failure is None), None)
+            lacking = next((stage for stage in stages if not stage.finished and stage.failure is None), None)
             if lacking is None:
                 for stage in stages:
                     stage.reused = stage.job in found
                 return stages, result
-            # What it depends on is valid, so a round makes it valid too. What depends on it is judged in the next one.
+            # What it depends on is finished, so a round finishes it too. What depends on it is judged in the next one.
             if last is not None and last.job == lacking.job:
                 failures[lacking.job] = StageFailed(
                     f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}"
@@ -96,10 +96,10 @@ def run(
 def _run_once(
     build: Build, results: Path, stages: list[Planned], display: Display, launcher: Launcher, keep_going: bool
 ) -> dict[Path, Exception]:
-    """Run what is not valid and not left out already. Return the failures; without ``keep_going`` raise the first."""
+    """Run what is neither finished nor left out. Return the failures; without ``keep_going`` raise the first."""
     left_out = {stage.job.name for stage in stages if stage.failure is not None or _unsettled(stage)}
-    todo = [stage for stage in stages if not stage.valid and stage.job.name not in left_out]
-    unfinished = [stage for stage in stages if not stage.valid]
+    todo = [stage for stage in stages if not stage.finished and stage.job.name not in left_out]
+    unfinished = [stage for stage in stages if not stage.finished]
     name_only = naming(results)
     with environment(launcher), running(results, launcher, lambda: stop(unfinished)) as submitted:
 

@@ -52,7 +52,7 @@ def test_estimates_come_from_the_published_report(
     report(reports, {"stages": [{"name": "base [MLM]", "seconds": 90}, {"name": "collection", "seconds": 8}]})
     print_plan(stages, "mini", reports, Choices())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["collection", "0123456789ab", "valid", "took", "12"] in lines
+    assert ["collection", "0123456789ab", "finished", "took", "12"] in lines
     assert ["base", "[MLM]", "fedcba987654", "to", "do:", "new", "about", "90"] in lines
     assert ["fusion", "000000000000", "to", "do:", "unfinished", "unknown"] in lines
     assert " ".join(lines[-2]) == (

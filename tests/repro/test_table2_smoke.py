@@ -75,7 +75,7 @@ def test_every_stage_is_listed_with_what_it_cost(smoke: Results) -> None:
     for stage in stages:
         job = smoke.job(stage["name"])
         manifest = json.loads((job / "manifest.json").read_text())
-        assert stage["state"] == "valid" and stage["attempts"] == len(manifest["attempts"]) == 1
+        assert stage["state"] == "finished" and stage["attempts"] == len(manifest["attempts"]) == 1
         assert stage["seconds"] == pytest.approx(sum(attempt["seconds"] for attempt in manifest["attempts"]))
         assert stage["peak_memory_bytes"] > 10_000_000
         assert not (job / "work").exists()
@@ -141,7 +141,7 @@ def test_a_dry_run_lists_every_stage_and_writes_nothing(
     assert listing(smoke.folder) == before
     for stage in smoke.report["stages"]:
         found = [line for line in printed.splitlines() if stage["identifier"][:12] in line]
-        assert len(found) == 1 and stage["name"] in found[0] and "valid" in found[0]
+        assert len(found) == 1 and stage["name"] in found[0] and "finished" in found[0]
     assert f"0 of {STAGES} stages to do" in printed
     printed = dry_run("table2", results=tmp_path / "none")
     assert printed.count("to do: new") == STAGES and f"{STAGES} of {STAGES} stages to do" in printed

@@ -44,7 +44,7 @@ def main(results: Path, shape: str, keep_going: bool) -> int:
         return exit_status(stopped)
     for stage in stages:
         if stage.failure is None:
-            print("valid", stage.name, stage.job, flush=True)
+            print("finished", stage.name, stage.job, flush=True)
         else:
             print("lacks", f"{stage.name}: {stage.failure}", flush=True)
     return 0

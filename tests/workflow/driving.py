@@ -37,12 +37,12 @@ class Ran:
 
     @property
     def jobs(self) -> dict[str, Path]:
-        """The folders of the stages, by name, when all are valid."""
-        return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("valid"))}
+        """The folders of the stages, by name, when all are finished."""
+        return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("finished"))}
 
     @property
     def made(self) -> list[str]:
-        """The valid stages that this driver ran, in the order in which they began."""
+        """The finished stages that this driver ran, in the order in which they began."""
         last = {name: manifest(job)["attempts"][-1]["started"] for name, job in self.jobs.items()}
         return sorted((name for name in last if last[name] >= self.began), key=lambda name: last[name])
 

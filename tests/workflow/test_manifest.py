@@ -1,4 +1,4 @@
-"""Manifests: what makes a stage valid, and every way not to be."""
+"""Manifests: what makes a stage finished, and every way not to be."""
 
 import json
 from pathlib import Path

@@ -71,7 +71,7 @@ def test_a_stage_that_started_and_has_not_ended(tree: dict[str, Planned], tmp_pa
     (tree["left"].job / MANIFEST).unlink()
     now = planned(tmp_path / "results")
     assert now["left"].reason == "unfinished" and not now["left"].was_finished
-    assert now["right"].valid
+    assert now["right"].finished
     assert now["top"].reason == "waits for parts[0] to be made again" and now["top"].waits
 
 
@@ -98,10 +98,10 @@ def test_a_manifest_that_cannot_be_read(text: str, tree: dict[str, Planned], tmp
     (tree["leaf"].job / MANIFEST).write_text(text)
     now = planned(tmp_path / "results")
     assert now["leaf"].reason == "its manifest is damaged"
-    assert now["leaf"].was_finished and now["left"].waits and not now["left"].valid
-    assert now["top"].valid
+    assert now["leaf"].was_finished and now["left"].waits and not now["left"].finished
+    assert now["top"].finished
 
 
 def test_a_manifest_is_enough_when_the_end_was_not_noted(tree: dict[str, Planned], tmp_path: Path) -> None:
     tree["leaf"].marker(".done").unlink()
-    assert planned(tmp_path / "results")["leaf"].valid
+    assert planned(tmp_path / "results")["leaf"].finished

@@ -17,7 +17,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 def copied(finished: Ran, tmp_path: Path) -> Path:
-    """The results of a finished run at another place: they are valid there too."""
+    """The results of a finished run at another place: they are finished there too."""
     source = finished.jobs["leaf"].parents[2]
     shutil.copytree(source, tmp_path / "copy", symlinks=True)
     return tmp_path / "copy"
