@@ -110,7 +110,8 @@ def list_collections(options: ListOptions) -> None:
             continue
         size = sum(entry["size"] for entry in manifest["outputs"].values())
         passages = f"{store['statistics']['passages']:,}"
-        table.add_row(store["name"], passages, f"{size:,}", store["fingerprint"][:16], job.name[:12])
+        name = manifest["numbers"].get("name", store["name"])  # older versions left it in the store
+        table.add_row(name, passages, f"{size:,}", store["fingerprint"][:16], job.name[:12])
     if table.row_count:
         console.print(table, markup=False)
     else:

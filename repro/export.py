@@ -109,6 +109,7 @@ def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
     words += ["--rows", *options.rows] if options.rows else []
     words += ["--negatives", options.negatives] if options.negatives != "bm25" else []
     words += ["--seed", str(options.seed)] if options.seed else []
+    words += ["--keep-own-passages"] if options.keep_own_passages else []
     raise UserError(
         f"--results {options.results}: {len(lacking)} of {len(stages)} stages are not made, {lacking[0].name!r} is the "
         f"first ({lacking[0].reason}); make them with: {shlex.join(words)}"
@@ -183,7 +184,7 @@ def _write_model(run: Retrieve | Rerank, model: EncoderStage, label: str, folder
     numbers = (read_manifest(job_of(model)) or {})["numbers"]
     collection = _collection(run.data)
     titled = collection.passages.has_titles
-    what = f"{label}, on {collection.meta['name']}"
+    what = f"{label}, on {run.data.source().name}"
     if isinstance(run, Rerank):
         write_reranker(source, folder, what, run.max_length, titled, numbers)
     else:

@@ -241,7 +241,7 @@ def _at_paper_scale(scale: Scale) -> list[HyperParameter]:
         row("fine-tuning: an epoch's last batch", "kept" if fine_tuning.keep_last else "left out", "kept", RELEASED),
         row("a query's positives", "in qrels order" if scale.qrels_order else "by index", "in qrels order", RELEASED),
         row("generator: epsilon of the output norm", pre.generator_epsilon, "1e-05 (transformers 4.15)", RELEASED),
-        row("queries: precision", "float32", "float32", RELEASED),
+        row("search: precision of queries", "float32", "float32", RELEASED),
         row("pre-training: an epoch's last batch", "left out", "in the next epoch's first", "a share of 1 in 4,000"),
         row("evaluation: negatives", "the same each time", "others each epoch", "checkpoints compare on the same"),
         *(() if scale.by_answers else [row("checkpoints: chosen on", "valid, of train", "dev", valid)]),

@@ -14,7 +14,7 @@ class LengthBucketedSampler(Sampler[list[int]]):
     The indices are shuffled and cut into megabatches of ``megabatch`` batches; each megabatch is sorted by length and
     cut into batches, and the batches of the whole epoch are shuffled again. Every index comes exactly once an epoch.
     With ``drop_last`` the last n mod batch_size of the shuffled order, whatever their lengths, are left out in this
-    epoch; otherwise one batch is smaller.
+    epoch; otherwise the last batch of the epoch is smaller.
 
     The order depends on (lengths, batch_size, seed, epoch, megabatch) only and on no global generator, so a resumed run
     sees the batches of a run that was never stopped. Memory holds two index arrays of the collection's size.
@@ -57,6 +57,7 @@ class LengthBucketedSampler(Sampler[list[int]]):
         bucket = np.arange(len(order)) // (self.megabatch * self.batch_size)
         # Stable, longest first within a bucket: equal lengths keep their shuffled order.
         order = order[np.lexsort((-self.lengths[order].astype(np.int64), bucket))]
-        for number in generator.permutation(len(self)):
-            start = int(number) * self.batch_size
+        whole = len(order) // self.batch_size
+        for number in [*generator.permutation(whole).tolist(), whole][: len(self)]:
+            start = number * self.batch_size
             yield order[start : start + self.batch_size].tolist()

@@ -41,7 +41,7 @@ class BeirFolder:
     """The rows of a folder in this layout, read anew at every use; UserError when a file of it is missing."""
 
     description = "A collection of your own, a folder in BEIR's layout."
-    source = "a folder in BEIR's layout"
+    source = lasting_name = "a folder in BEIR's layout"
     splits: tuple[str, ...] = SPLITS
     has_negatives = False
     relevant_from: Mapping[str, int] = {}

@@ -50,6 +50,7 @@ class Layout(Protocol):
 
     Attributes:
         name: The collection's name for readers.
+        lasting_name: What stages leave of its name: the same when its folder is renamed, as their outputs have to be.
         description: What it is, in a sentence for a report.
         source: Where it comes from, in a few words.
         splits: Its splits, ``SPLITS`` first.
@@ -57,6 +58,7 @@ class Layout(Protocol):
 
     folder: Path
     name: str
+    lasting_name: str
     description: str
     source: str
     splits: tuple[str, ...]
@@ -113,6 +115,11 @@ class Collection:
     """The smallest grade that counts as relevant, of each split where that is not 1."""
     shared_ids: bool = False
     """Whether a query and a passage with one id are the same text (`simlm.data.own_passages`)."""
+
+    @property
+    def lasting_name(self) -> str:
+        """Its name in what stages leave, which a folder's name is no part of."""
+        return self.name if self.files is None else self.files.lasting_name
 
     @property
     def splits(self) -> tuple[str, ...]:

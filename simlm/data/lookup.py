@@ -4,6 +4,7 @@ No rows are read here, but for a file of test questions, whose lines are all che
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def resolve(text: str) -> Reference:
     built_in = CATALOGUE.get(name)
     if built_in is not None and (built_in.question_file or text == name):
         return _built_in(built_in, file)
-    given = Path(text).expanduser()
+    given = Path(os.path.expanduser(text))  # Path's own raises for a user that is none
     found = whole("--collection", given)
     folder = found if given.name == ".." else given.absolute()  # a link's own name is what its reader calls it
     if not folder.is_dir():
@@ -94,7 +95,7 @@ def refuse_two_meanings(text: str) -> None:
     """Raise UserError where a reader's word names a built-in collection, and a folder here that holds a collection."""
     folder = Path(text)
     if text in CATALOGUE and (is_beir(folder) or is_released(folder)):
-        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else f"{text} in a folder without one of that name"
+        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else "or run elsewhere"
         raise UserError(
             f"--collection {text}: there is a built-in collection of this name, and a folder of it here; write "
             f"./{text} for the folder, {built_in} for the built-in one"
@@ -104,9 +105,11 @@ def refuse_two_meanings(text: str) -> None:
 def _built_in(known: BuiltIn, file: str) -> Reference:
     location = digest = ""
     if known.question_file:
-        path = whole("--collection", Path(file).expanduser())
+        path = whole("--collection", Path(os.path.expanduser(file)))
         if not file or not path.is_file():
-            raise UserError(NO_FILE if not file else f"--collection {known.name}:{file}: {instead(path)}; give a file")
+            raise UserError(
+                NO_FILE if not file else f"--collection {known.name}:{file}: {path} {instead(path)}; give a file"
+            )
         for _ in read_questions(path):  # so that a mistake in it is told before anything starts
             pass
         location, digest = str(path), digest_of(path)

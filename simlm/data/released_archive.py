@@ -67,7 +67,7 @@ def is_released(folder: Path) -> bool:
 class ReleasedArchive:
     """The rows of these files, read anew at every use; UserError when one of them is missing."""
 
-    name = "SimLM's MS MARCO"
+    name = lasting_name = "SimLM's MS MARCO"
     description = MSMARCO.description
     source = f"{ARCHIVE} of the Hub's data set {SIMLM_ARCHIVE.repository}"
     has_negatives = True

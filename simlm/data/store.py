@@ -193,7 +193,7 @@ def tokenise_collection(
         tokenizer.save_pretrained(partial / "tokenizer")
         meta = {
             "format": KIND,
-            "name": collection.name,
+            "name": collection.lasting_name,
             "splits": list(collection.splits),
             "fingerprint": collection.fingerprint(),
             "tokenizer": tokenizer_digest(tokenizer),

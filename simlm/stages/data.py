@@ -60,7 +60,7 @@ class Prepare(Stage):
         store = tokenise_collection(collection, tokenizer, self.folder / "store", *form)
         own = {split: count for split in store.splits if (count := len(store.queries_in_corpus(split)))}
         sizes = {"passages": len(store.passages), "vocabulary": len(tokenizer)}
-        return sizes | store.meta["statistics"] | {OWN: own}
+        return sizes | store.meta["statistics"] | {OWN: own, "name": collection.name}
 
     def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
         """Return the tokenizer whose pieces are kept: the whole's, an existing one, or one trained on the corpus."""

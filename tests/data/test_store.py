@@ -12,9 +12,12 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from simlm.data import tokens as tokens_module
 from simlm.data.collection import Passage, Query
+from simlm.data.opening import open_collection
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.data.tokens import TokenStore, build_token_store
 from simlm.errors import UserError
+from simlm.files import checksums
+from tests.data.beir import write_beir
 from tests.rows import collection_of
 
 ROWS = [("p1", "Car", "what is the car?"), ("p2", "", "Life insurance."), ("ü3", "life", ""), ("p4", "", "")]
@@ -162,6 +165,14 @@ def test_qrel_of_an_unknown_id(
     with pytest.raises(UserError, match=message):
         tokenise_collection(collection, tokenizer, tmp_path / "c")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_renamed_folder_leaves_the_same_bytes(tokenizer: BertTokenizerFast, tmp_path: Path) -> None:
+    """So that what was made under another name, there or on another machine, still fits."""
+    folders = [write_beir(tmp_path / name) for name in ("notes", "other")]
+    for folder in folders:
+        tokenise_collection(open_collection(str(folder)), tokenizer, folder / "store")
+    assert checksums(folders[0] / "store") == checksums(folders[1] / "store")
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\x93NUMPY", b"text"])

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from repro.table2 import table2 as table
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.export.folder import MARKER
+from tests.data.beir import write_beir
 from tests.repro.commands import Results, finished, listing, start
 
 ROWS = ("bm25", "random", "reranker", "simlm")
@@ -123,6 +125,10 @@ def test_a_stage_to_do_is_named_with_its_command(tmp_path: Path) -> None:
     assert line.startswith(f"error: --results {results}: ") and "stages are not made, 'collection' is the first" in line
     command = f"python -m repro.table2 --scale smoke --results {results} --rows simlm-1 reranker"
     assert line.endswith(f"make them with: {command}")
+    own = ExportOptions("smoke", str(write_beir(tmp_path / "own")), keep_own_passages=True, results=results, to=to)
+    with pytest.raises(UserError, match=rf"--collection {own.collection} --keep-own-passages$"):
+        run(own)
+    shutil.rmtree(tmp_path / "own")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from ablations.__main__ import Options as GridOptions
 from ablations.__main__ import check as check_grid
 from ablations.__main__ import run as run_grid
-from repro import claims
+from repro import claims, export
 from repro.command import Options, check
 from repro.origin import warnings
 from repro.pipeline_runs import PipelineRuns
@@ -118,6 +118,9 @@ def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path
     assert [row["measured"] for row in report["rows"]] == [row["measured"] for row in first["rows"]]
     data = first["provenance"]["data"]["test collection"] | {"name": "elsewhere"}
     assert report["provenance"]["data"]["test collection"] == data
+    export.run(export.ExportOptions("smoke", str(moved), ("simlm-1",), results=options.results, to=tmp_path / "to"))
+    cards = "".join(card.read_text(encoding="utf-8") for card in (tmp_path / "to").rglob("README.md"))
+    assert cards.count(" elsewhere") == 2 and "quotes" not in cards
     with (moved / "queries.jsonl").open("a") as file:
         file.write('{"_id": "one-more", "text": "what else"}\n')
     resolve.cache_clear()  # as in another command
@@ -148,7 +151,7 @@ def test_every_built_in_collection_can_be_named(name: str, tmp_path: Path) -> No
     check(Options(collection=text, results=tmp_path / "results"))
     assert open_scale("mini", text).collection == prepared(text).collection == name
     with pytest.raises(UserError, match=f"nowhere: .*nowhere is missing; .* or one of .*{name}"):
-        resolve("nowhere")
+        resolve("~no-such-user/nowhere")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -161,7 +164,8 @@ def test_a_built_in_name_that_is_also_a_folders_is_not_guessed(
     write_beir(tmp_path / name)
     for kind in (Options, GridOptions):
         with pytest.raises(
-            UserError, match=rf"{name}: there is a built-in .* \./{name} for the folder, {name}(:FILE)? "
+            UserError,
+            match=rf"{name}: there is a built-in .* \./{name} for the folder, ({name}:FILE|or run elsewhere) ",
         ):
             kind(scale="mini", collection=name)
     assert resolve(Options("mini", f"./{name}").collection).collection == "beir folder"
@@ -214,6 +218,17 @@ def test_more_relevant_passages_than_a_list_has_room_beside(split: str, relevant
     folder = many_relevant(tmp_path / "mine", **{split: qrels})
     said = f'query "q-{split}" of {split} has {relevant} relevant passages, which leaves {40 - relevant} of 40 for its'
     refused(folder, f"{folder}/qrels/{FILES[split]}:2: {said} list of negatives, and that needs 28; add", tmp_path)
+
+
+def test_a_querys_own_passage_takes_room_too(dry_run: Any, tmp_path: Path) -> None:
+    qrels = HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(12))
+    folder = many_relevant(tmp_path / "mine", train=qrels)
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().replace('"p39", "text": "text 39"', '"q-train", "text": "text"'))
+    said = 'query "q-train" of train has 12 relevant passages and is a passage itself, which leaves 27 of 40 for its'
+    refused(folder, f"{folder}/qrels/train.tsv:2: {said} list of negatives, and that needs 28; add", tmp_path)
+    options = {"collection": str(folder), "results": tmp_path / "results", "keep_own_passages": True}
+    assert "stages to do" in dry_run("table2", **options)
 
 
 def test_as_many_as_there_is_room_beside_are_fine(dry_run: Any, tmp_path: Path) -> None:
