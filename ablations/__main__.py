@@ -34,12 +34,13 @@ from simlm.commands.checks import (
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, with_origin
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
 from simlm.errors import StageFailed, UserError
+from simlm.files import short_name
+from simlm.paths import shown
 from simlm.scales import open_scale, other_collection
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
@@ -69,7 +70,7 @@ class Options:
     search: str = "torch"
     """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    """Folder of stages and outcomes, the tables' as well. What is valid there is reused."""
+    """Folder of stages and outcomes, the tables' as well. What is finished there is reused."""
     join: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR ...")] = ()
     """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
@@ -156,7 +157,7 @@ def run(options: Options) -> None:
 
 def _variant(options: Options) -> str:
     """Return the name of the folder for another collection's outcome, the same as for tables (`repro.command`)."""
-    return f"collection-{resolve(options.collection).slug}" if options.collection else ""
+    return short_name(f"collection-{resolve(options.collection).slug}") if options.collection else ""
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

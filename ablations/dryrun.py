@@ -43,8 +43,8 @@ def print_grid_plan(
 def _cells(cells: Mapping[Cell, Planned]) -> Table:
     table = Table("grid", "start", "seed", "stage", "state", box=None)
     for cell, run in cells.items():
-        todo = sum(not stage.valid for stage in ancestors(run))
-        state = f"{todo} of {len(ancestors(run))} stages to do" if todo else "valid"
+        todo = sum(not stage.finished for stage in ancestors(run))
+        state = f"{todo} of {len(ancestors(run))} stages to do" if todo else "finished"
         table.add_row(cell.grid, cell.start, str(cell.seed), run.job.name[:12], state)
     return table
 

@@ -12,7 +12,7 @@ from simlm.scales import Scale
 from simlm.scales.settings import varied
 from simlm.stages.encoder_pipeline import Submit
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
+from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
 
 BM25_DEFAULT = [0.9, 0.4]
 """Anserini's k1 and b, with which the paper's BM25 was run."""
@@ -72,7 +72,7 @@ class Retriever1Runs:
         """Return the run or the lists that Retriever1's hard negatives are taken from."""
         if self.negatives == "bm25":
             return self.bm25()
-        return self.pipeline.add(PackageLists.C(data=self.pipeline.data), "the package's negatives")
+        return self.pipeline.package_lists("the package's negatives")
 
     @once
     def first_set(self) -> RunStage:

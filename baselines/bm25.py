@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from ir_measures import RR
 
-from baselines.lucene import HitReader, java_class, start_jvm
+from baselines.lucene import HitReader, java_class, one_line, start_jvm
 from simlm.data.collection import Passage, Query
 from simlm.data.ids import IdTable, IdTableWriter, mapped
-from simlm.evaluation.measures import evaluate
+from simlm.evaluation.measures import counted_from, evaluate
 from simlm.files import atomic_folder, read_marker
 from simlm.progress import Bar
 from simlm.retrieval.runs import write_rankings
@@ -56,6 +56,7 @@ class Trial(NamedTuple):
     rr_at_10: float
 
 
+@one_line()
 def build_index(passages: Iterable[Passage], folder: Path) -> None:
     """Index passages into ``folder``, each as its title (where there is one), a line break and its text.
 
@@ -144,6 +145,7 @@ def index_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+@one_line()
 def search_index(
     folder: Path,
     queries: Iterable[Query],
@@ -210,17 +212,18 @@ def tune(
     qrels: Mapping[str, Mapping[str, int]],
     grid: Iterable[tuple[float, float]],
     own: Container[str] = (),
+    grade: int = 1,
 ) -> list[Trial]:
     """Try every (k1, b) of a grid on queries of the validation split; return the trials in the grid's order.
 
-    ``own`` is as in `search_index`.
-    RR@10 needs the first ten passages only, which Lucene finds without scoring every match.
+    ``own`` is as in `search_index`, ``grade`` the smallest that counts as relevant. RR@10 needs the first ten passages
+    only, which Lucene finds without scoring every match.
     """
     trials = []
     with tempfile.TemporaryDirectory() as scratch:
         run_path = Path(scratch) / "trial.run"
         for k1, b in grid:
             search_index(folder, queries, run_path, k1, b, 10, own)
-            values = evaluate(run_path, qrels, [RR @ 10])
-            trials.append(Trial(k1, b, float(values["RR@10"].mean())))
+            values = evaluate(run_path, qrels, [counted_from(RR @ 10, grade)])
+            trials.append(Trial(k1, b, float(values.iloc[:, 0].mean())))
     return trials

@@ -12,7 +12,7 @@ from baselines.systems import SYSTEMS
 from simlm.commands.hub import Refused
 from simlm.commands.preflight import check_model
 from simlm.errors import UserError
-from simlm.models.public import check_folder
+from simlm.models.folder import check_folder
 from simlm.stages.models import PublicModel
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import resolve_graph

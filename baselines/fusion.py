@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from ir_measures import RR
 
-from simlm.evaluation.measures import evaluate
+from simlm.evaluation.measures import counted_from, evaluate
 from simlm.retrieval.runs import PADDING, IdLookup, Run, rank, write_run
 
 
@@ -69,12 +69,17 @@ def tune(
     passage_ids: IdLookup,
     qrels: Mapping[str, Mapping[str, int]],
     weights: Iterable[float],
+    grade: int = 1,
 ) -> list[Trial]:
-    """Try the weights on queries of the validation split; return the trials in the weights' order."""
+    """Try the weights on queries of the validation split; return the trials in the weights' order.
+
+    ``grade`` is the smallest that counts as relevant.
+    """
+    measure = counted_from(RR @ 10, grade)
     trials = []
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "trial.run"
         for weight in weights:
             write_run(path, fuse(first, second, weight, k=10), passage_ids, "fusion")
-            trials.append(Trial(weight, float(evaluate(path, qrels, [RR @ 10])["RR@10"].mean())))
+            trials.append(Trial(weight, float(evaluate(path, qrels, [measure]).iloc[:, 0].mean())))
     return trials

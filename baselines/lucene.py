@@ -13,6 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,12 @@ def java_home() -> Path:
 
     Presence is not enough: Debian's Java 17 is on many a PATH and can't load Pyserini's classes. Raises
     UserError when there is none.
+
+    From now on this Java reads the names of files as Python does: of the locale C, for which Python takes UTF-8, it
+    would take ASCII.
     """
+    if sys.flags.utf8_mode:
+        os.environ["LC_ALL"] = "C.UTF-8"
     seen = []
     for java in _installed():
         version = java_version(java)
@@ -101,8 +108,6 @@ def start_jvm() -> None:
         raise UserError(f"BM25 needs pyjnius, which is not installed; install it: {_INSTALL}")
     os.environ["JAVA_HOME"] = str(home)
     os.environ["JVM_PATH"] = str(_library(home))
-    if sys.flags.utf8_mode:  # as in the locale C, whose encoding, ASCII, Java would take for the names of files
-        os.environ["LC_ALL"] = "C.UTF-8"
     config = importlib.import_module("jnius_config")
     if config.vm_running:
         raise RuntimeError("another part of this process started a JVM; BM25 needs a process of its own")
@@ -115,6 +120,17 @@ def start_jvm() -> None:
 
 _loggers: list[Any] = []
 """Loggers with a level of ours: Java forgets one that nobody holds."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Say what Java says in its first line: a stage's log ends with what went wrong, not with a place in Lucene."""
+    try:
+        yield
+    except Exception as error:  # jnius raises a class that exists only beside a running JVM
+        if type(error).__name__ != "JavaException":
+            raise
+        raise RuntimeError(str(error).splitlines()[0]) from error
 
 
 @cache

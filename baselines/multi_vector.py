@@ -6,9 +6,11 @@ with one of the passage's. All passages are scored: what candidates an approxima
 in the figures.
 """
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -19,8 +21,8 @@ from torch import Tensor
 
 from simlm.distributed import is_first, processes, rank, summed, wait_for_all
 from simlm.errors import UserError
-from simlm.files import read_json, write_json
-from simlm.progress import Bar
+from simlm.files import read_sealed, write_sealed
+from simlm.progress import Bar, say
 
 T = TypeVar("T")
 
@@ -30,6 +32,9 @@ BLOCK = 8_192
 """Passages among which the best are looked for in one go."""
 PRODUCTS = 1 << 26
 """Inner products held at once, 4 bytes each."""
+
+NOTHING = {"texts": 0, "tokens": 0, "dimensions": 0}
+"""What is written of an index before its first block."""
 
 
 def open_encoder(folder: Path, device: torch.device) -> Any:
@@ -74,16 +79,16 @@ class TokenIndex:
         return torch.from_numpy(padded), torch.from_numpy(own)
 
 
-def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) -> TokenIndex:
+def write_index(encoder: Any, texts: Iterable[tuple[str, str]], total: int, folder: Path) -> TokenIndex:
     """Encode all texts into a folder; memory holds a block of them a process.
 
-    A second call goes on behind the last blocks that were written whole, which a file beside ``folder`` tells: the
-    folder belongs to one encoder and to the same texts. Several processes (`simlm.distributed`) that call this together
-    encode a block each, and the first writes what one process would write.
+    A second call goes on behind the last blocks that were written whole, which a file beside ``folder`` tells, with
+    their checksums: the folder belongs to one encoder and to the same texts. Several processes (`simlm.distributed`)
+    that call this together encode a block each, and the first writes what one process would write.
 
     Args:
         encoder: Of `open_encoder`.
-        texts: The texts of the passages, in order.
+        texts: The ids and texts of the passages, in order.
         total: How many there are.
         folder: Where vectors.bin and lengths.bin go.
 
@@ -92,41 +97,43 @@ def write_index(encoder: Any, texts: Iterable[str], total: int, folder: Path) ->
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder.with_suffix(".json")
-    done = _written(note, folder)
+    hashes = _hashes(note, folder) if is_first() else {}
+    wait_for_all()  # until a note that does not fit is gone
+    done = read_sealed(note) or NOTHING
     wait_for_all()  # until all have read it
     with ExitStack() as files:
-        if is_first():
-            vectors = files.enter_context(_from(folder / "vectors.bin", done["tokens"] * done["dimensions"] * 2))
-            lengths = files.enter_context(_from(folder / "lengths.bin", done["texts"] * 4))
+        open_files = {name: files.enter_context(_from(folder / name, _sizes(done)[name])) for name in hashes}
         bar = files.enter_context(
             Bar(total=total, initial=done["texts"], unit=" texts", desc="encode tokens", disable=None)
         )
         for blocks in _batched(_batched(islice(texts, done["texts"], None), TEXTS), processes()):
             own = _encoded(encoder, blocks[rank()]) if rank() < len(blocks) else None
             for block, sizes in _together(own, len(blocks), folder):
-                _append(vectors, block)
-                _append(lengths, sizes)
+                for (name, file), values in zip(open_files.items(), (block, sizes), strict=True):
+                    _append(file, values)
+                    hashes[name].update(values.tobytes())
                 texts_done, tokens_done = done["texts"] + len(sizes), done["tokens"] + len(block)
                 done = {"texts": texts_done, "tokens": tokens_done, "dimensions": block.shape[1]}
             if is_first():
-                write_json(note, done)
+                write_sealed(note, done | {name: one.hexdigest() for name, one in hashes.items()})
             bar.update(sum(map(len, blocks)))
     wait_for_all()
-    return TokenIndex(folder, _written(note, folder)["dimensions"])
+    return TokenIndex(folder, (read_sealed(note) or NOTHING)["dimensions"])
 
 
-def _encoded(encoder: Any, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _encoded(encoder: Any, passages: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
     """Return the vectors of texts end to end, float16 (tokens, d), and how many each has, int32 (texts,)."""
-    found = encoder.encode_document(texts, convert_to_numpy=True, show_progress_bar=False)
-    block = np.concatenate(found).astype(np.float16)
-    check_finite([block])
-    return block, np.array([len(one) for one in found], dtype=np.int32)
+    found = encoder.encode_document([text for _, text in passages], convert_to_numpy=True, show_progress_bar=False)
+    block = [one.astype(np.float16) for one in found]
+    for (name, _), vectors in zip(passages, block, strict=True):
+        check_finite(vectors, f"passage {name!r}")
+    return np.concatenate(block), np.array([len(one) for one in found], dtype=np.int32)
 
 
-def check_finite(vectors: Iterable[np.ndarray]) -> None:
+def check_finite(vectors: np.ndarray, whose: str) -> None:
     """Raise UserError where an encoder's vectors (tokens, d) of a text are not all numbers."""
-    if not all(np.isfinite(one).all() for one in vectors):
-        raise UserError("the encoder gave NaN or infinite vectors: check its checkpoint")
+    if not np.isfinite(vectors).all():
+        raise UserError(f"the encoder gave NaN or infinite vectors for {whose}: check its checkpoint")
 
 
 def _together(
@@ -153,17 +160,31 @@ def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def _written(note: Path, folder: Path) -> dict[str, int]:
-    """Return what a note says of the files in ``folder``; zeros where they are not there, or shorter."""
-    done = read_json(note)
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    if (
-        done is None
-        or sizes.get("vectors.bin", -1) < done["tokens"] * done["dimensions"] * 2
-        or sizes.get("lengths.bin", -1) < done["texts"] * 4
-    ):
-        return {"texts": 0, "tokens": 0, "dimensions": 0}
-    return done
+def _sizes(done: Mapping[str, int]) -> dict[str, int]:
+    """Return how many bytes of each file a note speaks of."""
+    return {"vectors.bin": done["tokens"] * done["dimensions"] * 2, "lengths.bin": done["texts"] * 4}
+
+
+def _hashes(note: Path, folder: Path) -> "dict[str, hashlib._Hash]":
+    """Return a hash of what is whole in each file; a note that does not fit the files is removed, and that is said."""
+    done = read_sealed(note)
+    if done is not None:
+        hashes = {name: _hash_of(folder / name, size) for name, size in _sizes(done).items()}
+        if all(done[name] == one.hexdigest() for name, one in hashes.items()):
+            return hashes
+    if note.exists():
+        say(f"{folder} or {note.name} beside it is damaged: the index is made again")
+        note.unlink()
+    return {name: hashlib.sha256() for name in _sizes(NOTHING)}
+
+
+def _hash_of(path: Path, size: int) -> "hashlib._Hash":
+    found = hashlib.sha256()
+    with path.open("rb") if path.exists() else BytesIO() as file:
+        while size > 0 and (block := file.read(min(size, 1 << 20))):
+            found.update(block)
+            size -= len(block)
+    return found
 
 
 def _from(path: Path, size: int) -> BinaryIO:
@@ -201,7 +222,8 @@ def search_tokens(
     Raises:
         UserError: A query's vectors are not all numbers.
     """
-    check_finite(queries)
+    for number, query in enumerate(queries):
+        check_finite(query, f"query number {number}")
     asked, real = _padded(queries)
     asked, real = asked.to(device), real.to(device)
     passages = len(index)

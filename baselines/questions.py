@@ -14,9 +14,9 @@ from typing import Any
 from baselines.lucene import java_class, start_jvm
 from simlm.commands.checks import check_writable
 from simlm.commands.leave import leave_by
-from simlm.commands.paths import shown, whole
 from simlm.errors import UserError
 from simlm.files import write_atomically
+from simlm.paths import shown, whole
 
 READERS = "io.anserini.search.topicreader."
 LOGGING = "org.apache.logging.log4j."

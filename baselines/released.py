@@ -14,11 +14,12 @@ from simlm.data.collection import Collection
 from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
+from simlm.files import put_in_place
 from simlm.retrieval.runs import Run, read_run, without
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
-from simlm.stages.runs import PackageLists, Retrieve, RunStage
+from simlm.stages.runs import Retrieve, RunStage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -152,7 +153,7 @@ class SearchTokens(RunStage):
         device = own_device(self.choices.compute_device())
         collection, source = self.data.open(), self.data.source()
         encoder = open_encoder(self.model.model, device)
-        texts = (passage.text for passage in source.passages())
+        texts = ((passage.id, passage.text) for passage in source.passages())
         index, encoding = timed(partial(write_index, encoder, texts, len(collection.passages)), self.work / "index")
         figures: dict[str, Any] = {"tokens": len(index.vectors), "vectors": len(index.vectors), **encoding}
         for split in self.splits:
@@ -167,7 +168,7 @@ class SearchTokens(RunStage):
                 figures |= self.leave(split, run if own is None else without(run, own, self.depth), collection)
         # Encoded where an interrupted attempt can go on.
         if is_first():
-            (self.work / "index").rename(self.folder / "index")
+            put_in_place(self.work / "index", self.folder / "index")
         return figures
 
 
@@ -234,7 +235,7 @@ class SystemPipeline(Pipeline):
 
     def fine_tuned(self) -> Retrieve:
         """Return runs of Retriever1 from the system's pre-trained encoder, on the negatives of the collection."""
-        lists = self.add(PackageLists.C(data=self.data), "negatives of the collection")
+        lists = self.package_lists("negatives of the collection")
         return self.retrieve(self.retriever(self.model, lists, "Retriever1"), "runs")
 
     def search(self, passages: PublicModel, queries: PublicModel, splits: list[str]) -> SearchReleased:

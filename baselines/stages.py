@@ -55,7 +55,8 @@ class BM25(RunStage):
         figures: dict[str, Any] = {}
         if len(points) > 1:
             own = collection.queries_in_corpus("valid")
-            trials = tune(self.index.path, list(source.queries("valid")), source.qrels("valid"), points, own)
+            queries, grade = list(source.queries("valid")), source.relevant_grade("valid")
+            trials = tune(self.index.path, queries, source.qrels("valid"), points, own, grade)
             figures["trials"] = [trial._asdict() for trial in trials]
             best = max(trials, key=lambda trial: trial.rr_at_10)
             points = [(best.k1, best.b)]
@@ -101,7 +102,8 @@ class Fusion(RunStage):
 
         collection, source = self.data.open(), self.data.source()
         dense, lexical = self.dense.load("valid"), self.lexical.load("valid")
-        trials = tune(dense, lexical, collection.passages.ids, source.qrels("valid"), self.weights)
+        qrels, grade = source.qrels("valid"), source.relevant_grade("valid")
+        trials = tune(dense, lexical, collection.passages.ids, qrels, self.weights, grade)
         best = max(trials, key=lambda trial: trial.rr_at_10)
         figures: dict[str, Any] = {}
         for split in self.splits:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from simlm.commands.origin import source_state
-from simlm.commands.paths import shown, whole
 from simlm.errors import UserError
 from simlm.files import write_together
+from simlm.paths import shown, whole
 
 ROOT = Path(__file__).parents[1]
 

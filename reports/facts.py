@@ -33,7 +33,7 @@ class Curves:
 class StageFacts:
     """A stage and what it cost, with interrupted attempts.
 
-    `state` is "valid" or says why its manifest does not verify. `reused` says that the command found the stage made.
+    `state` is "finished" or says why its manifest does not verify. `reused` says that the command found the stage made.
     """
 
     name: str
@@ -43,7 +43,7 @@ class StageFacts:
     peak_memory_bytes: int | None = None
     energy_joules: float | None = None
     attempts: int = 1
-    state: str = "valid"
+    state: str = "finished"
     reused: bool = False
 
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from simlm.paths import CONTROL
+
 NONE = "–"
 """An empty cell."""
 
@@ -12,7 +14,7 @@ _LEADING = re.compile(r"^(\s*)([#>+-]|\d+[.)])(?=\s|$)")
 
 def escape(text: str) -> str:
     """Return text as one line that GitHub shows as it is: no markup, HTML, table bar or formula."""
-    line = " ".join(text.split())
+    line = " ".join(CONTROL.sub(" ", text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _SPECIAL.sub(r"\\\1", line)
     line = line.replace("$", "&#36;")  # GitHub reads what is between two dollar signs as a formula

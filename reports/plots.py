@@ -1,6 +1,7 @@
 """Draw the plots of a report: the same bytes of SVG for the same numbers."""
 
 import io
+import warnings
 from typing import Any
 
 import matplotlib
@@ -29,6 +30,7 @@ def _style() -> dict[Any, Any]:
         "axes.spines.right": False,
         "axes.axisbelow": True,
         "figure.facecolor": "white",
+        "text.parse_math": False,  # names are no formulas, whatever dollar signs they have
     }
 
 
@@ -150,7 +152,8 @@ def _thin(points: list[tuple[int, float]]) -> tuple[list[float], list[float]]:
 def as_svg(figure: Figure) -> bytes:
     """Return a figure as SVG without date or random ids; letters are outlines, so that they look alike everywhere."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(_style()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for the letter
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ def command_line(command: Sequence[str]) -> str:
     words = list(command)
     if words and Path(words[0]).name.startswith("python"):
         words[0] = "python"
-    return " ".join(scrub(word) for word in words)
+    return shlex.join(scrub(word) for word in words)
 
 
 def scrub(value: Any) -> Any:

@@ -188,9 +188,11 @@ def _statistics(report: Report) -> str:
     s = report.statistics
     if not s:
         return "No row was measured."
+    graded = any("rel=" in measure for section in report.by_group() for measure in section.measures)
+    meaning = "rel=2 means that passages are relevant from grade 2 on. " if graded else ""
     return escape(
         f"Measures are those of ir_measures, computed from the run files; a query that a run lacks counts 0. "
-        f"Means are over {_queries(s['queries'])}. Intervals: {s['interval']}, {count(s['resamples'])} "
+        f"{meaning}Means are over {_queries(s['queries'])}. Intervals: {s['interval']}, {count(s['resamples'])} "
         f"resamples of the queries, seed {s['seed']}; intervals of differences resample the same queries for "
         f"both rows. Tests: {s['test']} (Urbano et al., SIGIR 2019; Ihemelandu and Ekstrand, SIGIR 2023). "
         f"Correction: {s['correction']}. All of this is uncertainty over queries; what another training "

@@ -1,5 +1,7 @@
 """Print a report in the terminal, in short."""
 
+import re
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +54,8 @@ def _print_section(report: Report, console: Console) -> None:
     )
     table.add_column("row", min_width=26)
     for measure in report.measures:
-        table.add_column(measure, justify="right", no_wrap=True)
+        # "RR(rel=2)@10" in two lines: of such heads four would not fit 80 columns.
+        table.add_column(re.sub(r"\((.*)\)(.*)", r"\2\n\1", measure), justify="right", no_wrap=True)
     if first:
         table.add_column("paper", justify="right", style="dim")
     for row in report.measured_rows():

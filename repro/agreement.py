@@ -13,7 +13,7 @@ from ir_measures import RR, nDCG
 from ir_measures.measures import Measure
 
 from repro.extra_test_splits import key_on
-from repro.origin import SPLIT, run_file
+from repro.run_values import SPLIT, run_file
 from repro.table import RowSpec
 from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.readers import File
@@ -30,15 +30,14 @@ from simlm.data.released_archive import (
 )
 from simlm.data.released_lists import read_msmarco_run, read_training
 from simlm.evaluation.agreement import DEPTH, PERSISTENCE, Agreement, Rankings, agreement, alike, effect_ratios
-from simlm.evaluation.measures import Qrels, evaluate
+from simlm.evaluation.measures import Qrels, counted_from, evaluate
 from simlm.retrieval.runs import read_run_ids, write_rankings
 from simlm.scales import Scale
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
 
 MEASURES = (RR @ 10, nDCG @ 10)
-GRADED_MEASURES = (nDCG @ 10, RR(rel=2) @ 10)
-"""The measures on TREC DL, whose judgements are graded."""
+"""The measures on test; on TREC DL the second comes first."""
 SCORED_ROWS = ("reranker", "simlm-reranker")
 """The rows of SimLM's re-ranker, trained here or as it was released."""
 
@@ -60,10 +59,11 @@ COUNTERPARTS = (
 
 
 class Ours(NamedTuple):
-    """A run file of ours on a split, and the qrels of the split."""
+    """A run file of ours on a split, the qrels of the split, and the smallest grade there that is relevant."""
 
     run: Path
     qrels: Qrels
+    grade: int = 1
 
 
 def beside_authors(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], scale: Scale) -> list[str]:
@@ -90,7 +90,7 @@ def beside_authors(rows: Sequence[RowSpec], runs: Mapping[str, RunStage], scale:
         ours = {}
         for one in (one for one, on in known if on == split):
             run = runs[one.row if split == SPLIT else key_on(one.row, split)]
-            ours[one.row] = Ours(run_file(run, split), run.data.source().qrels(split))
+            ours[one.row] = Ours(run_file(run, split), run.data.source().qrels(split), run.relevant_grade(split))
         said += compared_runs(folder, split, ours)
     return said + _lacking(folder, {one.row for one, _ in known})
 
@@ -131,7 +131,7 @@ def _agreement(path: File, ours: Ours, split: str) -> Agreement | None:
     own = {query: ids[:DEPTH] for query, ids, _ in read_run_ids(ours.run) if query in theirs}
     if not own:
         return None
-    measures = MEASURES if split == SPLIT else GRADED_MEASURES
+    measures = [counted_from(one, ours.grade) for one in (MEASURES if split == SPLIT else MEASURES[::-1])]
     return agreement(theirs, own, lambda rankings: _measured(rankings, ours.qrels, measures))
 
 

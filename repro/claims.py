@@ -23,10 +23,11 @@ from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro import table3
 from repro.command import Options, main, refuse
-from repro.origin import StageResults, complete, values_of
+from repro.origin import StageResults, complete
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
+from repro.run_values import measure_on, values_of
 from repro.tables import TABLES, tables_on
 from repro.training_diagnostics import untrained_teacher
 from simlm.commands.checks import check_seed
@@ -120,7 +121,7 @@ def run(options: ClaimOptions) -> None:
         results,
         time.perf_counter() - started,
         tested=list(tested.values()),
-        measures=sorted({measure_of(claim) for claim in testable}),
+        measures=sorted({measure_on(rows[claim.rows[0]][0], measure_of(claim)) for claim in testable}),
         seeds=range(options.seed, options.seed + options.seeds),
         rows={" ".join(row): runs for row, runs in rows.items()},
     )
@@ -160,7 +161,8 @@ def claims_page(
     def values(run: RunStage, measure: str) -> pd.Series:  # a row is on a side of many claims
         return values_of(run, [measure])[measure]
 
-    measures = {claim.key: measure_of(claim) for claim in CLAIMS if rows.keys() >= set(claim.rows)}
+    testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
+    measures = {claim.key: measure_on(rows[claim.rows[0]][0], measure_of(claim)) for claim in testable}
     found = {
         claim.key: [
             _measured(rows[claim.table, higher], rows[claim.table, lower], partial(values, measure=measures[claim.key]))

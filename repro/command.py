@@ -25,6 +25,7 @@ from simlm.commands.machine import on_this_machine, with_origin
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
+from simlm.files import short_name
 from simlm.scales import Scale, open_scale, other_collection
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
@@ -51,7 +52,8 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO;
+    docs/paper-scale.md says where it departs from the released code)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """In place of the scale's own: a folder, irds:ID, or a name (docs/own-collection.md)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()
@@ -69,11 +71,11 @@ class Options:
     search: str = "torch"
     """What finds the nearest passages, torch or faiss (in the extras cpu and gpu): the same runs up to rounding."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    """Folder of stages, runs and reports. What is valid there is reused."""
+    """Folder of stages, runs and reports. What is finished there is reused."""
     publish: bool = False
     """Also copy the outcome into the repository, a table's report to reports/<scale>/."""
     dry_run: bool = False
-    """List every stage as valid or to do, with an estimate of its time, disk and GPU memory, and stop."""
+    """List every stage as finished or to do, with an estimate of its time, disk and GPU memory, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
@@ -95,7 +97,7 @@ class Options:
         parts += ["negatives-package"] if self.negatives != "bm25" else []
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
-        return "_".join(parts)
+        return short_name("_".join(parts))
 
     def choices(self) -> Choices:
         """Return how stages compute on this machine."""

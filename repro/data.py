@@ -15,17 +15,17 @@ from simlm.commands.command_line import parse
 from simlm.commands.dryrun import print_plan
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import with_origin
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.files import read_json
+from simlm.paths import shown
 from simlm.scales import NAMES, open_scale, other_collection
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.launchers import LocalLauncher
-from simlm.workflow.manifest import MANIFEST, seconds_of
+from simlm.workflow.manifest import MANIFEST, read_manifest, seconds_of
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 
@@ -105,12 +105,13 @@ def list_collections(options: ListOptions) -> None:
     console, table = Console(), Table("prepared", "passages", "bytes", "fingerprint", "stage", box=None)
     for job in sorted(options.results.glob(f"jobs/{Prepare.__module__}.prepare/*")):
         store = read_json(job / "output" / "store" / "collection.json")
-        manifest = read_json(job / MANIFEST)
+        manifest = read_manifest(job)
         if store is None or manifest is None:
             continue
         size = sum(entry["size"] for entry in manifest["outputs"].values())
         passages = f"{store['statistics']['passages']:,}"
-        table.add_row(store["name"], passages, f"{size:,}", store["fingerprint"][:16], job.name[:12])
+        name = manifest["numbers"].get("name", store["name"])  # older versions left it in the store
+        table.add_row(name, passages, f"{size:,}", store["fingerprint"][:16], job.name[:12])
     if table.row_count:
         console.print(table, markup=False)
     else:
@@ -140,7 +141,7 @@ def verify(options: VerifyOptions) -> None:
     (stage,), data = plan(_build(options.name, options.scale), options.results)
     words = ["python", "-m", "repro.data", "prepare", options.name, "--scale", options.scale]
     mend = f"{shlex.join([*words, '--results', str(options.results)])} makes it"
-    if not stage.was_finished and read_json(stage.job / MANIFEST) is None:
+    if not stage.was_finished and not (stage.job / MANIFEST).exists():
         raise UserError(f"{options.name} as it is now is not prepared in {options.results}; {mend}")
     if stage.reason is not None:
         raise UserError(f"{stage.job}: {stage.reason}; {mend} again")
@@ -155,7 +156,7 @@ def verify(options: VerifyOptions) -> None:
 def _describe(stage: Planned, name: str) -> None:
     """Print what a finished stage holds, under the collection's present name."""
     store = read_json(stage.job / "output" / "store" / "collection.json") or {}
-    manifest = read_json(stage.job / MANIFEST) or {}
+    manifest = read_manifest(stage.job) or {}
     counts = store["statistics"]
     splits = ", ".join(f"{name} {split['queries']:,} queries" for name, split in counts["splits"].items())
     print(f"{name}: {counts['passages']:,} passages; {splits}")

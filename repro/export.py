@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from repro.command import Options, main, refuse
-from repro.origin import output_of
+from repro.run_values import output_of
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
@@ -22,7 +22,6 @@ from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import check_target, export_folder
 from simlm.files import lock
-from simlm.finetuning.negatives import lists_of_split
 from simlm.finetuning.teacher import TeacherScores
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
@@ -102,7 +101,7 @@ def run(options: ExportOptions) -> None:
 
 
 def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
-    lacking = [stage for stage in stages if not stage.valid]
+    lacking = [stage for stage in stages if not stage.finished]
     if not lacking:
         return
     words = ["python", "-m", f"repro.{options.table}", "--scale", options.scale, "--results", str(options.results)]
@@ -110,6 +109,7 @@ def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
     words += ["--rows", *options.rows] if options.rows else []
     words += ["--negatives", options.negatives] if options.negatives != "bm25" else []
     words += ["--seed", str(options.seed)] if options.seed else []
+    words += ["--keep-own-passages"] if options.keep_own_passages else []
     raise UserError(
         f"--results {options.results}: {len(lacking)} of {len(stages)} stages are not made, {lacking[0].name!r} is the "
         f"first ({lacking[0].reason}); make them with: {shlex.join(words)}"
@@ -184,7 +184,7 @@ def _write_model(run: Retrieve | Rerank, model: EncoderStage, label: str, folder
     numbers = (read_manifest(job_of(model)) or {})["numbers"]
     collection = _collection(run.data)
     titled = collection.passages.has_titles
-    what = f"{label}, on {collection.meta['name']}"
+    what = f"{label}, on {run.data.source().name}"
     if isinstance(run, Rerank):
         write_reranker(source, folder, what, run.max_length, titled, numbers)
     else:
@@ -204,7 +204,7 @@ def _write_training(training: Training, label: str, folder: Path) -> None:
     run, collection = training.run, _collection(training.run.data)
     runs = {split: load_run(output_of(run), split, collection) for split in (MINED_SPLIT, "valid")}
     lists = {
-        split: (lists_of_split(found, collection, split, training.lists, training.seed), found)
+        split: (run.lists_of(found, collection, split, training.lists, training.seed), found)
         for split, found in runs.items()
     }
     teacher = None if training.teacher is None else TeacherScores.open(output_of(training.teacher) / "scores")

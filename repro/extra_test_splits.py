@@ -1,10 +1,10 @@
-"""Show a table's rows on the extra test splits of a collection too, such as TREC DL of MS MARCO."""
+"""Show a table's rows on the extra test splits of a collection too, such as TREC DL of MS MARCO, and by its grades."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reports.model import Column
-from repro.origin import SPLIT
+from repro.run_values import SPLIT, measure_on
 from repro.table import GroupSpec, RowSpec, Table
 from simlm.evaluation.measures import measures_of
 from simlm.scales import Scale
@@ -15,6 +15,19 @@ COLUMN_OF = {
     "trec-dl-2020": Column("dl20_ndcg10", "TREC DL 20", "nDCG@10", "nDCG@10"),
 }
 """The paper's column for each extra split."""
+
+
+def with_relevant_grades(table: Table, run: RunStage) -> Table:
+    """Return a table whose measures say which grades count as relevant on test, where that is not 1 and more.
+
+    ``run`` is one of the table's.
+    """
+
+    def spelt(measure: str) -> str:
+        return measure_on(run, measure) if measure else ""
+
+    columns = [replace(column, measure=spelt(column.measure)) for column in table.columns]
+    return replace(table, measures=[spelt(measure) for measure in table.measures], columns=columns)
 
 
 def with_extra_splits(
@@ -45,9 +58,9 @@ def with_extra_splits(
     paper = [row._replace(group=SPLIT) for row in table.paper_only]
     for split in extra:
         baselines = [key_on(key, split) for key in table.baselines]
-        groups.append(
-            GroupSpec(split, baselines, [COLUMN_OF[split]], [str(measure) for measure in measures_of(split)], split)
-        )
+        grade = next(iter(runs.values())).relevant_grade(split)
+        measures = [str(measure) for measure in measures_of(split, grade)]
+        groups.append(GroupSpec(split, baselines, [COLUMN_OF[split]], measures, split))
         repeated = [row for row in rows if split in getattr(runs[row.key], "splits", ())]
         found += [replace(row, key=key_on(row.key, split), group=split, split=split, note="") for row in repeated]
         asked |= {key_on(row.key, split): runs[row.key] for row in repeated}

@@ -215,10 +215,10 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
     return [
         row("training: positives", "labelled, or with an answer and above all negatives", "the same", RELEASED),
         row("training: negatives", "without an answer; none at random", "the same", RELEASED),
-        row("training: order of negatives", "the run's", "not said", OPEN),
+        row("training: order of negatives", "shuffled", "the same", RELEASED),
         row("training: sets", "the first negatives' and the mined one", "the same", RELEASED),
         row("training: Retriever1's set", "the first negatives' alone", "not said", OPEN),
-        row("training: sets on which a checkpoint is chosen", "the mined one alone", "not said", OPEN),
+        row("training: sets on which a checkpoint is chosen", "the first alone", "the same", RELEASED),
         row("retriever: similarities' multiplier", multiplier, "1 to 50 over 1000 updates", RELEASED),
         row("distillation: similarities' multiplier", "the retriever's", "not said", OPEN),
         row("retriever: loss times the processes", "on" if retriever.scale_loss else "off", "off", RELEASED),
@@ -228,8 +228,27 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
     ]
 
 
-def choices() -> list[HyperParameter]:
-    """Return what is in force at every scale where paper and released implementation differ or are silent."""
+def choices(scale: Scale) -> list[HyperParameter]:
+    """Return what is in force where paper and released implementation differ or are silent, or a scale departs."""
+    return [*_everywhere(), *(_at_paper_scale(scale) if isinstance(scale.encoder, str) else ())]
+
+
+def _at_paper_scale(scale: Scale) -> list[HyperParameter]:
+    """Return where paper scale follows the released code alone, and where it departs from it (docs/paper-scale.md)."""
+    fine_tuning, pre = scale.retriever.optimisation, scale.pretraining
+    valid = "nothing is chosen on what is reported"
+    return [
+        row("fine-tuning: an epoch's last batch", "kept" if fine_tuning.keep_last else "left out", "kept", RELEASED),
+        row("a query's positives", "in qrels order" if scale.qrels_order else "by index", "in qrels order", RELEASED),
+        row("generator: epsilon of the output norm", pre.generator_epsilon, "1e-05 (transformers 4.15)", RELEASED),
+        row("search: precision of queries", "float32", "float32", RELEASED),
+        row("pre-training: an epoch's last batch", "left out", "in the next epoch's first", "a share of 1 in 4,000"),
+        row("evaluation: negatives", "the same each time", "others each epoch", "checkpoints compare on the same"),
+        *(() if scale.by_answers else [row("checkpoints: chosen on", "valid, of train", "dev", valid)]),
+    ]
+
+
+def _everywhere() -> list[HyperParameter]:
     return [
         row("pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED),
         row(

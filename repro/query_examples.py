@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.facts import Case, CasePassage, CaseResult
-from repro.origin import SPLIT, run_file
+from repro.run_values import SPLIT, run_file
 from simlm.stages.runs import RunStage
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def disagreeing(
     return collect_cases(
         chosen,
         {name: run_file(run) for name, run in runs.items()},
-        collection.qrels(SPLIT),
+        collection.relevant(SPLIT),
         queries.__getitem__,
         lambda passages: {doc.doc_id: doc.text for doc in store.get_many_iter(passages)},
     )
@@ -62,7 +62,7 @@ def disagreements(one: pd.DataFrame, other: pd.DataFrame, measure: str, count: i
 def collect_cases(
     query_ids: Sequence[str],
     runs: Mapping[str, Path],
-    qrels: Mapping[str, Mapping[str, int]],
+    relevant: Mapping[str, Sequence[str]],
     query_text: Callable[[str], str],
     passage_texts: Callable[[set[str]], Mapping[str, str]],
     shown: int = 3,
@@ -72,29 +72,28 @@ def collect_cases(
     Args:
         query_ids: The queries.
         runs: The run file of each row.
-        qrels: The grades of passages, by query.
+        relevant: The relevant passages of every query.
         query_text: Returns the text of a query.
         passage_texts: Returns the texts of passages, by their ids. It may read a whole collection: it is called once.
         shown: The number of passages of a row.
     """
     rankings = {row: _rankings(path, query_ids) for row, path in runs.items()}
     wanted = {id_ for found in rankings.values() for ids in found.values() for id_ in ids[:shown]}
-    wanted |= {id_ for query in query_ids for id_, grade in qrels.get(query, {}).items() if grade > 0}
+    wanted |= {id_ for query in query_ids for id_ in relevant.get(query, ())}
     texts = passage_texts(wanted)
 
     def passages(query_id: str, ids: Sequence[str]) -> list[CasePassage]:
-        grades = qrels.get(query_id, {})
-        return [CasePassage(id_, texts[id_], grades.get(id_, 0) > 0) for id_ in ids]
+        return [CasePassage(id_, texts[id_], id_ in relevant.get(query_id, ())) for id_ in ids]
 
     cases = []
     for query_id in query_ids:
-        relevant = [id_ for id_, grade in qrels.get(query_id, {}).items() if grade > 0]
+        right = relevant.get(query_id, ())
         results = []
         for row, found in rankings.items():
             ranking = found[query_id]
-            ranks = [rank for rank, id_ in enumerate(ranking, start=1) if id_ in relevant]
+            ranks = [rank for rank, id_ in enumerate(ranking, start=1) if id_ in right]
             results.append(CaseResult(row, passages(query_id, ranking[:shown]), ranks[0] if ranks else None))
-        cases.append(Case(query_id, query_text(query_id), passages(query_id, relevant), results))
+        cases.append(Case(query_id, query_text(query_id), passages(query_id, right), results))
     return cases
 
 

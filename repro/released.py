@@ -19,6 +19,7 @@ from repro.table import PaperRow, RowSpec, Table, figures
 from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
+from simlm.paths import instead
 from simlm.stages.models import PublicModel, local_digest, public_model
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
@@ -60,7 +61,9 @@ def checkpoints_for(options: Options) -> Checkpoints | None:
     if options.scale != SCALE:
         raise UserError(f"--released: published checkpoints are for the paper's own collections; add --scale {SCALE}")
     if options.models is not None and not options.models.is_dir():
-        raise UserError(f"--models {options.models}: there is no such folder; give one with the Hub's repositories")
+        raise UserError(
+            f"--models {options.models} {instead(options.models)}; give a folder with the Hub's repositories"
+        )
     if options.negatives != "bm25" or options.seed:
         raise UserError("--released trains nothing: leave out --negatives and --seed")
     if options.models is not None or options.dry_run:  # which shows what would run if everything were to be had

@@ -13,8 +13,9 @@ from repro import training_diagnostics
 from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, StageResults, cost, origin, values_of, warnings
+from repro.origin import StageResults, cost, origin, warnings
 from repro.query_examples import disagreeing
+from repro.run_values import SPLIT, measure_on, values_of
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection
@@ -81,7 +82,7 @@ def build_report(
     report.cases = _examples(values, runs, collection, report.measures[0])
     if table.published_on is None:
         settings = hyperparameters(scale, tried_values(options.scale))
-        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices()
+        report.hyperparameters = (elsewhere(settings) if options.collection else settings) + choices(scale)
         report.notes = notes(report, seconds, scale)
     else:
         found = report.collection
@@ -217,7 +218,7 @@ def _tunings(rows: Sequence[RowSpec], runs: Runs, results: StageResults) -> list
                 Trial({k: v for k, v in trial.items() if k != "rr_at_10"}, trial["rr_at_10"], number == best)
                 for number, trial in enumerate(trials)
             ]
-            tunings.append(Tuning(spec.key, MEASURE, shown))
+            tunings.append(Tuning(spec.key, measure_on(runs[spec.key], MEASURE, "valid"), shown))
     return tunings
 
 

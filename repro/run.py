@@ -17,10 +17,10 @@ from repro.table import Table, check_domains, labelled
 from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
-from simlm.commands.paths import shown
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
+from simlm.paths import shown
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.launchers import LocalLauncher
@@ -72,9 +72,10 @@ def run_table(table: Table, options: Options) -> None:
         return
     stages, runs = made
     # Not before: ir_datasets makes folders below HOME when it is imported, and a mistake shall leave nothing there.
-    from repro.extra_test_splits import with_extra_splits
+    from repro.extra_test_splits import with_extra_splits, with_relevant_grades
     from repro.report_builder import build_report
 
+    table = with_relevant_grades(table, next(iter(runs.values())))
     table, rows, runs = with_extra_splits(table, rows, runs, options.open_scale())
     report = build_report(table, rows, runs, stages, options, time.perf_counter() - started, trials)
     finish(report, table.name, options)
@@ -115,7 +116,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
 
 def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
-    """Run every stage of ``build`` that is not valid.
+    """Run every stage of ``build`` that is not finished.
 
     Returns:
         All stages, and what ``build`` returned. None after a dry run, which only prints the plan.

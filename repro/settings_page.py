@@ -33,7 +33,7 @@ def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Pa
         print("no stage to run: the page is read from the scale's configuration")
         return
     scale = open_scale(options.scale)
-    page = fill(scale, hyperparameters(scale, tried_values(options.scale)) + choices())
+    page = fill(scale, hyperparameters(scale, tried_values(options.scale)) + choices(scale))
     complete(page, name, options, StageResults.of([]), 0.0)
     finish(page, name, options)
 

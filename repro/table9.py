@@ -15,10 +15,10 @@ import pandas as pd
 from reports.facts import Case
 from reports.page import Cell, Page, Section
 from repro.command import main
-from repro.origin import values_of
 from repro.pipeline_runs import PipelineRuns
 from repro.query_examples import disagreeing
 from repro.run import run_page
+from repro.run_values import measure_on, values_of
 from repro.table2 import table2
 from simlm.stages.runs import RunStage
 
@@ -39,18 +39,20 @@ def table9(scale: str, runs: dict[str, RunStage]) -> Page:
     """Return the page: a section for each pair."""
     labels = {row.key: row.label for row in table2().rows}
     values = {key: values_of(run) for key, run in runs.items()}
-    collection = next(iter(runs.values())).data.source()
+    first_run = next(iter(runs.values()))
+    collection, measure = first_run.data.source(), measure_on(first_run, MEASURE)
     sections = []
     for pair in PAIRS:
         named = {labels[key]: runs[key] for key in pair}
         first, second = (values[key] for key in pair)
-        cases = disagreeing(first, second, named, collection, MEASURE, COUNT)
-        sections.append(_section(list(named), first[MEASURE] - second[MEASURE].reindex(first.index), cases))
+        cases = disagreeing(first, second, named, collection, measure, COUNT)
+        differences = first[measure] - second[measure].reindex(first.index)
+        sections.append(_section(list(named), differences.rename(measure), cases))
     return Page(
         title="Tables 9 and 14: cases",
         scale=scale,
         introduction=(
-            f"Test questions of {collection.name} on which two rows of Table 2 differ most in {MEASURE}, taken in turn "
+            f"Test questions of {collection.name} on which two rows of Table 2 differ most in {measure}, taken in turn "
             "from those that the one and those that the other answers better, ties by the smaller id: none was picked "
             "by hand. Each question opens to its relevant passages and to the three that each row puts first."
         ),
@@ -70,8 +72,8 @@ def _section(names: list[str], differences: pd.Series, cases: list[Case]) -> Sec
         lines,
         text=(
             f"Of {len(differences):,} questions, {names[0]} answers {better:,} better, {names[1]} {worse:,}, and on "
-            f"{len(differences) - better - worse:,} their {MEASURE} is the same. The table has the rank of the first "
-            "relevant passage."
+            f"{len(differences) - better - worse:,} their {differences.name} is the same. The table has the "
+            "rank of the first relevant passage."
         ),
         cases=cases,
     )

@@ -98,7 +98,8 @@ def published_trials(scale: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=TRIAL_COLUMNS)
     try:
-        frame = pd.read_csv(path, dtype={"row": str, "setting": str, "stage": str, "commit": str})
+        texts = {"row": str, "setting": str, "stage": str, "commit": str}
+        frame = pd.read_csv(path, dtype=texts, keep_default_na=False)
         if list(frame.columns) != TRIAL_COLUMNS:
             raise ValueError(f"its columns are {', '.join(frame.columns)}")
         return frame.astype({"value": float, "score": float})

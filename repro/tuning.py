@@ -17,10 +17,12 @@ import pandas as pd
 
 from repro.command import Options, main
 from repro.run import make
+from repro.run_values import measure_on
 from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
-from simlm.commands.paths import shown
 from simlm.errors import UserError
 from simlm.files import write_atomically
+from simlm.paths import shown
+from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
 
@@ -38,7 +40,7 @@ def run(options: Options) -> None:
     made = make(partial(trial_stages, options), options)
     if made is None:
         return
-    outcomes = [_outcome(trial, job_of(stage)) for trial, stage in zip(trials, made[1], strict=True)]
+    outcomes = [_outcome(trial, stage) for trial, stage in zip(trials, made[1], strict=True)]
     frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
     for setting, row in dict.fromkeys((one.setting, one.row) for one in trials):
@@ -62,13 +64,14 @@ def _write(frame: pd.DataFrame, target: Path) -> None:
         raise UserError(f"{target}: cannot be written ({error.strerror}); mend that and run again") from None
 
 
-def _outcome(trial: PlannedTrial, job: Path) -> dict[str, Any]:
+def _outcome(trial: PlannedTrial, stage: RunStage) -> dict[str, Any]:
+    job = job_of(stage)
     manifest = read_manifest(job) or {}
     return {
         "row": trial.row,
         "setting": trial.setting,
         "value": trial.value,
-        "score": round(manifest["numbers"][f"valid {MEASURE}"], 4),
+        "score": round(manifest["numbers"][f"valid {measure_on(stage, MEASURE, 'valid')}"], 4),
         "stage": job.name,
         "commit": manifest["commit"],
     }

@@ -19,7 +19,7 @@ from simlm.errors import UserError
 
 DESCRIPTION = """Run a published table again and compare each measured figure with the published one.
 
-The table's own command runs; stages that are valid in the results folder are reused, so give a new folder to make
+The table's own command runs; stages that are finished in the results folder are reused, so give a new folder to make
 everything afresh. Every row is printed as met or off. Exit status: 0 where all rows are met, 1 where one is off, 2 for
 a mistake in the options.
 
@@ -39,7 +39,7 @@ class VerifyOptions:
     scale: str = "mini"
     """The scale whose published report is meant."""
     results: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("results")
-    """Folder of stages, runs and reports. What is valid there is reused."""
+    """Folder of stages, runs and reports. What is finished there is reused."""
     tolerance: float = 0.001
     """Largest difference of a mean over queries, such as RR@10 (0 to 1), from the published one that is still met."""
     device: str = "auto"

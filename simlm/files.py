@@ -2,8 +2,12 @@
 
 Whatever a process writes for another one goes through this module. The content is flushed to the disk before the name
 appears, so that a reader sees the old file or the new one, also after a kill or a power failure.
+
+What a process will read back after a kill is sealed as well: its sha256 is written after it, so that a changed bit is
+noticed. A file has its seal in a folder beside its own, and JSON within itself.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +20,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from simlm.errors import UserError
+from simlm.progress import say
+
+SEAL = "sha256"
+"""The key under which sealed JSON holds its own checksum."""
 
 
 @contextmanager
@@ -29,14 +37,55 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         put_in_place(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk's error names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Flush a finished temporary file to the disk and rename it to ``path``, which is replaced."""
-    _flush(temporary)
+    """Flush a finished temporary file or folder to the disk and rename it to ``path``, which is replaced."""
+    flush(temporary)
+    if path.is_dir():
+        shutil.rmtree(path)
     temporary.replace(path)
+    _flush(path.parent)
+
+
+@contextmanager
+def sealed_file(path: Path) -> Iterator[Path]:
+    """Do what `atomic_file` does, then seal the file."""
+    with atomic_file(path) as temporary:
+        yield temporary
+    seal(path)
+
+
+def seal(path: Path) -> None:
+    """Write a finished file's checksum, by which `intact` knows it."""
+    write_atomically(_seal_of(path), digest(path).encode())
+
+
+def intact(path: Path) -> bool:
+    """Tell whether a sealed file is there and unchanged; one that has changed, or lost its seal, is removed.
+
+    That is said in a line. No other process may look meanwhile.
+    """
+    if not path.exists():
+        return False
+    try:
+        if _seal_of(path).read_text(encoding="ascii") == digest(path):
+            return True
+    except (OSError, ValueError):
+        pass
+    say(f"{path} is damaged or unfinished: it is made again")
+    path.unlink()
+    return False
+
+
+def _seal_of(path: Path) -> Path:
+    """Return where the seal of a file lies: not in its folder, which may become an output."""
+    return path.parent.with_name(f"{path.parent.name}.seals") / path.name
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -73,6 +122,50 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object as `write_json` does, with its own checksum."""
+    read_back = json.loads(json.dumps(content, default=str))
+    write_json(path, read_back | {SEAL: _digest_of(read_back)})
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object that `write_sealed` wrote; None when there is none, or not as it was written."""
+    content = read_json(path) or {}
+    return content if content.pop(SEAL, None) == _digest_of(content) else None
+
+
+def _digest_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def checksums(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return {relative path: {size, sha256}} of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def misfit(folder: Path, known: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return what of a folder's `checksums` is not so any more; None when all are."""
+    for name, entry in known.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != entry["size"] or digest(path) != entry["sha256"]:
+            return f"{name} does not have its checksum any more"
+    return None
+
+
+def short_name(name: str, most: int = 220) -> str:
+    """Return a name for a file: as it is or, where it has more bytes than ``most``, its beginning and a digest."""
+    written = name.encode()
+    if len(written) <= most:
+        return name
+    return f"{written[: most - 9].decode(errors='ignore')}-{hashlib.sha256(written).hexdigest()[:8]}"
+
+
 def digest(path: Path) -> str:
     """Return the sha256 of a file's bytes in hexadecimal, read in blocks."""
     with path.open("rb") as file:
@@ -103,14 +196,10 @@ def atomic_folder(folder: Path, marker: str) -> Iterator[Path]:
         raise UserError(f"cannot write {partial}: {error.strerror}; choose a folder that can be written") from None
     try:
         yield partial
-        for path in partial.rglob("*"):
-            if path.is_file():
-                _flush(path)
+        put_in_place(partial, folder)
     except BaseException:
         _remove(partial)
         raise
-    _remove(folder)
-    partial.replace(folder)
 
 
 def check_replaceable(folder: Path, marker: str) -> None:
@@ -158,10 +247,23 @@ def lock(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[N
         held.release()
 
 
+def flush(path: Path) -> None:
+    """Return when the disk has all of a file, or of a folder, that was written, by whichever process."""
+    for one in path.rglob("*") if path.is_dir() else ():
+        if one.is_file() or one.is_dir():
+            _flush(one)
+    _flush(path)
+
+
 def _flush(path: Path) -> None:
-    """Return when the disk has all of a file that was written, by whichever process."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot flush a folder
+            raise
+    finally:
+        os.close(number)
 
 
 def _remove(folder: Path) -> None:

@@ -1,22 +1,36 @@
-"""Progress bars that another process can show.
+"""Progress bars, and lines, that another process can show.
 
 A stage runs in a process of its own, so its bars are not on the user's terminal: `follow` hands their progress on to
 the driver, which shows it.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import sys
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
-Report = Callable[[str, int, int | None], None]
 
-_reports: list[Report] = []
+class Follower(Protocol):
+    """Hands on what this process shows: the state of a bar, and single lines."""
+
+    def progress(self, description: str, done: int, total: int | None) -> None: ...
+    def say(self, line: str) -> None: ...
 
 
-def follow(report: Report | None) -> None:
-    """Let every bar of this process also call ``report(description, done, total)`` from now on; None stops that."""
-    _reports[:] = [report] if report else []
+_followers: list[Follower] = []
+
+
+def follow(follower: Follower) -> None:
+    """Let every bar and line of this process also go to ``follower`` from now on."""
+    _followers[:] = [follower]
+
+
+def say(line: str) -> None:
+    """Print a line, which a stage's log keeps and its driver shows."""
+    print(line, file=sys.stderr, flush=True)
+    for follower in _followers:
+        follower.say(line)
 
 
 class Bar(tqdm):
@@ -41,5 +55,5 @@ class Bar(tqdm):
 
     def _tell(self, more: int) -> None:
         self.done += more
-        for report in _reports:
-            report(self.followed[0], self.done, self.followed[1])
+        for follower in _followers:
+            follower.progress(self.followed[0], self.done, self.followed[1])

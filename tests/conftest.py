@@ -4,7 +4,10 @@ GPU-marked tests are skipped where there is no GPU.
 """
 
 import os
+import sys
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,3 +42,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The results of `python -m repro.table2 --scale smoke` from an empty folder, which tests look at and copy."""
+    from tests.repro.commands import Results, table2  # after the settings above
+
+    folder = tmp_path_factory.mktemp("smoke") / "results"
+    ran = table2("--results", str(folder))
+    assert ran.returncode == 0, ran.stderr
+    return Results(folder)
+
+
+@pytest.fixture
+def leaves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Returns the status with which a command ends that gets these words, and the one line that it says."""
+
+    def run(command: Callable[[], None], *words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *words])
+        with pytest.raises(SystemExit) as left:
+            command()
+        printed = capsys.readouterr()
+        (line,) = printed.err.splitlines()
+        assert printed.out == "" and isinstance(left.value.code, int)
+        return left.value.code, line
+
+    return run

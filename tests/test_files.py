@@ -1,13 +1,30 @@
 """Files and folders that are whole or not there, and locks."""
 
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simlm.errors import UserError
-from simlm.files import atomic_file, atomic_folder, digest, lock, read_json, write_atomically, write_json
+from simlm.files import (
+    atomic_file,
+    atomic_folder,
+    digest,
+    intact,
+    lock,
+    read_json,
+    read_sealed,
+    sealed_file,
+    write_atomically,
+    write_json,
+    write_sealed,
+    write_together,
+)
+from tests.damaging import empty, flip, remove, truncate
 
 MARKER = "made.json"
 HOLDER = """
@@ -42,6 +59,21 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old" and names(tmp_path) == ["page.md"]
 
 
+def test_files_that_belong_together_are_all_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, data = tmp_path / "page.md", tmp_path / "page.json"
+    write_together({page: b"old", data: b"old"})
+
+    def flush(temporary: Path) -> None:
+        if temporary.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("simlm.files._flush", flush)
+    with pytest.raises(OSError) as full:
+        write_together({page: b"new", data: b"new"})
+    assert full.value.filename == str(data) and names(tmp_path) == ["page.json", "page.md"]
+    assert page.read_bytes() == data.read_bytes() == b"old"
+
+
 def test_json_goes_there_and_back(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     write_json(path, {"b": Path("x"), "a": 1})
@@ -51,6 +83,62 @@ def test_json_goes_there_and_back(tmp_path: Path) -> None:
         path.write_text(text)
         assert read_json(path) is None
     assert read_json(tmp_path / "none.json") is None
+
+
+def test_sealed_json_is_known_from_what_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    write_sealed(path, {"b": [1.5, None], "a": {"n": Path("x")}})
+    assert read_sealed(path) == {"b": [1.5, None], "a": {"n": "x"}}
+    content = path.read_text()
+    for changed in ("", "{}", content.replace("1.5", "1.25"), content.replace('"b"', '"c"'), content[:-2]):
+        path.write_text(changed)
+        assert read_sealed(path) is None
+    assert read_sealed(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("damage", [remove, empty, truncate, flip])
+def test_a_sealed_file_that_is_damaged_is_removed_with_a_line(
+    damage: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "work" / "block.npy"
+    for content in (b"old", b"content"):
+        with sealed_file(path) as temporary:
+            temporary.write_bytes(content)
+    assert intact(path) and names(path.parent) == ["block.npy"]
+    damage(path)
+    assert not intact(path) and not path.exists() and not intact(path)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ([] if damage is remove else [f"{path} is damaged or unfinished: it is made again"])
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    replace, fsync = Path.replace, os.fsync
+
+    def noted_fsync(number: int) -> None:
+        done.append(f"flush {Path(os.readlink(f'/proc/self/fd/{number}')).name}")
+        fsync(number)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        done.append(f"rename to {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    with sealed_file(tmp_path / "work" / "a") as temporary:
+        temporary.touch()
+    partial = temporary.name
+    seal = f".a.{os.getpid()}.partial"
+    expected = [f"flush {partial}", "rename to a", "flush work", f"flush {seal}", "rename to a", "flush work.seals"]
+    assert done == expected
+    done.clear()
+    with atomic_folder(tmp_path / "store", MARKER) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").touch()
+    assert sorted(done[:-2]) == ["flush file", "flush store.partial", "flush sub"]
+    assert done[-2:] == ["rename to store", f"flush {tmp_path.name}"]
 
 
 def test_a_folder_appears_as_a_whole_and_replaces_an_earlier_one(tmp_path: Path) -> None:

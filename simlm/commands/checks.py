@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from simlm.commands.paths import whole
 from simlm.errors import UserError
+from simlm.paths import instead, whole
 from simlm.scales import NAMES, open_scale
 from simlm.workflow.resources import SEARCHES, Choices, allocated_nodes, check_srun, share_of_node
 
@@ -63,7 +63,7 @@ def check_collection(collection: str, scale: str, negatives: str = "bm25", train
         return
     settings = open_scale(scale)
     lists = [one.negatives for one in (settings.retriever, settings.distillation, settings.reranker)]
-    least = max(2 * one.total - one.depth for one in lists) + RELEVANT
+    least = max(one.needed for one in lists) + RELEVANT
     if found.passages is not None and found.passages < least:
         raise UserError(
             f"--collection {collection}: {found.passages:,} passages are too few for {scale}, whose lists of negatives "
@@ -163,7 +163,7 @@ def check_writable(option: str, folder: Path) -> None:
     path = whole(option, folder)
     existing = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not existing.is_dir():
-        raise UserError(f"{option} {folder}: {existing} is a file; choose a folder")
+        raise UserError(f"{option} {folder}: {existing} {instead(existing)}; choose a folder")
     if (reason := _unwritable(existing)) is not None:
         raise UserError(f"{option} {folder}: cannot write to {existing} ({reason}); choose another")
     free = shutil.disk_usage(existing).free

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import tyro
 
-from simlm.commands.paths import whole
 from simlm.errors import UserError
+from simlm.paths import whole
 
 T = TypeVar("T")
 RULES = ("─", "---")

@@ -20,7 +20,7 @@ LARGE_BYTES = 8e9
 def print_plan(
     stages: Sequence[Planned], scale: str, results: Path, choices: Choices, tflops: float | None = None
 ) -> None:
-    """Print every stage as valid or to do, with its seconds and what it needs, then the `summary`.
+    """Print every stage as finished or to do, with its seconds and what it needs, then the `summary`.
 
     Args:
         stages: of a plan.
@@ -48,7 +48,7 @@ def print_plan(
 
 def state_of(stage: Planned) -> str:
     """Return whether a stage is to do, and why."""
-    return "valid" if stage.valid else f"to do: {stage.reason}"
+    return "finished" if stage.finished else f"to do: {stage.reason}"
 
 
 def seconds_of(stage: Planned, estimates: Estimates) -> str:
@@ -57,7 +57,7 @@ def seconds_of(stage: Planned, estimates: Estimates) -> str:
     if seconds is None:
         return "unknown"
     said = f"{seconds:.0f}" if seconds < LONG_SECONDS else f"{seconds / 3_600:,.1f} h"
-    return f"{'took' if stage.valid else 'about'} {said}"
+    return f"{'took' if stage.finished else 'about'} {said}"
 
 
 def needs_of(work: Work) -> dict[str, str]:
@@ -76,7 +76,7 @@ def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results
 
     The wall time is that of slots which are never idle; the GPUs are those of the estimates' choices.
     """
-    todo = [stage for stage in stages if not stage.valid]
+    todo = [stage for stage in stages if not stage.finished]
     known = [estimates.seconds[stage.job] for stage in todo if stage.job in estimates.seconds]
     line = f"{len(todo)} of {len(stages)} stages to do"
     if known:

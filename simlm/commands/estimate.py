@@ -77,7 +77,7 @@ def estimated(stages: Sequence[Planned], scale: str, choices: Choices, tflops: f
     """
     works = {stage.job: work_of(stage.config) for stage in stages}
     seconds = _measured(stages, scale, works)
-    todo = {stage.job for stage in stages if not stage.valid}
+    todo = {stage.job for stage in stages if not stage.finished}
     if tflops is None:
         todo = {job for job in todo if job not in seconds} if choices.gpus else set()
     by_arithmetic = [job for job in todo if works[job].flop]
@@ -91,7 +91,7 @@ def estimated(stages: Sequence[Planned], scale: str, choices: Choices, tflops: f
 
 def _measured(stages: Sequence[Planned], scale: str, works: Mapping[Path, Work]) -> dict[Path, float]:
     """Return the seconds of stages that ran, or of which one like it ran."""
-    measured = {stage.job: seconds_of(read_manifest(stage.job) or {}) for stage in stages if stage.valid}
+    measured = {stage.job: seconds_of(read_manifest(stage.job) or {}) for stage in stages if stage.finished}
     by_name = {name: one.seconds for name, one in published(scale).items()}
     by_name |= {without_seed(stage.name): measured[stage.job] for stage in stages if stage.job in measured}
     named = {stage.job: by_name[name] for stage in stages if (name := without_seed(stage.name)) in by_name} | measured
@@ -114,7 +114,7 @@ def sources(stages: Sequence[Planned], scale: str, estimates: Estimates) -> list
     recorded, here = published(scale), this_machine(estimates.choices)
     names = {without_seed(stage.name) for stage in stages}
     machines = {recorded[name].machine for name in names if name in recorded}
-    hardware = [(read_manifest(stage.job) or {}).get("hardware") for stage in stages if stage.valid]
+    hardware = [(read_manifest(stage.job) or {}).get("hardware") for stage in stages if stage.finished]
     machines |= {here if one == cpu_model() else one for one in hardware if one}
     said = []
     if machines or (estimates.seconds and estimates.throughput is None):
@@ -123,7 +123,7 @@ def sources(stages: Sequence[Planned], scale: str, estimates: Estimates) -> list
             said[-1] += f". This machine is {here}: where that is another kind, expect other times"
     if estimates.throughput is not None:
         said.append(f"by arithmetic: {estimates.throughput.source}; small models reach less")
-    if not recorded and any(stage.job not in estimates.seconds for stage in stages if not stage.valid):
+    if not recorded and any(stage.job not in estimates.seconds for stage in stages if not stage.finished):
         said.append(
             f"no report of {scale} scale is published: run one table (python -m repro.table2 --scale {scale}); what it "
             "leaves in the results folder gives stages like its own an estimate"

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from simlm.commands.paths import check_words
 from simlm.errors import StageFailed, UserError
+from simlm.paths import check_words, make_caches_absolute
+from simlm.stopping import exit_status, stoppable
 
 STOPPED = "the same command goes on from the last checkpoints"
 PIPE_CLOSED = 141
@@ -70,8 +71,8 @@ class Output:
 def leave_by(work: Callable[[], object], stopped: str = STOPPED) -> None:
     """Do the work; where its exit status is not 0, leave with it, each but the last after one line.
 
-    1: a stage or the machine failed, or the output could not be written. 2: a user's mistake. 130: Ctrl-C; ``stopped``
-    says what there is then. 141: the reader of a pipe has gone.
+    1: a stage or the machine failed, or the output could not be written. 2: a user's mistake. 130: Ctrl-C, 143:
+    SIGTERM, 129: SIGHUP; ``stopped`` says what there is then. 141: the reader of a pipe has gone.
     """
     output, errors = Output(sys.stdout), Output(sys.stderr)
     with redirect_stdout(output), redirect_stderr(errors):
@@ -87,14 +88,16 @@ def leave_by(work: Callable[[], object], stopped: str = STOPPED) -> None:
 
 def _status(work: Callable[[], object], stopped: str) -> int:
     try:
-        check_words(sys.argv[1:])
-        work()
+        with stoppable():
+            check_words(sys.argv[1:])
+            make_caches_absolute()
+            work()
     except UserError as error:
         return _say(f"error: {error}", 2)
     except StageFailed as error:
         return _say(f"failed: {error}", 1)
-    except KeyboardInterrupt:
-        return _say(f"stopped; {stopped}", 130)
+    except KeyboardInterrupt as signal:
+        return _say(f"stopped; {stopped}", exit_status(signal))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except OSError as error:

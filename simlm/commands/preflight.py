@@ -8,13 +8,16 @@ from urllib.parse import urlsplit
 from simlm.commands.hub import SECONDS, check_file
 from simlm.costs.needs import check_disk
 from simlm.costs.work import total, work_of
-from simlm.data.catalogue import IRDS, fetched
+from simlm.data.catalogue import IRDS, fetched, find
 from simlm.data.downloads import HubArchive, IrdsFolder, irds_home
 from simlm.errors import UserError
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
+from simlm.stages.reranker import TrainReranker
+from simlm.stages.retriever import TrainRetriever
+from simlm.stages.sets import AnswerSets
 from simlm.workflow.manifest import read_manifest
-from simlm.workflow.plan import Build, Planned, plan, resolve_graph
+from simlm.workflow.plan import Build, Planned, job_of, plan, resolve_graph
 from simlm.workflow.resources import Choices
 
 NEEDS_GPU = ("paper",)
@@ -39,20 +42,39 @@ def check_ready(build: Build, scale: str, results: Path, choices: Choices) -> No
 
 
 def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
-    """Raise UserError for a collection that ``build`` has still to tokenise and that breaks a rule; write nothing.
+    """Refuse a collection still to be tokenised that breaks a rule, and one too small for a query's negatives.
 
-    The stage would find the mistake when folders were already made. The paper's own collections, which are fetched and
-    take long to read, are left to the stage that tokenises them; so are those of ir_datasets without ``fetch``.
+    A stage would find the mistake when folders were already made; nothing is written here. The paper's own collections,
+    which are fetched and take long to read, are left to the stage that tokenises them; so are those of ir_datasets
+    without ``fetch``.
     """
     # Only these stages are judged: to verify the others takes time, and they are verified later.
-    lacking = [stage.config for stage in plan(build, results, Prepare)[0] if not stage.valid]
-    own = [one for one in lacking if isinstance(one, Prepare) and not fetched(one.collection)]
-    own = [one for one in own if fetch or not one.collection.startswith(IRDS)]
-    for config in {(one.collection, one.location): one for one in own}.values():
+    prepared = plan(build, results, Prepare)[0]
+    needed = negatives_needed(resolve_graph(build, results)[0])
+    own = {(one.config.collection, one.config.location): one for one in prepared if isinstance(one.config, Prepare)}
+    for (name, _), stage in own.items():
+        if fetched(name) or (name.startswith(IRDS) and not fetch and not stage.finished):
+            continue
         # Not before there is one to read: importing ir_datasets makes folders below HOME.
-        from simlm.data.checks import validate
+        from simlm.data.checks import check_room, validate
 
-        validate(config.source())
+        assert isinstance(stage.config, Prepare)
+        if not stage.finished:
+            validate(stage.config.source())
+        if find(name) is None and stage.job in needed:  # built-in collections have room
+            check_room(stage.config.source(), needed[stage.job], stage.config.keep_own)
+
+
+def negatives_needed(stages: Sequence[Planned]) -> dict[Path, int]:
+    """Return how many passages the longest lists of negatives of the stages to do need, by the collection's folder."""
+    needed: dict[Path, int] = {}
+    for config in (stage.config for stage in stages if read_manifest(stage.job) is None):
+        if isinstance(config, TrainRetriever | TrainReranker):
+            source = config.negatives if isinstance(config, TrainRetriever) else config.candidates
+            if not isinstance(source, AnswerSets):  # whose lists are as long as they come
+                job = job_of(source.data)
+                needed[job] = max(needed.get(job, 0), config.settings.negatives.needed)
+    return needed
 
 
 def check_libraries(stages: Sequence[Planned]) -> None:

@@ -67,7 +67,7 @@ def _clock(seconds: float) -> str:
 def run_stages(
     build: Build, results: Path, display: TerminalDisplay, launcher: Launcher, keep_going: bool = False
 ) -> tuple[list[Planned], Any]:
-    """Run every stage of ``build`` that is not valid, as the scheduler's ``run`` does, in a folder that may be new."""
+    """Run every stage of ``build`` that is not finished, as the scheduler's ``run`` does; the folder may be new."""
     make_folder(results)
     with display:
         return run(build, results, display, launcher, keep_going)

@@ -11,13 +11,15 @@ queries.jsonl. Everything is streamed: of a split's qrels the memory holds the q
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from simlm.data.collection import SPLITS, Judgement, Passage, Query
 from simlm.data.ids import text_key
 from simlm.data.readers import digest_of, id_of, read_lines, read_objects, text_of
 from simlm.errors import UserError
+from simlm.paths import instead, name_of
 
 CORPUS, QUERIES = "corpus.jsonl", "queries.jsonl"
 COLUMNS = ("query-id", "corpus-id", "score")
@@ -39,13 +41,14 @@ class BeirFolder:
     """The rows of a folder in this layout, read anew at every use; UserError when a file of it is missing."""
 
     description = "A collection of your own, a folder in BEIR's layout."
-    source = "a folder in BEIR's layout"
+    source = lasting_name = "a folder in BEIR's layout"
     splits: tuple[str, ...] = SPLITS
     has_negatives = False
+    relevant_from: Mapping[str, int] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.name = folder.name
+        self.name = name_of(folder)
         self._corpus = _only(folder, CORPUS, f"{CORPUS}.gz", why="its passages are what is searched")
         self._queries = _only(folder, QUERIES, f"{QUERIES}.gz", why="it has the text of every query")
         self._qrels = {split: _only(folder / "qrels", *QRELS[split], why=PURPOSE[split]) for split in QRELS}
@@ -148,7 +151,8 @@ def _only(folder: Path, *names: str, why: str) -> Path:
     """Return the one file among names that mean the same. UserError for none, with ``why`` it is needed, or for two."""
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
-        raise UserError(f"{folder / names[0]} is missing: {why}; add it{_or(names[1:])}")
+        at = next((folder / name for name in names if os.path.lexists(folder / name)), folder / names[0])
+        raise UserError(f"{at} {instead(at)}: {why}; add it{_or(names[1:])}")
     if len(found) > 1:
         raise UserError(f"{found[0]} and {found[1].name} mean the same: keep one of them")
     return found[0]

@@ -1,5 +1,6 @@
 """The built-in collections, one record each: to add a collection, add its record to ``CATALOGUE``."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +13,9 @@ IRDS = "irds:"
 
 SHARED_IDS = ("beir/arguana", "beir/quora")
 """Data sets of ir_datasets in which a query that has a passage's id is that passage."""
+
+TREC_DL_PASSAGES = re.compile(r"msmarco-passage(-v2)?/trec-dl-(\d{4}|hard)(/.*)?")
+"""The data sets of ir_datasets with TREC DL's judgements of passages, of 2019 to 2023."""
 
 
 class PieceLengths(NamedTuple):
@@ -186,14 +190,26 @@ def fetched(name: str) -> BuiltIn | None:
     return found if found is not None and found.download is not None else None
 
 
+def has_ready_lists(collection: str) -> bool:
+    """Return whether a collection's negatives are lists to train on as they are, and no ranking to make such from.
+
+    ``collection`` is what a scale calls it. The lists that were released with SimLM are shuffled and hold random ones.
+    """
+    return collection in (MSMARCO.name, MSMARCO.layout)
+
+
 def halves(name: str) -> tuple[str, ...]:
     """Return the halves that a collection has by the domains of its questions; () for none."""
     return CATALOGUE[name].halves if name in CATALOGUE else ()
 
 
-def relevant_grade(split: str) -> int:
-    """Return the smallest grade that counts as relevant on a split of that name, 1 unless a record says otherwise."""
-    return next((one.extra_test_splits[split] for one in CATALOGUE.values() if split in one.extra_test_splits), 1)
+def relevant_grade(irds_id: str) -> int:
+    """Return the smallest grade that counts as relevant in a data set of ir_datasets.
+
+    It is 2 for TREC DL's passages, where TREC has 1 for "related", and 1 everywhere else: TREC DL's documents and other
+    graded sets too, and BEIR's copies of any.
+    """
+    return 2 if TREC_DL_PASSAGES.fullmatch(irds_id) else 1
 
 
 def _half_names(one: BuiltIn) -> list[str]:

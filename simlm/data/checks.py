@@ -5,7 +5,7 @@ import json
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from simlm.data.collection import Collection, Passage, Query
 from simlm.data.ids import duplicated, text_key, unfit
+from simlm.data.own_passages import queries_in_corpus
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
@@ -31,8 +32,8 @@ def validate(collection: Collection) -> None:
 
     Raises:
         UserError: For the first of these, with file and line where they are known, the id, and the way out: an id that
-            is empty, comes twice, or holds white space or a control character (a run file could not hold it); an id or
-            a text that is a number or nothing; a query without text; a qrel or a negative for an unknown query or
+            is empty, comes twice, or does not fit a run file (`simlm.data.ids.unfit`); an id or a text that is a number
+            or nothing; a query without text; a qrel or a negative for an unknown query or
             passage; a grade that is no whole number or beyond ``LARGEST_GRADE``; a split without a relevant passage;
             text that is not UTF-8; a truncated file.
     """
@@ -46,6 +47,31 @@ def validate(collection: Collection) -> None:
         _check_split(collection, split, known)
 
 
+def check_room(collection: Collection, needed: int, keep_own: bool = False) -> None:
+    """Raise UserError for a train or valid query beside whose relevant passages fewer than ``needed`` others remain.
+
+    ``needed`` is what a list of negatives takes (`simlm.scales.settings.NegativesSettings`). A query's own passage is
+    no negative unless it is kept (`simlm.data.own_passages`). No more passages are read than tell.
+    """
+    for split in ("train", "valid"):
+        counts = {query: len(relevant) for query, relevant in collection.relevant(split).items()}
+        enough = needed + max(counts.values()) + 1
+        passages = sum(1 for _ in islice(collection.passages(), enough))
+        if passages == enough:
+            continue
+        own = set() if keep_own else queries_in_corpus(collection, split)
+        query = max(counts, key=lambda one: counts[one] + (one in own))
+        left = passages - counts[query] - (query in own)
+        if left < needed:
+            files = collection.files
+            where = f"{collection.name}/{split}" if files is None else files.place_of_judgement(split, query)
+            raise UserError(
+                f"{where}: query {_shown(query)} of {split} has {counts[query]:,} relevant passages"
+                f"{' and is a passage itself' if query in own else ''}, which leaves {left:,} of {passages:,} for its "
+                f"list of negatives, and that needs {needed:,}; add passages, or remove the query from this split"
+            )
+
+
 def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
     where, files = f"{collection.name}/{split}", collection.files
 
@@ -56,7 +82,7 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
         return where if files is None else files.place_of_judgement(split, query, passage)
 
     queries = frozenset(_checked_ids(where, "query", lambda: collection.queries(split), of_query))
-    relevant = False
+    relevant, least = False, collection.relevant_grade(split)
     for query, judged in collection.qrels(split).items():
         _check_named(of_qrel, "qrel", query, list(judged), queries, known)
         for passage, grade in judged.items():
@@ -70,10 +96,12 @@ def _check_split(collection: Collection, split: str, known: np.ndarray) -> None:
                     f"{of_qrel(query, passage)}: the qrel of query {_shown(query)} and passage {_shown(passage)} has "
                     f"the grade {str(grade)[:40]}; give grades from -{LARGEST_GRADE} to {LARGEST_GRADE}"
                 )
-        relevant = relevant or any(grade > 0 for grade in judged.values())
+        relevant = relevant or any(grade >= least for grade in judged.values())
     # Answers also come with queries that models train on; in place of qrels they stand for test alone.
     if not relevant and not (split == "test" and split in collection.answers):
-        raise UserError(f"{where}: no query has a relevant passage, one with a score above 0; add some to its qrels")
+        raise UserError(
+            f"{where}: no query has a relevant passage, one with a score of {least} or more; add some to its qrels"
+        )
     for query, rows in groupby(collection.distinct_negatives(split), key=itemgetter(0)):
         _check_named(lambda *_: where, "negative", query, [passage for _, passage in rows], queries, known)
 
@@ -132,10 +160,10 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise UserError(
-                f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
+                f"{place(number)}: the {field} of {kind} {_shown(row.id)} is not UTF-8; save its file as UTF-8"
             ) from None
     if reason := unfit(row.id):
-        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; replace it, by _ for instance")
+        raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; give another one")
     if isinstance(row, Query) and not row.text.strip():
         raise UserError(f"{place(number)}: query {_shown(row.id)} has no text; remove it or give it one")
 

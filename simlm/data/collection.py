@@ -38,7 +38,7 @@ class Query(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A passage's grade for a query. The passage is relevant where the grade is above 0."""
+    """A passage's grade for a query. From which grade on it is relevant, `Collection.relevant_grade` says."""
 
     query: str
     passage: str
@@ -50,6 +50,7 @@ class Layout(Protocol):
 
     Attributes:
         name: The collection's name for readers.
+        lasting_name: What stages leave of its name: the same when its folder is renamed, as their outputs have to be.
         description: What it is, in a sentence for a report.
         source: Where it comes from, in a few words.
         splits: Its splits, ``SPLITS`` first.
@@ -57,11 +58,14 @@ class Layout(Protocol):
 
     folder: Path
     name: str
+    lasting_name: str
     description: str
     source: str
     splits: tuple[str, ...]
     has_negatives: bool
     """Whether hard negatives come with the collection."""
+    relevant_from: Mapping[str, int]
+    """As in `Collection`."""
 
     def digest(self) -> str:
         """Return a sha256 that is the same for the same bytes, wherever the files lie."""
@@ -107,8 +111,15 @@ class Collection:
     """The id under which ir_datasets knows each split."""
     answers: Mapping[str, Callable[[], Iterator[tuple[str, list[str]]]]] = field(default_factory=dict)
     """Of each split whose queries come with answers: every query's id and answers. Test then needs no qrels."""
+    relevant_from: Mapping[str, int] = field(default_factory=dict)
+    """The smallest grade that counts as relevant, of each split where that is not 1."""
     shared_ids: bool = False
     """Whether a query and a passage with one id are the same text (`simlm.data.own_passages`)."""
+
+    @property
+    def lasting_name(self) -> str:
+        """Its name in what stages leave, which a folder's name is no part of."""
+        return self.name if self.files is None else self.files.lasting_name
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -141,11 +152,26 @@ class Collection:
         return (Query(query.query_id, query.text) for query in self.dataset(split).queries_iter())
 
     def qrels(self, split: str) -> dict[str, dict[str, int]]:
-        """Return a split's judgements: {query id: {passage id: grade}}, relevant where the grade is above 0."""
+        """Return a split's judgements: {query id: {passage id: grade}}."""
         judged: dict[str, dict[str, int]] = {}
         for qrel in self.dataset(split).qrels_iter():
             judged.setdefault(qrel.query_id, {})[qrel.doc_id] = qrel.relevance
         return judged
+
+    def relevant_grade(self, split: str) -> int:
+        """Return the smallest grade of a split that counts as relevant, for measures, positives and all counts.
+
+        A passage with a lower one is as one that was not judged, and may be a negative. nDCG alone knows all grades.
+        """
+        return self.relevant_from.get(split, 1)
+
+    def relevant(self, split: str) -> dict[str, list[str]]:
+        """Return the ids of the relevant passages of every judged query."""
+        least = self.relevant_grade(split)
+        return {
+            query: [passage for passage, grade in judged.items() if grade >= least]
+            for query, judged in self.qrels(split).items()
+        }
 
     def negatives(self, split: str) -> Iterator[tuple[str, list[str]]]:
         """Yield the hard negatives that come with a split: (query id, passage ids); UserError where none come."""
@@ -196,8 +222,8 @@ def statistics(collection: Collection) -> dict[str, Any]:
     Returns:
         passages: Their number.
         duplicate_passage_texts: Texts, with their titles, that occur more than once.
-        splits: Of each split its ``queries``, its ``qrels`` above grade 0, and ``relevant_per_query``, the mean over
-            all queries.
+        splits: Of each split its ``queries``, its ``qrels`` of a relevant grade, and ``relevant_per_query``, the mean
+            over all queries.
         overlaps: Of each split but train: ``queries_in_train``, queries whose text is a train query's, and
             ``positives_in_train``, distinct relevant passages that are relevant in train.
     """
@@ -207,7 +233,7 @@ def statistics(collection: Collection) -> dict[str, Any]:
     splits: dict[str, Any] = {}
     for split in collection.splits:
         queries[split] = list(text_keys(folded(query.text) for query in collection.queries(split)))
-        relevant = [passage for row in collection.qrels(split).values() for passage, grade in row.items() if grade > 0]
+        relevant = [passage for row in collection.relevant(split).values() for passage in row]
         positives[split] = set(relevant)
         splits[split] = {
             "queries": len(queries[split]),

@@ -24,12 +24,18 @@ def text_key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
-def unfit(id: str) -> str:
-    """Return why an id cannot stand in a run file, "" where it can.
+LONGEST_ID = 4096
+"""Characters. Lucene takes 32,766 bytes."""
 
-    White space ends a field there. Control characters end an id, a line or a file in one tool or another (C's strings
-    end at NUL), and a byte order mark is dropped where it begins a file.
+
+def unfit(id: str) -> str:
+    """Return why an id cannot stand in a run file or an index, "" where it can.
+
+    White space ends a field of a run file. Control characters end an id, a line or a file in one tool or another (C's
+    strings end at NUL), and a byte order mark is dropped where it begins a file.
     """
+    if len(id) > LONGEST_ID:
+        return f"is longer than {LONGEST_ID:,} characters"
     if id.isprintable() and " " not in id:  # nearly always, and quick
         return "" if id else "is empty"
     if len(id.split()) != 1 or id != id.strip():

@@ -178,6 +178,7 @@ def collection_of_layout(layout: Layout, id: str, name: str) -> Collection:
         description=layout.description,
         origin=layout.source,
         registered=registered,
+        relevant_from=layout.relevant_from,
     )
 
 

@@ -6,10 +6,10 @@ splits have other names, they are given behind the id, each as a whole id or as 
     irds:msmarco-passage,train=train/judged,valid=dev/small,test=trec-dl-2019/judged
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from simlm.data.catalogue import IRDS, SHARED_IDS, BuiltIn
+from simlm.data.catalogue import IRDS, SHARED_IDS, BuiltIn, relevant_grade
 from simlm.data.collection import SPLITS, Collection, set_aside
 from simlm.data.irds import Docs, GenericDoc, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
 from simlm.errors import UserError
@@ -43,6 +43,7 @@ def irds_collection(text: str) -> Collection:
         description=f"The data set {base} of ir_datasets: {', '.join(splits.values())}.",
         origin=f"ir_datasets {ir_datasets.__version__}",
         registered=splits,
+        relevant_from=_relevant_from(splits),
         shared_ids=base in SHARED_IDS,
     )
 
@@ -61,7 +62,12 @@ def built_in_collection(known: BuiltIn) -> Collection:
         description=known.description,
         origin=f"ir_datasets {ir_datasets.__version__}",
         registered=ids,
+        relevant_from=_relevant_from(ids),
     )
+
+
+def _relevant_from(ids: Mapping[str, str]) -> dict[str, int]:
+    return {split: grade for split, id in ids.items() if (grade := relevant_grade(id)) != 1}
 
 
 def docs_of(text: str, dataset: Any) -> Docs:

@@ -4,6 +4,7 @@ No rows are read here, but for a file of test questions, whose lines are all che
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from simlm.data.dpr_questions import NO_FILE, read_questions
 from simlm.data.readers import digest_of
 from simlm.data.released_archive import ReleasedArchive, is_released
 from simlm.errors import UserError
+from simlm.paths import instead, whole
 
 LAYOUTS: dict[str, Callable[[Path], Layout]] = {"beir folder": BeirFolder, "released archives": ReleasedArchive}
 """Folders by layout; the key counts in a stage's identity."""
@@ -68,10 +70,12 @@ def resolve(text: str) -> Reference:
     built_in = CATALOGUE.get(name)
     if built_in is not None and (built_in.question_file or text == name):
         return _built_in(built_in, file)
-    folder = Path(text).expanduser().absolute()
+    given = Path(os.path.expanduser(text))  # Path's own raises for a user that is none
+    found = whole("--collection", given)
+    folder = found if given.name == ".." else given.absolute()  # a link's own name is what its reader calls it
     if not folder.is_dir():
         raise UserError(
-            f"--collection {text}: there is no such folder; give a folder in BEIR's layout, {IRDS}ID for a data set "
+            f"--collection {text}: {found} {instead(found)}; give a folder in BEIR's layout, {IRDS}ID for a data set "
             f"of ir_datasets, or one of {', '.join(CATALOGUE)}"
         )
     kind = layout_of(folder)
@@ -87,13 +91,24 @@ def resolve(text: str) -> Reference:
     )
 
 
+def refuse_two_meanings(text: str) -> None:
+    """Raise UserError where a reader's word names a built-in collection, and a folder here that holds a collection."""
+    folder = Path(text)
+    if text in CATALOGUE and (is_beir(folder) or is_released(folder)):
+        built_in = f"{text}:FILE" if CATALOGUE[text].question_file else "or run elsewhere"
+        raise UserError(
+            f"--collection {text}: there is a built-in collection of this name, and a folder of it here; write "
+            f"./{text} for the folder, {built_in} for the built-in one"
+        )
+
+
 def _built_in(known: BuiltIn, file: str) -> Reference:
     location = digest = ""
     if known.question_file:
-        path = Path(file).expanduser().absolute()
+        path = whole("--collection", Path(os.path.expanduser(file)))
         if not file or not path.is_file():
             raise UserError(
-                NO_FILE if not file else f"--collection {known.name}:{file}: there is no such file; give one"
+                NO_FILE if not file else f"--collection {known.name}:{file}: {path} {instead(path)}; give a file"
             )
         for _ in read_questions(path):  # so that a mistake in it is told before anything starts
             pass

@@ -37,6 +37,7 @@ from simlm.data.ids import text_key
 from simlm.data.readers import File, Member, digest_of, id_of, members, read_columns, read_objects, text_of
 from simlm.data.released_lists import TrainingLine, read_training
 from simlm.errors import UserError
+from simlm.paths import instead
 
 ARCHIVE = SIMLM_ARCHIVE.file.removesuffix(".zip")
 RERANKER, DISTILLATION = "msmarco_reranker", "msmarco_distillation"
@@ -66,10 +67,11 @@ def is_released(folder: Path) -> bool:
 class ReleasedArchive:
     """The rows of these files, read anew at every use; UserError when one of them is missing."""
 
-    name = "SimLM's MS MARCO"
+    name = lasting_name = "SimLM's MS MARCO"
     description = MSMARCO.description
     source = f"{ARCHIVE} of the Hub's data set {SIMLM_ARCHIVE.repository}"
     has_negatives = True
+    relevant_from = MSMARCO.extra_test_splits
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -213,8 +215,12 @@ def _whole(place: Path, found: dict[str, File]) -> dict[str, File]:
     halves = [one for pair in pairs for one in pair if one not in found and not {*pair}.isdisjoint(found)]
     lacking = [name for name in FILES if name not in found] + halves
     if lacking:
-        raise UserError(f"{place}: {lacking[0]} is missing; fetch {ARCHIVE}.zip again")
+        raise UserError(f"{place}: {lacking[0]} {_instead(place, lacking[0])}; fetch {ARCHIVE}.zip again")
     return found
+
+
+def _instead(place: Path, name: str) -> str:
+    return instead(place / name) if place.is_dir() else "is missing"
 
 
 class AuthorsRun(NamedTuple):

@@ -28,19 +28,32 @@ _FIELDS = ("query", "passage", "grade")
 
 
 class Qrels:
-    """Judgements as three int64 arrays (m,), sorted by query, then passage: indices of both, and the grade."""
+    """Judgements as three int64 arrays (m,), sorted by query: indices of query and passage, and the grade.
+
+    ``least`` is the smallest grade that counts as relevant (`simlm.data.collection.Collection.relevant_grade`).
+    """
 
     def __init__(
-        self, query: npt.NDArray[np.int64], passage: npt.NDArray[np.int64], grade: npt.NDArray[np.int64]
+        self,
+        query: npt.NDArray[np.int64],
+        passage: npt.NDArray[np.int64],
+        grade: npt.NDArray[np.int64],
+        least: int = 1,
     ) -> None:
-        order = np.lexsort((passage, query))
+        order = np.argsort(query, kind="stable")
         self.query = query[order]
         self.passage = passage[order]
         self.grade = grade[order]
+        self.least = least
 
     @classmethod
-    def of(cls, judged: Mapping[str, Mapping[str, int]], queries: IdTable, passages: IdTable) -> "Qrels":
-        """Make them from {query id: {passage id: grade}}; UserError for an id that a table does not know."""
+    def of(
+        cls, judged: Mapping[str, Mapping[str, int]], queries: IdTable, passages: IdTable, as_given: bool = False
+    ) -> "Qrels":
+        """Make them from {query id: {passage id: grade}}; UserError for an id that a table does not know.
+
+        A query's judgements stand in the order of its passages' indices, or ``as_given``.
+        """
         pairs = [(query, passage, grade) for query, row in judged.items() for passage, grade in row.items()]
         try:
             query = queries.indices([pair[0] for pair in pairs])
@@ -50,15 +63,17 @@ class Qrels:
             passage = passages.indices([pair[1] for pair in pairs])
         except KeyError as error:
             raise UserError(f"a qrel names the unknown passage {error}: remove the qrel or add the passage") from None
-        return cls(query, passage, np.array([pair[2] for pair in pairs], dtype=np.int64))
+        grade = np.array([pair[2] for pair in pairs], dtype=np.int64)
+        order = np.arange(len(pairs)) if as_given else np.argsort(passage, kind="stable")
+        return cls(query[order], passage[order], grade[order])
 
     def __len__(self) -> int:
         return len(self.query)
 
     def positives(self, query_index: int) -> npt.NDArray[np.int64]:
-        """Return the passages judged relevant (grade above 0) for a query, ascending; empty when there are none."""
+        """Return the passages judged relevant to a query, in their order; empty when there are none."""
         start, end = np.searchsorted(self.query, [query_index, query_index + 1])
-        return self.passage[start:end][self.grade[start:end] > 0]
+        return self.passage[start:end][self.grade[start:end] >= self.least]
 
     def save(self, folder: Path) -> None:
         """Write query.npy, passage.npy and grade.npy."""
@@ -67,18 +82,20 @@ class Qrels:
             np.save(folder / f"{field}.npy", getattr(self, field))
 
     @classmethod
-    def open(cls, folder: Path) -> "Qrels":
-        """Read what `save` wrote; UserError when the files are missing or damaged."""
+    def open(cls, folder: Path, least: int) -> "Qrels":
+        """Read what `save` wrote; ``least`` is not among it. UserError when the files are missing or damaged."""
         try:
-            return cls(*(np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS))
+            query, passage, grade = (np.load(folder / f"{field}.npy", allow_pickle=False) for field in _FIELDS)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{folder} holds no whole qrels ({error}); tokenise the collection again") from None
+        return cls(query, passage, grade, least)
 
 
 class TokenisedCollection:
     """What training, mining and encoding read: stores of pieces, judgements as indices, and the tokenizer.
 
-    `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest.
+    `meta` holds the collection's name, fingerprint and statistics and the tokenizer's digest, and ``relevant_from``
+    where another grade than 1 is the smallest that counts as relevant.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +103,8 @@ class TokenisedCollection:
         self.folder = folder
         self.splits: tuple[str, ...] = tuple(self.meta["splits"])
         self._queries = cache(lambda split: TokenStore.open(self._of(split, "queries")))
-        self._qrels = cache(lambda split: Qrels.open(self._of(split, "qrels")))
+        least: dict[str, int] = self.meta.get("relevant_from", {})
+        self._qrels = cache(lambda split: Qrels.open(self._of(split, "qrels"), least.get(split, 1)))
 
     @classmethod
     def open(cls, folder: Path) -> "TokenisedCollection":
@@ -143,13 +161,15 @@ def tokenise_collection(
     folder: Path,
     segments: bool = True,
     keep_own: bool = False,
+    qrels_order: bool = False,
 ) -> TokenisedCollection:
     """Tokenise passages and every split's queries into ``folder``, with judgements, statistics and tokenizer.
 
     Without ``segments`` a title is no part of its own, but the first words of its passage's text, so that every token
-    is of type 0. With ``keep_own`` queries' own passages are not noted. Rows are streamed (see `build_token_store`),
-    and the folder is there only when it is whole. The collection is not checked (`simlm.data.checks.validate`), but for
-    ids: UserError for one that comes twice, or that a qrel names and nobody has.
+    is of type 0. With ``keep_own`` queries' own passages are not noted. A query's judgements stand in the order of the
+    passages, or with ``qrels_order`` in that of the qrels. Rows are streamed (see `build_token_store`), and the folder
+    is there only when it is whole. The collection is not checked (`simlm.data.checks.validate`), but for ids: UserError
+    for one that comes twice, or that a qrel names and nobody has.
     """
     known = statistics(collection)
     own = OwnPassages(collection)
@@ -164,7 +184,8 @@ def tokenise_collection(
         for split in collection.splits:
             rows = ((query.id, "", query.text) for query in collection.queries(split))
             queries = build_token_store(rows, tokenizer, partial / "queries" / split, has_titles=False)
-            Qrels.of(collection.qrels(split), queries.ids, passages.ids).save(partial / "qrels" / split)
+            qrels = Qrels.of(collection.qrels(split), queries.ids, passages.ids, qrels_order)
+            qrels.save(partial / "qrels" / split)
             found = None if keep_own else own.of(split, queries.ids)
             if found is not None:
                 (partial / OWN).mkdir(exist_ok=True)
@@ -172,12 +193,14 @@ def tokenise_collection(
         tokenizer.save_pretrained(partial / "tokenizer")
         meta = {
             "format": KIND,
-            "name": collection.name,
+            "name": collection.lasting_name,
             "splits": list(collection.splits),
             "fingerprint": collection.fingerprint(),
             "tokenizer": tokenizer_digest(tokenizer),
             "statistics": known,
         }
+        if collection.relevant_from:
+            meta["relevant_from"] = dict(collection.relevant_from)
         (partial / MARKER).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     return TokenisedCollection.open(folder)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
 PADDED_TO = 128
+VOCABULARIES = ("tokenizer.json", "vocab.txt")
+"""The files of which one is there where a model's folder holds its tokenizer."""
 HOW_IT_WAS_LOADED = ("is_local", "local_files_only")
 """What transformers notes in a tokenizer of its loading, and would save with it: equal tokenizers have equal files."""
 CACHED_WORDS = 2**18
@@ -95,7 +97,7 @@ def check_tokenizer_matches(
             f"the tokenizer {tokenizer.name_or_path!r} has {len(tokenizer)} pieces, but its model has "
             f"{config.vocab_size}: {_USE_ITS_OWN}"
         )
-    if any((Path(model) / name).is_file() for name in ("tokenizer.json", "vocab.txt") if model):
+    if any((Path(model) / name).is_file() for name in VOCABULARIES if model):
         if _rules(load_tokenizer(Path(model))) != _rules(tokenizer):
             raise UserError(f"{model} holds another tokenizer than {tokenizer.name_or_path!r}: {_USE_ITS_OWN}")
     elif config.vocab_size - len(tokenizer) >= PADDED_TO:

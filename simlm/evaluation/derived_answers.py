@@ -83,11 +83,8 @@ def derive_answers(collection: Collection, splits: Sequence[str], words: int) ->
 
 def _relevant(collection: Collection, split: str) -> dict[str, list[str]]:
     """Return the relevant passages of every query of a split."""
-    judged = collection.qrels(split)
-    return {
-        query.id: [passage for passage, grade in judged.get(query.id, {}).items() if grade > 0]
-        for query in collection.queries(split)
-    }
+    relevant = collection.relevant(split)
+    return {query.id: relevant.get(query.id, []) for query in collection.queries(split)}
 
 
 def _rarest(passage: str, every: Sequence[Phrase], question: str, counts: Mapping[str, int]) -> list[Answer]:

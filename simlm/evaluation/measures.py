@@ -16,7 +16,6 @@ import pandas as pd
 from ir_measures import RR, Judged, R, nDCG
 from ir_measures.measures import Measure
 
-from simlm.data.catalogue import relevant_grade
 from simlm.data.collection import SPLITS
 from simlm.errors import UserError
 
@@ -24,16 +23,19 @@ MEASURES: tuple[Measure, ...] = (RR @ 10, R @ 50, R @ 1000, nDCG @ 10)
 """The measures of Table 2 (MRR@10, R@50, R@1k, nDCG@10) under the names that ir_measures gives them."""
 
 
-def measures_of(split: str) -> tuple[Measure, ...]:
-    """Return what a split's runs are measured by.
+def measures_of(split: str, grade: int) -> tuple[Measure, ...]:
+    """Return what a split's runs are measured by, where passages are relevant from a grade on.
 
-    On a test split beside valid and test the grades are those of TREC DL: gains of nDCG, and for RR and R relevant from
-    a grade on that the collection's record names. Judged@10 is the share of the first ten passages that were judged.
+    On a test split beside valid and test, TREC DL's first measure comes first. Judged@10 is the share of the first ten
+    passages that were judged.
     """
-    if split in SPLITS:
-        return MEASURES
-    grade = relevant_grade(split)
-    return (nDCG @ 10, Judged @ 10, RR(rel=grade) @ 10, R(rel=grade) @ 50, R(rel=grade) @ 1000)
+    measures = MEASURES if split in SPLITS else (nDCG @ 10, Judged @ 10, RR @ 10, R @ 50, R @ 1000)
+    return tuple(counted_from(measure, grade) for measure in measures)
+
+
+def counted_from(measure: Measure, grade: int) -> Measure:
+    """Return a measure with passages relevant from a grade on; nDCG, which has all grades as gains, stays as it is."""
+    return measure(rel=grade) if grade != 1 and "rel" in measure.SUPPORTED_PARAMS else measure
 
 
 Qrels = Mapping[str, Mapping[str, int]]

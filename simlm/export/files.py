@@ -91,7 +91,7 @@ def write_training(
             write_teacher(folder / f"kd_{name}.jsonl", found, teacher, source.queries(split), ids)
     readme = TRAINING_README.format(
         what=what,
-        collection=collection.meta["name"],
+        collection=source.name,
         ranks="" if graded else RANKS_README,
         teacher=TEACHER_README if teacher is not None else "",
     )

@@ -1,15 +1,17 @@
 """Training lists where passages that contain an answer are no negatives: Natural Questions' procedure.
 
 As the released scripts make and read a set from a run: the labelled passages come first, with a score above that of any
-run; of the run, passages that contain an answer are positives too, and the rest negatives, in its order and without
-random ones; questions that lack either are dropped. Of the positives the first is trained on, those that score no less
+run; of the run, passages that contain an answer are positives too, and the rest negatives, shuffled and without random
+ones; questions that lack either are dropped. Of the positives the first is trained on, those that score no less
 than it, and those that score above every negative.
 
 Where the paper and what is known of the scripts leave it open: a question without a labelled passage keeps its best
-answering one as the first; negatives are not shuffled; a list that is shorter than a window shows its passages again.
+answering one as the first; a list that is shorter than a window shows its passages again; BM25's run is treated as a
+retriever's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,8 @@ def answered_lists(
     run: Run, answering: npt.NDArray[np.bool_], labelled: Callable[[int], Indices], total: int
 ) -> NegativeLists:
     """Build lists from the first ``total`` places of a run over all queries of a split, in the store's order.
+
+    Negatives stand in the order of the run: `shuffled` comes next.
 
     Args:
         run: the ranked passages, (Q, k).
@@ -70,6 +74,15 @@ def _sides(
     worth = np.concatenate([np.full(len(labelled), LABELLED_SCORE), scores[others]])
     kept = (worth >= worth[0]) | (worth > scores[rest].max())
     return positives[kept], passages[rest]
+
+
+def shuffled(lists: NegativeLists, seed: int) -> NegativeLists:
+    """Return lists of different queries with the negatives of each in another order, keyed by seed and query."""
+    negatives = np.array(lists.negatives)
+    for query, row in zip(lists.queries.tolist(), negatives, strict=True):
+        length = int((row != PADDING).sum())
+        row[:length] = np.random.default_rng([seed, query]).permutation(row[:length])
+    return replace(lists, negatives=negatives)
 
 
 def concatenated(sets: Sequence[NegativeLists]) -> NegativeLists:

@@ -1,6 +1,6 @@
 """Hard negatives: which passages a query trains against, and which of them in which epoch (Section 3.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -228,14 +228,31 @@ def build_negative_lists(
             never = positives if own is None or own[query] == PADDING else np.append(positives, own[query])
             built[query] = positives, _negatives(query, ranked, never, passages, depth, total, seed)
     queries = sorted(built)
-    if not queries:
+    return _lists({query: built[query][0] for query in queries}, [built[query][1] for query in queries])
+
+
+def ready_lists(run: Run, qrels: Positives) -> NegativeLists:
+    """Return lists that come with a collection as they are, in their order; UserError if no query has one.
+
+    ``run`` is over all queries of a split, in the store's order; a query without a list or a positive is dropped.
+    """
+    positives = {
+        query: found
+        for query in np.flatnonzero((run.indices != PADDING).any(axis=1)).tolist()
+        if len(found := np.asarray(qrels.positives(query), dtype=np.int64))
+    }
+    return _lists(positives, run.indices[list(positives)])
+
+
+def _lists(positives: Mapping[int, Indices], negatives: Sequence[Indices] | Indices) -> NegativeLists:
+    """Put the positives of queries, which increase, and their negatives, m of (total,), together."""
+    if not positives:
         raise UserError("hard negatives: no query has both a run and a relevant passage; use another run")
-    counts = [len(built[query][0]) for query in queries]
     return NegativeLists(
-        queries=np.array(queries, dtype=np.int64),
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        positives=np.concatenate([built[query][0] for query in queries]),
-        negatives=np.stack([built[query][1] for query in queries]),
+        queries=np.array(list(positives), dtype=np.int64),
+        offsets=np.concatenate([[0], np.cumsum([len(row) for row in positives.values()])]).astype(np.int64),
+        positives=np.concatenate(list(positives.values())),
+        negatives=np.asarray(negatives),
     )
 
 
@@ -252,7 +269,7 @@ def _negatives(
         raise UserError(
             f"hard negatives: query number {query} needs {missing} random passages for a total of {total}, "
             f"but only {passages - len(excluded)} of {passages} are neither relevant nor in its run; "
-            "lower the total"
+            "add passages or remove the query"
         )
     # Distinct ranks among the allowed passages; the r-th allowed one lies behind every excluded one with
     # excluded[k] - k <= r.

@@ -1,29 +1,40 @@
-"""Copy a model that somebody else published, without remote code; the weights become safetensors."""
+"""Copy a model that somebody else published, without remote code; the weights become one file of safetensors."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RevisionNotFoundError
-from torch import Tensor
 
 from simlm.errors import UserError
-from simlm.models.public import COMMIT, PICKLE, PINNED_IN, without_weights
+from simlm.models.folder import (
+    CONFIG,
+    INDEX,
+    PICKLE,
+    WEIGHTS,
+    check_sizes,
+    read_config,
+    read_weights,
+    weight_files,
+    without_weights,
+)
+from simlm.models.public import COMMIT, PINNED_IN
+from simlm.paths import instead
 
 TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
 DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
-KEPT = ("config.json", "*.safetensors", *TOKENIZER, *DESCRIPTION)
-WEIGHTS = "model.safetensors"
+KEPT = (CONFIG, *TOKENIZER, *DESCRIPTION)
+SAFE = (WEIGHTS, "model-*.safetensors", f"{WEIGHTS}{INDEX}")
+PICKLES = (PICKLE, "pytorch_model-*.bin", f"{PICKLE}{INDEX}")
 
 
 def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
     """Copy a model's configuration, weights and tokenizer.
 
-    Weights that come only as a pickle are read by torch's weights-only loader and kept as safetensors, so that nothing
-    later opens a pickle.
+    Weights in shards, and those that come only as a pickle, are kept as one file of safetensors, so that nothing later
+    looks for shards or opens a pickle.
 
     Args:
         name: A local folder, or a repository of the Hub.
@@ -37,40 +48,31 @@ def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
         UserError: It is no model folder, holds no weights or none that are plain, or cannot be fetched.
     """
     local = Path(name).is_dir()
-    source = Path(name) if local else _fetch(name, revision, KEPT)
-    if not (source / "config.json").is_file():
-        raise UserError(f"{name}: not a model folder, it has no config.json; give a folder or Hub name of a model")
-    safe = bool(list(source.glob("*.safetensors")))
-    if not safe and not local:
-        source = _fetch(name, revision, (*KEPT, PICKLE))
-    weights = None if safe else _plain_weights(source / PICKLE, name)
+    source = Path(name) if local else _fetch(name, revision, (*KEPT, *SAFE))
+    read_config(source)
+    files = weight_files(source)
+    if not files and not local:
+        source = _fetch(name, revision, (*KEPT, *PICKLES))
+        files = weight_files(source)
+    if not files:
+        raise without_weights(name)
+    check_sizes(source, files)
+    whole = files == [source / WEIGHTS]
+    weights = {} if whole else read_weights(files)
     target.mkdir(parents=True, exist_ok=True)
-    for pattern in KEPT:
-        for path in source.glob(pattern):
-            (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target / path.relative_to(source))
-    if weights is not None:
-        safetensors.torch.save_file(weights, target / WEIGHTS, {"format": "pt"})
+    for path in (path for pattern in KEPT for path in source.glob(pattern)):
+        if not path.is_file():
+            raise UserError(f"{path} {instead(path)} where a file has to be; remove it")
+        (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, target / path.relative_to(source))
+    if whole:
+        shutil.copyfile(source / WEIGHTS, target / WEIGHTS)
+    else:  # those that share memory become copies, as safetensors has them
+        copies = {name: value.clone().contiguous() for name, value in weights.items()}
+        safetensors.torch.save_file(copies, target / WEIGHTS, {"format": "pt"})
     made = {"source": source.name if local else name, "revision": revision}
     commit = "" if local else source.name
     return made | ({"commit": commit} if COMMIT.fullmatch(commit) else {})
-
-
-def _plain_weights(pickle: Path, name: str) -> dict[str, Tensor]:
-    """Return the tensors of a pickle by name; those that share memory become copies, as safetensors has them."""
-    if not pickle.is_file():
-        raise without_weights(name)
-    try:
-        weights = torch.load(pickle, map_location="cpu", weights_only=True)
-    except Exception as error:  # damage and refusal surface as a dozen unrelated types
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(
-            f"{pickle}: not plain weights, or damaged ({reason}); it is not loaded in any other way: convert it to "
-            "safetensors where it comes from"
-        ) from error
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"{pickle}: not plain weights, which are tensors by name; convert them to safetensors")
-    return {str(key): value.clone().contiguous() for key, value in weights.items()}
 
 
 def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:

@@ -128,7 +128,7 @@ def load_reranker(folder: Path, tokenizer: Tokenizer) -> ElectraForSequenceClass
 def load_config(folder: str | Path) -> Any:
     """Load the configuration of a model; UserError when there is none."""
     try:
-        return AutoConfig.from_pretrained(str(folder))
+        return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # a configuration of the wrong kind raises whatever its reader stumbled over
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{folder}: not a model folder ({reason}); give a folder or Hub name of one") from error

@@ -1,21 +1,14 @@
-"""Models that somebody else published: the commits at which they are fetched, and what a folder with one must hold.
+"""Models that somebody else published: the commits at which they are fetched.
 
 A branch of the Hub moves, a commit does not. A commit stands here, or in the record of a published system
 (`baselines.systems`), where a public source names repository and commit together; "its page" is the Hub's own page of
 the repository at that commit. All others are fetched at `MAIN`, and manifest and report name the commit that was.
 """
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError, safe_open
-
-from simlm.errors import UserError
-
-PICKLE = "pytorch_model.bin"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MAIN = "main"
 PINNED_IN = "simlm/models/public.py or baselines/systems.py"
@@ -55,30 +48,3 @@ PINS: Mapping[str, Pin] = {
 def revision_of(repository: str) -> str:
     """Return what a repository is fetched at: the commit that is pinned, or ``MAIN``, also for what is none."""
     return PINS[repository].commit if repository in PINS else MAIN
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a local folder that cannot be a model: quickly, before anything is made of it."""
-    config = folder / "config.json"
-    if not config.is_file():
-        raise UserError(f"{folder}: not a model folder, it has no config.json; fetch the repository again")
-    try:
-        json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{config}: no JSON ({error}); fetch the repository again") from None
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights and not (folder / PICKLE).is_file():
-        raise without_weights(str(folder))
-    for path in weights:
-        try:
-            with safe_open(path, "numpy"):
-                pass
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{path}: damaged safetensors ({error}); fetch the repository again") from None
-
-
-def without_weights(name: str) -> UserError:
-    """Return the error for a model, a folder or a Hub name, that has no weights."""
-    return UserError(
-        f"{name}: no *.safetensors and no {PICKLE} in it; give a folder or Hub name of a model with weights"
-    )

@@ -108,17 +108,19 @@ def inference_copy(model: Model, encoder: nn.Module, device: torch.device) -> Mo
 
 @dataclass(frozen=True)
 class Inference:
-    """Computes an output of texts, batch by batch and without gradient; in bfloat16 on a GPU.
+    """Computes an output of texts, batch by batch and without gradient.
 
     Attributes:
         output: gives texts their vectors (N, d) or logits (N,).
         layout: how a batch is laid out.
         device: where the model is.
+        half: whether a GPU computes in bfloat16; otherwise in the model's own float32, as a CPU does.
     """
 
     output: Callable[[Inputs], Tensor]
     layout: Layout
     device: torch.device
+    half: bool = True
 
     @property
     def batch_tokens(self) -> int:
@@ -136,7 +138,7 @@ class Inference:
     @torch.no_grad()
     def __call__(self, texts: Texts) -> Tensor:
         """Return the output of each text of a batch, in their order."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half and self.device.type == "cuda"):
             return texts.apply(self.output)
 
 

@@ -12,6 +12,7 @@ stays the same however passages are packed.
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +32,15 @@ GOLDEN = 0x9E3779B9 - (1 << 32)
 LOG2_E = 1 / math.log(2)
 
 
-def load_generator(name_or_folder: str | Path) -> ElectraForMaskedLM:
-    """Load an ELECTRA generator in float32; UserError when that is not what is there."""
+def load_generator(name_or_folder: str | Path, epsilon: float = 0.0) -> ElectraForMaskedLM:
+    """Load an ELECTRA generator in float32; UserError when that is not what is there.
+
+    ``epsilon`` is that of the layer norm before the output layer. transformers 4.15, with which the released model was
+    trained, had 1e-5 there; today it takes the configuration's 1e-12, which 0 leaves.
+    """
     model: ElectraForMaskedLM = load_checkpoint(ElectraForMaskedLM, name_or_folder)
+    norm: Any = model.generator_predictions.LayerNorm
+    norm.eps = epsilon or norm.eps
     return model
 
 

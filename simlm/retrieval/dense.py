@@ -5,7 +5,7 @@ Several processes (`simlm.distributed`) share the encoding and the search; only 
 
 import time
 from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from simlm.data.inputs import Specials, query_input
 from simlm.data.store import TokenisedCollection
 from simlm.data.tokens import TokenStore
 from simlm.distributed import is_first, wait_for_all
+from simlm.files import put_in_place
 from simlm.packed.layouts import Inference
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
@@ -41,14 +42,12 @@ class EncoderSide:
         length: texts are cut at so many tokens.
         specials: the tokenizer's special tokens.
         view: a store as this side reads it, for example with a prompt before each text.
-        encode_one: the same as ``encode`` for a single text, where that is another function.
     """
 
     encode: Inference
     length: int
     specials: Specials
     view: Callable[[TokenStore], TokenStore] = field(default=lambda store: store)
-    encode_one: Inference | None = None
 
     def encoded(self, texts: TokenStore, folder: Path) -> Embeddings:
         """Encode what ``view`` gave into a folder, going on where an interrupted attempt ended."""
@@ -56,9 +55,8 @@ class EncoderSide:
 
     def vector(self, text: np.ndarray) -> np.ndarray:
         """Return the vector, float32 (1, d), of a text without title, given by its pieces (m,)."""
-        encode = self.encode_one or self.encode
-        one = encode.collate([query_input(text, self.length, self.specials)])
-        return encode(one).float().cpu().numpy()
+        one = self.encode.collate([query_input(text, self.length, self.specials)])
+        return self.encode(one).float().cpu().numpy()
 
 
 def search_splits(
@@ -76,7 +74,8 @@ def search_splits(
 
     Args:
         collection: passages and queries.
-        passages, queries: the two sides of the encoder.
+        passages, queries: the two sides of the encoder. Queries are few and always encoded in float32, as in the
+            released implementation.
         depths: passages a query, by split; a query's own passage (`simlm.data.own_passages`) is none of them.
         timed_split: the split whose queries are timed, for ``latency_ms``, milliseconds to encode and search one query;
             None for no timing.
@@ -86,6 +85,7 @@ def search_splits(
         leave: called with each split's run.
     """
     device = passages.encode.device
+    queries = replace(queries, encode=replace(queries.encode, half=False))
     texts = passages.view(collection.passages)
     vectors, encoding = timed(partial(passages.encoded, texts), work / "passages")
     figures: dict[str, Any] = {"tokens": int(np.minimum(texts.lengths, passages.length).sum()), **encoding}
@@ -104,7 +104,7 @@ def search_splits(
             seconds = _query_seconds(queries, store, vectors, min(depths[timed_split], len(vectors)), faiss)
             figures["latency_ms"] = 1000 * seconds
         # They were encoded where an interrupted attempt can go on, and are left where later searches find them.
-        vectors.folder.rename(output / "passages")
+        put_in_place(vectors.folder, output / "passages")
     return figures
 
 

@@ -66,6 +66,6 @@ def complete_shard(path: Path, rows: int) -> np.ndarray | None:
     """Memory-map a whole shard of so many rows; None when there is none."""
     try:
         shard = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):  # EOFError: the file is empty
         return None
     return shard if shard.ndim == 2 and len(shard) == rows else None

@@ -13,7 +13,7 @@ from simlm.data.inputs import Specials, passage_input
 from simlm.data.tokens import TokenStore
 from simlm.distributed import is_first, processes, rank, wait_for_all
 from simlm.errors import UserError
-from simlm.files import put_in_place, write_atomically
+from simlm.files import intact, put_in_place, seal, write_atomically
 from simlm.packed.layouts import Inference, length_batches
 from simlm.progress import Bar
 from simlm.retrieval.embeddings import KIND, MARKER, Embeddings, complete_shard, shard_path
@@ -53,13 +53,16 @@ def encode_texts(
     tokens = encode.batch_tokens if batch_tokens is None else batch_tokens
     batches = _Batches(encode, store, specials, max_length, tokens)
     folder.mkdir(parents=True, exist_ok=True)
+    paths = [shard_path(folder, number) for number in range(-(-len(store) // shard_size))]
     if is_first():
         (folder / MARKER).unlink(missing_ok=True)
+        for path in paths:
+            intact(path)
+    wait_for_all()  # until damaged shards are gone
     dim = 0
     with Bar(total=len(store), unit=" texts", desc=f"encode {folder.name}", disable=None) as bar:
-        for number, start in enumerate(range(0, len(store), shard_size)):
-            indices = np.arange(start, min(start + shard_size, len(store)))
-            path = shard_path(folder, number)
+        for number, path in enumerate(paths):
+            indices = np.arange(number * shard_size, min((number + 1) * shard_size, len(store)))
             shard = complete_shard(path, len(indices))
             if shard is None or shard.dtype != np.float32:
                 shard = _write_shard(path, batches.encoded(indices, bar), len(indices))
@@ -98,10 +101,10 @@ class _Batches:
             for index in indices
         ]
         vectors = self.encode(self.encode.collate(rows)).float().cpu().numpy()
-        if not np.isfinite(vectors).all():
+        if not (finite := np.isfinite(vectors).all(axis=1)).all():
             raise UserError(
-                f"the encoder gave NaN or infinite vectors for {self.store.folder}: "
-                "check its checkpoint, or encode in float32"
+                f"the encoder gave a vector with NaN or infinity for {self.store.ids[indices[finite.argmin()]]!r} of "
+                f"{self.store.folder}: check its checkpoint, or encode in float32"
             )
         return vectors
 
@@ -123,6 +126,7 @@ def _write_shard(path: Path, batches: Iterator[tuple[np.ndarray, np.ndarray]], r
     wait_for_all()
     if is_first():
         put_in_place(temporary, path)
+        seal(path)
     wait_for_all()
     written = complete_shard(path, rows)
     assert written is not None  # just now

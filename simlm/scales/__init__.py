@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from simlm.data.catalogue import NQ
-from simlm.data.lookup import resolve
+from simlm.data.lookup import refuse_two_meanings, resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
 from simlm.scales.paper import paper
@@ -32,7 +32,11 @@ def open_scale(name: str, collection: str = "") -> Scale:
 
 
 def other_collection(scale: str, collection: str) -> str:
-    """Return the collection that a reader names in place of a scale's own, "" where that is the same one."""
+    """Return the collection that a reader names in place of a scale's own, "" where that is the same one.
+
+    UserError for a name that is also a folder's.
+    """
+    refuse_two_meanings(collection)
     return "" if scale in _SCALES and _SCALES[scale]().collection == collection else collection
 
 

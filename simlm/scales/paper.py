@@ -8,14 +8,18 @@ Where paper and released implementation differ, or the paper is silent:
 - epochs are counted over the 502,939 train queries that have a relevant passage, in whole batches rounded up, as the
   released trainer counts them. Its own lists hold fewer: those without an official negative are dropped, and here one
   in a hundred is set aside as valid (`simlm.data.released_archive`);
+- an epoch of fine-tuning ends with the queries that are fewer than a batch, a query's positives take turns in the order
+  of the qrels, and the layer norm before the generator's output has the epsilon of transformers 4.15, all as released;
 - the loss of pre-training is averaged over micro-batches of 64 passages, as released (the paper's Equation 2 averages
   within each passage);
 - 4,096 passages are held out from pre-training, 16 of 64 passages kept for R-Drop, and the seeds are the released
   code's; the paper names none;
-- checkpoints are chosen on valid, where the released code chose them on dev, which the paper reports;
+- checkpoints are chosen on valid, with the same passages each time, where the released code chose them on dev, which
+  the paper reports, with others in each epoch;
 - ELECTRA as a bi-encoder trains 6 epochs at 4e-5 (Table 1's footnote), all other starts as Table 13 has it.
 
-Of Natural Questions `simlm.scales.paper_nq` has what is otherwise.
+Of Natural Questions `simlm.scales.paper_nq` has what is otherwise; docs/paper-scale.md has all that departs from the
+released implementation.
 
 BM25 and the fusion have grids of their own, tuned on valid; nothing else is tuned.
 """
@@ -58,13 +62,14 @@ def paper() -> Scale:
         base=None,
         generator_training=None,
         pretraining=PretrainingSettings.C(
-            optimisation=_optimisation(80_000, 3e-4, seed=45678, batch=2048, warmup=4000),
+            optimisation=_optimisation(80_000, 3e-4, seed=45678, batch=2048, warmup=4000, keep_last=False),
             max_length=144,
             encoder_rate=0.3,
             decoder_rate=0.5,
             generator_dropout=True,
             held_out=4096,
             micro_batch=64,
+            generator_epsilon=1e-5,
         ),
         pretraining_rates={},
         retriever=_retriever(_optimisation(epochs(3), 2e-5, seed=1234), passages=16, evaluations=0),
@@ -86,6 +91,7 @@ def paper() -> Scale:
         pretraining_rate_grid=(),
         rate_grid=(),
         alpha_grid=(),
+        qrels_order=True,
         bm25_grid=grids.bm25_grid,
         fusion_grid=grids.fusion_grid,
         extra_test_splits=tuple(MSMARCO.extra_test_splits),
@@ -99,7 +105,9 @@ def epochs(count: int) -> int:
     return count * math.ceil(TRAIN_QUERIES / BATCH)
 
 
-def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = BATCH, warmup: int = 1000) -> Optimisation:
+def _optimisation(
+    steps: int, learning_rate: float, seed: int, batch: int = BATCH, warmup: int = 1000, keep_last: bool = True
+) -> Optimisation:
     return Optimisation.C(
         learning_rate=learning_rate,
         batch_size=batch,
@@ -107,4 +115,5 @@ def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = BATC
         warmup_steps=warmup,
         schedule="log",
         seed=seed,
+        keep_last=keep_last,
     )

@@ -8,7 +8,8 @@ Table 11 has the pre-training on Wikipedia. Table 13 has no column for NQ; what 
 - the similarities' multiplier rises from 1 to 50 (temperature 0.02) over 1,000 updates, and several processes do not
   multiply the contrastive loss by their number;
 - sets of positives and negatives told apart by answers (`simlm.finetuning.answered`), of runs 100 deep; the first
-  negatives' set and the mined one are concatenated;
+  negatives' set and the mined one are concatenated, and checkpoints are chosen on all of DPR's dev, with the first
+  set's lists alone;
 - the retriever's seed is 5678.
 
 Neither says the following, which is chosen here:
@@ -18,8 +19,7 @@ Neither says the following, which is chosen here:
 - Retriever1, of which no mined run exists yet, trains on the first negatives' set alone, every later stage on both;
 - the first negatives' set is made of our own BM25's run, or of DPR's lists with `--negatives package`;
 - an epoch is counted as if no question were dropped from either set;
-- the re-ranker is judged ten times, about once an epoch; checkpoints are chosen on all of valid, DPR's dev, with the
-  mined run's lists alone.
+- the re-ranker is judged ten times, about once an epoch.
 """
 
 import math

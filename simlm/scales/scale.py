@@ -50,6 +50,8 @@ class Scale:
     location: str = ""
     """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.lookup.Reference`)."""
     digest: str = ""
+    qrels_order: bool = False
+    """Whether a query's positives are trained on in the order of the qrels, not of the passages."""
     keep_own: bool = False
     """Whether a query that is a passage itself may find that passage (`simlm.data.own_passages`)."""
     extra_test_splits: tuple[str, ...] = ()

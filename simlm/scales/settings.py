@@ -53,6 +53,9 @@ class Optimisation(Config):
     schedule: Param[str]
     """"linear" or "log" (what the released runs did)."""
     seed: Param[int]
+    keep_last: Param[bool] = field(default=False, ignore_default=True)
+    """Whether an epoch ends with the examples that are fewer than a batch, as in the released runs, or leaves them out.
+    """
 
 
 class PretrainingSettings(Config):
@@ -65,6 +68,8 @@ class PretrainingSettings(Config):
     generator_dropout: Param[bool]
     """True as in the released trainer, False as the paper says ("frozen")."""
     held_out: Param[int]
+    generator_epsilon: Param[float] = field(default=0.0, ignore_default=True)
+    """The epsilon of the layer norm before the generator's output layer; 0 for what transformers takes today."""
     micro_batch: Param[int] = field(default=0, ignore_default=True)
     """Passages whose counted tokens are averaged together; these means are averaged plainly. 0: the whole batch."""
 
@@ -74,6 +79,14 @@ class NegativesSettings(Config):
 
     depth: Param[int]
     total: Param[int]
+
+    @property
+    def needed(self) -> int:
+        """The passages not relevant to a query that fill its list whatever its run, of which the first ``total`` count.
+
+        Those behind ``depth`` are not taken, and no random passage is one of the run.
+        """
+        return 2 * self.total - self.depth
 
 
 class RetrieverSettings(Config):

@@ -73,6 +73,9 @@ class Answered(RunStage):
             figures |= self.leave(split, first, collection)
         return figures
 
+    def relevant_grade(self, split: str) -> int:
+        return 1  # of a passage with an answer
+
     def judged(self, split: str) -> bool:
         return True
 

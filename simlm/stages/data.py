@@ -30,9 +30,10 @@ class Prepare(Stage):
 
     ``vocabulary`` is the number of pieces to train on the corpus, by the ``algorithm`` "wordpiece" or "byte-level-bpe";
     ``tokenizer`` the Hub name or folder of an existing tokenizer, or "" to train one. Without ``segments`` titles are
-    joined to their texts. With ``keep_own`` a query that is a passage itself may find that passage. A part of a
-    collection takes the tokenizer of the ``whole``: a model that is trained on one part must know the other part's
-    pieces (Table 10).
+    joined to their texts. With ``keep_own`` a query that is a passage itself may find that passage.
+    With ``qrels_order`` a query's positives are trained on in the order of the qrels, as in the released
+    implementation, not of the passages. A part of a collection takes the tokenizer of the ``whole``: a model that is
+    trained on one part must know the other part's pieces (Table 10).
 
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
@@ -46,6 +47,7 @@ class Prepare(Stage):
     algorithm: Param[str] = field(default="wordpiece", ignore_default=True)
     segments: Param[bool] = field(default=True, ignore_default=True)
     keep_own: Param[bool] = field(default=False, ignore_default=True)
+    qrels_order: Param[bool] = field(default=False, ignore_default=True)
     whole: Param["Prepare | None"] = field(default=None)
     digest: Param[str] = field(default="", ignore_default=True)
     location: Meta[str] = field(default="")
@@ -54,10 +56,11 @@ class Prepare(Stage):
         collection = self.source()
         validate(collection)
         tokenizer = self.tokenizer_for(collection)
-        store = tokenise_collection(collection, tokenizer, self.folder / "store", self.segments, self.keep_own)
+        form = self.segments, self.keep_own, self.qrels_order
+        store = tokenise_collection(collection, tokenizer, self.folder / "store", *form)
         own = {split: count for split in store.splits if (count := len(store.queries_in_corpus(split)))}
         sizes = {"passages": len(store.passages), "vocabulary": len(tokenizer)}
-        return sizes | store.meta["statistics"] | {OWN: own}
+        return sizes | store.meta["statistics"] | {OWN: own, "name": collection.name}
 
     def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
         """Return the tokenizer whose pieces are kept: the whole's, an existing one, or one trained on the corpus."""
@@ -79,6 +82,8 @@ class Prepare(Stage):
         """
         if not self.keep_own and find(self.collection) is None and _lacks_own(job):
             return "some queries are passages themselves, which an older version did not leave out"
+        if self.collection.startswith(IRDS) and stored(job).get("relevant_from", {}) != self.source().relevant_from:
+            return "it was prepared when other grades counted as relevant"
         if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
         if stored(job)["fingerprint"] == installed_fingerprint(self.collection):

@@ -7,11 +7,12 @@ from typing import Any
 
 from experimaestro import Meta, Param, field
 
+from simlm.files import checksums
 from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
-from simlm.workflow.manifest import outputs_digest, outputs_of
+from simlm.workflow.manifest import outputs_digest
 from simlm.workflow.stage import Stage
 
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
@@ -182,7 +183,7 @@ class Snapshot(EncoderStage):
 
 def local_digest(name: str) -> str:
     """Return a digest of a local model folder's files, or "" when ``name`` is not a folder."""
-    return outputs_digest({"outputs": outputs_of(Path(name))}) if Path(name).is_dir() else ""
+    return outputs_digest({"outputs": checksums(Path(name))}) if Path(name).is_dir() else ""
 
 
 def _module_of(objective: str) -> str:

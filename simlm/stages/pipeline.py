@@ -5,7 +5,7 @@ Asking for a stage builds its configuration and those it stands on, once; nothin
 
 from functools import cached_property
 
-from simlm.data.catalogue import NQ, halves
+from simlm.data.catalogue import NQ, halves, has_ready_lists
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import RetrieverSettings
@@ -15,7 +15,7 @@ from simlm.stages.encoder_pipeline import EncoderPipeline, Submit
 from simlm.stages.models import EncoderStage, Informed, Pretrained, RandomModel, Reinitialised
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
-from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
+from simlm.stages.runs import MINED_SPLIT, PackageLists, Retrieve, RunStage
 from simlm.stages.sets import AnswerSets
 
 EVALUATED = ["valid", "test"]
@@ -69,6 +69,10 @@ class Pipeline(EncoderPipeline):
         """The answers that come with the queries which models train and are judged on."""
         return self.add(GivenAnswers.C(data=self.data, splits=[MINED_SPLIT, "valid"]), "answers of train and valid")
 
+    def package_lists(self, name: str) -> PackageLists:
+        """Take the hard negatives that come with the collection."""
+        return self.add(PackageLists.C(data=self.data, ready=has_ready_lists(self.scale.collection)), name)
+
     def training_set(self, runs: list[RunStage], name: str) -> RunStage:
         """Return what a model trains on: the last of the runs, which is the newest.
 
@@ -77,7 +81,10 @@ class Pipeline(EncoderPipeline):
         if not self.scale.by_answers:
             return runs[-1]
         depth = self.scale.retriever.negatives.depth
-        return self.add(AnswerSets.C(data=self.data, runs=runs, answers=self.training_answers, depth=depth), name)
+        seed = self.scale.retriever.optimisation.seed
+        return self.add(
+            AnswerSets.C(data=self.data, runs=runs, answers=self.training_answers, depth=depth, seed=seed), name
+        )
 
     def retriever(
         self,
@@ -176,6 +183,7 @@ class Pipeline(EncoderPipeline):
                 passages_per_query=settings.passages_per_query,
                 steps=settings.optimisation.steps,
                 batch_size=settings.optimisation.batch_size,
+                keep_last=settings.optimisation.keep_last,
                 seed=settings.optimisation.seed,
                 max_length=self.scale.reranker.max_length,
             ),

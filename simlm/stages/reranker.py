@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experimaestro import Param
+from experimaestro import Param, field
 
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.models import EncoderStage
@@ -49,6 +49,7 @@ class TeacherScoresOf(Stage):
     passages_per_query: Param[int]
     steps: Param[int]
     batch_size: Param[int]
+    keep_last: Param[bool] = field(default=False, ignore_default=True)
     seed: Param[int]
     max_length: Param[int]
 
@@ -67,6 +68,7 @@ class TeacherScoresOf(Stage):
             MINED_SPLIT,
             steps=self.steps,
             batch_size=self.batch_size,
+            keep_last=self.keep_last,
             seed=self.seed,
             passages_per_query=self.passages_per_query,
             max_length=self.max_length,

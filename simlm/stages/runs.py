@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from experimaestro import Param
+from experimaestro import Param, field
 
 from simlm.data.store import TokenisedCollection
-from simlm.finetuning.negatives import NegativeLists, lists_of_split
+from simlm.finetuning.negatives import NegativeLists, lists_of_split, ready_lists
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.scales.settings import NegativesSettings
 from simlm.stages.data import Prepare
@@ -53,7 +53,13 @@ class RunStage(Stage):
 
     def negative_lists(self, split: str, settings: NegativesSettings, seed: int) -> NegativeLists:
         """Return the hard negatives of train or valid that come from this run (Section 3.2)."""
-        return lists_of_split(self.load(split), self.data.open(), split, settings, seed)
+        return self.lists_of(self.load(split), self.data.open(), split, settings, seed)
+
+    def lists_of(
+        self, run: Run, collection: TokenisedCollection, split: str, settings: NegativesSettings, seed: int
+    ) -> NegativeLists:
+        """Return what `negative_lists` does, from this stage's run of a split and its collection."""
+        return lists_of_split(run, collection, split, settings, seed)
 
     def leave(self, split: str, run: Run, collection: TokenisedCollection) -> dict[str, float]:
         """Write a split's TREC file, unless it was only mined, and `keep` the rest; return its mean measures."""
@@ -71,6 +77,10 @@ class RunStage(Stage):
         np.save(self.folder / f"{split}.scores.npy", run.scores)
         return {} if split == MINED_SPLIT or not self.judged(split) else self.judge(split)
 
+    def relevant_grade(self, split: str) -> int:
+        """Return the smallest grade that counts as relevant when a split's run is measured."""
+        return self.data.source().relevant_grade(split)
+
     def judged(self, split: str) -> bool:
         """Tell whether there is something to measure a split's run against."""
         return len(self.data.open().qrels(split)) > 0
@@ -85,11 +95,17 @@ class RunStage(Stage):
         """Measure a split's TREC file per query, against the qrels."""
         from simlm.evaluation.measures import evaluate, measures_of
 
-        return evaluate(self.trec(split), self.data.source().qrels(split), measures_of(split))
+        measures = measures_of(split, self.relevant_grade(split))
+        return evaluate(self.trec(split), self.data.source().qrels(split), measures)
 
 
 class PackageLists(RunStage):
-    """Write the hard negatives that come with a collection as runs of train and valid, in their order."""
+    """Write the hard negatives that come with a collection as runs of train and valid, in their order.
+
+    Lists that are ``ready`` are trained on as they are (`simlm.data.catalogue.has_ready_lists`).
+    """
+
+    ready: Param[bool] = field(default=False, ignore_default=True)
 
     def run(self) -> dict[str, Any]:
         collection, source = self.data.open(), self.data.source()
@@ -107,6 +123,14 @@ class PackageLists(RunStage):
                 scores[place, : len(row)] = -np.arange(len(row))
             figures[f"{split} negatives"] = int((indices != PADDING).sum())
         return figures
+
+    def lists_of(
+        self, run: Run, collection: TokenisedCollection, split: str, settings: NegativesSettings, seed: int
+    ) -> NegativeLists:
+        """Return the lists as they are if they are ready, otherwise made as those of a run."""
+        if not self.ready:
+            return super().lists_of(run, collection, split, settings, seed)
+        return ready_lists(run, collection.qrels(split))
 
     def _array(self, split: str, name: str, queries: int, depth: int, empty: float, kind: type) -> np.ndarray:
         """Make an array (queries, depth) on disk, memory-mapped: MS MARCO's lists are a gigabyte."""

@@ -13,20 +13,21 @@ from simlm.stages.runs import MINED_SPLIT, RunStage
 class AnswerSets(RunStage):
     """The sets of several runs, concatenated: lists in place of a run (`simlm.finetuning.answered`).
 
-    The lists of valid are those of the last run alone: within an evaluation batch a question that came twice would
-    compete with itself.
+    The lists of valid are those of the first run alone, as the released scripts judge on their dev file.
     """
 
     runs: Param[list[RunStage]]
     answers: Param[Answers]
     depth: Param[int]
     """Passages of each run that a question's list is made of."""
+    seed: Param[int]
+    """Keys the order of each list's negatives."""
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.answers import leave_answer_sets
 
         figures: dict[str, Any] = {}
-        for split, stages in ((MINED_SPLIT, self.runs), ("valid", self.runs[-1:])):
+        for split, stages in ((MINED_SPLIT, self.runs), ("valid", self.runs[:1])):
             runs = [stage.load(split) for stage in stages]
             figures[split] = leave_answer_sets(
                 self.data.source(),
@@ -34,6 +35,7 @@ class AnswerSets(RunStage):
                 runs,
                 self.answers.path(split),
                 self.depth,
+                self.seed,
                 self.folder / split,
             )
         return figures

@@ -50,6 +50,11 @@ class Split:
         lacking = -(-len(cuts) // self.processes) - len(own)
         return own + [MicroBatch(*cuts[0], 0.0)] * lacking
 
+    @property
+    def size(self) -> int:
+        """How many rows this process reads."""
+        return sum(one.stop - one.start for one in self.micro_batches)
+
     def rows(self, batch: Sequence[T]) -> list[T]:
         """Return what this process reads of a batch, one micro-batch after the other."""
         return [row for one in self.micro_batches for row in batch[one.start : one.stop]]
@@ -65,9 +70,11 @@ class Split:
 class EpochBatches(Sampler[list[int]]):
     """Batches of examples drawn at random, in an order keyed by (seed, epoch), whatever the number of processes.
 
-    Each process gets its own micro-batches of a batch (`Split`). The last n mod ``batch_size`` examples of an epoch's
-    order are left out; with fewer examples than ``batch_size`` all of them are one batch. The order depends on no
-    global generator, so a resumed run sees the batches of a run that was never stopped.
+    Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
+    are one batch. The last n mod ``batch_size`` examples of an epoch's order are left out, or with ``keep_last`` a
+    batch of their own: as in the released runs each process then has one micro-batch, and where they do not come out
+    even, a few examples of the epoch's first batch come again. Processes that cannot share a whole batch evenly leave
+    it out. The order depends on no global generator, so a resumed run sees the batches of a run that was never stopped.
 
     Args:
         dataset: what the n examples come from; if it has epochs, they are set too.
@@ -84,6 +91,7 @@ class EpochBatches(Sampler[list[int]]):
         micro_batch: int = 0,
         processes: int = 1,
         rank: int = 0,
+        keep_last: bool = False,
     ) -> None:
         self.dataset = dataset
         self.examples = len(dataset)  # type: ignore[arg-type] # torch's Dataset names no __len__
@@ -91,6 +99,9 @@ class EpochBatches(Sampler[list[int]]):
         self.seed = seed
         self.epoch = 0
         self.split = Split(self.batch, micro_batch, processes, rank)
+        rest = self.examples % self.batch if keep_last and batch_size % processes == 0 else 0
+        each = -(-rest // processes)
+        self.last = Split(each * processes, each, processes, rank)
         # What accelerate reads of any batch sampler.
         self.batch_size = batch_size
         self.drop_last = False
@@ -102,12 +113,22 @@ class EpochBatches(Sampler[list[int]]):
             self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return self.examples // self.batch
+        return self.examples // self.batch + bool(self.last.batch)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.examples)
-        for start in range(0, len(self) * self.batch, self.batch):
+        whole = self.examples // self.batch * self.batch
+        for start in range(0, whole, self.batch):
             yield self.split.rows(order[start : start + self.batch].tolist())
+        if self.last.batch:
+            repeated = self.last.batch - (self.examples - whole)
+            yield self.last.rows([*order[whole:].tolist(), *order[:repeated].tolist()])
+
+
+def epochs_in(steps: int, examples: int, batch_size: int, keep_last: bool) -> int:
+    """Return how many epochs are begun in so many updates."""
+    batches = -(-examples // batch_size) if keep_last else max(1, examples // batch_size)
+    return -(-steps // batches)
 
 
 class Update(NamedTuple):
@@ -165,9 +186,11 @@ class UpdateCollator:
 
     batches: MicroBatches | Packs
     split: Split
+    last: Split
 
     def __call__(self, examples: Sequence[Any]) -> dict[str, Any]:
-        return self.batches.update(examples, self.split)._asdict()
+        split = self.split if len(examples) == self.split.size else self.last
+        return self.batches.update(examples, split)._asdict()
 
 
 def losses_of(model: nn.Module, part: Any) -> dict[str, Tensor]:

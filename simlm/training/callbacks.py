@@ -9,6 +9,7 @@ import safetensors.torch
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from simlm.files import intact, sealed_file
 from simlm.progress import Bar
 
 
@@ -85,15 +86,12 @@ class Snapshots(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step in self.steps and state.is_world_process_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = snapshot_in(self.folder, state.global_step)
-            partial = path.with_suffix(".partial")
-            safetensors.torch.save_file(unique_weights(self.module), str(partial))
-            partial.replace(path)
+            with sealed_file(snapshot_in(self.folder, state.global_step)) as temporary:
+                safetensors.torch.save_file(unique_weights(self.module), str(temporary))
 
     def reach(self, step: int) -> bool:
-        """Tell whether every snapshot of the first ``step`` updates is there."""
-        return all(snapshot_in(self.folder, due).is_file() for due in self.steps if due <= step)
+        """Tell whether every snapshot of the first ``step`` updates is there and whole."""
+        return all(intact(snapshot_in(self.folder, due)) for due in sorted(self.steps) if due <= step)
 
     def copy_to(self, folder: Path) -> None:
         """Copy every snapshot, after training."""

@@ -25,6 +25,7 @@ class Plan:
         batch_size: examples of an update, of all processes together.
         micro_batch: examples of a micro-batch, 0 for the whole batch; micro-batches are averaged
             (`simlm.training.batches.Split`).
+        keep_last: whether an epoch ends with the examples that are fewer than a batch (`simlm.training.batches`).
         schedule: a name that `schedule` knows.
         save_every: 0 for no checkpoints.
         evaluate_every: 0 for no evaluations; otherwise there is also one after the last update.
@@ -38,6 +39,7 @@ class Plan:
     seed: int
     schedule: str = "linear"
     micro_batch: int = 0
+    keep_last: bool = False
     save_every: int = 0
     evaluate_every: int = 0
     best_by: str | None = None
@@ -52,6 +54,7 @@ class Plan:
             steps=optimisation.steps,
             batch_size=optimisation.batch_size,
             micro_batch=micro_batch,
+            keep_last=optimisation.keep_last,
             learning_rate=optimisation.learning_rate,
             warmup_steps=optimisation.warmup_steps,
             schedule=optimisation.schedule,

@@ -18,7 +18,7 @@ from transformers import Trainer
 from simlm.distributed import processes, summed
 from simlm.errors import UserError
 from simlm.training.batches import EpochBatches, MicroBatches, Packs, UpdateCollator, losses_of
-from simlm.training.checkpoints import WEIGHTS, checkpoint_of, newest_complete, seal
+from simlm.training.checkpoints import WEIGHTS, checkpoint_of, newest, seal
 from simlm.training.plan import Plan, schedule
 
 
@@ -56,7 +56,7 @@ class StageTrainer(Trainer):
         self.scalars: dict[str, list[Tensor]] = {}
         self.unchecked: list[tuple[int, Tensor]] = []
         self.tokens = 0
-        collator = UpdateCollator(collate, batches.split)
+        collator = UpdateCollator(collate, batches.split, batches.last)
         super().__init__(model=module, train_dataset=batches.dataset, data_collator=collator, **rest)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -141,7 +141,7 @@ class StageTrainer(Trainer):
             raise self._diverged("weights became infinite or not a number", self.state.global_step)
 
     def _diverged(self, what: str, step: int) -> UserError:
-        good = newest_complete(Path(str(self.args.output_dir)))
+        good = newest(Path(str(self.args.output_dir)))
         return UserError(
             f"{self.description}: {what} at step {step} of {self.plan.steps}; last good checkpoint: {good or 'none'}; "
             f"lower its learning rate, {self.plan.learning_rate:g}, in simlm/scales and run again"

@@ -14,11 +14,11 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerState
 
-from simlm.distributed import is_first, processes, rank, summed
+from simlm.distributed import is_first, processes, rank, summed, wait_for_all
 from simlm.errors import UserError
 from simlm.training.batches import EpochBatches, MicroBatches, Packs
 from simlm.training.callbacks import BeforeUpdate, LogAtCheckpoints, ProgressBar, Snapshots
-from simlm.training.checkpoints import STATE, WEIGHTS, checkpoint_of, newest_complete, step_of
+from simlm.training.checkpoints import STATE, WEIGHTS, checkpoint_of, newest, newest_complete, step_of
 from simlm.training.plan import Plan, training_arguments
 from simlm.training.stage_trainer import StageTrainer
 
@@ -94,7 +94,10 @@ def train(
     if plan.best_by is not None and (evaluation is None or plan.evaluate_every == 0):
         raise ValueError("choosing the best checkpoint needs an evaluation and how often to do it")
     start = time.perf_counter()
-    resume = newest_complete(folder) if snapshots is None else newest_complete(folder, snapshots.reach)
+    if is_first():
+        newest_complete(folder, snapshots.reach if snapshots else lambda step: True)
+    wait_for_all()  # until what cannot be resumed from is gone
+    resume = newest(folder)
     resumed_from = step_of(resume) if resume is not None else 0
     if resume is not None and resumed_from >= plan.steps:
         # The Trainer would make one more update, and then stop.
@@ -103,7 +106,8 @@ def train(
         state, tokens = TrainerState.load_from_json(str(resume / STATE)), 0
     else:
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder.parent / "tensorboard")
-        batches = EpochBatches(dataset, plan.batch_size, plan.seed, plan.micro_batch, processes(), rank())
+        shares = plan.micro_batch, processes(), rank(), plan.keep_last
+        batches = EpochBatches(dataset, plan.batch_size, plan.seed, *shares)
         trainer = StageTrainer(
             plan,
             module,

@@ -3,7 +3,6 @@
 Each attempt writes its figures to a file every two seconds, so that the time of a process that is killed still counts.
 """
 
-import json
 import os
 import resource
 import threading
@@ -13,6 +12,8 @@ from types import TracebackType
 from typing import Any
 
 import psutil
+
+from simlm.files import read_sealed, write_sealed
 
 BEAT_SECONDS = 2.0
 ATTEMPTS = "attempts"
@@ -80,10 +81,8 @@ class Attempt:
             "peak_bytes": max(u.ru_maxrss for u in usage) * 1024,
             "energy_joules": self._joules(),
         }
-        partial = self.path.with_suffix(".partial")
         with self.writing:
-            partial.write_text(json.dumps(figures))
-            partial.replace(self.path)
+            write_sealed(self.path, figures)
 
 
 def energy_counters() -> dict[str, int]:
@@ -98,11 +97,6 @@ def energy_counters() -> dict[str, int]:
 
 
 def attempts(job: Path) -> list[dict[str, Any]]:
-    """Return the figures of every attempt of a stage, oldest first, without files that can't be read."""
-    found = []
-    for path in sorted((job / ATTEMPTS).glob("*.json")):
-        try:
-            found.append(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            continue
-    return found
+    """Return the figures of every attempt of a stage, oldest first, without files that are damaged."""
+    read = [read_sealed(path) for path in sorted((job / ATTEMPTS).glob("[!.]*.json"))]
+    return [figures for figures in read if figures is not None]

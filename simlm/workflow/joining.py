@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simlm.errors import UserError
+from simlm.files import put_in_place
+from simlm.paths import instead
 from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.processes import process_of, slurm_job
@@ -15,7 +17,7 @@ NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
 
 @dataclass(frozen=True)
 class Joined:
-    """A stage that is not valid here, and the folder elsewhere where it is."""
+    """A stage that is not finished here, and the folder elsewhere where it is."""
 
     stage: Planned
     source: Path
@@ -23,7 +25,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Joinable:
-    """What can be taken over, and a line for each finished stage that is neither taken nor valid here."""
+    """What can be taken over, and a line for each finished stage that is neither taken over nor finished here."""
 
     stages: list[Joined]
     refused: list[str]
@@ -46,7 +48,9 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
-            raise UserError(f"--join {folder}: no results folder (it has no jobs/); choose one that a command wrote")
+            raise UserError(
+                f"--join {folder}: no results folder (jobs {instead(folder / 'jobs')}); choose one that a command wrote"
+            )
     stages, _ = plan(build, results)
     digests: dict[Path, str] = {}
     joined, refused = [], []
@@ -54,18 +58,18 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
         inputs = {name: digests.get(one.job, "") for name, one in stage.inputs.items()}
         places = [folder / stage.job.relative_to(results) for folder in (results, *others)]
         damages = {job: _damage(job, inputs) for job in places if (job / MANIFEST).exists()}
-        valid = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
-        if not valid:
+        finished = {job: outputs_digest(read_manifest(job) or {}) for job, reason in damages.items() if reason is None}
+        if not finished:
             refused += [f"not taken: {stage.name} ({job}): {damages[job]}" for job in places[1:] if job in damages]
             continue
-        first = next(iter(valid))
-        other = next((job for job in valid if valid[job] != valid[first]), None)
+        first = next(iter(finished))
+        other = next((job for job in finished if finished[job] != finished[first]), None)
         if other is not None and stage.reproducible:
             raise UserError(
                 f"two different results for one configuration, {stage.name}: {first} and {other}; "
                 "remove the one that you do not trust and run again"
             )
-        digests[stage.job] = valid[first]
+        digests[stage.job] = finished[first]
         if first != stage.job and process_of(stage) is None and slurm_job(stage) is None:
             joined.append(Joined(stage, first))
     return Joinable(joined, refused)
@@ -73,8 +77,6 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
 
 def _damage(job: Path, inputs: dict[str, str]) -> str | None:
     """Return why a finished stage may not be taken; ``inputs`` as for `damage`, "" for a stage that no folder has."""
-    if read_manifest(job) is None:
-        return "its manifest cannot be read"
     lacking = [name for name, digest in inputs.items() if not digest]
     reason = damage(job, dict((read_manifest(job) or {}).get("inputs") or {})) if lacking else damage(job, inputs)
     return reason or (f"it stands on {lacking[0]}, which is neither here nor can be taken" if lacking else None)
@@ -87,6 +89,5 @@ def take(joined: Sequence[Joined]) -> int:
         partial = job.with_name(f"{job.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(one.source, partial, symlinks=True, ignore=NOT_TAKEN)
-        shutil.rmtree(job, ignore_errors=True)
-        partial.rename(job)
+        put_in_place(partial, job)
     return len(joined)

@@ -5,29 +5,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simlm.files import digest, read_json
+from simlm.files import SEAL, misfit, read_json, read_sealed
 
 MANIFEST = "manifest.json"
+PARTS = {"outputs": dict, "inputs": dict, "numbers": dict, "attempts": list}
 
 
 def read_manifest(job: Path) -> dict[str, Any] | None:
-    """Return a stage's manifest, or None when there is none that can be read."""
-    return read_json(job / MANIFEST)
+    """Return a stage's manifest, or None when there is none, or not as it was written.
 
-
-def outputs_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return {relative path: {size, sha256}} of every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    Older versions did not seal it: theirs counts when it has all parts and names every output.
+    """
+    manifest = read_json(job / MANIFEST) or {}
+    if SEAL in manifest:
+        return read_sealed(job / MANIFEST)
+    if not all(isinstance(manifest.get(name), kind) for name, kind in PARTS.items()):
+        return None
+    output = job / "output"
+    found = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    return manifest if found <= manifest["outputs"].keys() else None
 
 
 def outputs_digest(manifest: Mapping[str, Any]) -> str:
     """Return one sha256 that stands for all outputs of a stage."""
     lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(manifest["outputs"].items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
 def damage(job: Path, inputs: Mapping[str, str]) -> str | None:
@@ -39,19 +41,13 @@ def damage(job: Path, inputs: Mapping[str, str]) -> str | None:
     """
     manifest = read_manifest(job)
     if manifest is None:
-        return "it has no manifest"
+        return "its manifest is damaged" if (job / MANIFEST).exists() else "it has no manifest"
     try:
-        for name, entry in manifest["outputs"].items():
-            path = job / "output" / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if path.stat().st_size != entry["size"] or digest(path) != entry["sha256"]:
-                return f"{name} does not have its checksum any more"
-        if dict(manifest["inputs"]) != dict(inputs):
-            return "a stage it stands on has other outputs now"
-    except (KeyError, TypeError, AttributeError, OSError):
-        return "its manifest cannot be read"
-    return None
+        if (changed := misfit(job / "output", manifest["outputs"])) is not None:
+            return changed
+    except (KeyError, TypeError, OSError):
+        return "its manifest or its outputs cannot be read"
+    return None if manifest["inputs"] == inputs else "a stage it stands on has other outputs now"
 
 
 def seconds_of(manifest: Mapping[str, Any]) -> float:

@@ -83,6 +83,7 @@ def main(job: Path, left: Path, share: int, nodes: int, port: int) -> int:
         Choices.read(job).check_gpus(share, nodes)
         ended = launch(
             job,
+            left,
             share,
             nodes,
             rdzv_backend="c10d",

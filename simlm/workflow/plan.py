@@ -43,7 +43,7 @@ class Planned:
     config: Stage | None = field(default=None, repr=False, compare=False)
 
     @property
-    def valid(self) -> bool:
+    def finished(self) -> bool:
         return self.reason is None
 
     @property

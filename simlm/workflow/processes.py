@@ -14,24 +14,26 @@ from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
 from simlm.workflow.server import is_server
 from simlm.workflow.slurm import cancel
-from simlm.workflow.stage import MISTAKE
+from simlm.workflow.stage import MISTAKE, PROGRESS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepare(stage: Planned, say: Callable[[str], None]) -> None:
     """Make experimaestro, which knows no manifests, see a stage as the plan does."""
-    if stage.valid:
+    if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
             stage.marker(".done").touch()
             shutil.rmtree(stage.job / "work", ignore_errors=True)
     elif stage.was_finished and not stage.waits:
         say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
         shutil.rmtree(stage.job)
-    elif not stage.was_finished and process_of(stage) is None and slurm_job(stage) is None:
+    elif stage.was_finished:  # it waits to be judged, and what it said was shown when it ran
+        (stage.job / PROGRESS).unlink(missing_ok=True)
+    elif process_of(stage) is None and slurm_job(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
         stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
-        for path in (*stale, stage.job / MISTAKE):
+        for path in (*stale, stage.job / MISTAKE, stage.job / PROGRESS):
             path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,6 @@
 """Run what a plan lacks: one process that has the stages started, shows them, and waits."""
 
-import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from simlm.errors import StageFailed, UserError
-from simlm.files import lock
+from simlm.files import lock, read_json
 from simlm.workflow.experimaestro_internals import Submitted, identifier_of, naming, quiet, running
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned, ancestors, mark_failures, plan
@@ -18,11 +18,13 @@ from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
 
 POLL_SECONDS = 0.25
 ENDED = ("done", "failed", "left out")
+NO_REASON = re.compile(r"^(INFO|WARNING|ERROR):|\d+%\|")
+"""Lines of a log that do not say why a stage failed: experimaestro's, and progress bars."""
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage as a run's display sees it: its state and, while it runs, its progress bar.
+    """A stage as a run's display sees it: its state and, once it runs, its progress bar and the lines it has said.
 
     States are "waiting", "running", "done", "failed", and "left out" for what depends on a failed stage.
     """
@@ -32,6 +34,7 @@ class StageStatus:
     description: str = ""
     done: int = 0
     total: int | None = None
+    said: Sequence[str] = ()
 
 
 class Display(Protocol):
@@ -69,16 +72,16 @@ def run(
         while True:
             stages, result = plan(build, results)
             mark_failures(stages, failures)
-            valid = {stage.job for stage in stages if stage.valid}
-            found = valid if found is None else found & valid
+            finished = {stage.job for stage in stages if stage.finished}
+            found = finished if found is None else found & finished
             for stage in (one for one in stages if one.failure is None):
                 prepare(stage, display.say)
-            lacking = next((stage for stage in stages if not stage.valid and stage.failure is None), None)
+            lacking = next((stage for stage in stages if not stage.finished and stage.failure is None), None)
             if lacking is None:
                 for stage in stages:
                     stage.reused = stage.job in found
                 return stages, result
-            # What it depends on is valid, so a round makes it valid too. What depends on it is judged in the next one.
+            # What it depends on is finished, so a round finishes it too. What depends on it is judged in the next one.
             if last is not None and last.job == lacking.job:
                 failures[lacking.job] = StageFailed(
                     f"{lacking.name} ({lacking.job}) does not verify after it ran: {lacking.reason}"
@@ -93,10 +96,10 @@ def run(
 def _run_once(
     build: Build, results: Path, stages: list[Planned], display: Display, launcher: Launcher, keep_going: bool
 ) -> dict[Path, Exception]:
-    """Run what is not valid and not left out already. Return the failures; without ``keep_going`` raise the first."""
+    """Run what is neither finished nor left out. Return the failures; without ``keep_going`` raise the first."""
     left_out = {stage.job.name for stage in stages if stage.failure is not None or _unsettled(stage)}
-    todo = [stage for stage in stages if not stage.valid and stage.job.name not in left_out]
-    unfinished = [stage for stage in stages if not stage.valid]
+    todo = [stage for stage in stages if not stage.finished and stage.job.name not in left_out]
+    unfinished = [stage for stage in stages if not stage.finished]
     name_only = naming(results)
     with environment(launcher), running(results, launcher, lambda: stop(unfinished)) as submitted:
 
@@ -108,9 +111,14 @@ def _run_once(
                 name_only(stage)  # what else is left out is built on it
 
         build(submit)
+        heard: set[str] = set()
         while True:
             now = _statuses(todo, submitted)
             display.show(now)
+            for line in (f"{one.planned.name}: {line}" for one in now for line in one.said):
+                if line not in heard:
+                    heard.add(line)
+                    display.say(line)
             failed = [status.planned for status in now if status.state == "failed"]
             if failed and not keep_going:
                 raise _failure(failed[0])
@@ -142,13 +150,10 @@ def _statuses(stages: Sequence[Planned], submitted: Submitted) -> list[StageStat
 
 
 def _status(planned: Planned, state: str) -> StageStatus:
-    if state != "running":
+    if state not in ("running", "done", "failed"):
         return StageStatus(planned, state)
-    try:
-        bar = json.loads((planned.job / PROGRESS).read_text())
-        return StageStatus(planned, state, bar["description"], bar["done"], bar["total"])
-    except (OSError, ValueError, KeyError):
-        return StageStatus(planned, state)
+    shown = (read_json(planned.job / PROGRESS) or {}).get
+    return StageStatus(planned, state, shown("description", ""), shown("done", 0), shown("total"), shown("said", ()))
 
 
 def _failure(planned: Planned) -> Exception:
@@ -157,8 +162,14 @@ def _failure(planned: Planned) -> Exception:
         return UserError(mistake.read_text(encoding="utf-8"))
     log = planned.marker(".err")
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    said = [line for line in lines if not line.startswith(("INFO:", "WARNING:", "ERROR:"))]
-    return StageFailed(f"{planned.name} failed: {said[-1] if said else 'its process was killed'} (see {log})")
+    said = [line for line in lines if line.strip() and not NO_REASON.search(line)]
+    ending = read_json(planned.marker(".failed")) or {}
+    if ending.get("reason") == "cancelled":  # experimaestro heard a signal, and the log does not end with it
+        said.append(f"its process was told to end: {ending.get('message')}")
+    last = said[-1] if said else "its process ended and did not say why"
+    if "SIGKILL" in last:  # no command of this project sent it: that would have been told
+        last += "; if nobody sent that signal, the system did so for want of memory"
+    return StageFailed(f"{planned.name} failed: {last} (see {log})")
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 Importing torch and transformers takes seconds, a fork milliseconds. The server computes nothing, starts no thread and
 touches no GPU, so that its forks are safe. It speaks one JSON object a line. On its standard input it reads what to
 start, as `StageServer.start` writes it. On its standard output it answers ``{"pid": 12}`` for each of them, in order,
-and later ``{"pid": 12, "status": 0}`` when that process has ended. It ends when its input is closed, that is with the
-command; the processes that it started go on.
+and later ``{"pid": 12, "status": 0}`` when that process has ended; if a signal ended it, the last line of its log says
+so. The server ends when its input is closed, that is with the command; the processes that it started go on.
 """
 
 import atexit
@@ -144,11 +144,12 @@ def serve() -> dict[str, Any] | None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     unread = b""
+    logs: dict[int, str] = {}
     while True:
         ready, _, _ = select.select([0, ended], [], [])
         if ended in ready:
             os.read(ended, 4096)
-            _report_ended()
+            _report_ended(logs)
         if 0 in ready:
             block = os.read(0, 65_536)
             if not block:
@@ -169,6 +170,7 @@ def serve() -> dict[str, Any] | None:
                     os.close(ended)
                     os.close(wake)
                     return request
+                logs[pid] = request["logs"][1]
                 _say({"pid": pid})
 
 
@@ -201,15 +203,26 @@ def run(request: Mapping[str, Any]) -> NoReturn:
     os._exit(status)
 
 
-def _report_ended() -> None:
+def _report_ended(logs: dict[int, str]) -> None:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, ending, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
             return
-        _say({"pid": pid, "status": os.waitstatus_to_exitcode(status)})
+        status, log = os.waitstatus_to_exitcode(ending), logs.pop(pid)
+        if status < 0:
+            line = f"its process was ended by {signal.Signals(-status).name}; {memory(usage.ru_maxrss * 1024)}"
+            with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:
+                file.write(f"\n{line}\n")
+        _say({"pid": pid, "status": status})
+
+
+def memory(peak_bytes: int) -> str:
+    """Return how much of the machine's memory a process has used, in words."""
+    used, total = peak_bytes >> 20, psutil.virtual_memory().total >> 20
+    return f"it had {used:,} MiB of memory at its most, of this machine's {total:,} MiB"
 
 
 def _say(line: Mapping[str, int]) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experimaestro import Config, Constant, Meta, PathGenerator, ResumableTask, field
 
 from simlm.errors import UserError
-from simlm.files import read_json, write_json
-from simlm.progress import follow
+from simlm.files import checksums, read_json, write_json, write_sealed
+from simlm.progress import follow, say
 from simlm.workflow.attempts import Attempt, attempts
-from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest
+from simlm.workflow.manifest import MANIFEST, outputs_digest, read_manifest
 from simlm.workflow.resources import Choices, stage_slot
 from simlm.workflow.sources import sources_digest
 
@@ -80,8 +80,8 @@ class Stage(ResumableTask):
 
     def execute(self) -> None:
         """Run the stage in a process of its own; experimaestro calls it."""
-        (self.job / MISTAKE).unlink(missing_ok=True)
-        (self.job / MANIFEST).unlink(missing_ok=True)
+        for name in (MISTAKE, MANIFEST, PROGRESS):
+            (self.job / name).unlink(missing_ok=True)
         try:
             self._run_and_seal()
         except UserError as error:
@@ -101,7 +101,7 @@ class Stage(ResumableTask):
                 self._begin(digests)
                 numbers = self._numbers()
             attempt.write()
-            write_json(self.job / MANIFEST, self._manifest(digests, numbers))
+            write_sealed(self.job / MANIFEST, self._manifest(digests, numbers))
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _numbers(self) -> dict[str, Any]:
@@ -115,7 +115,9 @@ class Stage(ResumableTask):
     def _begin(self, digests: dict[str, str]) -> None:
         """Make an empty output folder; keep work to resume only if the inputs are still those that it was made from."""
         if not self.work.is_dir() or read_json(self.job / DEPENDS_ON) != digests:
-            shutil.rmtree(self.work, ignore_errors=True)
+            if self.work.is_dir():
+                say(f"{self.work} is not used: it stands on other inputs, or {DEPENDS_ON} is damaged; begun again")
+                shutil.rmtree(self.work)
             write_json(self.job / DEPENDS_ON, digests)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -134,7 +136,7 @@ class Stage(ResumableTask):
             "stage": type(self).__name__,
             "identifier": self.job.name,
             "version": self.version,
-            "outputs": outputs_of(self.folder),
+            "outputs": checksums(self.folder),
             "inputs": digests,
             "numbers": numbers,
             "attempts": attempts(self.job),
@@ -164,17 +166,27 @@ def workers_folder(job: Path) -> Path:
 
 
 class Reporter:
-    """Write a progress bar's state for the command that shows it, at most twice a second."""
+    """Write what a stage shows for the command that shows it: its bar's state, at most twice a second, and lines."""
 
     def __init__(self, job: Path) -> None:
         self.path = job / PROGRESS
         self.last = 0.0
+        self.bar: dict[str, Any] = {"description": "", "done": 0, "total": None}
+        self.said: list[str] = []
 
-    def __call__(self, description: str, done: int, total: int | None) -> None:
+    def progress(self, description: str, done: int, total: int | None) -> None:
         now = time.monotonic()
+        self.bar = {"description": description, "done": done, "total": total}
         if now - self.last > 0.5 or done == total:
             self.last = now
-            write_json(self.path, {"description": description, "done": done, "total": total})
+            self._write()
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+        self._write()
+
+    def _write(self) -> None:
+        write_json(self.path, self.bar | {"said": self.said})
 
 
 def tune_allocator() -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -27,11 +28,12 @@ class Ended(NamedTuple):
     status: int
 
 
-def launch(job: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]:
+def launch(job: Path, left: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]:
     """Start workers on this machine and wait for them.
 
     Args:
         job: the stage's folder.
+        left: a folder for what the workers leave; torch's agent keeps notes there too, and not among temporary files.
         share: how many workers.
         nodes: how many machines do the same.
         meeting: how torch's agents find each other, as its LaunchConfig has it.
@@ -46,6 +48,7 @@ def launch(job: Path, share: int, nodes: int = 1, **meeting: Any) -> list[Ended]
         nproc_per_node=share,
         run_id=job.name,
         max_restarts=0,
+        logs_specs=DefaultLogsSpecs(str(left)),
         shutdown_timeout=SHUTDOWN_SECONDS,
         **meeting,
     )

@@ -5,6 +5,7 @@ process that started them, however that ends. In a Slurm allocation of several n
 (`simlm.workflow.nodes`).
 """
 
+import resource
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from simlm.errors import UserError
 from simlm.files import read_json
 from simlm.workflow.nodes import launch_on_nodes
 from simlm.workflow.resources import Choices, allocated_nodes, share_of_node
+from simlm.workflow.server import memory
 from simlm.workflow.torchrun import NUMBERS, Ended, WorkerFailed, launch
 
 
@@ -46,7 +48,7 @@ def run_in_workers(job: Path, left: Path, choices: Choices) -> dict[str, Any]:
         if nodes > 1:
             ended = launch_on_nodes(job, left, share, nodes)
         else:
-            ended = launch(job, share, rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost")
+            ended = launch(job, left, share, rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost")
     if ended or any(left.glob("mistake-*.txt")):
         raise _cause(left, ended, processes)
     numbers = read_json(left / NUMBERS)
@@ -82,7 +84,9 @@ def _cause(left: Path, ended: Sequence[Ended], processes: int) -> Exception:
     for _, rank, status in sorted(ended, key=lambda one: one.rank):
         # SIGTERM is what torch sends to the others then.
         if status < 0 and status != -signal.SIGTERM:
-            return WorkerFailed(f"process {rank} of {processes} was ended by {signal.Signals(-status).name}")
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest; 0 on other nodes
+            said = f"process {rank} of {processes} was ended by {signal.Signals(-status).name}"
+            return WorkerFailed(f"{said}; {memory(peak)}" if peak else said)
     faults = sorted(left.glob("fault-*.txt"), key=lambda path: path.stat().st_mtime_ns)
     if faults:
         failed = faults[0].stem.removeprefix("fault-")

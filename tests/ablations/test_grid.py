@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from repro.table10 import table10
 from simlm.scales import open_scale
 from simlm.workflow.manifest import MANIFEST, read_manifest
 from simlm.workflow.plan import job_of, plan
+from tests.repro.commands import Results
 from tests.workflow.driving import ROOT
 
 ALL = ("objectives", "replace_rates", "generators")
@@ -80,13 +82,14 @@ def test_the_corpora_are_table_10s_runs(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
-    results = tmp_path_factory.mktemp("grid") / "results"
+def failed(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """With Table 2's stages, which are half of seed 0's."""
+    results = smoke.copy(tmp_path_factory.mktemp("grid") / "results").folder
     return results, toy(results, SIMLM_TOY_WRONG="1")
 
 
 def test_a_failed_cell_is_listed_with_its_log_and_the_rest_goes_on_and_a_rerun_does_only_those(
-    failed: tuple[Path, "subprocess.CompletedProcess[str]"],
+    failed: tuple[Path, "subprocess.CompletedProcess[str]"], smoke: Results
 ) -> None:
     results, ran = failed
     assert ran.returncode == 1
@@ -104,7 +107,7 @@ def test_a_failed_cell_is_listed_with_its_log_and_the_rest_goes_on_and_a_rerun_d
         ("sometimes", 1),
     ]
     before = manifests(results)
-    assert len(before) == 3 + 2 * (1 + 1 + 2)  # collection, index, BM25; and a seed: random, base, and a cell's two
+    assert len(before) == len(manifests(smoke.folder)) + 4  # of seed 1: random, base, and a cell's two
 
     again = toy(results)
     assert again.returncode == 0, again.stderr
@@ -144,28 +147,39 @@ def test_the_outcome_is_what_the_manifests_hold_and_equal_cells_are_one_stage(
         assert bool(shown) == (cell["state"] == "done")
 
 
-def test_a_dry_run_counts_what_sharing_saves_and_writes_nothing(tmp_path: Path) -> None:
-    ran = command("--grids", *ALL, "--seeds", "2", "--dry-run", "--results", str(tmp_path / "results"))
-    assert ran.returncode == 0 and not (tmp_path / "results").exists()
-    lines = ran.stdout.splitlines()
+@pytest.fixture
+def dry_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Returns the lines of a dry run."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(results: Path, *grids: str, **options: Any) -> list[str]:
+        grid.run(grid.Options(grids, scale="smoke", results=results, dry_run=True, **options))
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_a_dry_run_counts_what_sharing_saves_and_writes_nothing(
+    dry_run: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    lines = dry_run(tmp_path / "results", *ALL, seeds=2)
+    assert not (tmp_path / "results").exists()
     # Every cell stands on 9 stages but "base", without pre-training, MLM's, without a generator, and "random".
     assert "38 cells; 320 stage runs if each cell were run alone, 109 with sharing: 211 saved" in lines
     assert "109 of 109 stages to do; 109 without an estimate" in lines
     assert any(line.split()[:3] == ["BM25", "index", "38"] for line in lines)
 
 
-def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+def test_a_dry_run_estimates_from_what_was_measured(
+    dry_run: Callable[..., list[str]], smoke: Results, tmp_path: Path
+) -> None:
     """By the same stage with another seed, or the mean of its kind; and joins in mind only."""
-    results, _ = failed
-    empty = results.parent / "empty"
-    ran = command("--grids", "generators", "--seeds", "3", "--dry-run", "--results", str(results))
-    assert ran.returncode == 0
-    (last,) = [line for line in ran.stdout.splitlines() if "stages to do" in line and line[0].isdigit()]
-    assert "min of work: at least" in last
-    joined = command("--grids", "objectives", "--dry-run", "--results", str(empty), "--join", str(results))
-    assert joined.returncode == 0 and not empty.exists()
-    assert joined.stdout.splitlines()[-1].endswith("of the stages to do can be joined")
-    assert int(joined.stdout.splitlines()[-1].split()[0]) == 3 + 2 + 2
+    lines = [line for line in dry_run(smoke.folder, "generators", seeds=3) if "stages to do" in line]
+    assert lines[-1][0].isdigit() and "min of work: at least" in lines[-1]
+    joined = dry_run(tmp_path / "empty", "objectives", join=(smoke.folder,))
+    assert not (tmp_path / "empty").exists()
+    # Collection, index and BM25; random, base, generator and SimLM; Retriever1 and its runs of three starts.
+    assert joined[-1] == f"{3 + 4 + 3 * 2} of the stages to do can be joined"
 
 
 @pytest.mark.parametrize(
@@ -182,19 +196,10 @@ def test_a_dry_run_estimates_from_what_was_measured(failed: tuple[Path, "subproc
     ],
 )
 def test_mistakes(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    results = str(tmp_path / "results")
-    monkeypatch.setattr(sys, "argv", ["ablations", "--scale", "smoke", "--results", results, *arguments])
-    with pytest.raises(SystemExit) as left:
-        grid.main()
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert left.value.code == 2 and printed.out == "" and line.startswith(f"error: {said}")
+    status, line = leaves(grid.main, "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments)
+    assert status == 2 and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 

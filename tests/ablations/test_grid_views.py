@@ -8,7 +8,7 @@ from rich.console import Console
 from ablations.grids import Cell, cells_of
 from ablations.outcome import GridDisplay, print_outcomes, summary
 from simlm.commands.seeds import with_seed, without_seed
-from simlm.files import write_json
+from simlm.files import write_sealed
 from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import Planned
 from simlm.workflow.scheduler import StageStatus
@@ -19,7 +19,7 @@ def planned(folder: Path, kind: str, name: str, seconds: float | None, *inputs: 
     job = folder / kind / name
     if seconds is not None:
         job.mkdir(parents=True)
-        write_json(job / MANIFEST, {"attempts": [{"seconds": seconds}]})
+        write_sealed(job / MANIFEST, {"attempts": [{"seconds": seconds}]})
     by_name = {str(i): one for i, one in enumerate(inputs)}
     return Planned(name, job, by_name, reason=None if seconds is not None else "new")
 

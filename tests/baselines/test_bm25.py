@@ -95,6 +95,7 @@ def test_tuning_tries_every_point_in_order(java: ProcessPoolExecutor, index: Pat
     queries, qrels = [Query("a", "insurance"), Query("b", "zebra")], {"a": {"2": 1}, "b": {"9": 1}}
     trials = java.submit(tune, index, queries, qrels, [(0.9, 0.4), (0.9, 0.0)]).result()
     assert trials == [(0.9, 0.4, pytest.approx(1 / 6)), (0.9, 0.0, pytest.approx(1 / 4))]
+    assert java.submit(tune, index, queries, qrels, [(0.9, 0.4)], (), 2).result()[0].rr_at_10 == 0, "all of grade 1"
 
 
 def test_size_counts_every_file(index: Path) -> None:
@@ -109,6 +110,7 @@ def test_bad_input(java: ProcessPoolExecutor, tmp_path: Path) -> None:
         java.submit(search_index, tmp_path, [], tmp_path / "a.run").result()
 
 
+@pytest.mark.slow
 def test_the_published_figure_on_insuranceqa(java: ProcessPoolExecutor, tmp_path: Path) -> None:
     collection = open_collection("insuranceqa")
     index, path = tmp_path / "index", tmp_path / "test.run"

@@ -38,11 +38,6 @@ def test_equal_fused_scores_go_by_passage() -> None:
     assert fuse(FIRST, SECOND, 0.5, 4).indices[0].tolist() == [0, 2, 1, 3]
 
 
-def test_the_ends_are_the_runs_themselves() -> None:
-    assert fuse(FIRST, SECOND, 1, 2).indices[0].tolist() == [0, 1]
-    assert fuse(FIRST, SECOND, 0, 1).indices[0].tolist() == [2]
-
-
 def test_a_fused_run_keeps_its_inputs() -> None:
     before = FIRST.scores.copy(), SECOND.scores.copy()
     fuse(FIRST, SECOND, 0.5, 3)
@@ -80,11 +75,11 @@ def test_every_test_split_is_fused_with_the_weight_that_is_best_on_valid() -> No
         return {f"{split} RR@10": 0.5}
 
     passages = SimpleNamespace(ids=Names([f"p{number}" for number in range(6)]))
-    qrels = {"valid": {"q0": {"p2": 1}, "q1": {"p4": 1}, "q2": {"p0": 1}}}
+    # What is related only (grade 1) chooses no weight where passages are relevant from grade 2 on.
+    qrels = {"valid": {"q0": {"p2": 2, "p0": 1}, "q1": {"p4": 2}, "q2": {"p0": 2}}}
+    source = SimpleNamespace(qrels=qrels.__getitem__, relevant_grade=lambda split: 2)
     stage: Any = SimpleNamespace(
-        data=SimpleNamespace(
-            open=lambda: SimpleNamespace(passages=passages), source=lambda: SimpleNamespace(qrels=qrels.__getitem__)
-        ),
+        data=SimpleNamespace(open=lambda: SimpleNamespace(passages=passages), source=lambda: source),
         dense=SimpleNamespace(load=dense.__getitem__),
         lexical=SimpleNamespace(load=lexical.__getitem__),
         weights=[0.25, 0.0, 1.0],

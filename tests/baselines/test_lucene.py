@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,17 @@ def test_no_pyserini(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lucene, "_package", lambda name: None)
     with pytest.raises(UserError, match="pip install pyserini==1.6.0"):
         lucene.lucene_jar()
+
+
+def test_java_reads_names_as_python_does() -> None:
+    """Of the locale C, for which Python takes UTF-8, Java would take ASCII. And it says what is wrong in one line."""
+    code = """
+from baselines.lucene import java_class, one_line, start_jvm
+start_jvm()
+print(java_class("java.nio.file.Paths").get("r\u00e9sultats").toString() == "r\u00e9sultats")
+with one_line():
+    java_class("java.util.ArrayList")().get(3)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True)
+    last = ran.stderr.splitlines()[-1]
+    assert ran.stdout == "True\n" and last.startswith("RuntimeError: JVM exception occurred: java.lang.IndexOutOf")

@@ -16,6 +16,7 @@ from simlm.errors import UserError
 from tests.baselines.repositories import colbert
 
 TEXTS = ["text 1", "title 2: text 3456789", "query", "text 1", "9 8 7 6 5"]
+PASSAGES = [(f"p{number}", text) for number, text in enumerate(TEXTS)]
 CPU = torch.device("cpu")
 
 
@@ -42,7 +43,7 @@ def plain(folder: Path, text: str, marker: str, expanded: bool) -> np.ndarray:
 def test_vectors_are_those_of_the_paper(tmp_path: Path) -> None:
     colbert(tmp_path / "model")
     encoder = open_encoder(tmp_path / "model", CPU)
-    index = write_index(encoder, TEXTS, len(TEXTS), tmp_path / "index")
+    index = write_index(encoder, PASSAGES, len(TEXTS), tmp_path / "index")
     for number, text in enumerate(TEXTS):
         expected = plain(tmp_path / "model", text, "[unused1]", expanded=False)
         vectors, own = index.block(number, number + 1)
@@ -57,15 +58,15 @@ def test_vectors_are_those_of_the_paper(tmp_path: Path) -> None:
 def test_vectors_that_are_no_numbers_are_one_line(tmp_path: Path) -> None:
     colbert(tmp_path / "model")
     encoder = open_encoder(tmp_path / "model", CPU)
-    index = write_index(encoder, TEXTS, len(TEXTS), tmp_path / "index")
+    index = write_index(encoder, PASSAGES, len(TEXTS), tmp_path / "index")
     queries = encoder.encode_query(["query 1", "query 2"], convert_to_numpy=True)
     queries[1][0, 0] = np.nan
-    with pytest.raises(UserError, match="NaN or infinite vectors: check its checkpoint"):
+    with pytest.raises(UserError, match="NaN or infinite vectors for query number 1: check its checkpoint"):
         search_tokens(queries, index, 2)
     with torch.no_grad():
         next(encoder.parameters()).fill_(torch.inf)
-    with pytest.raises(UserError, match="NaN or infinite vectors: check its checkpoint"):
-        write_index(encoder, TEXTS, len(TEXTS), tmp_path / "other")
+    with pytest.raises(UserError, match="NaN or infinite vectors for passage 'p0': check its checkpoint"):
+        write_index(encoder, PASSAGES, len(TEXTS), tmp_path / "other")
 
 
 class Interrupted(Exception):
@@ -94,18 +95,18 @@ def test_an_interrupted_index_goes_on_with_the_first_missing_block(
     colbert(tmp_path / "model")
     encoder = open_encoder(tmp_path / "model", CPU)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    index = write_index(encoder, TEXTS, len(TEXTS), whole)
+    index = write_index(encoder, PASSAGES, len(TEXTS), whole)
     blocks = [TEXTS[:2], TEXTS[2:4], TEXTS[4:]]
     first = Ending(encoder, ends)
     if ends < len(blocks):
         with pytest.raises(Interrupted):
-            write_index(first, TEXTS, len(TEXTS), cut)
+            write_index(first, PASSAGES, len(TEXTS), cut)
         for path in cut.iterdir():  # what a process left that was killed while it wrote
             path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
     else:  # killed when all was encoded
-        write_index(first, TEXTS, len(TEXTS), cut)
+        write_index(first, PASSAGES, len(TEXTS), cut)
     second = Ending(encoder)
-    resumed = write_index(second, iter(TEXTS), len(TEXTS), cut)
+    resumed = write_index(second, iter(PASSAGES), len(TEXTS), cut)
     assert (first.blocks, second.blocks) == (blocks[:ends], blocks[ends:])
     assert {path.name: path.read_bytes() for path in cut.iterdir()} == {
         path.name: path.read_bytes() for path in whole.iterdir()
@@ -114,21 +115,24 @@ def test_an_interrupted_index_goes_on_with_the_first_missing_block(
 
 
 @pytest.mark.parametrize("lost", ["vectors.bin", "lengths.bin"])
-@pytest.mark.parametrize("whole", [False, True])
-def test_an_index_that_lost_its_files_is_written_anew(lost: str, whole: bool, tmp_path: Path) -> None:
-    """As when a stage is killed after it has moved its index and before it is done."""
+@pytest.mark.parametrize("how", ["gone", "cut", "flipped"])
+def test_an_index_whose_files_are_damaged_is_written_anew(
+    lost: str, how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gone, as when a stage is killed after it has moved its index and before it is done."""
     colbert(tmp_path / "model")
     encoder = open_encoder(tmp_path / "model", CPU)
-    write_index(encoder, TEXTS, len(TEXTS), tmp_path / "index")
+    write_index(encoder, PASSAGES, len(TEXTS), tmp_path / "index")
     path = tmp_path / "index" / lost
     expected = path.read_bytes()
-    if whole:
+    if how == "gone":
         path.unlink()
     else:
-        path.write_bytes(expected[:-2])
+        path.write_bytes(expected[:-2] if how == "cut" else expected[:-1] + bytes([expected[-1] ^ 1]))
     again = Ending(encoder)
-    write_index(again, TEXTS, len(TEXTS), tmp_path / "index")
+    write_index(again, PASSAGES, len(TEXTS), tmp_path / "index")
     assert again.blocks == [TEXTS] and path.read_bytes() == expected
+    assert "the index is made again" in capsys.readouterr().err
 
 
 def random_index(folder: Path, lengths: list[int]) -> TokenIndex:

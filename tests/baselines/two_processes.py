@@ -39,7 +39,9 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
     specials, maker = Specials.of(tokenizer), PieceMaker(tokenizer, 512)
     passage_prompt, query_prompt = (np.array(pieces, dtype=np.int32) for pieces in maker(["text : ", "query : "]))
     stores = {name: TokenStore.open(folder / "stores" / name) for name in ("passages", "test")}
-    collection = SimpleNamespace(passages=stores["passages"], queries=lambda split: stores[split])
+    collection = SimpleNamespace(
+        passages=stores["passages"], queries=lambda split: stores[split], own_passages=lambda split: None
+    )
 
     def leave(split: str, run: Run, _: Any) -> dict[str, float]:
         output.mkdir(parents=True)
@@ -67,9 +69,11 @@ def searched(folder: Path, output: Path) -> dict[str, Any]:
 
 def searched_by_tokens(model: Path, output: Path) -> dict[str, Any]:
     """What the stage leaves in ``output``, by a multi-vector model; every text is there twice, so that scores tie."""
-    texts = [SimpleNamespace(text=f"text {n // 2} of {n // 6}") for n in range(TOKEN_PASSAGES)]
+    texts = [SimpleNamespace(id=f"p{n}", text=f"text {n // 2} of {n // 6}") for n in range(TOKEN_PASSAGES)]
     questions = {split: [SimpleNamespace(text=text) for text in asked] for split, asked in QUESTIONS.items()}
-    collection = SimpleNamespace(passages=texts, queries=lambda split: Ids(len(questions[split])))
+    collection = SimpleNamespace(
+        passages=texts, queries=lambda split: Ids(len(questions[split])), own_passages=lambda split: None
+    )
     source = SimpleNamespace(passages=lambda: iter(texts), queries=lambda split: questions[split])
     output.mkdir(parents=True, exist_ok=True)
 

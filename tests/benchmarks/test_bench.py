@@ -37,14 +37,11 @@ CPU = Machine(torch.device("cpu"), quick=True)
         (["--out", ""], "--out: an empty text is given"),
     ],
 )
-def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, leaves) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "setup.cfg").touch()
-    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-    with pytest.raises(SystemExit, match="^2$"):
-        main()
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and message in error
+    status, line = leaves(main, *arguments)
+    assert status == 2 and message in line
 
 
 def test_it_needs_nothing_that_a_machine_with_a_gpu_may_lack() -> None:

@@ -177,12 +177,13 @@ def test_a_step_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_mistakes(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves: Callable[..., tuple[int, str]],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    monkeypatch.setattr(sys, "argv", ["growth", *arguments])
-    with pytest.raises(SystemExit, match="^2$"):
-        growth.main()
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and said in error
+    status, line = leaves(growth.main, *arguments)
+    assert status == 2 and said in line

@@ -15,7 +15,7 @@ from simlm.commands.machine import this_machine
 from simlm.costs.throughput import published_shares
 from simlm.costs.work import Work
 from simlm.errors import UserError
-from simlm.files import write_json
+from simlm.files import write_sealed
 from simlm.workflow.manifest import MANIFEST
 from simlm.workflow.plan import Planned
 from simlm.workflow.resources import Choices
@@ -38,7 +38,7 @@ def report(folder: Path, content: object) -> None:
 def stages(tmp_path: Path) -> list[Planned]:
     job = tmp_path / "jobs" / "kind" / "0123456789abcdef"
     job.mkdir(parents=True)
-    write_json(job / MANIFEST, {"attempts": [{"seconds": 10.4}, {"seconds": 2.0}]})
+    write_sealed(job / MANIFEST, {"attempts": [{"seconds": 10.4}, {"seconds": 2.0}]})
     return [
         Planned("collection", job),
         Planned("base [MLM]", job.with_name("fedcba9876543210"), reason="new"),
@@ -52,7 +52,7 @@ def test_estimates_come_from_the_published_report(
     report(reports, {"stages": [{"name": "base [MLM]", "seconds": 90}, {"name": "collection", "seconds": 8}]})
     print_plan(stages, "mini", reports, Choices())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["collection", "0123456789ab", "valid", "took", "12"] in lines
+    assert ["collection", "0123456789ab", "finished", "took", "12"] in lines
     assert ["base", "[MLM]", "fedcba987654", "to", "do:", "new", "about", "90"] in lines
     assert ["fusion", "000000000000", "to", "do:", "unfinished", "unknown"] in lines
     assert " ".join(lines[-2]) == (
@@ -111,7 +111,7 @@ def stage(folder: Path, kind: str, name: str, flop: float = 0.0, seconds: float 
     job = folder / "jobs" / kind / name
     if seconds is not None:
         job.mkdir(parents=True)
-        write_json(job / MANIFEST, {"attempts": [{"seconds": seconds}]})
+        write_sealed(job / MANIFEST, {"attempts": [{"seconds": seconds}]})
     config: Any = SimpleNamespace(work=Work({"encode": flop} if flop else {}))
     return Planned(name, job, reason=None if seconds is not None else "new", config=config)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from simlm.data.irds import TitledDoc, ir_datasets
 from simlm.data.lookup import resolve
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from tests.data.beir import HEAD, jsonl, smoke_as_beir, write_beir
+from tests.data.beir import HEAD, jsonl, write_beir
 
 
 def test_rows_are_those_of_the_files(tmp_path: Path) -> None:
@@ -121,6 +122,15 @@ def test_a_missing_file_is_named_with_what_it_is_for(name: str, reason: str, tmp
         resolve(str(write_beir(tmp_path, **{name: None})))
 
 
+def test_a_pipe_is_no_missing_file(tmp_path: Path) -> None:
+    folder = write_beir(tmp_path, corpus_jsonl=None)
+    os.mkfifo(folder / "corpus.jsonl.gz")
+    with pytest.raises(UserError, match=r"corpus\.jsonl\.gz is a FIFO: its passages are"):
+        resolve(str(folder))
+    with pytest.raises(UserError, match=r"--collection .*corpus\.jsonl\.gz is a FIFO; give a folder"):
+        resolve(str(folder / "corpus.jsonl.gz"))
+
+
 P1 = '{"_id": "p1", "text": "x"}\n'
 REST = '{"_id": "p2", "text": "x"}\n{"_id": "p3", "text": "x"}\n{"_id": "4", "text": "x"}\n'
 Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
@@ -131,13 +141,11 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
     [
         ({"corpus_jsonl": P1 + "{not json\n"}, "corpus.jsonl:2: this line is no JSON (Expecting property name"),
         ({"corpus_jsonl": P1 + "[1]\n"}, "corpus.jsonl:2: this line is no JSON object"),
-        ({"corpus_jsonl": P1 + "\n" + REST}, "corpus.jsonl:2: this line is no JSON"),
         ({"corpus_jsonl": P1 + "[" * 100_000 + "\n"}, "corpus.jsonl:2: this line is "),
         ({"corpus_jsonl": P1 + '{"text": "x"}\n'}, 'corpus.jsonl:2: this line lacks "_id"'),
         ({"corpus_jsonl": P1 + '{"_id": "p2"}\n'}, 'corpus.jsonl:2: this line lacks "text"'),
         ({"corpus_jsonl": P1 + '{"_id": "p2", "text": 7}\n'}, 'corpus.jsonl:2: "text" is no string'),
         ({"corpus_jsonl": P1 + '{"_id": true, "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is no string'),
-        ({"corpus_jsonl": P1 + '{"_id": "p2", "title": [], "text": "x"}\n'}, 'corpus.jsonl:2: "title" is no string'),
         ({"corpus_jsonl": P1 + '{"_id": " ", "text": "x"}\n'}, 'corpus.jsonl:2: "_id" is empty'),
         ({"corpus_jsonl": P1 + '{"_id": "a b", "text": "x"}\n'}, 'corpus.jsonl:2: the passage id "a b" holds white'),
         *(
@@ -156,15 +164,12 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
         ({"corpus_jsonl": ""}, "corpus.jsonl:1: there is no passage"),
         ({"corpus_jsonl": P1}, 'qrels/train.tsv:3: a qrel of query "q1" names the unknown passage "4"'),
-        ({"queries_jsonl": Q + "nonsense\n"}, "queries.jsonl:4: this line is no JSON"),
         ({"queries_jsonl": '{"_id": "q0", "text": "x"}\n' + Q + Q}, 'queries.jsonl:5: the query id "q1" comes twice'),
         ({"queries_jsonl": Q.replace('"x"', '" "')}, 'queries.jsonl:1: query "q1" has no text'),
         ({"queries_jsonl": Q.replace("q2", "q9")}, 'qrels/dev.tsv:2: a qrel names the unknown query "q2"'),
         ({"train": ""}, "qrels/train.tsv: there is no judgement in it"),
-        ({"train": HEAD}, "qrels/train.tsv: there is no judgement in it"),
         ({"train": "q1\tp1\t1\n"}, "qrels/train.tsv:1: the first line must name the columns query-id"),
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
-        ({"train": HEAD + "q1\t0\tp1\t1\n"}, "qrels/train.tsv:2: 4 columns where 3"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
         *(
             (
@@ -223,7 +228,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeypa
 def test_unknown_places() -> None:
     with pytest.raises(UserError, match="unknown collection 'nowhere': choose one of insuranceqa.*, a folder in"):
         open_collection("nowhere")
-    with pytest.raises(UserError, match="--collection nowhere: there is no such folder; give a folder in"):
+    with pytest.raises(UserError, match="--collection nowhere: .*nowhere is missing; give a folder in"):
         resolve("nowhere")
 
 
@@ -244,11 +249,3 @@ def test_no_texts_are_kept(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < size / 2
-
-
-def test_the_smoke_collection_in_this_layout_is_sound(tmp_path: Path) -> None:
-    collection = open_collection(str(smoke_as_beir(tmp_path / "smoke")))
-    validate(collection)
-    whole = open_collection("insuranceqa-smoke")
-    assert [one.text for one in collection.passages()] == [one.text for one in whole.passages()]
-    assert collection.has_titles

@@ -3,13 +3,13 @@
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from simlm.data.checks import validate
 from simlm.data.collection import Collection, Passage, Query, statistics
-from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from tests.rows import Judged, collection_of
 
@@ -64,8 +64,9 @@ def test_validate_accepts_a_sound_collection() -> None:
         ([*PASSAGES, Passage("", "", "x")], TRAIN, "^tiny: the passage in place 4 has an empty id; give"),
         ([*PASSAGES, Passage(" ", "", "x")], TRAIN, "^tiny: the passage in place 4 has an empty id; give"),
         ([*PASSAGES, Passage("p 4", "", "x")], TRAIN, '^tiny: the passage id "p 4" holds white space'),
-        ([*PASSAGES, Passage("p4", "", "\udce9")], TRAIN, '^tiny: passage "p4" has a text that is not UTF-8'),
-        ([*PASSAGES, Passage("\udce9", "", "x")], TRAIN, "^tiny: passage .* has a id that is not UTF-8"),
+        ([*PASSAGES, Passage("p" * 4097, "", "x")], TRAIN, 'the passage id "p+ is longer than 4,096 char'),
+        ([*PASSAGES, Passage("p4", "", "\udce9")], TRAIN, '^tiny: the text of passage "p4" is not UTF-8'),
+        ([*PASSAGES, Passage("\udce9", "", "x")], TRAIN, "^tiny: the id of passage .* is not UTF-8"),
         (PASSAGES, ([Query("a", " \n")], {}), '^tiny/train: query "a" has no text; remove it or give it one'),
         (PASSAGES, ([*TRAIN[0], Query("a", "z")], {}), '^tiny/train: the query id "a" comes twice; give'),
         (PASSAGES, ([Query("", "z")], {}), "^tiny/train: the query in place 1 has an empty id"),
@@ -137,6 +138,16 @@ def test_validate_reads_lazily(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == 4
 
 
+def test_the_relevant_grade_is_one_for_all() -> None:
+    collection = tiny(train=(TRAIN[0], {"a": {"p1": 1, "p2": 2, "p3": 3}, "b": {"p3": 1}}))
+    assert collection.relevant("train") == {"a": ["p1", "p2", "p3"], "b": ["p3"]}
+    graded = replace(collection, relevant_from={"train": 2})
+    assert graded.relevant("train") == {"a": ["p2", "p3"], "b": []} and graded.relevant_grade("test") == 1
+    assert statistics(graded)["splits"]["train"]["qrels"] == 2 and graded.qrels("train") == collection.qrels("train")
+    with pytest.raises(UserError, match="^tiny/train: no query has a relevant passage, one with a score of 4 or more"):
+        validate(replace(collection, relevant_from={"train": 4}))
+
+
 def test_statistics() -> None:
     assert statistics(tiny()) == {
         "passages": 3,
@@ -176,8 +187,3 @@ def test_answers_stand_for_judgements_of_test_alone() -> None:
     collection.answers = {"train": lambda: iter([("a", ["x"])])}
     with pytest.raises(UserError, match="^tiny/train: no query has a relevant passage"):
         validate(collection)
-
-
-def test_unknown_name() -> None:
-    with pytest.raises(UserError, match="unknown collection 'x': choose one of insuranceqa, insuranceqa-smoke"):
-        open_collection("x")

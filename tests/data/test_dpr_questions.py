@@ -59,8 +59,8 @@ def test_the_file_counts_by_its_content_and_must_be_there(tmp_path: Path) -> Non
     for path in (one, other):
         path.write_text("one\t['a']\n", encoding="utf-8")
     assert resolve(f"nq:{one}").digest == resolve(f"nq:{other}").digest and resolve(f"nq:{one}").collection == "nq"
-    for text in ("nq", "nq:", f"nq:{tmp_path / 'c.tsv'}"):
-        with pytest.raises(UserError, match=r"nq.*(nq:FILE|there is no such file)"):
+    for text in ("nq", "nq:", f"nq:{tmp_path / 'c.tsv'}", "nq:~no-such-user/c.tsv"):
+        with pytest.raises(UserError, match=r"nq.*(nq:FILE|[^:]*c.tsv is missing; give a file)"):
             resolve(text)
 
 

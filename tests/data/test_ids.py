@@ -79,13 +79,6 @@ def test_colliding_digests_are_no_duplicates_but_duplicates_are(
         table_of(["x", "y", "z", "x"], tmp_path)
 
 
-def test_large_table_looks_up_fast_and_right(tmp_path: Path) -> None:
-    ids = [f"passage-{number}" for number in range(20_000)]
-    table = table_of(ids, tmp_path)
-    wanted = np.random.default_rng(0).integers(0, len(ids), 50_000)
-    assert np.array_equal(table.indices([ids[i] for i in wanted]), wanted)
-
-
 def test_digest_is_pinned() -> None:
     # On disk: another text_key would make every stored table unreadable.
     assert text_key("passage-1") == int.from_bytes(blake2b(b"passage-1", digest_size=8).digest(), "little")

@@ -11,7 +11,6 @@ from simlm.data.inputs import (
     Specials,
     batch_inputs,
     colon_pieces,
-    longest_first,
     pad,
     pair_input,
     passage_input,
@@ -67,25 +66,6 @@ def test_passage_without_titles_and_query(text: str, max_length: int) -> None:
     expected = TOKENIZER(text, truncation=True, max_length=max_length)
     same(passage_input(None, pieces(text), max_length, SPECIALS), expected)
     same(query_input(pieces(text), max_length, SPECIALS), expected)
-
-
-def test_empty_title_keeps_its_place() -> None:
-    ids, types = passage_input(pieces(""), pieces("a cat"), 10, SPECIALS)
-    assert TOKENIZER.convert_ids_to_tokens(ids) == ["[CLS]", "[SEP]", "a", "cat", "[SEP]"]
-    assert types.tolist() == [0, 0, 1, 1, 1]
-
-
-@given(first=st.integers(0, 60), second=st.integers(0, 60), budget=st.integers(0, 80))
-def test_longest_first_fills_the_budget(first: int, second: int, budget: int) -> None:
-    n, m = longest_first(first, second, budget)
-    assert n + m == min(first + second, budget)
-    assert 0 <= n <= first and 0 <= m <= second
-    if n < first and m < second:
-        assert abs(n - m) <= 1
-    elif n < first:
-        assert n >= m
-    elif m < second:
-        assert m >= n
 
 
 @given(query=texts, title=texts, text=texts, max_length=st.integers(4, 40))

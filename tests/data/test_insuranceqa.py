@@ -199,21 +199,16 @@ def test_reads_files_elsewhere(tmp_path: Path) -> None:
         (gzip.compress(b'{"0": '), "train.json.gz cannot be read"),
         (gzip.compress(b"[]"), "train.json.gz does not hold an object"),
         (gzip.compress(b'{"7": {"en": "x"}}'), "train.json.gz: row '7' lacks one of"),
-        (gzip.compress(b'{"7": null}'), "train.json.gz: row '7' lacks one of"),
         (gzip.compress(b'{"7": {}, "8": {}, "7": {}}'), 'train.json.gz: the id or field "7" comes twice'),
         (gzip.compress(b'{"7": {"en": "x", "en": "y"}}'), 'train.json.gz: the id or field "en" comes twice'),
         (changed_row(en=None), "row '0' has the en null, not a text"),
-        (changed_row(en=5), "row '0' has the en 5, not a text"),
         (changed_row(domain=["life"]), "row '0' has the domain \\[\"life\"\\], not a text"),
         (changed_row(answers=None), "row '0' has the answers null, not a list"),
         (changed_row(answers="12"), "row '0' has the answers \"12\", not a list"),
         (changed_row(answers=[1]), "row '0' has 1 among its answers, which is no passage id"),
         (changed_row(negatives=["a"]), "row '0' has \"a\" among its negatives, which is no passage id"),
-        (changed_row(negatives=None), "row '0' has the negatives null, not a list"),
         (changed_row(negatives=["2", None]), "row '0' has null among its negatives"),
-        (changed_row(negatives=[["2"]]), "row '0' has .*2.* among its negatives"),
         (changed_row(negatives=["99999999999"]), "row '0' has \"99999999999\" among its negatives"),
-        (changed_row(negatives=99999999999), "row '0' has the negatives 99999999999, not a list"),
     ],
 )
 def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -227,10 +222,8 @@ def test_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
     ("answers", "message"),
     [
         ({"1": {"en": None}}, "row '1' has the en null, not a text"),
-        ({"1": {"en": 5}}, "row '1' has the en 5, not a text"),
         ({"1": "text"}, "row '1' lacks one of en"),
         ({"one": {"en": "text"}}, 'the id "one" is no number'),
-        ({"": {"en": "text"}}, 'the id "" is no number'),
     ],
 )
 def test_passages_of_the_wrong_kind(tmp_path: Path, answers: dict[str, Any], message: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from simlm.data.catalogue import relevant_grade
 from simlm.data.checks import validate
 from simlm.data.irds import Docs, GenericDoc, GenericQrel, GenericQuery, Qrels, Queries, TitledDoc, ir_datasets
 from simlm.data.lookup import resolve
@@ -102,6 +103,17 @@ def test_what_cannot_be_a_collection(text: str, said: str) -> None:
 def test_a_failed_download_is_one_line() -> None:
     with pytest.raises(UserError, match=r"irds:tiny/offline: ir_datasets cannot fetch or read .*\(no network at all\)"):
         validate(open_collection("irds:tiny/offline"))
+
+
+def test_trec_dls_passages_are_relevant_from_grade_2_on_and_nothing_else_is() -> None:
+    found = {id for id in ir_datasets.registry if relevant_grade(str(id)) != 1}
+    passages = {f"msmarco-passage/trec-dl-{year}{judged}" for year in (2019, 2020) for judged in ("", "/judged")}
+    hard = {f"msmarco-passage/trec-dl-hard{fold}" for fold in ("", *(f"/fold{number}" for number in range(1, 6)))}
+    later = {f"msmarco-passage-v2/trec-dl-{year}{judged}" for year in (2021, 2022, 2023) for judged in ("", "/judged")}
+    assert found == passages | hard | later
+    spec = "irds:msmarco-passage,train=train/judged,valid=trec-dl-2020/judged,test=trec-dl-hard/fold1"
+    collection = open_collection(spec)
+    assert [collection.relevant_grade(split) for split in collection.splits] == [1, 2, 2]
 
 
 def test_a_real_id_is_understood_without_a_download() -> None:

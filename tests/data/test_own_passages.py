@@ -37,6 +37,13 @@ def tokenised(tokenizer: BertTokenizerFast, folder: Path, shared: bool = False, 
     return tokenise_collection(collection, tokenizer, folder, segments, keep)
 
 
+def finish(job: Path, numbers: dict[str, object]) -> None:
+    """Write the manifest of a stage that is finished."""
+    files = (path for path in (job / "output").rglob("*") if path.is_file())
+    outputs = {path.relative_to(job / "output").as_posix(): {} for path in files}
+    write_json(job / "manifest.json", {"outputs": outputs, "inputs": {}, "attempts": [], "numbers": numbers})
+
+
 @pytest.mark.parametrize("segments", [True, False])
 def test_id_and_text_have_to_agree(tokenizer: BertTokenizerFast, tmp_path: Path, segments: bool) -> None:
     store = tokenised(tokenizer, tmp_path / "store", segments=segments)
@@ -59,7 +66,7 @@ def test_an_older_store_is_made_again_where_a_query_is_a_passage(
 ) -> None:
     store = tokenised(tokenizer, tmp_path / "output" / "store", keep=True)
     assert not (store.folder / "own-passages").exists()
-    write_json(tmp_path / "manifest.json", {"numbers": {OWN: {}} if said else {}})
+    finish(tmp_path, {OWN: {}} if said else {})
     stage = Prepare.C(collection="beir folder", vocabulary=9, tokenizer="", digest="d", keep_own=keep)
     assert (stage.outdated(tmp_path) is not None) == outdated
 
@@ -68,6 +75,6 @@ def test_an_older_store_without_such_queries_is_reused(tokenizer: BertTokenizerF
     splits = {"test": (QUERIES[:1] + QUERIES[2:3], {"9": {"1": 1}})}
     store = tokenise_collection(collection_of("own", PASSAGES, splits), tokenizer, tmp_path / "output" / "store")
     assert isinstance(store, TokenisedCollection) and not (store.folder / "own-passages").exists()
-    write_json(tmp_path / "manifest.json", {"numbers": {}})
+    finish(tmp_path, {})
     stage = Prepare.C(collection="beir folder", vocabulary=9, tokenizer="", digest="d")
     assert stage.outdated(tmp_path) is None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simlm.errors import UserError
-from simlm.finetuning.answered import answered_lists, concatenated
+from simlm.finetuning.answered import answered_lists, concatenated, shuffled
 from simlm.finetuning.negatives import NegativeLists
 from simlm.retrieval.runs import PADDING, Run
 
@@ -77,6 +77,18 @@ def test_a_set_is_the_obvious_loops(made: Made, total: int) -> None:
     lists = build(made, total)
     assert read(lists) == expected
     assert lists.negatives.shape == (len(expected), total) and lists.negatives.dtype == np.int64
+
+
+@given(runs(), st.integers(0, 9000))
+def test_negatives_are_shuffled_a_question_at_a_time(made: Made, seed: int) -> None:
+    if not obvious(made, 8):
+        return
+    lists = build(made, 8)
+    found = read(shuffled(lists, seed))
+    for (query, positives, negatives), one in zip(read(lists), found, strict=True):
+        order = np.random.default_rng([seed, query]).permutation(len(negatives))
+        assert one == (query, positives, [negatives[place] for place in order])
+    assert read(lists) == obvious(made, 8), "the given lists stay"
 
 
 @given(runs(), runs(), st.integers(0, 9000), st.integers(1, 5), st.integers(1, 4))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simlm.errors import UserError
-from simlm.finetuning.negatives import NegativeLists, build_negative_lists
+from simlm.finetuning.negatives import NegativeLists, build_negative_lists, ready_lists
 from simlm.retrieval.runs import Run
 
 
@@ -109,6 +109,22 @@ def test_without_a_run_lists_are_random_where_that_is_asked_for() -> None:
     lists = build_negative_lists(run([2, 3]), Names("q", 5), QRELS, PASSAGES, 8, 12, 5, unranked=True)
     assert lists.queries.tolist() == [2] and lists.positives.tolist() == [1]
     assert len(set(lists.negatives[0].tolist()) - {1}) == 12
+
+
+def test_ready_lists_are_taken_as_they_are() -> None:
+    lists = ready_lists(run([0, 1, 2, 3, 0]), QRELS)  # the fifth query has the list of the first
+    assert lists.queries.tolist() == [0, 1, 4] and [lists.positives_of(j).tolist() for j in range(3)] == [
+        [3, 9],
+        [59],
+        [2],
+    ]
+    for j, query in enumerate((0, 1, 0)):
+        row = RANKED[query]  # as the released loader reads it, which masks nothing
+        for epoch in range(4):
+            shown = [row[((epoch + 7) * 2 + step) % len(row)] for step in range(2)]
+            assert lists.group(j, epoch, 7, 3).tolist()[1:] == shown
+    with pytest.raises(UserError, match="no query has both"):
+        ready_lists(run([3, 3]), Judgments({}))
 
 
 def test_bad_arguments_are_the_users() -> None:

@@ -50,6 +50,15 @@ LOADERS = [encoder_of, body_of, load_generator, reranker_of]
 each_loader = pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
 
 
+def test_a_generators_output_norm_as_in_the_released_runs(folders: dict[Load, Path]) -> None:
+    """transformers 4.15 left torch's default in place, which tells where a row hardly varies."""
+    rows = torch.tensor([[1e-3, 2e-3, 3e-3, 6e-3] * 4])
+    for epsilon, used in ((0.0, 1e-12), (1e-5, 1e-5)):
+        norm = load_generator(folders[load_generator], epsilon).generator_predictions.LayerNorm
+        plain = (rows - rows.mean()) / (rows.var(correction=0) + used).sqrt()
+        assert torch.allclose(norm(rows), plain * norm.weight + norm.bias, atol=1e-5)
+
+
 @each_loader
 def test_what_was_saved_comes_back(folders: dict[Load, Path], load: Load) -> None:
     model = load(folders[load])
@@ -185,7 +194,7 @@ def test_copying_a_local_model(folders: dict[Load, Path], tmp_path: Path) -> Non
 
 def test_copying_what_is_no_model(folders: dict[Load, Path], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="it has no config.json"):
+    with pytest.raises(UserError, match="its config.json is missing"):
         copy_model(str(tmp_path / "empty"), "", tmp_path / "target")
     copy = Path(shutil.copytree(folders[encoder_of], tmp_path / "copy"))
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")

@@ -12,8 +12,8 @@ from huggingface_hub.errors import RevisionNotFoundError
 from safetensors.torch import load_file
 
 from simlm.errors import UserError
-from simlm.models.fetch import WEIGHTS, copy_model
-from simlm.models.public import PICKLE
+from simlm.models.fetch import copy_model
+from simlm.models.folder import PICKLE, WEIGHTS
 
 
 def folder_with(folder: Path, content: Any) -> Path:

@@ -50,6 +50,14 @@ def test_curves_are_drawn_where_the_report_says(drawn: Report) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("updates", MEASURE)
 
 
+def test_a_name_is_no_formula(drawn: Report, recwarn: pytest.WarningsRecorder) -> None:
+    """And a letter that the font lacks is no news."""
+    drawn.collection.name = "price_$5_to_$10_資"
+    for plot in (plots.curves, plots.bars):
+        assert b"price_$5_to_$10" in plots.as_svg(plot(drawn))
+    assert not recwarn.list
+
+
 def test_without_its_row_there_is_no_level_and_without_any_an_empty_plot(drawn: Report) -> None:
     assert drawn.curves is not None
     drawn.rows = [row for row in drawn.rows if row.key in ("a1", "a2")]

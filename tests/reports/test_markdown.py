@@ -24,7 +24,7 @@ def test_escaped_text_fits_in_a_cell(text: str) -> None:
         ("a|b", r"a\|b"),
         ("*bold* _it_ [x](y) `c`", r"\*bold\* \_it\_ \[x\](y) \`c\`"),
         ("<b> & $5 or $6", "&lt;b&gt; &amp; &#36;5 or &#36;6"),
-        ("two\n lines", "two lines"),
+        ("two\n lines\x1b[0m", r"two lines \[0m"),
         ("# head", "&#35; head"),
         ("1. item", "&#49;. item"),
         ("-5", "-5"),

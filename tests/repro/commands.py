@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.workflow.driving import hear_ctrl_c
+from tests.workflow.driving import hear_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900.0
@@ -26,7 +26,7 @@ def start(*arguments: str, table: str = "table2", scale: str = "smoke", **enviro
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
 
 

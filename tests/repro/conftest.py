@@ -1,4 +1,4 @@
-"""Two runs of the pipeline at smoke scale, which tests of this folder look at and copy."""
+"""Tables beside Table 2 at smoke scale, which tests of this folder look at, and dry runs."""
 
 import subprocess
 import sys
@@ -10,16 +10,7 @@ import pytest
 from repro.command import Options, check
 from repro.tables import run_report
 from tests.reports.conftest import made, report, values  # noqa: F401
-from tests.repro.commands import PATIENCE, ROOT, Results, table2
-
-
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The results of `python -m repro.table2 --scale smoke` from an empty folder."""
-    folder = tmp_path_factory.mktemp("smoke") / "results"
-    ran = table2("--results", str(folder))
-    assert ran.returncode == 0, ran.stderr
-    return Results(folder)
+from tests.repro.commands import PATIENCE, ROOT, Results
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "table2": ("simlm-1", "bm25"),
     "table4": ("bm25", "simlm-1"),
     "table5": ("electra", "simlm"),
-    "table6": ("simlm", "cocondenser"),
-    "table7": ("simlm", "retromae"),
+    "table6": ("simlm-1", "cocondenser-1"),
+    "table7": ("simlm", "cocondenser"),
     "table10": ("life-on-auto", "life-on-none", "auto-on-auto"),
     "figure3": ("base", "simlm-1of8", "simlm"),
 }

@@ -59,7 +59,7 @@ def test_a_further_split_is_measured_by_its_grades(archives: Path, tmp_path: Pat
     judged = {f"{2019000 + n}": {str(n + grade): grade for grade in (3, 2, 1, 0)} for n in range(3)}
     rankings = [(query, [str(n + 3), "35"], np.array([2, 1], np.float32)) for n, query in enumerate(judged)]
     write_rankings(tmp_path / "run", rankings, "run")
-    (said,) = compared_runs(archives, "trec-dl-2019", {"simlm-2": Ours(tmp_path / "run", judged)})
+    (said,) = compared_runs(archives, "trec-dl-2019", {"simlm-2": Ours(tmp_path / "run", judged, 2)})
     assert "on trec-dl-2019 (trec_dl2019.msmarco.txt of msmarco_reranker), by repro-eval over 3 queries" in said
     # Theirs begins with the passages of grades 1, 0, 2, 3; relevant is 2 and more.
     assert re.search(

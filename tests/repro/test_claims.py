@@ -90,6 +90,7 @@ def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
     known: dict[str, pd.DataFrame] = {}
     monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
+    monkeypatch.setattr(claims, "measure_on", lambda run, name: name)
     return known
 
 

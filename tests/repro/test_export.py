@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,9 @@ import pytest
 from repro.export import WHAT, ExportOptions, run
 from repro.table2 import table2 as table
 from simlm.data.opening import open_collection
-from simlm.data.store import TokenisedCollection
 from simlm.errors import UserError
 from simlm.export.folder import MARKER
-from simlm.retrieval.embeddings import Embeddings
+from tests.data.beir import write_beir
 from tests.repro.commands import Results, finished, listing, start
 
 ROWS = ("bm25", "random", "reranker", "simlm")
@@ -64,45 +64,17 @@ def test_runs_are_those_of_the_table(row: str, exported: Path, smoke: Results) -
     assert other == [[q, p, rank, score] for q, _, p, rank, score, _ in map(str.split, source.decode().splitlines())]
 
 
-def test_sentence_transformers_gives_the_vectors_of_the_index(exported: Path, smoke: Results) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(exported / "simlm" / "model"), device="cpu")
-    index = Embeddings.open(smoke.job("Retriever_distill (simlm): runs") / "output" / "passages").read()
-    texts = [passage.text for passage in open_collection("insuranceqa-smoke").passages()]
-    np.testing.assert_allclose(model.encode(texts), index, atol=1e-5, rtol=0)
-
-
-def test_cross_encoder_gives_the_scores_of_the_run(exported: Path) -> None:
-    from sentence_transformers import CrossEncoder
-
-    model = CrossEncoder(str(exported / "reranker" / "model"), device="cpu")
-    collection = open_collection("insuranceqa-smoke")
-    queries = {query.id: query.text for query in collection.queries("test")}
-    texts = {passage.id: passage.text for passage in collection.passages()}
-    lines = [line.split() for line in (exported / "reranker" / "runs" / "test.trec").read_text().splitlines()]
-    rescored = [line for line in lines if int(line[3]) <= 10]
-    scores = model.predict([(queries[line[0]], texts[line[2]]) for line in rescored])
-    # Equal scores were made strictly decreasing for the file.
-    np.testing.assert_allclose(scores, [float(line[4]) for line in rescored], atol=1e-5, rtol=0)
-
-
 def test_training_files_hold_the_collection_and_the_pairs(exported: Path, smoke: Results) -> None:
     folder = exported / "simlm" / "training"
-    collection = open_collection("insuranceqa-smoke")
     with gzip.open(folder / "passages.jsonl.gz", "rt", encoding="utf-8") as file:
-        assert [json.loads(line)["contents"] for line in file] == [one.text for one in collection.passages()]
-    qrels = collection.qrels("train")
-    store = TokenisedCollection.open(smoke.job("collection") / "output" / "store").passages.ids
-    lists = [json.loads(line) for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()]
-    taught = [json.loads(line) for line in (folder / "kd_train.jsonl").read_text(encoding="utf-8").splitlines()]
+        passages = [one.text for one in open_collection("insuranceqa-smoke").passages()]
+        assert [json.loads(line)["contents"] for line in file] == passages
+    lists, taught = (
+        [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+        for name in ("train.jsonl", "kd_train.jsonl")
+    )
     assert [row["query_id"] for row in lists] == [row["query_id"] for row in taught] != []
-    for row, kd in zip(lists, taught, strict=True):
-        assert {store[int(number)] for number in row["positives"]["doc_id"]} == set(qrels[row["query_id"]])
-        assert len(row["negatives"]["doc_id"]) == len(row["negatives"]["score"]) == 24
-        for side in ("positives", "negatives"):
-            kept = set(kd[side]["doc_id"])
-            assert [number for number in row[side]["doc_id"] if number in kept] == kd[side]["doc_id"] != []
+    assert all(len(row["negatives"]["doc_id"]) == len(row["negatives"]["score"]) == 24 for row in lists)
     pairs = sum(len(row[side]["doc_id"]) for row in taught for side in ("positives", "negatives"))
     assert pairs == len(np.load(smoke.job("teacher scores") / "output" / "scores" / "score.npy"))
 
@@ -153,6 +125,10 @@ def test_a_stage_to_do_is_named_with_its_command(tmp_path: Path) -> None:
     assert line.startswith(f"error: --results {results}: ") and "stages are not made, 'collection' is the first" in line
     command = f"python -m repro.table2 --scale smoke --results {results} --rows simlm-1 reranker"
     assert line.endswith(f"make them with: {command}")
+    own = ExportOptions("smoke", str(write_beir(tmp_path / "own")), keep_own_passages=True, results=results, to=to)
+    with pytest.raises(UserError, match=rf"--collection {own.collection} --keep-own-passages$"):
+        run(own)
+    shutil.rmtree(tmp_path / "own")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,10 +153,3 @@ def test_something_else_in_an_exports_place(smoke: Results, tmp_path: Path) -> N
     with pytest.raises(UserError, match="exists and holds no simlm-export.json: move it away"):
         run(options(smoke, tmp_path, rows=("simlm",)))
     assert listing(tmp_path) == before
-
-
-def test_help_has_examples() -> None:
-    ran = finished(export("--help"))
-    assert ran.returncode == 0
-    for word in ("--what", "--to", "--table", "--rows", "python -m repro.export --rows simlm reranker --what model"):
-        assert word in ran.stdout

@@ -1,9 +1,6 @@
 """Further test splits and answers that come with a collection, in reports of the smallest runs there are."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +12,18 @@ from repro.published import published
 from repro.table2 import table2
 from repro.table7 import table7
 from simlm.data.opening import open_collection
+from simlm.data.store import TokenisedCollection
 from simlm.scales import open_scale
+from simlm.stages.pipeline import Pipeline
 from tests.data import released
-from tests.data.irds_home import dpr
-from tests.repro.commands import ROOT
+from tests.data.irds_home import dpr, msmarco
+from tests.repro.commands import finished, start
 
 YEARS = {"trec-dl-2019": "dl19_ndcg10", "trec-dl-2020": "dl20_ndcg10"}
 
 
 def run(table: str, *arguments: str, **environment: str) -> None:
-    command = [sys.executable, "-m", f"repro.{table}", "--scale", "smoke", "--rows", "bm25", *arguments]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+    ran = finished(start("--rows", "bm25", *arguments, table=table, **environment))
     assert ran.returncode == 0, ran.stderr
 
 
@@ -70,6 +68,31 @@ def test_every_split_has_a_table_with_its_own_measures_and_the_papers_column(mea
     }
     page = path.with_suffix(".md").read_text(encoding="utf-8")
     assert "SimLM's MS MARCO trec-dl-2019" in page and "paper, TREC DL 20<br>nDCG@10" in page
+
+
+def test_trec_dl_as_the_test_split_has_its_own_relevant_grade(tmp_path: Path) -> None:
+    """Of one query BM25 finds a passage of grade 1, of the other one of grade 2; each has one more of grade 2."""
+    home, results = tmp_path / "home", tmp_path / "results"
+    msmarco(home)
+    qrels = "19 Q0 19 1\n19 Q0 30 2\n21 Q0 21 2\n21 Q0 31 2\n"
+    (home / "msmarco-passage" / "trec-dl-2019" / "qrels").write_text(qrels)
+    collection = "irds:msmarco-passage,train=train/judged,valid=dev/small,test=trec-dl-2019/judged"
+    run("table2", "--collection", collection, "--results", str(results), IR_DATASETS_HOME=str(home))
+    (path,) = results.glob("smoke/*/table2.json")
+    report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    measured = {name: one["mean"] for name, one in report["rows"][0]["measured"].items()}
+    assert measured["RR(rel=2)@10"] == 0.5 and measured["R(rel=2)@1000"] == 0.25
+    assert list(measured) == report["measures"] == ["RR(rel=2)@10", "R(rel=2)@50", "R(rel=2)@1000", "nDCG@10"]
+    assert report["columns"][0]["measure"] == "RR(rel=2)@10"
+    assert "passages are relevant from grade 2 on" in path.with_suffix(".md").read_text(encoding="utf-8")
+
+    prepared = Pipeline(open_scale("smoke", collection), 0, lambda stage, name: None).data
+    (marker,) = results.glob("jobs/*/*/output/store/collection.json")
+    store = TokenisedCollection.open(marker.parent)
+    assert [len(store.qrels("test").positives(place)) for place in (0, 1)] == [1, 2]
+    assert prepared.outdated(marker.parents[2]) is None
+    marker.write_text(marker.read_text().replace("relevant_from", "made_before_that_was_kept"))
+    assert prepared.outdated(marker.parents[2]) == "it was prepared when other grades counted as relevant"
 
 
 def test_without_further_splits_a_table_stays_as_it_is() -> None:

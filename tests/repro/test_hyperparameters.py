@@ -19,7 +19,7 @@ from repro.how_chosen import (
     UNTUNED,
     base_rate,
 )
-from repro.hyperparameters import hyperparameters
+from repro.hyperparameters import choices, hyperparameters
 from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, on_collection, open_scale
 
@@ -47,7 +47,7 @@ def same(value: str, paper: str) -> bool:
     try:
         return float(value) == float(paper)
     except ValueError:
-        return False
+        return value == paper
 
 
 def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_public_models() -> None:
@@ -63,6 +63,15 @@ def test_at_paper_scale_every_value_is_the_papers_the_released_codes_or_the_publ
         "re-ranker: passages kept",
     }
     assert {name for name, chosen in how.items() if chosen == PUBLIC} == {"pre-training: start", "re-ranker: start"}
+
+
+def test_the_choices_of_paper_scale_say_what_follows_the_release_and_what_departs() -> None:
+    common = {one.name for one in choices(open_scale("mini"))}
+    for scale, departures in ((open_scale("paper"), 3), (on_collection(open_scale("paper"), "nq"), 2)):
+        own = [one for one in choices(scale) if one.name not in common]
+        followed = [one for one in own if one.chosen == RELEASED]
+        assert len(followed) == 4 and all(one.paper.startswith(one.value) for one in followed)
+        assert len(own) == 4 + departures
 
 
 def test_natural_questions_have_their_own_values_beside_their_own() -> None:

@@ -1,13 +1,15 @@
 """Users' mistakes: one line that says what, where and how to mend it, exit status 2, nothing written."""
 
 import gzip
-import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import pytest
 
@@ -16,8 +18,10 @@ from repro.run import table_command
 from repro.table2 import table2 as table2_spec
 from simlm.data.insuranceqa import package_folder
 from simlm.errors import UserError
+from simlm.stopping import Stopped
+from simlm.workflow.manifest import read_manifest
 from simlm.workflow.scheduler import StageFailed, StageStatus, only_run
-from tests.repro.commands import ROOT, Results, finished, listing, start, table2
+from tests.repro.commands import ROOT, Results, listing, table2
 
 
 @pytest.mark.parametrize(
@@ -38,18 +42,11 @@ from tests.repro.commands import ROOT, Results, finished, listing, start, table2
     ],
 )
 def test_bad_options(
-    arguments: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...], said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["table2", "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments])
-    with pytest.raises(SystemExit) as left:
-        table_command(table2_spec(), "A table.")
-    printed = capsys.readouterr()
-    (line,) = printed.err.splitlines()
-    assert left.value.code == 2 and line.startswith(f"error: {said}") and printed.out == ""
+    command = partial(table_command, table2_spec(), "A table.")
+    status, line = leaves(command, "--scale", "smoke", "--results", str(tmp_path / "results"), *arguments)
+    assert status == 2 and line.startswith(f"error: {said}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,25 +175,17 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (UserError("two\nlines"), 2, "error: two lines"),
         (StageFailed("base failed: out of wheels (see base.err)"), 1, "failed: base failed: out of wheels"),
         (KeyboardInterrupt(), 130, "stopped; the same command goes on"),
+        (Stopped(signal.SIGTERM), 143, "stopped; the same command goes on"),
     ],
 )
 def test_exit_statuses(
-    error: BaseException,
-    status: int,
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, said: str, leaves: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     def fail(options: Options) -> None:
         raise error
 
-    monkeypatch.setattr(sys, "argv", ["table", "--scale", "smoke", "--results", str(tmp_path)])
-    with pytest.raises(SystemExit) as left:
-        main(fail, "a table")
-    assert left.value.code == status
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(said)
+    ended, line = leaves(lambda: main(fail, "a table"), "--scale", "smoke", "--results", str(tmp_path))
+    assert ended == status and line.startswith(said)
 
 
 def test_help_shows_every_option_and_examples() -> None:
@@ -209,7 +198,7 @@ def test_help_shows_every_option_and_examples() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the installed package, which the command finds by way of ``with_package``."""
+    """A copy of the installed package, which a command finds by way of PYTHONPATH."""
     package = tmp_path / "packages" / "insuranceqa_data"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -218,66 +207,28 @@ def package(tmp_path: Path) -> Path:
     return package
 
 
-def with_package(package: Path, *arguments: str, table: str = "table2") -> "subprocess.CompletedProcess[str]":
-    return finished(start(*arguments, table=table, PYTHONPATH=f"{package.parent}{os.pathsep}{ROOT}"))
-
-
-def change(path: Path, old: str, new: str) -> None:
-    """Replace the first occurrence of a text in a file of the package."""
-    content = gzip.decompress(path.read_bytes()).decode()
-    assert old in content
-    path.write_bytes(gzip.compress(content.replace(old, new, 1).encode(), 1))
-
-
-def test_a_damaged_collection_is_the_users_mistake(package: Path, tmp_path: Path) -> None:
-    """The package as it lies on this machine, one of its files cut short."""
-    answers = package / "answers.json.gz"
-    answers.write_bytes(answers.read_bytes()[:100_000])
-    ran = with_package(package, "--results", str(tmp_path / "results"), "--dry-run")
-    assert_refused(ran, f"{answers} is truncated or no gzip file; reinstall it: pip install ")
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_broken_collection_is_refused_by_the_grid_too(package: Path, tmp_path: Path) -> None:
-    change(package / "test.json.gz", '"answers":["', '"answers":[7,"')
-    done = subprocess.run(
-        [sys.executable, "-m", "ablations", "--scale", "smoke", "--results", str(tmp_path / "results")],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{package.parent}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert_refused(done, f"{package / 'test.json.gz'}: row '0' has 7 among its answers, which is no passage id")
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_cached_run_on_a_collection_that_changed(smoke: Results, package: Path, tmp_path: Path) -> None:
-    """It is said and made again, a broken one is refused before anything is lost, and provenance names the new one."""
+def test_a_prepared_collection_that_changed(smoke: Results, package: Path, tmp_path: Path) -> None:
+    """It is said and made again, and a broken one is refused before anything is lost."""
     copy = smoke.copy(tmp_path / "results")
-    arguments = ("--results", str(copy.folder), "--rows", "bm25")
+    job = copy.folder / smoke.job("collection").relative_to(smoke.folder)
+
+    def prepare(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "repro.data", "prepare", "insuranceqa-smoke", "--scale", "smoke", *arguments]
+        paths = os.environ | {"COLUMNS": "200", "PYTHONPATH": f"{package.parent}{os.pathsep}{ROOT}"}
+        command += ["--results", str(copy.folder)]
+        return subprocess.run(command, cwd=ROOT, env=paths, capture_output=True, text=True)
+
     passages = package / "answers.json.gz"
-    change(passages, '"en":"', '"en":"Quite another text. ')
-    before = listing(copy.folder)
-    dry = with_package(package, *arguments, "--dry-run")
+    content = gzip.decompress(passages.read_bytes()).decode().replace('"en":"', '"en":"Quite another text. ', 1)
+    passages.write_bytes(gzip.compress(content.encode(), 1))
+    before, whole = listing(copy.folder), passages.read_bytes()
+    dry = prepare("--dry-run")
     assert dry.returncode == 0 and "collection insuranceqa-smoke is another one than was tokenised" in dry.stdout
-    assert "3 of 3 stages to do" in dry.stdout
-    whole = passages.read_bytes()
     passages.write_bytes(whole[:100_000])
-    assert_refused(with_package(package, *arguments), f"{passages} is truncated")
+    assert_refused(prepare(), f"{passages} is truncated or no gzip file; reinstall it: pip install ")
     assert listing(copy.folder) == before
     passages.write_bytes(whole)
-    ran = with_package(package, *arguments)
+    ran = prepare()
     assert ran.returncode == 0, ran.stderr
     assert "collection insuranceqa-smoke is another one than was tokenised" in ran.stderr
-    twin = json.loads((copy.folder / "smoke" / "rows-bm25" / "table2.json").read_text(encoding="utf-8"))
-    assert not any(stage["reused"] for stage in twin["stages"])
-    assert fingerprint(twin) not in (None, fingerprint(smoke.report))
-    again = with_package(package, *arguments)
-    assert "made again" not in again.stderr and again.returncode == 0
-
-
-def fingerprint(report: dict[str, Any]) -> str:
-    """That of the test collection, from a report's provenance."""
-    found: str = report["provenance"]["data"]["test collection"]["fingerprint"]
-    return found
+    assert read_manifest(job) != read_manifest(smoke.job("collection"))

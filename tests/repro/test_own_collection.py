@@ -15,7 +15,7 @@ import pytest
 from ablations.__main__ import Options as GridOptions
 from ablations.__main__ import check as check_grid
 from ablations.__main__ import run as run_grid
-from repro import claims
+from repro import claims, export
 from repro.command import Options, check
 from repro.origin import warnings
 from repro.pipeline_runs import PipelineRuns
@@ -30,7 +30,7 @@ from simlm.scales import NAMES, Scale, open_scale
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.plan import plan
-from tests.data.beir import smoke_as_beir, write_beir
+from tests.data.beir import FILES, HEAD, jsonl, smoke_as_beir, write_beir
 from tests.repro.commands import ROOT, table2
 
 
@@ -109,7 +109,7 @@ def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path
             for row in TABLES["table2"]().chosen(rows):
                 row.run(runs)
 
-        return [stage.valid for stage in plan(build, options.results)[0]]
+        return [stage.finished for stage in plan(build, options.results)[0]]
 
     first = json.loads(measured.read_text(encoding="utf-8"))
     assert valid() == [True] * len(first["stages"])
@@ -118,6 +118,9 @@ def test_moved_the_same_stages_are_valid_and_changed_they_are_not(measured: Path
     assert [row["measured"] for row in report["rows"]] == [row["measured"] for row in first["rows"]]
     data = first["provenance"]["data"]["test collection"] | {"name": "elsewhere"}
     assert report["provenance"]["data"]["test collection"] == data
+    export.run(export.ExportOptions("smoke", str(moved), ("simlm-1",), results=options.results, to=tmp_path / "to"))
+    cards = "".join(card.read_text(encoding="utf-8") for card in (tmp_path / "to").rglob("README.md"))
+    assert cards.count(" elsewhere") == 2 and "quotes" not in cards
     with (moved / "queries.jsonl").open("a") as file:
         file.write('{"_id": "one-more", "text": "what else"}\n')
     resolve.cache_clear()  # as in another command
@@ -147,8 +150,25 @@ def test_every_built_in_collection_can_be_named(name: str, tmp_path: Path) -> No
     text = f"{name}:{file}" if CATALOGUE[name].question_file else name
     check(Options(collection=text, results=tmp_path / "results"))
     assert open_scale("mini", text).collection == prepared(text).collection == name
-    with pytest.raises(UserError, match=f"nowhere: there is no such folder.* or one of .*{name}"):
-        resolve("nowhere")
+    with pytest.raises(UserError, match=f"nowhere: .*nowhere is missing; .* or one of .*{name}"):
+        resolve("~no-such-user/nowhere")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_built_in_name_that_is_also_a_folders_is_not_guessed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert Options("mini", name).collection in (name, ""), "an empty folder is no collection"
+    write_beir(tmp_path / name)
+    for kind in (Options, GridOptions):
+        with pytest.raises(
+            UserError,
+            match=rf"{name}: there is a built-in .* \./{name} for the folder, ({name}:FILE|or run elsewhere) ",
+        ):
+            kind(scale="mini", collection=name)
+    assert resolve(Options("mini", f"./{name}").collection).collection == "beir folder"
 
 
 def distilled(scale: Scale, results: Path) -> set[Path]:
@@ -171,13 +191,6 @@ def test_a_table_by_domain_takes_another_scales_insuranceqa() -> None:
     assert not [one for one in warnings(Options("smoke", "insuranceqa")) if "reader's own" in one]
 
 
-def test_where_a_folder_lies_does_not_count(folder: Path, tmp_path: Path) -> None:
-    one = prepared(str(folder))
-    moved = prepared(str(shutil.copytree(folder, tmp_path / "moved")))
-    assert one.location != moved.location
-    assert one.__xpm__.identifier.all == moved.__xpm__.identifier.all != prepared("").__xpm__.identifier.all
-
-
 def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> None:
     options = Options(scale="smoke", collection=str(folder), results=tmp_path / "results")
     with pytest.raises(UserError, match=f"^{re.escape(said)}") as caught:
@@ -191,11 +204,39 @@ def test_a_missing_split_is_refused_before_anything_is_written(tmp_path: Path) -
     refused(folder, f"{folder}/qrels/dev.tsv is missing: on its queries BM25", tmp_path)
 
 
-def test_damage_is_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
-    damaged = shutil.copytree(folder, tmp_path / "damaged")
-    with (damaged / "corpus.jsonl").open("a") as file:
-        file.write("{")
-    refused(damaged, f"{damaged}/corpus.jsonl:601: this line is no JSON", tmp_path)
+def many_relevant(folder: Path, **qrels: str) -> Path:
+    """Forty passages, of which the one query of a split has those that are given, or the first."""
+    corpus = jsonl([{"_id": f"p{number}", "text": f"text {number}"} for number in range(40)])
+    queries = jsonl([{"_id": f"q-{split}", "text": "text"} for split in FILES])
+    plain = {split: f"{HEAD}q-{split}\tp0\t1\n" for split in FILES}
+    return write_beir(folder, corpus_jsonl=corpus, queries_jsonl=queries, **plain | qrels)
+
+
+@pytest.mark.parametrize(("split", "relevant"), [("train", 36), ("valid", 13)])
+def test_more_relevant_passages_than_a_list_has_room_beside(split: str, relevant: int, tmp_path: Path) -> None:
+    qrels = HEAD + "".join(f"q-{split}\tp{number}\t1\n" for number in range(relevant))
+    folder = many_relevant(tmp_path / "mine", **{split: qrels})
+    said = f'query "q-{split}" of {split} has {relevant} relevant passages, which leaves {40 - relevant} of 40 for its'
+    refused(folder, f"{folder}/qrels/{FILES[split]}:2: {said} list of negatives, and that needs 28; add", tmp_path)
+
+
+def test_a_querys_own_passage_takes_room_too(dry_run: Any, tmp_path: Path) -> None:
+    qrels = HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(12))
+    folder = many_relevant(tmp_path / "mine", train=qrels)
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().replace('"p39", "text": "text 39"', '"q-train", "text": "text"'))
+    said = 'query "q-train" of train has 12 relevant passages and is a passage itself, which leaves 27 of 40 for its'
+    refused(folder, f"{folder}/qrels/train.tsv:2: {said} list of negatives, and that needs 28; add", tmp_path)
+    options = {"collection": str(folder), "results": tmp_path / "results", "keep_own_passages": True}
+    assert "stages to do" in dry_run("table2", **options)
+
+
+def test_as_many_as_there_is_room_beside_are_fine(dry_run: Any, tmp_path: Path) -> None:
+    qrels = HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(12))
+    folder = many_relevant(tmp_path / "mine", train=qrels, test=qrels.replace("q-train", "q-test") + "q-test\tp39\t1\n")
+    assert "stages to do" in dry_run("table2", collection=str(folder), results=tmp_path / "results")
+    bm25 = many_relevant(tmp_path / "bm25", train=HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(40)))
+    assert "stages to do" in dry_run("table2", collection=str(bm25), rows=("bm25",), results=tmp_path / "results")
 
 
 def test_a_table_by_domain_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -217,11 +258,12 @@ def test_options_that_do_not_go_with_it(options: dict[str, Any], said: str, fold
 
 def test_too_few_passages_for_a_scale(tmp_path: Path) -> None:
     folder = str(write_beir(tmp_path / "mine"))
-    said = "4 passages are too few for {}, whose lists of negatives need {}; add passages or choose --scale smoke"
-    for scale, least in (("mini", 230), ("smoke", 38)):
-        with pytest.raises(UserError, match=said.format(scale, least)):
+    said = "4 passages are too few for {}, whose lists of negatives need {}; add passages"
+    mini = said.format("mini", 230) + " or choose --scale smoke"
+    for scale, line in (("mini", mini), ("smoke", said.format("smoke", 38) + "$")):
+        with pytest.raises(UserError, match=line):
             check(Options(scale=scale, collection=folder, results=tmp_path))
-    with pytest.raises(UserError, match=said.format("mini", 230)):
+    with pytest.raises(UserError, match=mini):
         check_grid(GridOptions(collection=folder, results=tmp_path))
 
 
@@ -244,14 +286,6 @@ def test_the_grid_takes_it_too(folder: Path, tmp_path: Path, capsys: pytest.Capt
     options = {"scale": "smoke", "grids": ("plms",), "dry_run": True}
     run_grid(GridOptions(collection=str(folder), results=tmp_path / "results", **options))  # type: ignore[arg-type]
     assert "stages to do" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
-
-
-def test_reports_of_two_collections_of_one_name_do_not_meet(folder: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(folder, tmp_path / "quotes")
-    with (other / "queries.jsonl").open("a") as file:
-        file.write('{"_id": "one-more", "text": "what else"}\n')
-    slugs = {resolve(str(one)).slug for one in (folder, other)}
-    assert len(slugs) == 2 and all(slug.startswith("quotes-") for slug in slugs)
 
 
 REGISTERING = """

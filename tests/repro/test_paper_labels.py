@@ -11,8 +11,6 @@ from reports.model import CollectionFacts, Report, Row
 from reports.render import render
 from reports.terminal import print_report
 from repro.claims import claims_page
-from repro.hyperparameters import hyperparameters
-from repro.pipeline_runs import PipelineRuns
 from repro.report_builder import notes
 from repro.table import labelled
 from repro.table1 import table1
@@ -23,7 +21,8 @@ from simlm.scales import NAMES, open_scale
 from simlm.stages.models import PublicModel
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.retriever import TrainRetriever
-from simlm.workflow.plan import Planned, ancestors, plan
+from simlm.workflow.plan import ancestors
+from tests.repro.planning import planned
 
 BELOW = [name for name in NAMES if name != "paper"]
 MODELS = {
@@ -31,13 +30,6 @@ MODELS = {
     "roberta": ("RoBERTa-base", "roberta-base"),
     "electra": ("ELECTRA-base", "google/electra-base-discriminator"),
 }
-
-
-def planned(run: Any, folder: Path) -> dict[str, Planned]:
-    def build(submit: Any) -> None:
-        run(PipelineRuns(open_scale("paper"), 0, submit))
-
-    return {stage.name: stage for stage in plan(build, folder)[0]}
 
 
 @pytest.mark.parametrize("name", list(TABLES))
@@ -56,7 +48,7 @@ def test_no_row_is_called_a_stand_in_at_paper_scale_and_nothing_changes_below_it
 def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, tmp_path: Path) -> None:
     row = next(row for row in labelled(table1(), open_scale("paper")).rows if row.key == start)
     label, repository = MODELS[start]
-    stages = planned(row.run, tmp_path)
+    stages = planned([row], tmp_path, "paper")
     trained = next(stage for stage in stages.values() if isinstance(stage.config, TrainRetriever))
     started: Any = trained.inputs["start"].config
     assert isinstance(started, PublicModel)
@@ -72,7 +64,7 @@ def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, 
 
 def test_a_row_of_table_5_is_called_by_what_its_re_ranker_starts_from(tmp_path: Path) -> None:
     for row in labelled(table5(), open_scale("paper")).rows:
-        stages = planned(row.run, tmp_path)
+        stages = planned([row], tmp_path, "paper")
         ranker = next(stage for stage in stages.values() if isinstance(stage.config, TrainReranker))
         start = ranker.inputs["start"]
         if row.key == "simlm":
@@ -85,18 +77,6 @@ def test_a_row_of_table_5_is_called_by_what_its_re_ranker_starts_from(tmp_path: 
         settings: Any = ranker.config
         assert settings.settings.optimisation.learning_rate == 3e-5
         assert ranker in ancestors(next(one for one in stages.values() if one.name.startswith("re-ranked run")))
-
-
-def test_settings_of_table_1s_own_are_listed_where_they_are_in_force() -> None:
-    own = {
-        scale: {row.name: row for row in hyperparameters(open_scale(scale), {}) if row.name.startswith("Retriever1 (")}
-        for scale in NAMES
-    }
-    assert not any(own[scale] for scale in BELOW)
-    rate = own["paper"]["Retriever1 (electra): learning rate"]
-    steps = own["paper"]["Retriever1 (electra): steps"]
-    assert (rate.value, rate.paper, rate.chosen) == ("4e-05", "4e-5", "the paper's")
-    assert (steps.value, steps.paper) == (str(6 * 7859), "6 epochs") and len(own["paper"]) == 2
 
 
 def of_scale(report: Report, name: str) -> Report:

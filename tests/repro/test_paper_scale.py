@@ -16,6 +16,7 @@ from repro.command import Options
 from repro.origin import StageResults, origin, warnings
 from repro.pipeline_runs import PipelineRuns
 from repro.table import check_domains
+from repro.table1 import table1
 from repro.table2 import table2
 from repro.table4 import table4
 from repro.tables import TABLES
@@ -23,26 +24,16 @@ from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.stages.models import Pretrained, PublicModel, RandomGenerator, RandomModel, Reinitialised
 from simlm.stages.reranker import Rerank
-from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve
-from simlm.workflow.plan import Planned, plan
+from simlm.workflow.plan import plan
 from tests.data import released
+from tests.repro.planning import planned
 
 ON_MS_MARCO = tuple(name for name, table in TABLES.items() if not table().by_domain)
 
 
-def planned(names: tuple[str, ...], folder: Path, collection: str = "") -> dict[str, Planned]:
-    def build(submit: Any) -> None:
-        cells = PipelineRuns(open_scale("paper", collection), 0, submit)
-        for row in (row for name in names for row in TABLES[name]().rows):
-            row.run(cells)
-
-    stages, _ = plan(build, folder)
-    return {stage.name: stage for stage in stages}
-
-
 def test_every_table_can_be_planned_and_nothing_is_made_that_is_public(tmp_path: Path) -> None:
-    stages = planned(ON_MS_MARCO, tmp_path)
+    stages = planned([row for name in ON_MS_MARCO for row in TABLES[name]().rows], tmp_path, "paper")
     assert not [name for name, stage in stages.items() if isinstance(stage.config, RandomModel | RandomGenerator)]
     fresh = {name for name, stage in stages.items() if isinstance(stage.config, Reinitialised)}
     assert fresh == {"random init", "random generator"}
@@ -60,15 +51,15 @@ def test_every_table_can_be_planned_and_nothing_is_made_that_is_public(tmp_path:
 
 def test_runs_are_made_on_trec_dl_too(tmp_path: Path) -> None:
     further = ["trec-dl-2019", "trec-dl-2020"]
-    for stage in planned(("table2",), tmp_path).values():
+    for stage in planned(table2(), tmp_path, "paper").values():
         if isinstance(stage.config, Retrieve):
             assert stage.config.splits[-4:] == ["valid", "test", *further]
         if isinstance(stage.config, Rerank | Fusion):
             assert stage.config.splits == ["test", *further]
 
 
-def test_roberta_reads_its_own_pieces_and_electra_trains_as_table_1_says(tmp_path: Path) -> None:
-    stages = planned(("table1",), tmp_path)
+def test_roberta_reads_its_own_pieces(tmp_path: Path) -> None:
+    stages = planned(table1(), tmp_path, "paper")
     data = {
         name: stage.inputs["data"].config for name, stage in stages.items() if "runs" in name and "data" in stage.inputs
     }
@@ -76,12 +67,6 @@ def test_roberta_reads_its_own_pieces_and_electra_trains_as_table_1_says(tmp_pat
     assert (roberta.tokenizer, roberta.vocabulary, roberta.segments) == ("roberta-base", 0, False)
     bert: Any = data["Retriever1 (base): runs"]
     assert (bert.tokenizer, bert.vocabulary, bert.segments) == ("bert-base-uncased", 0, True)
-    rates = {
-        name: stage.config.settings.optimisation.learning_rate
-        for name, stage in stages.items()
-        if isinstance(stage.config, TrainRetriever)
-    }
-    assert rates == {"Retriever1 (base)": 2e-5, "Retriever1 (roberta)": 2e-5, "Retriever1 (electra)": 4e-5}
 
 
 @pytest.mark.parametrize("start", list(STARTS))
@@ -130,7 +115,7 @@ def questions(tmp_path: Path) -> Path:
 def test_a_dry_run_on_the_archive_lists_every_stage(dry_run: Callable[..., str], tmp_path: Path) -> None:
     folder = released.packed(tmp_path / "data", passages__jsonl__gz=released.passages(400), **released.trec_dl())
     printed = dry_run("table2", scale="paper", collection=str(folder), results=tmp_path / "results")
-    for name in planned(("table2",), tmp_path / "results", str(folder)):
+    for name in planned(table2(), tmp_path / "results", "paper", str(folder)):
         assert f" {name} " in printed
     assert "25 of 25 stages to do" in printed and not (tmp_path / "results").exists()
 
@@ -142,7 +127,7 @@ def test_a_dry_run_on_the_scales_own_collection_fetches_nothing(dry_run: Callabl
 
 def test_a_dry_run_of_nq_lists_every_stage(dry_run: Callable[..., str], questions: Path, tmp_path: Path) -> None:
     printed = dry_run("table4", scale="paper", collection=f"nq:{questions}", results=tmp_path / "results")
-    for name in planned(("table4",), tmp_path / "results", f"nq:{questions}"):
+    for name in planned(table4(), tmp_path / "results", "paper", f"nq:{questions}"):
         assert f" {name} " in printed
     assert "26 of 26 stages to do" in printed and list(tmp_path.iterdir()) == [questions]
 
@@ -161,12 +146,12 @@ def test_nq_is_measured_by_answers_and_by_no_other_table(questions: Path, tmp_pa
     check_domains(table4(), options)
     with pytest.raises(UserError, match="table2 measures by qrels, and the test questions of nq have answers instead"):
         check_domains(table2(), options)
-    stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
+    stages = planned(table4(), tmp_path / "results", "paper", f"nq:{questions}")
     assert "answers" in stages and "derived answers" not in stages
 
 
 def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(questions: Path, tmp_path: Path) -> None:
-    stages = planned(("table4",), tmp_path / "results", f"nq:{questions}")
+    stages = planned(table4(), tmp_path / "results", "paper", f"nq:{questions}")
     sets = {
         "first training set": ["BM25"],
         "Retriever1: training set": ["BM25", "Retriever1 (simlm): runs"],
@@ -187,7 +172,7 @@ def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(questions:
     }
     for (name, role), expected in trained_on.items():
         assert stages[name].inputs[role].name == expected
-    own = planned(("table4",), tmp_path / "results")
+    own = planned(table4(), tmp_path / "results", "paper")
     assert not [name for name in own if "training set" in name]
     assert own["Retriever2"].inputs["negatives"].name == "Retriever1 (simlm): runs"
     assert own["re-ranker"].inputs["candidates"].name == "Retriever2: runs"

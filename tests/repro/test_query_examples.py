@@ -24,7 +24,7 @@ def test_cases_show_the_top_passages_and_the_first_relevant_rank(tmp_path: Path)
     ]
     run.write_text("\n".join(lines) + "\n", encoding="utf-8")
     empty.write_text("", encoding="utf-8")
-    qrels = {"q1": {"p2": 1, "p9": 1, "p1": 0}, "q2": {"p1": 1}}
+    relevant = {"q1": ["p2", "p9"], "q2": ["p1"]}
     asked: list[set[str]] = []
 
     def texts(ids: set[str]) -> dict[str, str]:
@@ -34,7 +34,7 @@ def test_cases_show_the_top_passages_and_the_first_relevant_rank(tmp_path: Path)
     first, second = collect_cases(
         ["q1", "q2"],
         {"simlm": run, "bm25": empty},
-        qrels,
+        relevant,
         "query {}".format,
         texts,
         shown=2,

@@ -237,8 +237,14 @@ def test_table_3_measures_both_indexes_on_disk(results: Path, models: Path, arch
 
 
 def test_fine_tuning_the_released_pre_training_is_a_row_for_those_who_ask(
-    results: Path, models: Path, archives: Path, tmp_path: Path, dry_run: Callable[..., str]
+    results: Path,
+    models: Path,
+    archives: Path,
+    tmp_path: Path,
+    dry_run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("simlm.data.checks.check_room", lambda *_: None)  # forty passages stand for millions
     assert "simlm-1" not in {row["key"] for row in report_in(results)["rows"]}
     name = "intfloat--simlm-base-msmarco"
     shutil.copytree(models / f"{name}-finetuned", tmp_path / name)
@@ -267,7 +273,7 @@ def refused(said: str, results: Path, **options: Any) -> None:
 def test_options_that_do_not_go_with_it(models: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     refused("add --scale paper", results, scale="smoke")
-    refused("there is no such folder", results, models=tmp_path / "nowhere")
+    refused("nowhere is missing", results, models=tmp_path / "nowhere")
     refused("leave out --negatives and --seed", results, models=models, seed=1)
     refused("--models is for --released", results, models=models, released=False)
     refused("--publish is for the whole table", results, models=models, publish=True)
@@ -287,9 +293,9 @@ def test_a_re_ranker_needs_the_run_that_it_re_ranks(models: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("config.json", None, "not a model folder, it has no config.json"),
-        ("config.json", b"{", "config.json: no JSON"),
-        ("model.safetensors", None, r"no \*.safetensors and no pytorch_model.bin"),
+        ("config.json", None, "not a model folder, its config.json is missing"),
+        ("config.json", b"{", "its config.json is no JSON"),
+        ("model.safetensors", None, "no model.safetensors and no pytorch_model.bin"),
         ("model.safetensors", b"damaged", "damaged safetensors"),
     ],
 )

@@ -15,6 +15,7 @@ from simlm.packed.layouts import Inference, length_batches
 from simlm.packed.texts import Padded
 from simlm.retrieval.embeddings import Embeddings
 from simlm.retrieval.encode import encode_texts
+from tests.damaging import empty, flip, truncate
 
 SPECIALS = Specials(cls=1, sep=2, pad=0, unk=3, mask=4)
 
@@ -26,6 +27,10 @@ class Store:
     texts: list[np.ndarray]
     titles: list[np.ndarray] | None = None
     folder: Path = field(default=Path("store"))
+
+    @property
+    def ids(self) -> list[str]:
+        return [f"p{number}" for number in range(len(self.texts))]
 
     @property
     def has_titles(self) -> bool:
@@ -86,7 +91,16 @@ def test_vectors_stand_in_the_stores_order(tmp_path: Path, titles: bool) -> None
         assert vectors[:, 1].any()
 
 
-def test_a_second_call_continues_with_the_first_missing_shard(tmp_path: Path) -> None:
+def lose_seal(path: Path) -> None:
+    """As when a process is killed between a file and its seal."""
+    (seal,) = path.parent.parent.rglob(f"{path.parent.name}.seals/{path.name}")
+    seal.unlink()
+
+
+@pytest.mark.parametrize("damage", [None, flip, empty, truncate, lose_seal])
+def test_a_second_call_continues_with_the_first_missing_or_damaged_shard(
+    tmp_path: Path, damage: Callable[[Path], None] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = random_store(50, False)
     whole = encode_texts(over(Encoder()), store, SPECIALS, tmp_path / "whole", 16, 64, 17).read()
     calls = 0
@@ -102,22 +116,25 @@ def test_a_second_call_continues_with_the_first_missing_shard(tmp_path: Path) ->
         encode_texts(over(dies), store, SPECIALS, tmp_path / "cut", 16, 64, 17)
     with pytest.raises(UserError):
         Embeddings.open(tmp_path / "cut")
+    first = tmp_path / "cut" / "shard-00000.npy"
+    if damage is not None:
+        damage(first)
     encoder = Encoder()
     resumed = encode_texts(over(encoder), store, SPECIALS, tmp_path / "cut", 16, 64, 17)
     np.testing.assert_array_equal(resumed.read(), whole)
-    assert sum(shape[0] for shape in encoder.shapes) == 33
+    assert sum(shape[0] for shape in encoder.shapes) == (33 if damage is None else 50)
+    assert (f"{first} is damaged or unfinished: it is made again" in capsys.readouterr().err) == (damage is not None)
     assert not list((tmp_path / "cut").glob(".*"))
 
 
 def test_nan_and_an_empty_store(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="NaN"):
-        encode_texts(
-            over(lambda inputs: torch.full((len(inputs["input_ids"]), 2), torch.nan)),
-            random_store(3, False),
-            SPECIALS,
-            tmp_path,
-            16,
-        )
+    def one_is_none(inputs: dict[str, Tensor]) -> Tensor:
+        vectors = Encoder()(inputs)
+        return vectors.where(inputs["input_ids"][:, 1:2] != 77, torch.nan)
+
+    texts = [np.array(text, dtype=np.int32) for text in ([5, 6], [7, 8], [77], [9])]
+    with pytest.raises(UserError, match=r"vector with NaN or infinity for 'p2' of store"):
+        encode_texts(over(one_is_none), Store(texts), SPECIALS, tmp_path, 16)
     with pytest.raises(UserError, match="no text"):
         encode_texts(over(Encoder()), Store([]), SPECIALS, tmp_path, 16)
 

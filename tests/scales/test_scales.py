@@ -17,8 +17,10 @@ from simlm.scales.settings import (
     varied,
 )
 from simlm.stages.pipeline import Pipeline
+from simlm.stages.runs import PackageLists
 from simlm.training.plan import schedule
 from simlm.workflow.plan import plan
+from tests.data.released import unpacked
 
 BERT = "bert-base-uncased"
 
@@ -50,6 +52,23 @@ def test_each_call_gives_new_objects(scale: Scale) -> None:
         value = getattr(one, field.name)
         if not isinstance(value, str | int | float | tuple | None):
             assert value is not getattr(other, field.name), field.name
+
+
+def test_only_paper_scale_and_released_lists_follow_the_release(scale: Scale, tmp_path: Path) -> None:
+    """Elsewhere figures would change, and the lists that come with a collection are rankings."""
+
+    def lists(chosen: Scale) -> PackageLists:
+        stages, _ = plan(lambda submit: Pipeline(chosen, 0, submit).package_lists("lists"), tmp_path / "results")
+        assert isinstance(found := stages[-1].config, PackageLists)
+        return found
+
+    own, archive = lists(scale), lists(open_scale(scale.name, str(unpacked(tmp_path))))
+    assert own.data.qrels_order == archive.data.qrels_order == own.ready == (scale.name == "paper")
+    assert archive.ready
+    fine_tuning = (scale.retriever, scale.distillation, scale.reranker, *scale.retrievers.values())
+    assert {one.optimisation.keep_last for one in fine_tuning} == {scale.name == "paper"}
+    assert not scale.pretraining.optimisation.keep_last
+    assert scale.pretraining.generator_epsilon == (1e-5 if scale.name == "paper" else 0)
 
 
 def test_a_pipelines_seed_is_added_once_to_each(scale: Scale) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset
 
-from simlm.training.batches import EpochBatches, Split
+from simlm.training.batches import EpochBatches, MicroBatches, Split, UpdateCollator, epochs_in
 
 
 class Plain(Dataset[int]):
@@ -39,6 +39,40 @@ def test_an_epoch_has_each_example_at_most_once_in_full_batches(size: int, batch
     seen = [number for batch in made for number in batch]
     assert len(set(seen)) == len(seen) and set(seen) <= set(range(size))
     assert list(batches) == made
+
+
+class Rows(list[int]):
+    """A part of an update: its rows."""
+
+    tokens = 1
+
+
+@given(size=st.integers(1, 70), share=st.integers(1, 9), processes=st.integers(1, 4), epoch=st.integers(0, 3))
+def test_the_last_batch_is_kept_and_filled_up_for_even_processes(
+    size: int, share: int, processes: int, epoch: int
+) -> None:
+    """As the released runs: an order of all examples, dealt evenly, a few of them again where they do not come out."""
+    batch = share * processes
+    if size < batch:
+        return
+    ranks = []
+    for rank in range(processes):
+        one = EpochBatches(Epochs(size), batch, 3, share, processes, rank, keep_last=True)
+        one.set_epoch(epoch)
+        collate = UpdateCollator(MicroBatches(Rows), one.split, one.last)
+        ranks.append([(rows, collate(rows)) for rows in one])
+        assert len(one) == len(ranks[0]) == -(-size // batch)
+        assert epochs_in(len(one) * 3, size, batch, True) == 3 and epochs_in(len(one) * 3 + 1, size, batch, True) == 4
+    seen = []
+    for update in zip(*ranks, strict=True):
+        assert len({len(rows) for rows, _ in update}) == 1, "all processes gather equally many vectors"
+        for rows, made in update:
+            assert made["parts"] == [rows] and made["weights"] == [pytest.approx(1 / processes)]
+            seen += rows
+    last = -(-(size % batch) // processes) * processes
+    assert set(seen) == set(range(size)) and len(seen) == size // batch * batch + last < size + processes
+    uneven = EpochBatches(Epochs(size), batch, 3, 1, batch + 1, 0, keep_last=True)
+    assert len(uneven) == size // batch, "processes that share no whole batch evenly leave the rest out"
 
 
 def test_order_depends_on_seed_and_epoch() -> None:

@@ -15,6 +15,7 @@ from simlm.pretraining.objective import Objective
 from simlm.training.checkpoints import COMPLETE, is_complete, newest_complete
 from simlm.training.plan import Plan
 from simlm.training.trainer import Outcome
+from tests.damaging import empty, flip, remove, truncate
 from tests.training.toys import (
     PLAN,
     Collator,
@@ -160,20 +161,6 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def remove(path: Path) -> None:
-    path.unlink()
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content))
-
-
 FILES = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", COMPLETE]
 
 
@@ -181,20 +168,27 @@ def test_these_are_all_files(killed: Path) -> None:
     assert sorted(path.name for path in (killed / "work" / "checkpoint-6").iterdir()) == sorted(FILES)
 
 
-@pytest.mark.parametrize("damage", [remove, truncate, flip])
+@pytest.mark.parametrize("damage", [remove, empty, truncate, flip])
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_checkpoint_is_not_resumed_from(
-    whole: dict[str, Whole], killed: Path, tmp_path: Path, file: str, damage: Callable[[Path], None]
+    whole: dict[str, Whole],
+    killed: Path,
+    tmp_path: Path,
+    file: str,
+    damage: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     copy = Path(shutil.copytree(killed, tmp_path / "copy"))
     damage(copy / "work" / "checkpoint-6" / file)
     if damage is not remove or file == "rng_state.pth":
         # What is found is the same as below; training again costs more.
         assert newest_complete(copy / "work") == copy / "work" / "checkpoint-3"
-        return
-    again = attempt(KINDS["replaced_lm"], copy)
-    assert again.outcome.resumed_from == 3
-    assert_equal(again.weights, whole["replaced_lm"].weights)
+    else:
+        again = attempt(KINDS["replaced_lm"], copy)
+        assert again.outcome.resumed_from == 3
+        assert_equal(again.weights, whole["replaced_lm"].weights)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{copy / 'work' / 'checkpoint-6'} is not used: ")
 
 
 def test_without_any_complete_checkpoint_it_starts_anew(whole: dict[str, Whole], killed: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The encoder on the way: what is kept, and that a kill changes nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,10 +9,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from simlm.files import intact
 from simlm.training.batches import MicroBatches
 from simlm.training.callbacks import Snapshots, snapshot_in, unique_weights
-from simlm.training.checkpoints import WEIGHTS, newest_complete
+from simlm.training.checkpoints import WEIGHTS, newest, newest_complete
 from simlm.training.trainer import Outcome, train
+from tests.damaging import empty, flip, remove, truncate
 from tests.training.toys import PLAN, Collator, Killed, assert_equal, dataset_in, replaced_lm, weights_of
 
 STEPS = (1, 5, 9, 12)
@@ -104,7 +107,7 @@ def test_killed_while_one_is_written(whole: Attempt, tmp_path: Path, monkeypatch
 
     def half(tensors: dict[str, Tensor], path: str, **rest: Any) -> None:
         write(tensors, path, **rest)
-        if Path(path).parent.name == "snapshots" and Path(path).stem == "5":
+        if Path(path).parent.name == "snapshots" and Path(path).name.startswith(".5."):
             content = Path(path).read_bytes()
             Path(path).write_bytes(content[: len(content) // 2])
             raise Killed
@@ -128,6 +131,25 @@ def test_work_that_lacks_a_snapshot_is_begun_anew(whole: Attempt, tmp_path: Path
     again = attempt(tmp_path)
     assert again.outcome.resumed_from == 0
     assert_same(again, whole)
+
+
+@pytest.mark.parametrize("damage", [remove, empty, truncate, flip])
+def test_a_damaged_snapshot_is_made_again(
+    whole: Attempt, tmp_path: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the last checkpoint before it: nothing else has the weights of its update."""
+    with pytest.raises(Killed):
+        attempt(tmp_path, killed_at=8)
+    late = snapshot_in(tmp_path / "work" / "snapshots", 5)
+    damage(late)
+    if damage is not flip:
+        assert newest_complete(tmp_path / "work", lambda step: step < 5 or intact(late)) is not None
+        assert newest(tmp_path / "work") == tmp_path / "work" / "checkpoint-3"
+    else:
+        again = attempt(tmp_path)
+        assert again.outcome.resumed_from == 3
+        assert_same(again, whole)
+    assert (f"{late} is damaged or unfinished: it is made again" in capsys.readouterr().err) == (damage is not remove)
 
 
 def test_only_whole_snapshots_are_copied(tmp_path: Path) -> None:

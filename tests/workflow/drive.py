@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from simlm.errors import UserError
+from simlm.stopping import exit_status, stoppable
 from simlm.workflow.launchers import LocalLauncher
 from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import StageFailed, StageStatus, run
@@ -28,21 +29,22 @@ class Lines:
 
 
 def main(results: Path, shape: str, keep_going: bool) -> int:
-    """Run a toy pipeline; 0 when it is done, 2 for a user's mistake, 1 for another failure, 130 for Ctrl-C."""
+    """Run a toy pipeline; 0 when it is done, 2 for a user's mistake, 1 for another failure, more for a signal."""
     try:
         choices = Choices("cpu", processes=int(os.environ.get("SIMLM_TOY_PROCESSES", "1")))
-        stages, _ = run(SHAPES[shape], results, Lines(), LocalLauncher(choices), keep_going)
+        with stoppable():
+            stages, _ = run(SHAPES[shape], results, Lines(), LocalLauncher(choices), keep_going)
     except UserError as error:
         print("mistake", error, flush=True)
         return 2
     except StageFailed as error:
         print("failure", error, flush=True)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as stopped:
+        return exit_status(stopped)
     for stage in stages:
         if stage.failure is None:
-            print("valid", stage.name, stage.job, flush=True)
+            print("finished", stage.name, stage.job, flush=True)
         else:
             print("lacks", f"{stage.name}: {stage.failure}", flush=True)
     return 0

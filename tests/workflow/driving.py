@@ -37,12 +37,12 @@ class Ran:
 
     @property
     def jobs(self) -> dict[str, Path]:
-        """The folders of the stages, by name, when all are valid."""
-        return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("valid"))}
+        """The folders of the stages, by name, when all are finished."""
+        return {name: Path(job) for name, job in (line.rsplit(" ", 1) for line in self.said("finished"))}
 
     @property
     def made(self) -> list[str]:
-        """The valid stages that this driver ran, in the order in which they began."""
+        """The finished stages that this driver ran, in the order in which they began."""
         last = {name: manifest(job)["attempts"][-1]["started"] for name, job in self.jobs.items()}
         return sorted((name for name in last if last[name] >= self.began), key=lambda name: last[name])
 
@@ -57,13 +57,14 @@ def start(results: Path, shape: str, *options: str, **environment: str) -> subpr
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=hear_ctrl_c,
+        preexec_fn=hear_signals,
     )
 
 
-def hear_ctrl_c() -> None:
-    """Stop ignoring SIGINT: a process started under nohup would pass that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def hear_signals() -> None:
+    """Stop ignoring signals: a process started under nohup would pass that on."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def end(driver: subprocess.Popen[str], began: float = 0.0) -> Ran:
@@ -99,8 +100,9 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def steps(results: Path, kind: str = "number") -> list[Path]:
-    """The steps that unfinished stages of a kind have made."""
-    return list(results.glob(f"jobs/*.{kind}/*/work/step-*"))
+    """The steps that unfinished stages of a kind have made and sealed."""
+    seals = results.glob(f"jobs/*.{kind}/*/work/steps.seals/step-*")
+    return [seal.parent.with_name("steps") / seal.name for seal in seals]
 
 
 def stage_processes(results: Path) -> list[psutil.Process]:

@@ -48,7 +48,7 @@ def test_all_that_is_finished_is_taken_and_nothing_is_run_again(elsewhere: Path,
     joined = joinable(TREE, results, [elsewhere]).stages
     assert [one.stage.name for one in joined] == ["leaf", "left", "right", "top"] and not results.exists()
     assert take(joined) == 4
-    assert all(stage.valid for stage in plan(TREE, results)[0])
+    assert all(stage.finished for stage in plan(TREE, results)[0])
     again = drive(results)
     assert again.status == 0 and again.made == []
     assert names(results, elsewhere) == []  # equal results are no conflict, and are there already
@@ -61,10 +61,10 @@ def test_what_is_damaged_there_is_not_taken(elsewhere: Path, tmp_path: Path) -> 
     left, top = joinable(TREE, tmp_path / "results", [there]).refused
     assert left.startswith(f"not taken: left ({job(there, 'left')}): ") and "checksum" in left
     assert top.startswith(f"not taken: top ({job(there, 'top')}): it stands on ") and "neither here nor" in top
-    assert joinable(TREE, elsewhere, [there]).refused == []  # nothing is missed where it is valid here
+    assert joinable(TREE, elsewhere, [there]).refused == []  # nothing is missed where it is finished here
     (job(there, "right") / MANIFEST).write_text("{", encoding="utf-8")
     _, right, _ = joinable(TREE, tmp_path / "results", [there]).refused
-    assert right.endswith(": its manifest cannot be read")
+    assert right.endswith(": its manifest is damaged")
     shutil.rmtree(job(there, "right"))
     assert names(tmp_path / "results", there) == ["leaf"]
 
@@ -80,7 +80,7 @@ def test_an_unfinished_stage_here_is_replaced_and_a_stage_is_taken_upon_what_is_
     there = copy(elsewhere, tmp_path / "there")
     shutil.rmtree(job(there, "leaf"))
     take(joinable(TREE, here, [there]).stages)
-    assert all(stage.valid for stage in plan(TREE, here)[0])
+    assert all(stage.finished for stage in plan(TREE, here)[0])
     assert not (left / "work").exists() and not list(here.rglob("*.partial"))
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simlm.files import write_json
-from simlm.workflow.manifest import MANIFEST, outputs_digest, outputs_of, read_manifest
+from simlm.files import checksums, write_sealed
+from simlm.workflow.manifest import MANIFEST, outputs_digest, read_manifest
 from simlm.workflow.plan import Planned, plan
 from tests.workflow.toy import SHAPES
 
@@ -20,7 +20,7 @@ def finish(stage: Planned, content: str = "1\n") -> None:
     (stage.job / "output").mkdir(parents=True, exist_ok=True)
     (stage.job / "output" / "number.txt").write_text(content)
     inputs = {name: outputs_digest(read_manifest(one.job) or {}) for name, one in stage.inputs.items()}
-    write_json(stage.job / MANIFEST, {"outputs": outputs_of(stage.job / "output"), "inputs": inputs})
+    write_sealed(stage.job / MANIFEST, {"outputs": checksums(stage.job / "output"), "inputs": inputs})
     stage.marker(".done").touch()
 
 
@@ -71,7 +71,7 @@ def test_a_stage_that_started_and_has_not_ended(tree: dict[str, Planned], tmp_pa
     (tree["left"].job / MANIFEST).unlink()
     now = planned(tmp_path / "results")
     assert now["left"].reason == "unfinished" and not now["left"].was_finished
-    assert now["right"].valid
+    assert now["right"].finished
     assert now["top"].reason == "waits for parts[0] to be made again" and now["top"].waits
 
 
@@ -97,11 +97,11 @@ def test_what_stands_on_a_damaged_stage_stays_until_that_is_made_again(
 def test_a_manifest_that_cannot_be_read(text: str, tree: dict[str, Planned], tmp_path: Path) -> None:
     (tree["leaf"].job / MANIFEST).write_text(text)
     now = planned(tmp_path / "results")
-    assert now["leaf"].reason in ("it has no manifest", "its manifest cannot be read")
-    assert now["leaf"].was_finished and now["left"].waits and not now["left"].valid
-    assert now["top"].valid
+    assert now["leaf"].reason == "its manifest is damaged"
+    assert now["leaf"].was_finished and now["left"].waits and not now["left"].finished
+    assert now["top"].finished
 
 
 def test_a_manifest_is_enough_when_the_end_was_not_noted(tree: dict[str, Planned], tmp_path: Path) -> None:
     tree["leaf"].marker(".done").unlink()
-    assert planned(tmp_path / "results")["leaf"].valid
+    assert planned(tmp_path / "results")["leaf"].finished

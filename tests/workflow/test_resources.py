@@ -1,6 +1,5 @@
 """Slots: no more stages at once than there are, and none lost with a process that is killed."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.workflow.resources import Choices, cores, slot
+from simlm.workflow.resources import Choices, slot
 from tests.workflow.driving import ROOT, until
 
 HOLDER = """
@@ -73,10 +72,6 @@ def test_a_killed_process_gives_its_slot_back(tmp_path: Path) -> None:
     holder.communicate()
     until(lambda: got, "the slot")
     waiting.join()
-
-
-def test_threads_are_the_cores_that_may_be_used() -> None:
-    assert cores() == len(os.sched_getaffinity(0))
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

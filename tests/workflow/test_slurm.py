@@ -92,7 +92,7 @@ def test_each_stage_is_a_job_that_takes_no_slot(cluster: Path, tmp_path: Path, m
     monkeypatch.setenv("SIMLM_TOY_WRONG", "1")
     launcher = slurm_launcher(["partition=gpu", "cpus_per_task=3"], Choices("cpu"))
     stages, _ = run(build, results, Lines(), launcher, keep_going=True)
-    assert [stage.name for stage in stages if not stage.valid] == ["wrong"]
+    assert [stage.name for stage in stages if not stage.finished] == ["wrong"]
     assert "the seventh wheel came off" in str(stages[-1].failure)
     scripts = sorted(path.read_text() for path in cluster.glob("sbatch.script-*"))
     assert len(scripts) == 5

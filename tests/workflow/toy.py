@@ -8,12 +8,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from experimaestro import Constant, Param
 
 from simlm.errors import UserError
+from simlm.files import intact, sealed_file
 from simlm.progress import Bar
 from simlm.workflow.stage import Stage
 
@@ -21,25 +23,31 @@ PAUSE, PATIENCE = 0.05, 60.0
 
 
 class Number(Stage):
-    """Writes a number, step by step, and goes on from the last step when it was killed."""
+    """Writes a number, step by step, and goes on from the last whole step when it was killed."""
 
     value: Param[int]
     version: Constant[int] = int(os.environ.get("SIMLM_TOY_VERSION", "1"))
 
     def run(self) -> dict[str, Any]:
-        self.work.mkdir(parents=True, exist_ok=True)
-        resumed = done = len(list(self.work.glob("step-*")))
+        resumed = done = next(number for number in count() if not intact(self.step(number)))
+        found = int(self.step(resumed - 1).read_text()) if resumed else self.value
         steps = int(os.environ.get("SIMLM_TOY_STEPS", "0"))
-        with Bar(total=steps, initial=done, desc="counting") as bar:
+        held = bytearray(b"x" * 2**20 * int(os.environ.get("SIMLM_TOY_MEMORY", "0")))
+        with Bar(total=steps, initial=done, desc="counting", disable=False) as bar:
             while done < steps:
                 time.sleep(PAUSE)
-                (self.work / f"step-{done}").touch()
+                with sealed_file(self.step(done)) as temporary:
+                    temporary.write_text(str(found))
                 done += 1
                 bar.update(1)
+        del held
         if gate := os.environ.get("SIMLM_TOY_GATE"):
             wait_for(Path(gate))
-        (self.folder / "number.txt").write_text(f"{self.value}\n")
+        (self.folder / "number.txt").write_text(f"{found}\n")
         return {"resumed_from": resumed, "home": os.environ.get("HOME")}
+
+    def step(self, number: int) -> Path:
+        return self.work / "steps" / f"step-{number}"
 
     def read(self) -> int:
         """The number that was written."""
@@ -69,7 +77,7 @@ class Sum(Number):
 
     def run(self) -> dict[str, Any]:
         figures = super().run()
-        (self.folder / "number.txt").write_text(f"{self.value + sum(part.read() for part in self.parts)}\n")
+        (self.folder / "number.txt").write_text(f"{self.read() + sum(part.read() for part in self.parts)}\n")
         return figures
 
 

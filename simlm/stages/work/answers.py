@@ -14,7 +14,7 @@ from simlm.data.store import Qrels
 from simlm.evaluation.answers import MEASURES, contains_answer
 from simlm.evaluation.derived_answers import derive_answers, read_answers, write_answers
 from simlm.evaluation.measures import evaluate
-from simlm.finetuning.answered import answered_lists, concatenated
+from simlm.finetuning.answered import answered_lists, concatenated, shuffled
 from simlm.finetuning.negatives import Indices
 from simlm.retrieval.runs import Run
 
@@ -63,7 +63,7 @@ def measure_answered(source: Collection, trec: Path, run: Run, ids: IdTable, pat
 
 
 def leave_answer_sets(
-    source: Collection, qrels: Qrels, runs: Sequence[Run], path: Path, depth: int, output: Path
+    source: Collection, qrels: Qrels, runs: Sequence[Run], path: Path, depth: int, seed: int, output: Path
 ) -> dict[str, Any]:
     """Write the training lists of several runs over the same questions; return the figures.
 
@@ -73,6 +73,7 @@ def leave_answer_sets(
         runs: the ranked passages of all questions, in the store's order.
         path: the answers of the questions.
         depth: passages of each run that a question's list is made of.
+        seed: keys the order of negatives.
         output: the folder that the lists are left in.
     """
     known = dict(read_answers(path))
@@ -81,7 +82,8 @@ def leave_answer_sets(
     # Side by side, so that the corpus is read once for all of them.
     hits = contains_answer(np.concatenate([run.indices for run in tops], axis=1), answers, source.passages())
     parts = np.split(hits, np.cumsum([run.indices.shape[1] for run in tops])[:-1], axis=1)
-    sets = [answered_lists(run, part, partial(_labelled, qrels), depth) for run, part in zip(tops, parts, strict=True)]
+    labelled = partial(_labelled, qrels)
+    sets = [shuffled(answered_lists(run, part, labelled, depth), seed) for run, part in zip(tops, parts, strict=True)]
     lists = concatenated(sets)
     lists.save(output)
     return {
@@ -92,7 +94,7 @@ def leave_answer_sets(
 
 
 def _labelled(qrels: Qrels, query: int) -> Indices:
-    """Return the passages that were marked as the source of a query's answer, ascending; empty when there are none."""
+    """Return the first passage that was marked as the source of a query's answer, (1,); (0,) when there is none."""
     start, end = np.searchsorted(qrels.query, [query, query + 1])
-    found: Indices = qrels.passage[start:end][qrels.grade[start:end] >= LABELLED]
+    found: Indices = qrels.passage[start:end][qrels.grade[start:end] >= LABELLED][:1]
     return found

@@ -60,7 +60,7 @@ def pretrain(
     encoder = load_masked_lm(start, tokenizer)
     electra = None
     if generator is not None:
-        electra = load_generator(generator)
+        electra = load_generator(generator, settings.generator_epsilon)
         check_tokenizer_matches(tokenizer, electra.config, generator)
     figures = _pretrain(collection, encoder, electra, objective, settings, kept, device_kind, work, output)
     if is_first():

@@ -11,7 +11,7 @@ import torch
 from simlm.data.inputs import Specials
 from simlm.data.store import TokenisedCollection
 from simlm.distributed import is_first, own_device, processes, rank, wait_for_all
-from simlm.files import atomic_file
+from simlm.files import intact, sealed_file
 from simlm.finetuning.datasets import Pairs, RerankerGroups
 from simlm.finetuning.evaluations import RerankerEvaluation
 from simlm.finetuning.negatives import NegativeLists
@@ -27,7 +27,7 @@ from simlm.progress import Bar
 from simlm.retrieval.rerank import rerank
 from simlm.retrieval.runs import Run
 from simlm.scales.settings import RerankerSettings
-from simlm.training.batches import MicroBatches, Packs
+from simlm.training.batches import MicroBatches, Packs, epochs_in
 from simlm.training.plan import Plan
 from simlm.training.trainer import train
 
@@ -99,6 +99,7 @@ def score_for_teaching(
     split: str,
     steps: int,
     batch_size: int,
+    keep_last: bool,
     seed: int,
     passages_per_query: int,
     max_length: int,
@@ -115,7 +116,7 @@ def score_for_teaching(
         reranker: the folder of the teacher.
         lists: the lists that distillation draws from.
         split: the split of their queries.
-        steps, batch_size, seed, passages_per_query: those of the distillation, which say what it draws.
+        steps, batch_size, keep_last, seed, passages_per_query: those of the distillation, which say what it draws.
         max_length: most tokens of a pair.
         device_kind: "cpu" or "cuda".
         work: where scored blocks are kept.
@@ -123,7 +124,7 @@ def score_for_teaching(
     """
     score = _pair_scorer(collection, reranker, split, max_length, device_kind, together=False)
     ranges = lists.blocks(LISTS_AT_A_TIME)
-    epochs = -(-steps // max(1, len(lists) // batch_size))
+    epochs = epochs_in(steps, len(lists), batch_size, keep_last)
     drawn = partial(lists.drawn, epochs, seed, passages_per_query)
     size = sum(len(drawn(*block)[0]) for block in ranges)
     folder = work / "scores"
@@ -131,8 +132,8 @@ def score_for_teaching(
     with Bar(total=len(ranges), desc="teacher scores", unit=" blocks") as bar:
         for number, block in enumerate(ranges):
             path = folder / f"{block[0]}.npy"
-            if number % processes() == rank() and not path.is_file():
-                with atomic_file(path) as temporary:
+            if number % processes() == rank() and not intact(path):
+                with sealed_file(path) as temporary:
                     np.save(temporary, score(*drawn(*block)))
             bar.update(1)
     wait_for_all()

@@ -39,15 +39,11 @@ def retrieve(
     device = own_device(device_kind)
     specials = Specials.of(collection.tokenizer)
     model = BiEncoder(load_body(retriever, collection.tokenizer), temperature=1.0).to(device).eval()
-    whole_stores = inference_copy(model, model.encoder, device).encode
-    one_query = Inference(model.encode, Padded(specials), device)
-    passages, queries = (
-        EncoderSide(
-            Inference(whole_stores, inference_layout(model.encoder, specials, length, device), device),
-            length,
-            specials,
-            encode_one=one_query,
-        )
-        for length in (passage_length, query_length)
+    corpus = Inference(
+        inference_copy(model, model.encoder, device).encode,
+        inference_layout(model.encoder, specials, passage_length, device),
+        device,
     )
+    passages = EncoderSide(corpus, passage_length, specials)
+    queries = EncoderSide(Inference(model.encode, Padded(specials), device), query_length, specials)
     return search_splits(collection, passages, queries, depths, timed_split, faiss, work, output, leave)

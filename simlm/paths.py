@@ -1,6 +1,8 @@
 """Paths and other words as users give them: refused where the system cannot take them, and then whole."""
 
 import os
+import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +10,21 @@ from simlm.errors import UserError
 
 LONGEST = 3_700
 """Bytes of a path: Linux takes 4,095, and what is written below a folder needs some."""
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+KINDS = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+
+
+CACHES = ("IR_DATASETS_HOME", "IR_DATASETS_TMP", "HF_HOME", "HF_HUB_CACHE", "PYSERINI_CACHE")
+"""Environment variables that name the folders in which libraries keep what they fetch."""
+
+
+def make_caches_absolute() -> None:
+    """Spell these folders from the root: every stage runs in a folder of its own."""
+    for name in CACHES:
+        if folder := os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(folder))
 
 
 def check_words(words: Sequence[str]) -> None:
@@ -52,10 +69,24 @@ def whole(option: str, path: Path) -> Path:
 
 
 def _check_utf8(option: str, text: str) -> None:
+    # Stages' scripts and records are UTF-8 in every locale, and their readers look for what these say.
+    if os.fsencode(text) != text.encode(errors="replace"):
+        raise UserError(f"{option}: {text!a} is not UTF-8; choose another name, or a locale of UTF-8 (LC_ALL=C.UTF-8)")
+
+
+def instead(path: Path) -> str:
+    """Say what lies at a path where something else has to be: "is missing", "is a FIFO", "is a link to nothing"."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{option}: {text!a} is not UTF-8; choose another name") from None
+        return f"is {KINDS.get(stat.S_IFMT(path.stat().st_mode), 'a device')}"
+    except FileNotFoundError:
+        return "is a link to nothing" if path.is_symlink() else "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def name_of(folder: Path) -> str:
+    """Return a folder's name as one line of text, without line breaks and other control characters."""
+    return " ".join(CONTROL.sub(" ", folder.name).split())
 
 
 def shown(path: Path) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from simlm.commands.paths import check_words, shown, whole
 from simlm.errors import UserError
+from simlm.files import short_name
+from simlm.paths import CACHES, check_words, instead, make_caches_absolute, name_of, shown, whole
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,33 @@ def test_words_that_mean_nothing(words: list[str], said: str) -> None:
     check_words(["table2", "--results=a=", "--rows", "é"])
     with pytest.raises(UserError, match=f"^{said}"):
         check_words(words)
+
+
+def test_what_lies_where_a_file_has_to_be(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    (folder / "file").touch()
+    found = {name: instead(folder / name) for name in ("pipe", "file", ".", "loop", "nothing", "no", "file/below")}
+    assert found == {
+        "pipe": "is a FIFO",
+        "file": "is a file",
+        ".": "is a folder",
+        "loop": "cannot be read (Too many levels of symbolic links)",
+        "nothing": "is a link to nothing",
+        "no": "is missing",
+        "file/below": "cannot be read (Not a directory)",
+    }
+
+
+def test_names_become_lines_and_fit_a_file_system(folder: Path) -> None:
+    assert name_of(Path("a  b\nc\x1b[31m資")) == "a b c [31m資"
+    assert short_name("資" * 70) == "資" * 70
+    names = {short_name("資" * count + end) for count in (74, 99) for end in "ab"}
+    assert len(names) == 4 and all(name.startswith("資" * 70 + "-") and len(name.encode()) <= 220 for name in names)
+
+
+def test_folders_of_caches_do_not_depend_on_where_a_stage_runs(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in CACHES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("IR_DATASETS_HOME", "../kept")
+    make_caches_absolute()
+    assert os.environ["IR_DATASETS_HOME"] == str(folder.parent / "kept") and "HF_HOME" not in os.environ
