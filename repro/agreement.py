@@ -13,7 +13,7 @@ from ir_measures import RR, nDCG
 from ir_measures.measures import Measure
 
 from repro.extra_test_splits import key_on
-from repro.origin import SPLIT, run_file
+from repro.run_values import SPLIT, run_file
 from repro.table import RowSpec
 from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.readers import File

@@ -23,10 +23,11 @@ from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro import table3
 from repro.command import Options, main, refuse
-from repro.origin import StageResults, complete, measure_on, values_of
+from repro.origin import StageResults, complete
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
+from repro.run_values import measure_on, values_of
 from repro.tables import TABLES, tables_on
 from repro.training_diagnostics import untrained_teacher
 from simlm.commands.checks import check_seed

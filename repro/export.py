@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from repro.command import Options, main, refuse
-from repro.origin import output_of
+from repro.run_values import output_of
 from repro.table import RowSpec, labelled
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable

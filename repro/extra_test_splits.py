@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reports.model import Column
-from repro.origin import SPLIT, measure_on
+from repro.run_values import SPLIT, measure_on
 from repro.table import GroupSpec, RowSpec, Table
 from simlm.evaluation.measures import measures_of
 from simlm.scales import Scale

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from reports.facts import Case, CasePassage, CaseResult
-from repro.origin import SPLIT, run_file
+from repro.run_values import SPLIT, run_file
 from simlm.stages.runs import RunStage
 
 if TYPE_CHECKING:

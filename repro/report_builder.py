@@ -13,8 +13,9 @@ from repro import training_diagnostics
 from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import SPLIT, StageResults, cost, measure_on, origin, values_of, warnings
+from repro.origin import StageResults, cost, origin, warnings
 from repro.query_examples import disagreeing
+from repro.run_values import SPLIT, measure_on, values_of
 from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection

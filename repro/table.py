@@ -11,9 +11,9 @@ from reports.assess import Order
 from reports.facts import Curves
 from reports.model import MAIN_COLUMNS, MAIN_MEASURES, Column
 from repro.command import Options
-from repro.origin import SPLIT
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
+from repro.run_values import SPLIT
 from simlm.data.catalogue import NQ, BuiltIn, halves
 from simlm.errors import UserError
 from simlm.scales import Scale

@@ -18,11 +18,11 @@ from reports.markdown import size
 from reports.model import PAPER_SCALE
 from reports.page import Cell, Page, Section
 from repro.command import Options, main
-from repro.origin import output_of
 from repro.pipeline_runs import PipelineRuns
 from repro.published import published
 from repro.released import ReleasedOptions, checkpoints_for, system_run
 from repro.run import run_page
+from repro.run_values import output_of
 from simlm.data.catalogue import MSMARCO
 from simlm.stages.data import stored
 from simlm.stages.runs import Retrieve, RunStage

@@ -15,10 +15,10 @@ import pandas as pd
 from reports.facts import Case
 from reports.page import Cell, Page, Section
 from repro.command import main
-from repro.origin import measure_on, values_of
 from repro.pipeline_runs import PipelineRuns
 from repro.query_examples import disagreeing
 from repro.run import run_page
+from repro.run_values import measure_on, values_of
 from repro.table2 import table2
 from simlm.stages.runs import RunStage
 

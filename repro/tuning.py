@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 
 from repro.command import Options, main
-from repro.origin import measure_on
 from repro.run import make
+from repro.run_values import measure_on
 from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
 from simlm.errors import UserError
 from simlm.files import write_atomically

@@ -62,7 +62,7 @@ def check_collections(build: Build, results: Path, fetch: bool = True) -> None:
         if not stage.finished:
             validate(stage.config.source())
         if find(name) is None and stage.job in needed:  # built-in collections have room
-            check_room(stage.config.source(), needed[stage.job])
+            check_room(stage.config.source(), needed[stage.job], stage.config.keep_own)
 
 
 def negatives_needed(stages: Sequence[Planned]) -> dict[Path, int]:

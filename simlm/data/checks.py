@@ -13,6 +13,7 @@ import numpy as np
 
 from simlm.data.collection import Collection, Passage, Query
 from simlm.data.ids import duplicated, text_key, unfit
+from simlm.data.own_passages import queries_in_corpus
 from simlm.errors import UserError
 
 Row = TypeVar("Row", Passage, Query)
@@ -46,23 +47,28 @@ def validate(collection: Collection) -> None:
         _check_split(collection, split, known)
 
 
-def check_room(collection: Collection, needed: int) -> None:
+def check_room(collection: Collection, needed: int, keep_own: bool = False) -> None:
     """Raise UserError for a train or valid query beside whose relevant passages fewer than ``needed`` others remain.
 
-    ``needed`` is what a list of negatives takes (`simlm.scales.settings.NegativesSettings`). No more passages are read
-    than tell.
+    ``needed`` is what a list of negatives takes (`simlm.scales.settings.NegativesSettings`). A query's own passage is
+    no negative unless it is kept (`simlm.data.own_passages`). No more passages are read than tell.
     """
     for split in ("train", "valid"):
         counts = {query: len(relevant) for query, relevant in collection.relevant(split).items()}
-        query = max(counts, key=lambda one: counts[one])
-        passages = sum(1 for _ in islice(collection.passages(), needed + counts[query]))
-        if passages < needed + counts[query]:
+        enough = needed + max(counts.values()) + 1
+        passages = sum(1 for _ in islice(collection.passages(), enough))
+        if passages == enough:
+            continue
+        own = set() if keep_own else queries_in_corpus(collection, split)
+        query = max(counts, key=lambda one: counts[one] + (one in own))
+        left = passages - counts[query] - (query in own)
+        if left < needed:
             files = collection.files
             where = f"{collection.name}/{split}" if files is None else files.place_of_judgement(split, query)
             raise UserError(
-                f"{where}: query {_shown(query)} of {split} has {counts[query]:,} relevant passages, which leaves "
-                f"{passages - counts[query]:,} of {passages:,} for its list of negatives, and that needs {needed:,}; "
-                "add passages, or remove the query from this split"
+                f"{where}: query {_shown(query)} of {split} has {counts[query]:,} relevant passages"
+                f"{' and is a passage itself' if query in own else ''}, which leaves {left:,} of {passages:,} for its "
+                f"list of negatives, and that needs {needed:,}; add passages, or remove the query from this split"
             )
 
 
@@ -154,7 +160,7 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise UserError(
-                f"{place(number)}: {kind} {_shown(row.id)} has a {field} that is not UTF-8; save its file as UTF-8"
+                f"{place(number)}: the {field} of {kind} {_shown(row.id)} is not UTF-8; save its file as UTF-8"
             ) from None
     if reason := unfit(row.id):
         raise UserError(f"{place(number)}: the {kind} id {_shown(row.id)} {reason}; give another one")

@@ -6,7 +6,8 @@ because queries and passages are often numbered apart. A passage that the qrels 
 searched for, and so not its own.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class OwnPassages:
         texts = (passage.text, f"{passage.title} {passage.text}")
         return self.collection.shared_ids or query_text in (text_key(folded(text)) for text in texts)
 
-    def of(self, split: str, ids: IdTable) -> npt.NDArray[np.int64] | None:
+    def of(self, split: str, ids: IdTable | Sequence[str]) -> npt.NDArray[np.int64] | None:
         """Return the index of each query's own passage (Q,), ``NONE`` for a query without; None if no query has one.
 
         ``ids`` are those of the split's queries. All passages have to be read before.
@@ -59,6 +60,15 @@ class OwnPassages:
             if ids[place] in relevant.get(ids[place], []):
                 own[place] = NONE
         return own if (own != NONE).any() else None
+
+
+def queries_in_corpus(collection: Collection, split: str) -> set[str]:
+    """Return the ids of a split's queries that have an own passage; reads all passages."""
+    own = OwnPassages(collection)
+    deque(own.watch(collection.passages()), maxlen=0)
+    ids = [query.id for query in collection.queries(split)]
+    found = own.of(split, ids)
+    return set() if found is None else {ids[place] for place in np.flatnonzero(found != NONE).tolist()}
 
 
 def may_have_own(passages: TokenStore, queries: TokenStore) -> bool:

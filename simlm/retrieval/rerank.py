@@ -14,9 +14,8 @@ def rerank(run: Run, depth: int, score_pairs: ScorePairs) -> Run:
     """Order the first ``depth`` places of a run anew; the rest stays unchanged behind them.
 
     The sort is stable: equal new scores keep the retriever's order. R@k for k beyond ``depth`` stays the retriever's.
-        The
-    scores are the new ones, and for the rest the retriever's, lowered where needed to be strictly decreasing, so that
-    writing the run keeps its order.
+    The scores are the new ones, and for the rest the retriever's, lowered where needed to be strictly decreasing, so
+    that writing the run keeps its order.
 
     Args:
         run: the retriever's.

@@ -28,7 +28,9 @@ def prepare(stage: Planned, say: Callable[[str], None]) -> None:
     elif stage.was_finished and not stage.waits:
         say(f"{stage.name} {stage.job.name[:8]} is made again: {stage.reason}")
         shutil.rmtree(stage.job)
-    elif not stage.was_finished and process_of(stage) is None and slurm_job(stage) is None:
+    elif stage.was_finished:  # it waits to be judged, and what it said was shown when it ran
+        (stage.job / PROGRESS).unlink(missing_ok=True)
+    elif process_of(stage) is None and slurm_job(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
         stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
         for path in (*stale, stage.job / MISTAKE, stage.job / PROGRESS):

@@ -220,6 +220,17 @@ def test_more_relevant_passages_than_a_list_has_room_beside(split: str, relevant
     refused(folder, f"{folder}/qrels/{FILES[split]}:2: {said} list of negatives, and that needs 28; add", tmp_path)
 
 
+def test_a_querys_own_passage_takes_room_too(dry_run: Any, tmp_path: Path) -> None:
+    qrels = HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(12))
+    folder = many_relevant(tmp_path / "mine", train=qrels)
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text(corpus.read_text().replace('"p39", "text": "text 39"', '"q-train", "text": "text"'))
+    said = 'query "q-train" of train has 12 relevant passages and is a passage itself, which leaves 27 of 40 for its'
+    refused(folder, f"{folder}/qrels/train.tsv:2: {said} list of negatives, and that needs 28; add", tmp_path)
+    options = {"collection": str(folder), "results": tmp_path / "results", "keep_own_passages": True}
+    assert "stages to do" in dry_run("table2", **options)
+
+
 def test_as_many_as_there_is_room_beside_are_fine(dry_run: Any, tmp_path: Path) -> None:
     qrels = HEAD + "".join(f"q-train\tp{number}\t1\n" for number in range(12))
     folder = many_relevant(tmp_path / "mine", train=qrels, test=qrels.replace("q-train", "q-test") + "q-test\tp39\t1\n")

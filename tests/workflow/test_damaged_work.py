@@ -53,7 +53,7 @@ def test_a_changed_bit_anywhere_changes_no_outcome(killed: Path, calm: Ran, numb
 
 
 @pytest.mark.parametrize("damage", [flip, empty])
-def test_a_damaged_step_is_made_again_and_the_driver_says_so(
+def test_a_damaged_step_is_made_again_and_the_driver_says_so_once(
     damage: Callable[[Path], None], killed: Path, calm: Ran, tmp_path: Path
 ) -> None:
     results = Path(shutil.copytree(killed, tmp_path / "results", symlinks=True))
@@ -62,6 +62,8 @@ def test_a_damaged_step_is_made_again_and_the_driver_says_so(
     again = drive(results, **MANY)
     assert made(again) == made(calm)
     assert any(said.endswith(f": {last} is damaged or unfinished: it is made again") for said in again.said("said"))
+    empty(again.jobs["leaf"] / "manifest.json")  # what stands on it is finished, and said that then
+    assert not [said for said in drive(results, **MANY).said("said") if str(last) in said]
 
 
 def test_work_whose_inputs_cannot_be_told_is_begun_again_and_the_driver_says_so(
