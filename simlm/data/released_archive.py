@@ -34,7 +34,17 @@ from typing import NamedTuple
 from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.collection import SPLITS, Judgement, Passage, Query, set_aside
 from simlm.data.ids import text_key
-from simlm.data.readers import File, Member, digest_of, id_of, members, read_columns, read_objects, text_of
+from simlm.data.readers import (
+    File,
+    Member,
+    digest_of,
+    id_of,
+    members,
+    read_columns,
+    read_objects,
+    text_of,
+    whole_number,
+)
 from simlm.data.released_lists import TrainingLine, read_training
 from simlm.errors import UserError
 from simlm.paths import instead
@@ -170,7 +180,7 @@ class ReleasedArchive:
             if not _belongs(query, split):
                 continue
             try:
-                grade = int(label)
+                grade = whole_number(label)
             except ValueError:
                 raise UserError(f"{path}:{number}: the label {label[:40]!r} is no whole number; mend it") from None
             if grades.setdefault(text_key(f"{query}\t{passage}"), grade) != grade:
