@@ -75,9 +75,10 @@ class EpochBatches(Sampler[list[int]]):
     """Batches of examples of similar length; order and content depend on the epoch, whatever the number of processes.
 
     Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
-    are one batch. What is left of an epoch and no whole batch is left out, or with ``keep_last`` a batch of its own: as
-    in the released runs each process then has one micro-batch, and where they do not come out even, a few examples of
-    the epoch's first batch come again. Processes that cannot share a whole batch evenly leave it out.
+    are one batch. Examples at the end of an epoch that do not fill a batch are dropped; with ``keep_last`` they are a
+    smaller batch, of which each process has one micro-batch, as in the released runs. Where they cannot be shared
+    evenly, a few examples of the epoch's first batch come again. Processes that cannot share a whole batch evenly leave
+    the smaller one out.
 
     Args:
         dataset: what the examples come from; if it has epochs, they are set too.
