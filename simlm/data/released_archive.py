@@ -133,7 +133,7 @@ class ReleasedArchive:
             yield line.query_id, line.negatives.ids
 
     def place_of_passage(self, number: int) -> str:
-        """Return file and line of the passage in place ``number`` (from 0)."""
+        """Return the file and the line of a passage; ``number`` counts passages from 0."""
         return f"{self._files[PASSAGES]}:{number + 1}"
 
     def place_of_query(self, split: str, number: int) -> str:
