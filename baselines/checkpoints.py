@@ -88,7 +88,7 @@ class Checkpoints:
         return ""
 
     def unasked(self) -> "Checkpoints":
-        """Return the same without asking the Hub, for rows that nobody wants measured."""
+        """Return a copy that never asks the Hub, for systems that ``--rows`` leaves out."""
         return replace(self, refusal=not_asked)
 
     def check_any(self, systems: Sequence[System], lacking: Mapping[str, str]) -> None:

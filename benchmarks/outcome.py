@@ -1,9 +1,10 @@
-"""What a measurement leaves: its two files, JSON and a page, and what both say of their origin."""
+"""What measurements share: their options, and the two files that they leave, JSON and a page."""
 
+import argparse
 import datetime
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from simlm.commands.origin import source_state
 from simlm.errors import UserError
@@ -11,6 +12,20 @@ from simlm.files import write_together
 from simlm.paths import shown, whole
 
 ROOT = Path(__file__).parents[1]
+
+
+class Parser(argparse.ArgumentParser):
+    """The options that all measurements have; argparse, as machines with a GPU often lack tyro."""
+
+    def __init__(self, command: str, description: str, examples: str) -> None:
+        kind = argparse.RawDescriptionHelpFormatter
+        super().__init__(command, description=description, epilog=examples, formatter_class=kind, allow_abbrev=False)
+        folder = Path("results") / command.rpartition(".")[2]
+        self.add_argument("--out", type=Path, default=folder, metavar="FOLDER", help="where files go")
+        self.add_argument("--publish", action="store_true", help="also copy the files to reports/")
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help lists every option")
 
 
 def origin(command: str, commit: str | None = None) -> dict[str, Any]:

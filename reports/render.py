@@ -156,7 +156,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _verdicts(report: Report) -> str:
-    """Return a sentence that counts what became of the paper's orders."""
+    """Return a sentence that says how many of the paper's orders got each verdict."""
     total = len(report.claims)
     counts = Counter(claim.verdict for claim in report.claims)
     order = (

@@ -135,8 +135,8 @@ def check(options: Options) -> None:
     check_known("source of negatives", options.negatives, NEGATIVES)
     if options.publish and (options.collection or options.variant):
         raise UserError(
-            "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed "
-            "and --negatives"
+            "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed, "
+            "--negatives and what else changes what is measured"
         )
     check_seed("--seed", options.seed, 0)
     check_tflops(options.tflops, options.dry_run)

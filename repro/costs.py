@@ -97,7 +97,7 @@ def planned(name: str, scale: str) -> list[Planned]:
 
 
 def table_costs(tables: Mapping[str, Sequence[Planned]], speed: Throughput, gpus: int) -> list[str]:
-    """Return a row a table, and one for all of them, in which shared stages count once."""
+    """Return a row for each table, and one for all of them, in which shared stages count once."""
     lines = [
         f"| table | stages | PFLOP | 1 GPU | {gpus} GPUs, a stage on each | {gpus} GPUs, each stage on all | disk |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -109,7 +109,7 @@ def table_costs(tables: Mapping[str, Sequence[Planned]], speed: Throughput, gpus
         apart = max(alone / gpus, longest_chain(stages, works, speed))
         needs = total(works.values())
         cells = [f"{needs.all_flop / 1e15:,.0f}", *(f"{one:,.1f} h" for one in (alone, apart, alone / gpus))]
-        title = name.replace("table", "Table ").replace("figure", "Figure ")
+        title = re.sub(r"^(table|figure)(?=\d)", lambda found: f"{found[0].capitalize()} ", name)
         lines.append(f"| {title} | {len(works)} | {' | '.join(cells)} | {size(disk_bytes(needs))} |")
     return lines
 
@@ -129,7 +129,7 @@ def longest_chain(stages: Iterable[Planned], works: Mapping[Path, Work], speed: 
 
 
 def growth_costs(speed: Throughput) -> list[str]:
-    """Return a row a number of passages as long as MS MARCO's, for a model as large as BERT-base."""
+    """Return a row for each number of passages, which are as long as MS MARCO's, for a model as large as BERT-base."""
     lines = [
         f"| passages | tokens on disk | vectors on disk | encode, 1 GPU | search {QUERIES:,} queries, 1 GPU |",
         "|---:|---:|---:|---:|---:|",

@@ -89,7 +89,7 @@ def published_trials(scale: str) -> pd.DataFrame:
     """Return the published trials of a scale, empty if there are none.
 
     Returns:
-        A line a trial with ``TRIAL_COLUMNS``; ``score`` is RR@10 on valid.
+        One line for each trial, with the columns ``TRIAL_COLUMNS``; ``score`` is RR@10 on valid.
 
     Raises:
         UserError: The file holds something else.

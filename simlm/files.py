@@ -117,7 +117,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object of a file, or None when there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last from brackets without end
         return None
     return content if isinstance(content, dict) else None
 

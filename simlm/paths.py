@@ -10,12 +10,8 @@ from simlm.errors import UserError
 
 LONGEST = 3_700
 """Bytes of a path: Linux takes 4,095, and what is written below a folder needs some."""
-
-
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 KINDS = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-
-
 CACHES = ("IR_DATASETS_HOME", "IR_DATASETS_TMP", "HF_HOME", "HF_HUB_CACHE", "PYSERINI_CACHE")
 """Environment variables that name the folders in which libraries keep what they fetch."""
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.outcome import ROOT, made_by, make_out, origin, write
+from benchmarks.outcome import ROOT, Parser, made_by, make_out, origin, write
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import on_this_machine, this_machine
 from simlm.errors import UserError
@@ -36,19 +36,11 @@ STEPS = {
 """The steps (`benchmarks.growth.steps`), and what the page says of each."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the options."""
-    made = argparse.ArgumentParser(
-        "python -m repro.growth",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    made = Parser("python -m repro.growth", DESCRIPTION, EXAMPLES)
     made.add_argument("--quick", action="store_true", help="small collections")
     made.add_argument("--largest", type=int, default=SIZES[-1], metavar="N", help="leave out collections above that")
-    made.add_argument("--out", type=Path, default=Path("results/growth"), metavar="FOLDER", help="where files go")
-    made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
     return made
 
 

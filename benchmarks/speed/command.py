@@ -1,14 +1,13 @@
 """Speed of every hot path beside the straightforward way: `python -m repro.bench`."""
 
-# argparse, and imports of torch, transformers and numpy alone: machines with a GPU often have nothing else.
+# Imports torch, transformers and numpy alone: machines with a GPU often have nothing else.
 import argparse
 import os
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from benchmarks.outcome import make_out, origin, write
+from benchmarks.outcome import Parser, make_out, origin, write
 from simlm.commands.leave import leave_by
 from simlm.errors import UserError
 
@@ -33,20 +32,12 @@ TASKS = {
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the options."""
-    made = argparse.ArgumentParser(
-        "python -m repro.bench",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    made = Parser("python -m repro.bench", DESCRIPTION, EXAMPLES)
     made.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)}; all when left out")
     made.add_argument("--quick", action="store_true", help="fewer repeats, fewer texts, one size of each")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda; auto takes a GPU where there is one")
-    made.add_argument("--out", type=Path, default=Path("results/bench"), metavar="FOLDER", help="where files go")
-    made.add_argument("--publish", action="store_true", help="also copy the files to reports/")
     made.add_argument("--commit", default=None, help="the code's commit, for a copy of it without its history")
     return made
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from simlm.data.collection import SPLITS, Judgement, Passage, Query
 from simlm.data.ids import text_key
-from simlm.data.readers import digest_of, id_of, read_lines, read_objects, text_of
+from simlm.data.readers import digest_of, id_of, read_lines, read_objects, text_of, whole_number
 from simlm.errors import UserError
 from simlm.paths import instead, name_of
 
@@ -115,7 +115,7 @@ class BeirFolder:
                 )
             query, passage, score = fields
             try:
-                grade = int(score)
+                grade = whole_number(score)
             except ValueError:
                 raise UserError(f"{path}:{number}: the score {score[:40]!r} is no whole number; mend it") from None
             pair = text_key(f"{query}\t{passage}")

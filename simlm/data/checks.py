@@ -169,7 +169,7 @@ def _check_row(place: Place, kind: str, number: int, row: Passage | Query) -> No
 
 
 def _readable(where: str, kind: str, rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows; turn a file's defect into one line that says after which row it lies."""
+    """Yield the rows; raise UserError, naming the last good row, where the file is damaged."""
     last = "the start"
     try:
         for row in rows:

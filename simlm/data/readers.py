@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -111,6 +112,13 @@ def read_columns(path: File, names: Sequence[str]) -> Iterator[tuple[int, list[s
                 f"{', '.join(names)}; mend this line"
             )
         yield number, fields
+
+
+def whole_number(text: str) -> int:
+    """Return the number that ASCII digits spell; ValueError for what else ``int`` takes, such as 1_0."""
+    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    return int(text)
 
 
 def read_objects(path: File) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -34,7 +34,17 @@ from typing import NamedTuple
 from simlm.data.catalogue import MSMARCO, SIMLM_ARCHIVE
 from simlm.data.collection import SPLITS, Judgement, Passage, Query, set_aside
 from simlm.data.ids import text_key
-from simlm.data.readers import File, Member, digest_of, id_of, members, read_columns, read_objects, text_of
+from simlm.data.readers import (
+    File,
+    Member,
+    digest_of,
+    id_of,
+    members,
+    read_columns,
+    read_objects,
+    text_of,
+    whole_number,
+)
 from simlm.data.released_lists import TrainingLine, read_training
 from simlm.errors import UserError
 from simlm.paths import instead
@@ -123,7 +133,7 @@ class ReleasedArchive:
             yield line.query_id, line.negatives.ids
 
     def place_of_passage(self, number: int) -> str:
-        """Return file and line of the passage in place ``number`` (from 0)."""
+        """Return the file and the line of a passage; ``number`` counts passages from 0."""
         return f"{self._files[PASSAGES]}:{number + 1}"
 
     def place_of_query(self, split: str, number: int) -> str:
@@ -170,7 +180,7 @@ class ReleasedArchive:
             if not _belongs(query, split):
                 continue
             try:
-                grade = int(label)
+                grade = whole_number(label)
             except ValueError:
                 raise UserError(f"{path}:{number}: the label {label[:40]!r} is no whole number; mend it") from None
             if grades.setdefault(text_key(f"{query}\t{passage}"), grade) != grade:

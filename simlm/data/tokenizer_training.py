@@ -46,7 +46,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: Path) -> PreT
 
 
 def _word_counts(texts: Iterable[str]) -> Counter[str]:
-    """Count each normalised word; normalise each distinct stretch between white space once."""
+    """Count each normalised word; each different string between spaces is normalised only once."""
     stretches: Counter[str] = Counter()
     for text in texts:
         stretches.update(text.split())

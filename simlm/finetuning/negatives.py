@@ -85,8 +85,7 @@ class NegativeLists:
         """Return the (query, passage) pairs that lists start <= j < stop draw in the first ``epochs`` epochs.
 
         They are two int64 arrays of unique pairs, sorted by query and then passage: exactly the pairs of `group`.
-            Ranges
-        of lists come in order, so a large collection takes them block by block (`blocks`).
+        Ranges of lists come in order, so a large collection takes them block by block (`blocks`).
         """
         block = slice(start, len(self) if stop is None else min(stop, len(self)))
         offsets = np.asarray(self.offsets[block])
@@ -232,7 +231,7 @@ def build_negative_lists(
 
 
 def ready_lists(run: Run, qrels: Positives) -> NegativeLists:
-    """Return lists that come with a collection as they are, in their order; UserError if no query has one.
+    """Return the collection's own lists of negatives, unchanged and in their order; UserError if no query has one.
 
     ``run`` is over all queries of a split, in the store's order; a query without a list or a positive is dropped.
     """

@@ -10,22 +10,19 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from simlm.errors import UserError
 from simlm.models.folder import (
-    CONFIG,
     INDEX,
+    KEPT,
     PICKLE,
     WEIGHTS,
     check_sizes,
+    kept_files,
     read_config,
     read_weights,
     weight_files,
     without_weights,
 )
 from simlm.models.public import COMMIT, PINNED_IN
-from simlm.paths import instead
 
-TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
-DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
-KEPT = (CONFIG, *TOKENIZER, *DESCRIPTION)
 SAFE = (WEIGHTS, "model-*.safetensors", f"{WEIGHTS}{INDEX}")
 PICKLES = (PICKLE, "pytorch_model-*.bin", f"{PICKLE}{INDEX}")
 
@@ -57,12 +54,11 @@ def copy_model(name: str, revision: str, target: Path) -> dict[str, Any]:
     if not files:
         raise without_weights(name)
     check_sizes(source, files)
+    kept = kept_files(source)
     whole = files == [source / WEIGHTS]
     weights = {} if whole else read_weights(files)
     target.mkdir(parents=True, exist_ok=True)
-    for path in (path for pattern in KEPT for path in source.glob(pattern)):
-        if not path.is_file():
-            raise UserError(f"{path} {instead(path)} where a file has to be; remove it")
+    for path in kept:
         (target / path.relative_to(source)).parent.mkdir(exist_ok=True)
         shutil.copyfile(path, target / path.relative_to(source))
     if whole:

@@ -14,6 +14,10 @@ from simlm.paths import instead
 
 CONFIG = "config.json"
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
+TOKENIZER = ("tokenizer*", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
+DESCRIPTION = ("README.md", "modules.json", "1_Pooling/config.json", "artifact.metadata")
+KEPT = (CONFIG, *TOKENIZER, *DESCRIPTION)
+"""What a copy keeps beside the weights."""
 INDEX = ".index.json"
 """How the name of the file ends that leads to shards."""
 AGAIN = "fetch the repository again"
@@ -48,6 +52,15 @@ def _shards(index: Path) -> list[Path]:
         if not path.is_file():
             raise UserError(f"{path} {instead(path)}, and {index.name} names it; {AGAIN}")
     return files
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """Return the files that a copy keeps beside the weights; UserError where one of them is something else."""
+    found = [path for pattern in KEPT for path in folder.glob(pattern)]
+    for path in found:
+        if not path.is_file():
+            raise UserError(f"{path} {instead(path)} where a file has to be; remove it")
+    return found
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, Any]:
@@ -85,6 +98,7 @@ def _plain_weights(pickle: Path) -> dict[str, Any]:
 def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot be a model, before anything is made of it; its tensors are not read."""
     read_config(folder)
+    kept_files(folder)
     files = weight_files(folder)
     if not files:
         raise without_weights(str(folder))

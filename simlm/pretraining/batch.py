@@ -90,7 +90,7 @@ class Batch(ABC):
 
     @abstractmethod
     def by_group(self, loss: Callable[..., Tensor], *rows: Tensor) -> Tensor:
-        """Return the mean over micro-batches of ``loss``, given each one's ``rows`` (B, ...), one a passage."""
+        """Call ``loss`` on each micro-batch's ``rows``, (B, ...) with one for each passage; return the mean."""
 
 
 class PaddedBatch(Batch):

@@ -38,8 +38,7 @@ def search(
     """Find the k passages with the largest inner product with each query.
 
     Memory beyond the inputs: 12 Q k bytes for the results, 4 passage_block d for a block, and 4 passage_block + 40 k
-        for
-    each of ``query_block`` queries; faiss holds no more, and on a GPU 256 MiB of its own.
+    for each of ``query_block`` queries; faiss holds no more, and on a GPU 256 MiB of its own.
 
     Args:
         queries: float32 (Q, d).

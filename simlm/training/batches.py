@@ -71,10 +71,11 @@ class EpochBatches(Sampler[list[int]]):
     """Batches of examples drawn at random, in an order keyed by (seed, epoch), whatever the number of processes.
 
     Each process gets its own micro-batches of a batch (`Split`). With fewer examples than ``batch_size`` all of them
-    are one batch. The last n mod ``batch_size`` examples of an epoch's order are left out, or with ``keep_last`` a
-    batch of their own: as in the released runs each process then has one micro-batch, and where they do not come out
-    even, a few examples of the epoch's first batch come again. Processes that cannot share a whole batch evenly leave
-    it out. The order depends on no global generator, so a resumed run sees the batches of a run that was never stopped.
+    are one batch. Examples at the end of an epoch that do not fill a batch are dropped; with ``keep_last`` they are a
+    smaller batch, of which each process has one micro-batch, as in the released runs. Where they cannot be shared
+    evenly, a few examples of the epoch's first batch come again. Processes that cannot share a whole batch evenly leave
+    the smaller one out. The order depends on no global generator, so a resumed run sees the batches of a run that was
+    never stopped.
 
     Args:
         dataset: what the n examples come from; if it has epochs, they are set too.

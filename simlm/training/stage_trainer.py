@@ -185,5 +185,5 @@ class StageTrainer(Trainer):
 
 
 def _values(flags: Sequence[tuple[int, Tensor]]) -> list[bool]:
-    """Read the flags of (step, flag) back at once."""
+    """Return the flags of (step, flag) as truth values, fetched from the device together."""
     return torch.stack([flag for _, flag in flags]).tolist() if flags else []

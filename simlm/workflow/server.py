@@ -213,10 +213,15 @@ def _report_ended(logs: dict[int, str]) -> None:
             return
         status, log = os.waitstatus_to_exitcode(ending), logs.pop(pid)
         if status < 0:
-            line = f"its process was ended by {signal.Signals(-status).name}; {memory(usage.ru_maxrss * 1024)}"
+            line = f"its process was ended by {name_of(-status)}; {memory(usage.ru_maxrss * 1024)}"
             with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:
                 file.write(f"\n{line}\n")
         _say({"pid": pid, "status": status})
+
+
+def name_of(number: int) -> str:
+    """Return the name of a signal, such as SIGKILL; real-time signals have numbers only."""
+    return signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
 
 
 def memory(peak_bytes: int) -> str:

@@ -19,7 +19,7 @@ from simlm.errors import UserError
 from simlm.files import read_json
 from simlm.workflow.nodes import launch_on_nodes
 from simlm.workflow.resources import Choices, allocated_nodes, share_of_node
-from simlm.workflow.server import memory
+from simlm.workflow.server import memory, name_of
 from simlm.workflow.torchrun import NUMBERS, Ended, WorkerFailed, launch
 
 
@@ -85,7 +85,7 @@ def _cause(left: Path, ended: Sequence[Ended], processes: int) -> Exception:
         # SIGTERM is what torch sends to the others then.
         if status < 0 and status != -signal.SIGTERM:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # of the largest; 0 on other nodes
-            said = f"process {rank} of {processes} was ended by {signal.Signals(-status).name}"
+            said = f"process {rank} of {processes} was ended by {name_of(-status)}"
             return WorkerFailed(f"{said}; {memory(peak)}" if peak else said)
     faults = sorted(left.glob("fault-*.txt"), key=lambda path: path.stat().st_mtime_ns)
     if faults:

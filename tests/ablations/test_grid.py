@@ -62,7 +62,6 @@ def manifests(results: Path) -> dict[Path, int]:
 def test_grids_start_from_known_starts_and_hold_the_papers() -> None:
     assert all(start in ENCODERS or start in CORPORA for grid in GRIDS.values() for start in grid)
     assert all(len(set(grid)) == len(grid) for grid in GRIDS.values())
-    assert [len(GRIDS[name]) for name in ALL] == [10, 6, 3]
     # What is pre-trained on a part of the collection is compared on that part (Table 10).
     parts = {name for name in STARTS if name.startswith("simlm-on-")}
     assert {start for grid in GRIDS.values() for start in grid} == set(ENCODERS) - parts | set(CORPORA)

@@ -35,6 +35,7 @@ CPU = Machine(torch.device("cpu"), quick=True)
         (["--publish", "--quick"], "--publish is for everything"),
         (["--out", "setup.cfg/below"], "--out setup.cfg/below"),
         (["--out", ""], "--out: an empty text is given"),
+        (["--tunes"], "error: unrecognized arguments: --tunes; --help lists every option"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, leaves) -> None:

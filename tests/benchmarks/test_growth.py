@@ -174,6 +174,7 @@ def test_a_step_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
         (["--publish", "--largest", "10000"], "--publish --largest 10000: growth shows in two sizes"),
         (["--largest", "9"], "--largest 9: the smallest collection has 10,000 passages"),
         (["--out", "file/below"], "--out file/below: "),
+        (["--largest", "x"], "error: argument --largest: invalid int value: 'x'; --help lists every option"),
     ],
 )
 def test_mistakes(

@@ -160,7 +160,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
             'queries.jsonl:1: the query id "q\\u0000" holds the control character U+0000',
         ),
         ({"corpus_jsonl": P1 + REST + P1}, 'corpus.jsonl:5: the passage id "p1" comes twice'),
-        ({"corpus_jsonl": P1 + '{"_id": "p2", "text": "\\ud800"}\n'}, 'corpus.jsonl:2: passage "p2" has a text'),
+        ({"corpus_jsonl": P1 + '{"_id": "p2", "text": "\\ud800"}\n'}, 'corpus.jsonl:2: the text of passage "p2"'),
         ({"corpus_jsonl": P1.encode() + b'{"_id": "p2", "text": "\xff"}\n'}, "corpus.jsonl:2: this line is not UTF-8"),
         ({"corpus_jsonl": ""}, "corpus.jsonl:1: there is no passage"),
         ({"corpus_jsonl": P1}, 'qrels/train.tsv:3: a qrel of query "q1" names the unknown passage "4"'),
@@ -171,6 +171,7 @@ Q = "".join(f'{{"_id": "q{number}", "text": "x"}}\n' for number in (1, 2, 3))
         ({"train": "q1\tp1\t1\n"}, "qrels/train.tsv:1: the first line must name the columns query-id"),
         ({"train": HEAD + "q1 p1 1\n"}, "qrels/train.tsv:2: 1 columns where 3, separated by tabs, must be"),
         ({"train": HEAD + "q1\tp1\tyes\n"}, "qrels/train.tsv:2: the score 'yes' is no whole number"),
+        ({"train": HEAD + "q1\tp1\t1_0\n"}, "qrels/train.tsv:2: the score '1_0' is no whole number"),
         *(
             (
                 {"train": HEAD + f"q1\tp1\t1\nq1\tp2\t{grade}\n"},

@@ -103,8 +103,11 @@ def test_a_name_that_is_not_utf8_has_a_digest_too(tmp_path: Path) -> None:
     assert len(local_digest(str(tmp_path))) == 64
 
 
-def test_a_pipe_is_no_configuration(whole: Path, tmp_path: Path) -> None:
+def test_a_pipe_is_no_configuration_and_no_vocabulary(whole: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(whole, tmp_path / "bad")
     (folder / CONFIG).unlink()
     os.mkfifo(folder / CONFIG)
     refused(folder, f"{folder}: not a model folder, its config.json is a FIFO")
+    os.replace(shutil.copy(whole / CONFIG, tmp_path), folder / CONFIG)
+    os.mkfifo(folder / "vocab.txt")
+    refused(folder, f"{folder / 'vocab.txt'} is a FIFO where a file has to be")
