@@ -66,7 +66,7 @@ class Options:
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
     precision: str = "auto"
-    """auto, float32 or bfloat16: what stages compute in. auto takes bfloat16 on a GPU, and on processors that have it."""
+    """auto, float32 or bfloat16: what stages compute in; auto is bfloat16 on GPUs, and on processors that have it."""
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     search: str = "torch"
