@@ -40,8 +40,10 @@ class OrderCollator:
     def _ordered(self, example: Example) -> tuple[Example, bool]:
         rng = stateless_rng(self.masks.config.seed, example.epoch, example.passage, 1)
         pieces = self.masks.pieces
-        text = (example.ids[example.types == 1] if example.types.any() else example.ids[1:])[:-2]
-        middle = [place for place, _ in pieces.words(text) if len(text) <= 4 * place <= 3 * len(text)]
+        start = int(example.types.argmax()) or 1  # of the text, behind the title if there is one
+        text = example.ids[start:-2]
+        words = (place - start for place, _ in pieces.words(example.ids))
+        middle = [place for place in words if len(text) <= 4 * place <= 3 * len(text)]
         cut = int(rng.choice(middle)) if middle else len(text) // 2
         swap = bool(rng.random() < 0.5)
         parts = (text[cut:], text[:cut]) if swap else (text[:cut], text[cut:])
@@ -71,7 +73,7 @@ class OrderedMLM(PackableObjective):
         cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
     ) -> "OrderedMLM":
         if not isinstance(encoder, BertForMaskedLM):
-            raise UserError(f"MLM with sentence order needs a BERT masked language model, not {type(encoder).__name__}")
+            raise UserError(f"MLM with sentence order needs a BERT encoder, not {type(encoder).__name__}")
         width = encoder.config.hidden_size
         order = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
         return cls(encoder, order, OrderCollator(MaskCollator(pieces, config)))

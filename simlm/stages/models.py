@@ -1,4 +1,4 @@
-"""Stages that make an encoder: from the Hub, at random, by MLM on the corpus, or by pre-training on top of one."""
+"""Stages that make an encoder: from the Hub, at random, from a corpus's word vectors, or by pre-training one."""
 
 import math
 from fractions import Fraction

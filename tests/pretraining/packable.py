@@ -16,12 +16,14 @@ from simlm.pretraining.mlm import MaskedLM
 from simlm.pretraining.objective import PackableObjective
 from simlm.pretraining.packed_batch import MaskedPack
 from simlm.pretraining.replaced_lm import ReplacedLM
+from simlm.pretraining.sentence_order import OrderedMLM
 from tests.pretraining.toys import CONFIG, PIECES, bert, electra
 
 PACKABLE: Mapping[str, Callable[[], PackableObjective]] = {
     "replaced LM": lambda: ReplacedLM.build(bert(), electra(), PIECES, CONFIG),
     "joint generator": lambda: JointReplacedLM.build(bert(), electra(), PIECES, CONFIG),
     "MLM": lambda: MaskedLM.build(bert(), None, PIECES, CONFIG),
+    "MLM with sentence order": lambda: OrderedMLM.build(bert(), None, PIECES, CONFIG),
     "generator": lambda: MaskedLM.build(electra(), None, PIECES, CONFIG),
     "Enc-Dec MLM": lambda: EncDecMLM.build(bert(), None, PIECES, CONFIG),
     "Condenser": lambda: Condenser.build(bert(layers=4), None, PIECES, CONFIG),

@@ -16,6 +16,7 @@ DETECTING = [path for path in PATHS if "rtd" in path]
 LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
     "mlm": ({"loss": 0.7}, 20, 60),
     "replaced_lm": ({"encoder_loss": 0.7, "decoder_loss": 0.7}, 20, 60),
+    "sentence_order": ({"word_loss": 0.9, "order_loss": 0.85}, 30, 90),
     "autoencoder": ({"loss": 0.7}, 20, 60),
     "enc_dec_mlm": ({"loss": 0.7}, 20, 60),
     "condenser": ({"encoder_loss": 0.7, "head_loss": 0.7}, 20, 60),
@@ -30,6 +31,7 @@ LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
 
 
 def module_of(path: str) -> str:
+    path = OBJECTIVES.get(path, path)
     return path.partition(":")[0].rpartition(".")[2]
 
 
@@ -46,7 +48,8 @@ every = pytest.mark.parametrize("path", PATHS, ids=module_of)
 def test_it_keeps_the_encoder_and_says_whether_it_needs_a_generator(path: str) -> None:
     encoder = bert()
     assert built(path, encoder).encoder is encoder
-    expected = {one.path: one.generator for one in COMPARED.values()} | dict.fromkeys(["replaced_lm", JOINT, RTD], True)
+    expected = {one.path: one.generator for one in COMPARED.values()} | {"ordered-mlm": False}
+    expected |= dict.fromkeys(["replaced_lm", JOINT, RTD], True)
     assert find_objective(path).needs_generator is expected[path]
 
 
@@ -117,9 +120,9 @@ def test_in_bfloat16_the_loss_stays_in_single_precision_and_near(path: str) -> N
     assert trained and all(weight.grad is not None and weight.grad.isfinite().all() for weight in trained)
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path != RTD], ids=module_of)
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in (RTD, "ordered-mlm")], ids=module_of)
 def test_a_passage_without_any_word_costs_nothing(path: str) -> None:
-    """Its loss is 0 and can be trained on. (ELECTRA's own counts [CLS] and [SEP] too.)"""
+    """Its loss is 0 and can be trained on. (RTD counts [CLS] and [SEP] too, and an order is always asked for.)"""
     objective, row = built(path), example(0, 6)
     row.ids[1:-1] = UNK
     loss = objective(**objective.collator([row]))["loss"]
