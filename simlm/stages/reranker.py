@@ -7,6 +7,7 @@ from typing import Any
 from experimaestro import Param, field
 
 from simlm.scales.settings import NegativesSettings, RerankerSettings
+from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
 from simlm.workflow.stage import Stage
@@ -20,6 +21,13 @@ class TrainReranker(EncoderStage):
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]
+    data: Param[Prepare | None] = field(default=None, ignore_default=True)
+    """The collection in the pieces that ``start`` reads; None where these are the candidates'."""
+
+    @property
+    def tokenised(self) -> Prepare:
+        """The collection in the pieces that the re-ranker reads; its passages stand in the candidates' order."""
+        return self.data or self.candidates.data
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.reranker import train_reranker
@@ -27,7 +35,7 @@ class TrainReranker(EncoderStage):
         settings = self.settings
         lists = partial(self.candidates.negative_lists, settings=settings.negatives, seed=settings.optimisation.seed)
         return train_reranker(
-            self.candidates.data.open(),
+            self.tokenised.open(),
             self.start.model,
             lists,
             settings,
@@ -62,7 +70,7 @@ class TeacherScoresOf(Stage):
         from simlm.stages.work.reranker import score_for_teaching
 
         return score_for_teaching(
-            self.negatives.data.open(),
+            self.reranker.tokenised.open(),
             self.reranker.model,
             self.negatives.negative_lists(MINED_SPLIT, self.lists, self.seed),
             MINED_SPLIT,
