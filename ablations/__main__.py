@@ -11,7 +11,7 @@ Examples:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +33,7 @@ from simlm.commands.checks import (
 )
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
-from simlm.commands.machine import on_this_machine, with_origin
+from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
 from simlm.commands.preflight import check_collections, check_ready
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
@@ -41,7 +41,7 @@ from simlm.data.lookup import resolve
 from simlm.errors import StageFailed, UserError
 from simlm.files import short_name
 from simlm.paths import shown
-from simlm.scales import open_scale, other_collection
+from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.launchers import Launcher, LocalLauncher
@@ -65,6 +65,8 @@ class Options:
     """A folder, irds:ID, or a name, in place of the scale's own (docs/own-collection.md)."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes every GPU there is, one stage on each."""
+    precision: str = "auto"
+    """auto, float32 or bfloat16: what stages compute in; auto is bfloat16 on GPUs, and on processors that have it."""
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     search: str = "torch"
@@ -93,6 +95,7 @@ def check(options: Options) -> None:
         check_known("grid", grid, GRIDS)
     check_seed("--seeds", options.seeds, 1)
     check_tflops(options.tflops, options.dry_run)
+    check_known("precision", options.precision, ("auto", *PRECISIONS))
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
@@ -125,7 +128,13 @@ def run(options: Options) -> None:
             check_common(results)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    build = build_cells(cells_of(_grids(options), options.seeds), options.scale, options.collection)
+    on_gpu = any(one.startswith("gpu") for one in options.slurm) or bool(launcher.choices.gpus)
+
+    def scale() -> Scale:
+        own = open_scale(options.scale, options.collection)
+        return replace(own, precision=chosen_precision(options.precision, own.precision, lambda: on_gpu))
+
+    build = build_cells(cells_of(_grids(options), options.seeds), scale)
     check_collections(build, results, fetch=not options.dry_run)
     found = joinable(build, results, options.join) if options.join else Joinable([], [])
     if options.dry_run:

@@ -1,6 +1,6 @@
 """The ablations as grids: a cell is one start with one seed, fine-tuned as Retriever1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ablations.retriever1_runs import Retriever1Runs
@@ -17,7 +17,7 @@ from ablations.starts import (
 )
 from simlm.commands.seeds import naming_seed
 from simlm.data.catalogue import HALVES
-from simlm.scales import open_scale
+from simlm.scales import Scale
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import Build
@@ -75,8 +75,8 @@ def cells_of(grids: Sequence[str], seeds: int) -> list[Cell]:
     return [Cell(grid, start, seed) for grid in chosen for start in GRIDS[grid] for seed in range(seeds)]
 
 
-def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Build:
-    """Return what builds the run of every cell, on the scale's collection or another.
+def build_cells(cells: Sequence[Cell], scale: Callable[[], Scale]) -> Build:
+    """Return what builds the run of every cell, at the scale that a call of ``scale`` returns anew.
 
     Equal stages of several grids, seeds and tables are one and the same.
     """
@@ -85,7 +85,7 @@ def build_cells(cells: Sequence[Cell], scale: str, collection: str = "") -> Buil
         runs: dict[Cell, RunStage] = {}
         for seed in sorted({cell.seed for cell in cells}):
             # A pipeline changes its scale's seeds: each needs a scale of its own.
-            of_seed = Retriever1Runs(open_scale(scale, collection), seed, naming_seed(submit, seed))
+            of_seed = Retriever1Runs(scale(), seed, naming_seed(submit, seed))
             runs |= {cell: _run(of_seed, cell.start) for cell in cells if cell.seed == seed}
         return {cell: runs[cell] for cell in cells}
 

@@ -91,7 +91,9 @@ class SearchReleased(RunStage):
         layout = Padded(specials)
         return search_splits(
             self.data.open(),
-            EncoderSide(Inference(encoder, layout, device), self.passage_length, specials, passages),
+            EncoderSide(
+                Inference(encoder, layout, device, half=device.type == "cuda"), self.passage_length, specials, passages
+            ),
             EncoderSide(Inference(asker, layout, device), self.query_length, specials, queries),
             dict.fromkeys(self.splits, self.depth),
             self.splits[-1],

@@ -21,12 +21,12 @@ from simlm.commands.checks import (
 )
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
-from simlm.commands.machine import on_this_machine, with_origin
+from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.files import short_name
-from simlm.scales import Scale, open_scale, other_collection
+from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
 
@@ -66,6 +66,8 @@ class Options:
     """Added to every seed of the scale; 0 is the published run."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes a GPU where there is one."""
+    precision: str = "auto"
+    """auto, float32 or bfloat16: what stages compute in; auto is bfloat16 on GPUs, and on processors that have it."""
     processes: int = 1
     """How many processes share each stage's training, encoding, searching and scoring; on GPUs each takes one."""
     search: str = "torch"
@@ -95,6 +97,7 @@ class Options:
         parts += ["own-passages-kept"] if self.keep_own_passages else []
         parts += [f"seed-{self.seed}"] if self.seed else []
         parts += ["negatives-package"] if self.negatives != "bm25" else []
+        parts += [] if self.precision == "auto" else [self.precision]
         # The same rows in another order, or one of them twice, are the same report.
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return short_name("_".join(parts))
@@ -105,7 +108,9 @@ class Options:
 
     def open_scale(self) -> Scale:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""
-        return replace(open_scale(self.scale, self.collection), keep_own=self.keep_own_passages)
+        scale = open_scale(self.scale, self.collection)
+        precision = chosen_precision(self.precision, scale.precision, lambda: bool(self.choices().gpus))
+        return replace(scale, keep_own=self.keep_own_passages, precision=precision)
 
     def pipeline_runs(self, submit: Submit) -> PipelineRuns:
         """Return the pipeline's runs at this scale, with this seed and these negatives."""
@@ -141,6 +146,7 @@ def check(options: Options) -> None:
     check_seed("--seed", options.seed, 0)
     check_tflops(options.tflops, options.dry_run)
     check_machine(options.device, options.results, Path(options.scale, options.variant))
+    check_known("precision", options.precision, ("auto", *PRECISIONS))
     check_processes(options.processes, options.device, options.results)
     check_search(options.search, options.device)
     if options.keep_own_passages and (not options.collection or find(options.collection.partition(":")[0])):

@@ -109,6 +109,7 @@ def _check_made(stages: Sequence[Planned], options: ExportOptions) -> None:
     words += ["--rows", *options.rows] if options.rows else []
     words += ["--negatives", options.negatives] if options.negatives != "bm25" else []
     words += ["--seed", str(options.seed)] if options.seed else []
+    words += ["--precision", options.precision] if options.precision != "auto" else []
     words += ["--keep-own-passages"] if options.keep_own_passages else []
     raise UserError(
         f"--results {options.results}: {len(lacking)} of {len(stages)} stages are not made, {lacking[0].name!r} is the "

@@ -29,6 +29,7 @@ from repro.how_chosen import (
 from repro.published import published
 from repro.trials import ALPHA, RATE
 from simlm.scales import Scale
+from simlm.scales.scale import FLOAT32
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 TOGETHER = " (query and passage together)"
@@ -230,7 +231,7 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
 
 def choices(scale: Scale) -> list[HyperParameter]:
     """Return what is in force where paper and released implementation differ or are silent, or a scale departs."""
-    return [*_everywhere(), *(_at_paper_scale(scale) if isinstance(scale.encoder, str) else ())]
+    return [*_everywhere(scale), *(_at_paper_scale(scale) if isinstance(scale.encoder, str) else ())]
 
 
 def _at_paper_scale(scale: Scale) -> list[HyperParameter]:
@@ -248,7 +249,11 @@ def _at_paper_scale(scale: Scale) -> list[HyperParameter]:
     ]
 
 
-def _everywhere() -> list[HyperParameter]:
+def _precision(scale: Scale) -> str:
+    return scale.precision if scale.precision == FLOAT32 else f"{scale.precision} where it is fast, otherwise {FLOAT32}"
+
+
+def _everywhere(scale: Scale) -> list[HyperParameter]:
     return [
         row("pre-training: loss", "mean over a batch's counted tokens", "mean within each passage (Eq. 2)", RELEASED),
         row(
@@ -257,6 +262,6 @@ def _everywhere() -> list[HyperParameter]:
             "passage to hard negatives too (Eq. 3)",
             RELEASED,
         ),
-        row("precision", "float32 on a CPU, bfloat16 autocast on a GPU", "float16", "what the device does well"),
+        row("precision", _precision(scale), "float16", "what the device does well; queries and losses in float32"),
         row("encoder: [CLS] only in the last layer", "yes", "whole last layer", "the same values, less work"),
     ]

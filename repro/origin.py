@@ -180,13 +180,13 @@ def origin(
         baselines: The rows that others were tested against.
         seeds: What was added to the scale's seeds, where there is more than one run; otherwise the seed of the options.
     """
-    facts = made.facts()
+    facts, scale = made.facts(), options.open_scale()
     return provenance(
         tag=f"{name}-{options.scale}",
         command=sys.orig_argv,
-        seeds=_seeds(open_scale(options.scale, options.collection), seeds or [options.seed]),
+        seeds=_seeds(scale, seeds or [options.seed]),
         data=_data(tested),
-        method=dict(method or {}) | {"stages": made.identities()},
+        method=dict(method or {}) | {"precision": scale.precision, "stages": made.identities()},
         measures=measures,
         baselines=baselines,
         resources={

@@ -26,9 +26,8 @@ class PaperColumns(NamedTuple):
 
 def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Page], options: Options) -> None:
     """Write a page of settings, for which no stage has to run."""
-    refuse(
-        options, name, "collection", "rows", "negatives", "keep_own_passages", "seed", "device", "processes", "search"
-    )
+    changing = "collection", "rows", "negatives", "keep_own_passages", "seed", "precision"
+    refuse(options, name, *changing, "device", "processes", "search")
     if options.dry_run:
         print("no stage to run: the page is read from the scale's configuration")
         return

@@ -16,6 +16,7 @@ from simlm.commands.checks import check_scale
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.errors import UserError
+from simlm.scales.scale import FLOAT32
 
 DESCRIPTION = """Run a published table again and compare each measured figure with the published one.
 
@@ -54,10 +55,17 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
         raise UserError(f"--tolerance {options.tolerance:g}: choose a difference from 0 to 1, such as 0.001")
     check_scale(options.scale)
     before = published_report(options.table, options.scale, published)
-    table = Options(scale=options.scale, results=options.results, device=options.device, processes=options.processes)
+    made_in = before.provenance["method"].get("precision", FLOAT32)
+    table = Options(
+        scale=options.scale,
+        results=options.results,
+        device=options.device,
+        precision=made_in,
+        processes=options.processes,
+    )
     check(table)
     run_report(options.table, table)
-    now = read_report(options.results / options.scale / f"{options.table}.json")
+    now = read_report(options.results / options.scale / table.variant / f"{options.table}.json")
     assert isinstance(now, Report), "a table of runs stays one"
     lines = list(compared(before, now, options.tolerance))
     commit = str(before.provenance["implementation"]["source"]["commit"])[:12]

@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simlm.commands.origin import cpu_model, source_state
+from simlm.commands.origin import cpu_model, has_bfloat16, source_state
+from simlm.scales.scale import BFLOAT16, FLOAT32
 from simlm.workflow.resources import Choices, cores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,19 @@ def on_this_machine(choices: Choices) -> Choices:
         return choices
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return replace(choices, gpus=tuple(seen.split(",") if seen else map(str, range(torch.cuda.device_count()))))
+
+
+def chosen_precision(wanted: str, usual: str, on_gpu: Callable[[], bool]) -> str:
+    """Return the precision that stages compute in.
+
+    Args:
+        wanted: What the reader asked for; "auto" leaves it to the machine.
+        usual: The scale's; bfloat16 only where it is fast: on a GPU, and on a processor with instructions for it.
+        on_gpu: Tells whether stages compute on a GPU.
+    """
+    if wanted != "auto":
+        return wanted
+    return FLOAT32 if usual == BFLOAT16 and not has_bfloat16() and not on_gpu() else usual
 
 
 def with_origin(choices: Choices) -> Choices:

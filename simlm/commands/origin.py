@@ -52,10 +52,20 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 def cpu_model() -> str:
     """Return the processor's name, "" where the system does not tell."""
+    return _cpu_field("model name") or platform.processor()
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor multiplies matrices of bfloat16 by instructions of its own."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint((_cpu_field("flags") or _cpu_field("Features")).split())
+
+
+def _cpu_field(name: str) -> str:
+    """Return what Linux says of the first processor, "" where it does not or is another system."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
+            if line.startswith(name):
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor()
+    return ""

@@ -28,10 +28,11 @@ class RetrieverEvaluation:
     groups: BiEncoderGroups
     layout: Layout
     device: torch.device
+    half: bool = False
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, BiEncoder)
-        encode = Inference(model.encode, self.layout, self.device)
+        encode = Inference(model.encode, self.layout, self.device, self.half)
         ranks = []
         for groups in _batches(self.groups, RETRIEVER_QUERIES):
             queries, passages = self._vectors(encode, groups)
@@ -52,10 +53,11 @@ class RerankerEvaluation:
     groups: RerankerGroups
     layout: Layout
     device: torch.device
+    half: bool = False
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, Reranker)
-        score = Inference(model.score, self.layout, self.device)
+        score = Inference(model.score, self.layout, self.device, self.half)
         weights, values = [], []
         for groups in _batches(self.groups, RERANKER_QUERIES):
             pairs: list[Encoded] = [pair for group in groups for pair in group]

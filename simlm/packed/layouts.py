@@ -114,13 +114,13 @@ class Inference:
         output: gives texts their vectors (N, d) or logits (N,).
         layout: how a batch is laid out.
         device: where the model is.
-        half: whether a GPU computes in bfloat16; otherwise in the model's own float32, as a CPU does.
+        half: whether products are computed in bfloat16; otherwise in the model's own type.
     """
 
     output: Callable[[Inputs], Tensor]
     layout: Layout
     device: torch.device
-    half: bool = True
+    half: bool = False
 
     @property
     def batch_tokens(self) -> int:
@@ -138,7 +138,7 @@ class Inference:
     @torch.no_grad()
     def __call__(self, texts: Texts) -> Tensor:
         """Return the output of each text of a batch, in their order."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half and self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             return texts.apply(self.output)
 
 

@@ -9,7 +9,7 @@ from simlm.scales.mini import mini
 from simlm.scales.minilm import on_this_machine
 from simlm.scales.paper import paper
 from simlm.scales.paper_nq import natural_questions
-from simlm.scales.scale import Scale
+from simlm.scales.scale import PRECISIONS, Scale
 from simlm.scales.small import small
 from simlm.scales.smoke import smoke
 
@@ -50,4 +50,4 @@ def on_collection(
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
-__all__ = ["NAMES", "Scale", "on_collection", "open_scale", "other_collection"]
+__all__ = ["NAMES", "PRECISIONS", "Scale", "on_collection", "open_scale", "other_collection"]

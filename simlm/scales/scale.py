@@ -12,6 +12,8 @@ from simlm.scales.settings import (
     SearchSettings,
 )
 
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -47,6 +49,8 @@ class Scale:
     """The (k1, b) tried on valid."""
     fusion_grid: tuple[float, ...]
     """The weights of the dense run tried on valid."""
+    precision: str = BFLOAT16
+    """What stages compute products in where the device has it (`simlm.stages.computing`)."""
     location: str = ""
     """The folder of a collection of the reader's own, and the digest of its files (`simlm.data.lookup.Reference`)."""
     digest: str = ""

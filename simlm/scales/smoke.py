@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from simlm.scales.mini import mini
-from simlm.scales.scale import Scale
+from simlm.scales.scale import FLOAT32, Scale
 from simlm.scales.settings import (
     EncoderShape,
     GeneratorShape,
@@ -25,6 +25,7 @@ def smoke() -> Scale:
     return replace(
         scale,
         name="smoke",
+        precision=FLOAT32,  # so small that bfloat16 saves nothing, and the same on every processor
         collection="insuranceqa-smoke",
         vocabulary=600,
         encoder=EncoderShape.C(layers=2, hidden=64, heads=2, intermediate=128, initializer_range=0.069, dropout=0.0),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from simlm.errors import UserError
 from simlm.scales.scale import Scale
 from simlm.scales.settings import Optimisation, PretrainingSettings, varied
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
     EncoderStage,
@@ -47,7 +48,9 @@ class EncoderPipeline:
             optimisation.seed += seed
 
     def add(self, stage: S, name: str) -> S:
-        """Make a configuration part of the run, under a name for readers."""
+        """Make a configuration part of the run, in the scale's precision, under a name for readers."""
+        if isinstance(stage, ComputingStage):
+            stage.precision = self.scale.precision
         self._submit(stage, name)
         return stage
 

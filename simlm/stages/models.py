@@ -10,6 +10,7 @@ from experimaestro import Meta, Param, field
 from simlm.files import checksums
 from simlm.models.public import MAIN, revision_of
 from simlm.scales.settings import EncoderShape, GeneratorShape, PretrainingSettings
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.manifest import outputs_digest
@@ -147,13 +148,11 @@ class Informed(EncoderStage):
         return {}
 
 
-class Pretrained(EncoderStage):
+class Pretrained(EncoderStage, ComputingStage):
     """Pre-training of ``start`` with an objective (Section 3.1): an encoder, or a generator by MLM.
 
     ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """
-
-    shared = True
 
     data: Param[Prepare]
     start: Param[EncoderStage]
@@ -175,6 +174,7 @@ class Pretrained(EncoderStage):
             self.settings,
             [step_at(share, self.settings.optimisation.steps) for share in SHARES],
             self.choices.compute_device(),
+            self.half,
             self.work,
             self.folder,
             self.model,

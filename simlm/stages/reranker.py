@@ -7,16 +7,14 @@ from typing import Any
 from experimaestro import Param, field
 
 from simlm.scales.settings import NegativesSettings, RerankerSettings
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
-from simlm.workflow.stage import Stage
 
 
-class TrainReranker(EncoderStage):
+class TrainReranker(EncoderStage, ComputingStage):
     """Listwise training with R-Drop on the candidates of a retriever; keeps the best top-1 accuracy on valid."""
-
-    shared = True
 
     start: Param[EncoderStage]
     candidates: Param[RunStage]
@@ -40,16 +38,15 @@ class TrainReranker(EncoderStage):
             lists,
             settings,
             self.choices.compute_device(),
+            self.half,
             self.work,
             self.folder,
             self.model,
         )
 
 
-class TeacherScoresOf(Stage):
+class TeacherScoresOf(ComputingStage):
     """The re-ranker's raw logits for the pairs that distillation's windows will draw, and for no others."""
-
-    shared = True
 
     reranker: Param[TrainReranker]
     negatives: Param[RunStage]
@@ -81,15 +78,14 @@ class TeacherScoresOf(Stage):
             passages_per_query=self.passages_per_query,
             max_length=self.max_length,
             device_kind=self.choices.compute_device(),
+            half=self.half,
             work=self.work,
             output=self.scores,
         )
 
 
-class Rerank(RunStage):
+class Rerank(RunStage, ComputingStage):
     """The top ``depth`` of a run re-scored by a re-ranker, ours or a published one, the rest of the run behind them."""
-
-    shared = True
 
     reranker: Param[EncoderStage]
     candidates: Param[RunStage]
@@ -110,5 +106,6 @@ class Rerank(RunStage):
             self.depth,
             self.max_length,
             self.choices.compute_device(),
+            self.half,
             self.leave,
         )

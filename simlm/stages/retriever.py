@@ -6,19 +6,18 @@ from typing import Any
 from experimaestro import Param, field
 
 from simlm.scales.settings import RetrieverSettings
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.reranker import TeacherScoresOf
 from simlm.stages.runs import RunStage
 
 
-class TrainRetriever(EncoderStage):
+class TrainRetriever(EncoderStage, ComputingStage):
     """Contrastive training on hard negatives; with a ``teacher``, distillation plus ``alpha`` x contrastive.
 
     Retriever1/2 keep the last checkpoint, the distilled retriever the one with the best MRR on valid.
     """
-
-    shared = True
 
     data: Param[Prepare]
     start: Param[EncoderStage]
@@ -40,6 +39,7 @@ class TrainRetriever(EncoderStage):
             None if self.teacher is None else self.teacher.scores,
             self.alpha,
             self.choices.compute_device(),
+            self.half,
             self.work,
             self.folder,
             self.model,

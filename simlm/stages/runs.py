@@ -11,6 +11,7 @@ from simlm.data.store import TokenisedCollection
 from simlm.finetuning.negatives import NegativeLists, lists_of_split, ready_lists
 from simlm.retrieval.runs import PADDING, Run, write_run
 from simlm.scales.settings import NegativesSettings
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.libraries import LIBRARIES
 from simlm.stages.models import EncoderStage
@@ -143,14 +144,12 @@ class PackageLists(RunStage):
         return array
 
 
-class Retrieve(RunStage):
+class Retrieve(RunStage, ComputingStage):
     """Encode the corpus and search it exactly for the queries of some splits (Section 3.2).
 
     Keep the best ``depth`` passages of a query of the evaluated splits, ``mining_depth`` of train. Embeddings stay on
     disk, sharded and memory-mapped.
     """
-
-    shared = True
 
     retriever: Param[EncoderStage]
     splits: Param[list[str]]
@@ -174,6 +173,7 @@ class Retrieve(RunStage):
             evaluated[-1] if evaluated else None,
             self.choices.search == "faiss",
             self.choices.compute_device(),
+            self.half,
             self.work,
             self.folder,
             self.leave,

@@ -26,6 +26,7 @@ class Plan:
         micro_batch: examples of a micro-batch, 0 for the whole batch; micro-batches are averaged
             (`simlm.training.batches.Split`).
         keep_last: whether an epoch ends with the examples that are fewer than a batch (`simlm.training.batches`).
+        half: whether products are computed in bfloat16, under autocast.
         schedule: a name that `schedule` knows.
         save_every: 0 for no checkpoints.
         evaluate_every: 0 for no evaluations; otherwise there is also one after the last update.
@@ -40,6 +41,7 @@ class Plan:
     schedule: str = "linear"
     micro_batch: int = 0
     keep_last: bool = False
+    half: bool = False
     save_every: int = 0
     evaluate_every: int = 0
     best_by: str | None = None
@@ -47,7 +49,12 @@ class Plan:
 
     @classmethod
     def of(
-        cls, optimisation: Optimisation, micro_batch: int = 0, evaluations: int = 0, best_by: str | None = None
+        cls,
+        optimisation: Optimisation,
+        half: bool,
+        micro_batch: int = 0,
+        evaluations: int = 0,
+        best_by: str | None = None,
     ) -> "Plan":
         """Return the plan of a scale's settings, with ``evaluations`` spread evenly over the steps."""
         return cls(
@@ -55,6 +62,7 @@ class Plan:
             batch_size=optimisation.batch_size,
             micro_batch=micro_batch,
             keep_last=optimisation.keep_last,
+            half=half,
             learning_rate=optimisation.learning_rate,
             warmup_steps=optimisation.warmup_steps,
             schedule=optimisation.schedule,
@@ -119,7 +127,7 @@ def training_arguments(plan: Plan, folder: Path, evaluates: bool, device: torch.
         adam_epsilon=1e-8,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
-        bf16=on_gpu,
+        bf16=plan.half,
         use_cpu=not on_gpu,
         seed=plan.seed,
         data_seed=plan.seed,

@@ -53,7 +53,7 @@ def test_queries_are_encoded_in_float32_and_do_not_find_themselves(
         passages=Store(passages), queries=lambda split: asked, own_passages=lambda split: left_out
     )
     monkeypatch.setattr(Watched, "halves", ([], []))
-    lengths = Watched(lambda inputs: inputs["attention_mask"].sum(1, keepdim=True).float(), Padded(SPECIALS), CPU)
+    lengths = Watched(lambda inputs: inputs["attention_mask"].sum(1, keepdim=True).float(), Padded(SPECIALS), CPU, True)
     side, runs = EncoderSide(lengths, 16, SPECIALS), []
     output = tmp_path / "output"
     output.mkdir()

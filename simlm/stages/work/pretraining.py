@@ -38,6 +38,7 @@ def pretrain(
     settings: PretrainingSettings,
     kept: Collection[int],
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
     model: Path,
@@ -52,6 +53,7 @@ def pretrain(
         settings: Table 11's column.
         kept: the updates after which the encoder's weights are kept too.
         device_kind: "cpu" or "cuda".
+        half: whether products are computed in bfloat16.
         work: where an unfinished training resumes from.
         output: where the log and the folder ``SNAPSHOTS`` are left.
         model: the folder that the encoder is saved in.
@@ -62,7 +64,7 @@ def pretrain(
     if generator is not None:
         electra = load_generator(generator, settings.generator_epsilon)
         check_tokenizer_matches(tokenizer, electra.config, generator)
-    figures = _pretrain(collection, encoder, electra, objective, settings, kept, device_kind, work, output)
+    figures = _pretrain(collection, encoder, electra, objective, settings, kept, device_kind, half, work, output)
     if is_first():
         save_model(encoder, tokenizer, model, f"pre-training objective {objective}", figures)
     return figures | {"word_losses": list(find_objective(objective).word_losses)}
@@ -76,6 +78,7 @@ def _pretrain(
     settings: PretrainingSettings,
     kept: Collection[int],
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
 ) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def _pretrain(
         objective,
         dataset,
         batches,
-        Plan.of(optimisation, settings.micro_batch),
+        Plan.of(optimisation, half, settings.micro_batch),
         work,
         objective_name,
         snapshots=snapshots,
@@ -104,20 +107,18 @@ def _pretrain(
     if kept and is_first():
         snapshots.copy_to(output / SNAPSHOTS)
     unseen = PassageExamples(collection.passages, held_out, pieces.specials, settings.max_length, EVALUATION_EPOCH)
-    figures = outcome.leave(output) | {"held_out_loss": held_out_loss(objective, unseen, batches, device)}
+    figures = outcome.leave(output) | {"held_out_loss": held_out_loss(objective, unseen, batches, device, half)}
     encoder.cpu()
     return figures
 
 
 @torch.no_grad()
 def held_out_loss(
-    objective: Objective, examples: PassageExamples, batches: MicroBatches | Packs, device: torch.device
+    objective: Objective, examples: PassageExamples, batches: MicroBatches | Packs, device: torch.device, half: bool
 ) -> float | None:
     """Return the mean loss over batches of held-out passages, in evaluation mode; None when there are none."""
     objective.eval()
     losses = []
-    # Packs are computed in the precision that the layers are compiled for.
-    half = device.type == "cuda" and isinstance(batches, Packs)
     for start in range(0, len(examples), EVALUATION_BATCH):
         rows = [examples[i] for i in range(start, min(start + EVALUATION_BATCH, len(examples)))]
         parts = batches.update(rows, Split(len(rows))).parts

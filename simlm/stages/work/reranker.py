@@ -41,6 +41,7 @@ def train_reranker(
     lists: Callable[[str], NegativeLists],
     settings: RerankerSettings,
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
     model: Path,
@@ -53,6 +54,7 @@ def train_reranker(
         lists: returns the positives and candidates of a split.
         settings: Table 13's column.
         device_kind: "cpu" or "cuda".
+        half: whether products are computed in bfloat16.
         work: where an unfinished training resumes from.
         output: where the log is left.
         model: the folder that the re-ranker is saved in.
@@ -80,10 +82,10 @@ def train_reranker(
         reranker,
         groups,
         Packs(collate.parts) if isinstance(layout, Packed) else MicroBatches(collate),
-        Plan.of(settings.optimisation, micro_batch, settings.evaluations, "accuracy"),
+        Plan.of(settings.optimisation, half, micro_batch, settings.evaluations, "accuracy"),
         work,
         "re-ranker",
-        RerankerEvaluation(subset, unseen, device),
+        RerankerEvaluation(subset, unseen, device, half),
     )
     figures = outcome.leave(output)
     if is_first():
@@ -104,6 +106,7 @@ def score_for_teaching(
     passages_per_query: int,
     max_length: int,
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
 ) -> dict[str, Any]:
@@ -119,10 +122,11 @@ def score_for_teaching(
         steps, batch_size, keep_last, seed, passages_per_query: those of the distillation, which say what it draws.
         max_length: most tokens of a pair.
         device_kind: "cpu" or "cuda".
+        half: whether products are computed in bfloat16.
         work: where scored blocks are kept.
         output: the folder that the scores are left in.
     """
-    score = _pair_scorer(collection, reranker, split, max_length, device_kind, together=False)
+    score = _pair_scorer(collection, reranker, split, max_length, device_kind, half, together=False)
     ranges = lists.blocks(LISTS_AT_A_TIME)
     epochs = epochs_in(steps, len(lists), batch_size, keep_last)
     drawn = partial(lists.drawn, epochs, seed, passages_per_query)
@@ -155,6 +159,7 @@ def rerank_splits(
     depth: int,
     max_length: int,
     device_kind: str,
+    half: bool,
     leave: Callable[[str, Run, TokenisedCollection], dict[str, float]],
 ) -> dict[str, Any]:
     """Re-rank the runs of some splits and leave the new ones; return the figures.
@@ -167,11 +172,12 @@ def rerank_splits(
         depth: places of a ranking that are scored.
         max_length: most tokens of a pair.
         device_kind: "cpu" or "cuda".
+        half: whether products are computed in bfloat16.
         leave: called with each split's new run.
     """
     figures: dict[str, Any] = {}
     for split in splits:
-        score = _pair_scorer(collection, reranker, split, max_length, device_kind, together=True)
+        score = _pair_scorer(collection, reranker, split, max_length, device_kind, half, together=True)
         # A run's queries stand in the store's order, so a place in the run is the query's index.
         run = rerank(candidates(split), depth, score)
         if is_first():
@@ -180,7 +186,13 @@ def rerank_splits(
 
 
 def _pair_scorer(
-    collection: TokenisedCollection, reranker: Path, split: str, max_length: int, device_kind: str, together: bool
+    collection: TokenisedCollection,
+    reranker: Path,
+    split: str,
+    max_length: int,
+    device_kind: str,
+    half: bool,
+    together: bool,
 ) -> PairScorer:
     """Load a re-ranker that scores pairs, given by index in a split and in the collection.
 
@@ -191,4 +203,4 @@ def _pair_scorer(
     pairs = Pairs(collection, split, max_length)
     layout = inference_layout(model.model.electra, pairs.specials, max_length, device)
     score = inference_copy(model, model.model.electra, device).score
-    return PairScorer(Inference(score, layout, device), pairs, together=together)
+    return PairScorer(Inference(score, layout, device, half), pairs, together=together)

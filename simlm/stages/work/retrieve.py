@@ -23,6 +23,7 @@ def retrieve(
     timed_split: str | None,
     faiss: bool,
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
     leave: Leave,
@@ -35,6 +36,7 @@ def retrieve(
         query_length, passage_length: texts are cut at so many tokens.
         depths, timed_split, faiss, work, output, leave: as in `search_splits`.
         device_kind: "cpu" or "cuda".
+        half: whether passages are encoded in bfloat16; queries are in float32.
     """
     device = own_device(device_kind)
     specials = Specials.of(collection.tokenizer)
@@ -43,6 +45,7 @@ def retrieve(
         inference_copy(model, model.encoder, device).encode,
         inference_layout(model.encoder, specials, passage_length, device),
         device,
+        half,
     )
     passages = EncoderSide(corpus, passage_length, specials)
     queries = EncoderSide(Inference(model.encode, Padded(specials), device), query_length, specials)

@@ -31,6 +31,7 @@ def train_retriever(
     teacher: Path | None,
     alpha: float,
     device_kind: str,
+    half: bool,
     work: Path,
     output: Path,
     model: Path,
@@ -45,6 +46,7 @@ def train_retriever(
         teacher: the folder of teacher scores, for distillation; the best evaluation is kept then, if there are any.
         alpha: the weight of the contrastive loss beside distillation.
         device_kind: "cpu" or "cuda".
+        half: whether products are computed in bfloat16.
         work: where an unfinished training resumes from.
         output: where the log is left.
         model: the folder that the encoder is saved in.
@@ -74,14 +76,14 @@ def train_retriever(
     if settings.evaluations:
         subset = groups_of("valid", lists("valid").first(settings.evaluation_queries))
         unseen = inference_layout(encoder, specials, longest, device, pieces_on(device))
-        evaluation = RetrieverEvaluation(subset, unseen, device)
+        evaluation = RetrieverEvaluation(subset, unseen, device, half)
     # The contrastive loss is over all of a batch: each process encodes its part, once, and all gather the vectors.
     micro_batch = even_share(min(settings.optimisation.batch_size, len(groups)), "queries")
     outcome = train(
         retriever,
         groups,
         MicroBatches(BiEncoderCollator(layout)),
-        Plan.of(settings.optimisation, micro_batch, settings.evaluations, "mrr" if evaluation else None),
+        Plan.of(settings.optimisation, half, micro_batch, settings.evaluations, "mrr" if evaluation else None),
         work,
         "distillation" if scores else "contrastive",
         evaluation,
