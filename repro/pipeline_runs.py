@@ -2,8 +2,11 @@
 
 from ablations.retriever1_runs import Retriever1Runs, once
 from ablations.starts import BYTE_LEVEL, STARTS
+from baselines.minilm import first_layers, minilm_pipeline
+from baselines.released import SystemPipeline
 from baselines.stages import BM25, Fusion
 from simlm.errors import UserError
+from simlm.scales.minilm import MINILM
 from simlm.stages.answers import Answered
 from simlm.stages.models import EncoderStage
 from simlm.stages.reranker import TeacherScoresOf, TrainReranker
@@ -41,7 +44,22 @@ class PipelineRuns(Retriever1Runs):
         """Return the cross-encoder trained on Retriever2's candidates, from a start or the scale's own."""
         start = start or self.scale.reranker_start
         name = _named("re-ranker", start, self.scale.reranker_start)
-        return self.pipeline.reranker(self._encoder(start), self.second_set("simlm"), name)
+        if start == MINILM:
+            encoder, data = first_layers(self.minilm()), self.minilm().data
+        else:
+            encoder, data = self._encoder(start), None
+        return self.pipeline.reranker(encoder, self.second_set("simlm"), name, data)
+
+    @once
+    def minilm(self) -> SystemPipeline:
+        """Return the pipeline over the collection in the pieces of all-MiniLM-L6-v2."""
+        return minilm_pipeline(self.pipeline)
+
+    @once
+    def minilm_as_published(self) -> RunStage:
+        """Return the runs of all-MiniLM-L6-v2, of which nothing is trained here."""
+        public = self.minilm()
+        return public.search(public.model, public.model, ["test", *self.scale.extra_test_splits])
 
     @once
     def reranked(self, start: str | None = None) -> RunStage:

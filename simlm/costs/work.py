@@ -15,7 +15,7 @@ from simlm.files import read_json
 from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
-from simlm.stages.models import SHARES, EncoderStage, Pretrained, PublicModel
+from simlm.stages.models import SHARES, EncoderStage, FirstLayers, Pretrained, PublicModel
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -114,6 +114,8 @@ def model_of(stage: Stage) -> Model:
             if folder.is_dir():
                 raise Unknown from None
             return PUBLIC.get(stage.name, BERT_BASE)
+    if isinstance(stage, FirstLayers):
+        return replace(model_of(stage.start), layers=stage.layers)
     shape = getattr(stage, "shape", None)
     if isinstance(shape, EncoderShape | GeneratorShape):
         data = getattr(stage, "data", None)
@@ -183,7 +185,7 @@ def _retriever(stage: TrainRetriever) -> Work:
 def _reranker(stage: TrainReranker) -> Work:
     """All passages of a query are scored without gradient; those that are kept are trained on twice (R-Drop)."""
     model, settings = model_of(stage), stage.settings
-    pair = sizes_of(stage.candidates.data).pair(settings.max_length)
+    pair = sizes_of(stage.tokenised).pair(settings.max_length)
     passes = settings.passages_per_query + 2 * TRAINING * settings.kept_passages
     # A pack is a part of the batch: the loss is a mean over queries.
     batch_tokens = min(settings.optimisation.batch_size * 2 * settings.kept_passages * settings.max_length, MAX_TOKENS)
@@ -197,7 +199,7 @@ def _teacher(stage: TeacherScoresOf) -> Work:
     queries = sets * sizes_of(stage.negatives.data).count([MINED_SPLIT])
     epochs = -(-stage.steps // max(1, queries // stage.batch_size))
     pairs = queries * (1 + min(stage.lists.total, epochs * (stage.passages_per_query - 1)))
-    return _scoring(stage.reranker, stage.negatives.data, pairs, stage.max_length, PAIR_BYTES * pairs)
+    return _scoring(stage.reranker, stage.reranker.tokenised, pairs, stage.max_length, PAIR_BYTES * pairs)
 
 
 @work_rule.register

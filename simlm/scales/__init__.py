@@ -6,6 +6,7 @@ from simlm.data.catalogue import NQ
 from simlm.data.lookup import refuse_two_meanings, resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
+from simlm.scales.minilm import on_this_machine
 from simlm.scales.paper import paper
 from simlm.scales.paper_nq import natural_questions
 from simlm.scales.scale import PRECISIONS, Scale
@@ -20,11 +21,12 @@ NAMES = tuple(_SCALES)
 def open_scale(name: str, collection: str = "") -> Scale:
     """Return the scale of a name, with new objects as settings; UserError for an unknown one.
 
-    With ``collection``, as a reader writes it, the scale has its settings on that collection instead of its own.
+    With ``collection``, as a reader writes it, the scale has its settings on that collection instead of its own. What a
+    re-ranker starts from depends on what this machine has (`simlm.scales.minilm`).
     """
     if name not in _SCALES:
         raise UserError(f"unknown scale {name!r}: choose one of {', '.join(NAMES)}")
-    scale = _SCALES[name]()
+    scale = on_this_machine(_SCALES[name]())
     if not collection:
         return scale
     found = resolve(collection)

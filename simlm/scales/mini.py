@@ -7,6 +7,7 @@ Retriever1: hence more. Of the re-ranker's updates, whose loss hardly falls with
 
 from functools import partial
 
+from simlm.scales.minilm import MINILM
 from simlm.scales.scale import Scale
 from simlm.scales.settings import (
     EncoderShape,
@@ -39,7 +40,7 @@ def mini() -> Scale:
         retriever=_retriever(_optimisation(360, 5e-4, seed=1234), passages=2, evaluations=0),
         distillation=_retriever(_optimisation(400, 5e-4, seed=123), passages=3, evaluations=2),
         alpha=2.0,
-        reranker_start="simlm",
+        reranker_start=MINILM,
         reranker=RerankerSettings.C(
             optimisation=_optimisation(100, 5e-4, seed=987, batch=16),
             passages_per_query=6,

@@ -36,7 +36,7 @@ class Scale:
     alpha: float
     """The weight of the contrastive loss beside distillation (Table 13)."""
     reranker_start: str
-    """What the re-ranker starts from: a start's name, "simlm" or "electra" for example."""
+    """What the re-ranker starts from: a start's name, "simlm" or "electra" for example, or "minilm"."""
     reranker: RerankerSettings
     search: SearchSettings
     pretraining_rate_grid: tuple[float, ...]

@@ -35,6 +35,7 @@ def smoke() -> Scale:
         pretraining=_brief(scale.pretraining, 8, 16, held_out=16),
         retriever=_brief(scale.retriever, 8, 8, passage_length=48, evaluation_queries=16, negatives=_lists()),
         distillation=_brief(scale.distillation, 8, 8, passage_length=48, evaluation_queries=16, negatives=_lists()),
+        reranker_start="simlm",
         reranker=_brief(
             scale.reranker, 6, 4, max_length=64, evaluation_queries=16, rerank_depth=10, negatives=_lists()
         ),

@@ -59,17 +59,31 @@ class PublicModel(EncoderStage):
         return copy_model(self.copied_from, self.revision, self.model)
 
 
-def public_model(name: str, folder: str = "", revision: str = "") -> Any:
+def public_model(name: str, folder: str = "", revision: str = "", digest: str = "") -> Any:
     """Return the stage's configuration for a model that somebody else published.
 
     Args:
         name: A repository of the Hub, or a local folder.
         folder: A local folder that holds the repository of that name; "" to fetch it.
         revision: The commit of the repository; "" for the pinned one. No folder has one.
+        digest: What stands for the folder's content, such as the sha256 of its weights; "" for a digest of all files.
     """
-    digest = local_digest(folder or name)
+    digest = digest or local_digest(folder or name)
     chosen = MAIN if digest else revision or revision_of(name)
     return PublicModel.C(name=name, revision=chosen, digest=digest, location=folder)
+
+
+class FirstLayers(EncoderStage):
+    """The first ``layers`` layers of a public encoder, with its embeddings and tokenizer."""
+
+    start: Param[PublicModel]
+    layers: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.stages.work.fresh_models import save_first_layers
+
+        save_first_layers(self.start.model, self.layers, self.model)
+        return {}
 
 
 class RandomModel(EncoderStage):

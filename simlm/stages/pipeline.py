@@ -146,16 +146,21 @@ class Pipeline(EncoderPipeline):
             name,
         )
 
-    def reranker(self, start: EncoderStage, candidates: RunStage, name: str) -> TrainReranker:
-        """Train the cross-encoder on a retriever's candidates."""
+    def reranker(
+        self, start: EncoderStage, candidates: RunStage, name: str, data: Prepare | None = None
+    ) -> TrainReranker:
+        """Train the cross-encoder on a retriever's candidates.
+
+        ``data`` is the collection in the pieces that the start reads, where they are not the candidates'.
+        """
         settings = self.scale.reranker
-        return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings), name)
+        return self.add(TrainReranker.C(start=start, candidates=candidates, settings=settings, data=data), name)
 
     def rerank(self, reranker: TrainReranker, candidates: RunStage, name: str) -> Rerank:
         """Re-rank the test runs of a retriever."""
         return self.add(
             Rerank.C(
-                data=self.data,
+                data=reranker.tokenised,
                 reranker=reranker,
                 candidates=candidates,
                 splits=["test", *self.scale.extra_test_splits],

@@ -8,6 +8,7 @@ from experimaestro import Param, field
 
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.computing import ComputingStage
+from simlm.stages.data import Prepare
 from simlm.stages.models import EncoderStage
 from simlm.stages.runs import MINED_SPLIT, RunStage
 
@@ -18,6 +19,13 @@ class TrainReranker(EncoderStage, ComputingStage):
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]
+    data: Param[Prepare | None] = field(default=None, ignore_default=True)
+    """The collection in the pieces that ``start`` reads; None where these are the candidates'."""
+
+    @property
+    def tokenised(self) -> Prepare:
+        """The collection in the pieces that the re-ranker reads; its passages stand in the candidates' order."""
+        return self.data or self.candidates.data
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.reranker import train_reranker
@@ -25,7 +33,7 @@ class TrainReranker(EncoderStage, ComputingStage):
         settings = self.settings
         lists = partial(self.candidates.negative_lists, settings=settings.negatives, seed=settings.optimisation.seed)
         return train_reranker(
-            self.candidates.data.open(),
+            self.tokenised.open(),
             self.start.model,
             lists,
             settings,
@@ -59,7 +67,7 @@ class TeacherScoresOf(ComputingStage):
         from simlm.stages.work.reranker import score_for_teaching
 
         return score_for_teaching(
-            self.negatives.data.open(),
+            self.reranker.tokenised.open(),
             self.reranker.model,
             self.negatives.negative_lists(MINED_SPLIT, self.lists, self.seed),
             MINED_SPLIT,

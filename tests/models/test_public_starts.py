@@ -14,6 +14,7 @@ from simlm.models.new import new_like
 from simlm.models.save import save_model
 from simlm.packed.cls_pooling import cls_states
 from simlm.pretraining.generator import load_generator
+from simlm.stages.work.fresh_models import save_first_layers
 from tests.pretraining.toys import TOKENIZER, bert, electra
 
 
@@ -74,3 +75,12 @@ def test_a_fresh_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     roberta(tmp_path)
     with pytest.raises(UserError, match="a fresh model is BERT's or an ELECTRA generator's, not roberta's"):
         new_like(tmp_path / "model", TOKENIZER, 0)
+
+
+def test_the_first_layers_of_a_public_encoder_compute_as_in_it(tmp_path: Path) -> None:
+    save_model(bert().bert, TOKENIZER, tmp_path / "public", "a public model", {})
+    save_first_layers(tmp_path / "public", 1, tmp_path / "model")
+    whole, first = (load_body(tmp_path / name, TOKENIZER).eval() for name in ("public", "model"))
+    ids = torch.arange(5, 15)[None]
+    assert first.config.num_hidden_layers == 1 < whole.config.num_hidden_layers
+    assert torch.equal(first(ids)[0], whole(ids, output_hidden_states=True).hidden_states[1])

@@ -11,9 +11,11 @@ from repro.pipeline_runs import PipelineRuns
 from repro.table2 import table2
 from simlm.errors import UserError
 from simlm.scales import open_scale
+from simlm.scales.minilm import MINILM
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import Retrieve, RunStage
 from simlm.workflow.plan import Planned, plan
+from tests.minilm import install
 
 
 def planned(tmp_path: Path, *keys: str, **choices: Any) -> tuple[dict[str, Planned], dict[str, RunStage]]:
@@ -31,7 +33,7 @@ def planned(tmp_path: Path, *keys: str, **choices: Any) -> tuple[dict[str, Plann
 
 def test_every_stage_is_built_once_whatever_the_rows(tmp_path: Path) -> None:
     stages, _ = planned(tmp_path)
-    assert len(stages) == 24
+    assert len(stages) == 27
     fewer, _ = planned(tmp_path, "simlm")
     assert {name: stage.job for name, stage in fewer.items()}.items() <= {
         name: stage.job for name, stage in stages.items()
@@ -56,7 +58,7 @@ def test_the_two_distilled_rows_differ_in_their_start_only(tmp_path: Path) -> No
 def test_every_start_stands_on_the_same_base(tmp_path: Path) -> None:
     stages, _ = planned(tmp_path)
     assert stages["SimLM pre-training"].inputs["start"].name == "base (MLM)"
-    assert stages["base (MLM)"].inputs["start"].name == "random init"
+    assert stages["base (MLM)"].inputs["start"].name == "informed start"
     assert stages["Retriever1 (random)"].inputs["start"].name == "random init"
     for start in ("random", "base", "simlm"):
         assert stages[f"Retriever1 ({start})"].inputs["negatives"].name == "BM25"
@@ -92,3 +94,33 @@ def test_rows_come_in_the_tables_order_and_unknown_ones_are_named() -> None:
     assert set(table.baselines) <= keys
     assert all({order.lower, order.higher} <= keys for order in table.orders)
     assert not keys & {key for key, *_ in table.paper_only}
+
+
+def test_a_re_ranker_from_minilm_reads_its_own_pieces_wherever_the_model_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(submit: Any) -> RunStage:
+        runs = PipelineRuns(replace(open_scale("smoke"), reranker_start=MINILM), 0, submit)
+        runs.distilled("simlm")
+        return runs.reranked()
+
+    jobs = []
+    for place in ("one", "other"):
+        with monkeypatch.context() as patch:
+            model = install(tmp_path / place, patch)
+            stages = {stage.name: stage for stage in plan(build, tmp_path / "results")[0]}
+        jobs.append({name: stage.job.name for name, stage in stages.items()})
+    assert jobs[0] == jobs[1]
+    names = {name: {key: one.name for key, one in stage.inputs.items()} for name, stage in stages.items()}
+    pieces = "all-MiniLM-L6-v2: collection"
+    assert names["all-MiniLM-L6-v2: first 3 layers"]["start"] == names[pieces]["model"] == "all-MiniLM-L6-v2"
+    assert names["re-ranker"]["data"] == names["re-ranked run"]["data"] == pieces
+    assert names["re-ranker"]["start"] == "all-MiniLM-L6-v2: first 3 layers"
+    assert names["teacher scores"]["negatives"] == names["re-ranker"]["candidates"] == "Retriever2: runs"
+    assert names["Retriever_distill (simlm)"]["data"] == "collection"
+    teacher: Any = stages["teacher scores"].config
+    assert teacher.reranker.tokenised is teacher.reranker.data is not None
+    public: Any = stages["all-MiniLM-L6-v2"].config
+    assert public.copied_from == str(model)
+    own = {stage.name: stage.job.name for stage in planned(tmp_path)[0].values()}
+    assert own["Retriever2: runs"] == jobs[0]["Retriever2: runs"] and own["re-ranker"] != jobs[0]["re-ranker"]

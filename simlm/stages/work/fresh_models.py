@@ -1,13 +1,15 @@
-"""Models before any training: random ones (Tables 2 and 12), and those that know the words of a corpus."""
+"""Models before any training: random ones (Tables 2 and 12), those that know a corpus's words, parts of public ones."""
 
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from simlm.data.frequencies import piece_counts
 from simlm.data.store import TokenisedCollection
+from simlm.data.tokenizer import load_tokenizer
 from simlm.models.informed import cooccurrences, inform, word_vectors
-from simlm.models.load import load_masked_lm
+from simlm.models.load import load_body, load_masked_lm
 from simlm.models.new import new_encoder, new_generator, new_like
 from simlm.models.save import save_model
 from simlm.scales.settings import EncoderShape, GeneratorShape
@@ -28,6 +30,15 @@ def save_new_generator(shape: GeneratorShape, tokenizer: PreTrainedTokenizerFast
 def save_new_like(public: Path, tokenizer: PreTrainedTokenizerFast, seed: int, model: Path) -> None:
     """Save a model in the shape of the one in the folder ``public`` in the folder ``model``."""
     save_model(new_like(public, tokenizer, seed), tokenizer, model, WHAT, {})
+
+
+def save_first_layers(public: Path, layers: int, model: Path) -> None:
+    """Save the first layers of the encoder in the folder ``public`` in the folder ``model``."""
+    tokenizer = load_tokenizer(public)
+    encoder: Any = load_body(public, tokenizer)
+    encoder.encoder.layer = encoder.encoder.layer[:layers]
+    encoder.config.num_hidden_layers = layers
+    save_model(encoder, tokenizer, model, f"the first {layers} layers of a public model, no training", {})
 
 
 def save_informed(fresh: Path, corpus: TokenisedCollection, seed: int, model: Path) -> None:

@@ -1,0 +1,48 @@
+"""Where all-MiniLM-L6-v2 is found, what of it is refused, and what mini's re-ranker starts from without it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from simlm.errors import UserError
+from simlm.scales import minilm, open_scale
+from simlm.scales.minilm import FILES, MINILM, REPOSITORY, WEIGHTS, minilm_folder
+from tests.minilm import install, without
+
+
+def test_it_is_found_in_its_package_which_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = install(tmp_path, monkeypatch)
+    assert minilm_folder() == model and open_scale("mini").reranker_start == MINILM
+    (model / "tokenizer.json").unlink()
+    without(monkeypatch, tmp_path / "hub")
+    assert minilm_folder() is None
+
+
+def test_it_is_found_in_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, cache = install(tmp_path / "site", monkeypatch), tmp_path / "hub"
+    without(monkeypatch, cache)
+    assert minilm_folder() is None
+    repository = cache / f"models--{REPOSITORY.replace('/', '--')}"
+    snapshot = repository / "snapshots" / "abc"
+    shutil.copytree(model, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert minilm_folder() == snapshot
+    for name in FILES:
+        (snapshot / name).rename(snapshot / "elsewhere")
+        assert minilm_folder() is None, name
+        (snapshot / "elsewhere").rename(snapshot / name)
+
+
+def test_other_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = install(tmp_path, monkeypatch)
+    (model / WEIGHTS).write_bytes((model / WEIGHTS).read_bytes() + b" ")
+    with pytest.raises(UserError, match=f"{WEIGHTS}: not the weights of {REPOSITORY}.*install {minilm.PACKAGE} anew"):
+        open_scale("mini")
+
+
+def test_without_it_the_re_ranker_starts_from_simlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, tmp_path)
+    assert open_scale("mini").reranker_start == "simlm"
+    assert open_scale("paper").reranker_start == open_scale("small").reranker_start == "electra"
