@@ -83,7 +83,7 @@ def run(kind: str, folder: Path, name: str, packed: bool) -> dict[str, Any]:
     output.mkdir(parents=True, exist_ok=True)
     collection = TokenisedCollection.open(folder / "store")
     given = collection, folder / "start", partial(lists_of, collection)
-    places = "cpu", folder / name / "work", output, output / "model"
+    places = "cpu", False, folder / name / "work", output, output / "model"
     with packs_on_the_cpu(packed):
         if kind == "re-ranker":
             settings = RerankerSettings.C(
