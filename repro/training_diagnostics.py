@@ -1,6 +1,6 @@
 """Find the stages that learnt nothing, and say what that means for the rows that depend on them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def below(stage: Stage) -> dict[Path, Stage]:
 
 
 def warnings(rows: Mapping[str, Stage | Iterable[Stage]], names: Mapping[Path, str]) -> list[str]:
-    """Return a sentence for each stage that learnt nothing, with the rows that depend on it.
+    """Return sentences on each stage that learnt nothing, and on each re-ranker that does not teach, with their rows.
 
     Args:
         rows: The finished runs of each row, by the row's label.
@@ -42,8 +42,7 @@ def warnings(rows: Mapping[str, Stage | Iterable[Stage]], names: Mapping[Path, s
             for job, stage in below(run).items():
                 stages[job] = stage
                 dependants.setdefault(job, {})[row] = None
-    found = (_sentence(stage, names[job], "; ".join(dependants[job])) for job, stage in stages.items())
-    return [sentence for sentence in found if sentence]
+    return [one for job, stage in stages.items() for one in _sentences(stage, names[job], "; ".join(dependants[job]))]
 
 
 def untrained_teacher(runs: Iterable[Stage], names: Mapping[Path, str]) -> str | None:
@@ -84,8 +83,8 @@ def below_random(report: Report) -> list[str]:
     ]
 
 
-def _sentence(stage: Stage, name: str, rows: str) -> str:
-    """Return the sentence on a stage that learnt nothing; "" for all others.
+def _sentences(stage: Stage, name: str, rows: str) -> Iterator[str]:
+    """Yield the sentences on a stage that learnt nothing or does not teach; none for all others.
 
     Args:
         stage: The finished stage.
@@ -98,20 +97,25 @@ def _sentence(stage: Stage, name: str, rows: str) -> str:
             learnt, says = "little: its loss cannot be told from chance", "little"
             if outcome.learnt_nothing:
                 learnt, says = "nothing that can be told from chance", "nothing"
-            return (
+            yield (
                 f"{name}: {_ended(outcome)}. It learnt {learnt}. What stands on it ({rows}) says {says} about "
                 "re-ranking or about distillation by a trained teacher."
+            )
+        if outcome is not None and not outcome.teaches:
+            yield (
+                f"{name}: it does not teach. Over {outcome.queries} questions of valid with {outcome.passages} "
+                f"candidates each, the mean reciprocal rank of the relevant one is {outcome.mrr:.3f} by its scores and "
+                f"{outcome.retriever_mrr:.3f} by those of the retriever whose candidates they are. On it stand: {rows}."
             )
     if isinstance(stage, Pretrained):
         predicted = words(stage)
         if predicted is not None and predicted.learnt_nothing:
             side = f", the mean of its {predicted.sides} sides" if predicted.sides > 1 else ""
-            return (
+            yield (
                 f"{name}: the loss on hidden words ended at {predicted.loss:.3f} nats{side}; knowing nothing but how "
                 f"frequent each word is gives {predicted.entropy:.3f} (unigram entropy of the collection's pieces). "
                 f"This pre-training did not learn beyond word frequencies. On it stand: {rows}."
             )
-    return ""
 
 
 def _ended(outcome: Ranking) -> str:

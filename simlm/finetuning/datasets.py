@@ -40,7 +40,11 @@ class _Groups(Dataset[G]):
         return len(self.lists)
 
     def __getitem__(self, j: int) -> G:
-        return self.inputs(int(self.lists.queries[j]), self.lists.group(j, self.epoch, self.seed, self.n))
+        return self.inputs(*self.drawn(j))
+
+    def drawn(self, j: int) -> tuple[int, npt.NDArray[np.int64]]:
+        """Return the query of list j, by index, and its n passages (n,) of this epoch, positive first."""
+        return int(self.lists.queries[j]), self.lists.group(j, self.epoch, self.seed, self.n)
 
     def inputs(self, query: int, passages: npt.NDArray[np.int64]) -> G:
         """Return the model's inputs for a query of the split and its n passages, both by index."""

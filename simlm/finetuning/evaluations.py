@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from simlm.data.inputs import Encoded
 from simlm.finetuning.biencoder import BiEncoder, BiEncoderGroup
 from simlm.finetuning.datasets import BiEncoderGroups, RerankerGroups
-from simlm.finetuning.losses import reciprocal_ranks, top_1_accuracy
+from simlm.finetuning.losses import group_reciprocal_ranks, reciprocal_ranks, top_1_accuracy
 from simlm.finetuning.reranker import Reranker
 from simlm.packed.layouts import Inference
 from simlm.packed.texts import Layout
+from simlm.retrieval.runs import Run
 
 RETRIEVER_QUERIES = 64
 """Queries whose passages are ranked together: 16 on each of 4 GPUs in the released runs."""
@@ -48,7 +49,7 @@ class RetrieverEvaluation:
 
 @dataclass(frozen=True)
 class RerankerEvaluation:
-    """Measures top-1 accuracy: the share of queries whose positive scores above all their negatives."""
+    """Measures top-1 accuracy, the share of queries whose positive scores above all their negatives, and its MRR."""
 
     groups: RerankerGroups
     layout: Layout
@@ -58,12 +59,28 @@ class RerankerEvaluation:
     def __call__(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, Reranker)
         score = Inference(model.score, self.layout, self.device, self.half)
-        weights, values = [], []
+        found = []
         for groups in _batches(self.groups, RERANKER_QUERIES):
             pairs: list[Encoded] = [pair for group in groups for pair in group]
-            weights.append(len(pairs))
-            values.append(float(top_1_accuracy(score(score.collate(pairs)).view(len(groups), -1))))
-        return {"accuracy": float(np.average(values, weights=weights))}
+            found.append(score(score.collate(pairs)).view(len(groups), -1))
+        scores = torch.cat(found)  # (queries, n)
+        return {"accuracy": float(top_1_accuracy(scores)), "mrr": float(group_reciprocal_ranks(scores).mean())}
+
+
+def mrr_of_run(groups: RerankerGroups, run: Run) -> float:
+    """Return the MRR of each group's positive by a run's scores; passages outside the run rank last, ties against it.
+
+    Args:
+        groups: positives first.
+        run: of the groups' split; its queries are in the store's order.
+    """
+    scores = np.full((len(groups), groups.n), -np.inf, dtype=np.float32)
+    for row in range(len(groups)):
+        query, passages = groups.drawn(row)
+        places = run.indices[query][None] == passages[:, None]  # (n, depth)
+        inside = places.any(axis=1)
+        scores[row, inside] = run.scores[query][places.argmax(axis=1)[inside]]
+    return float(group_reciprocal_ranks(torch.from_numpy(scores)).mean())
 
 
 def _batches(groups: Any, size: int) -> Iterator[list[Any]]:

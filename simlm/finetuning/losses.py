@@ -149,6 +149,12 @@ def reciprocal_ranks(queries: Tensor, passages: Tensor, group: int, first: int =
 
 
 @torch.no_grad()
+def group_reciprocal_ranks(scores: Tensor) -> Tensor:
+    """Return 1 / rank of each query's positive, column 0 of (B, n), in its group; it ranks behind equal scores."""
+    return 1.0 / (scores >= scores[:, :1]).sum(dim=1).float()
+
+
+@torch.no_grad()
 def top_1_accuracy(scores: Tensor) -> Tensor:
     """Return the share of queries whose positive, column 0 of (B, n), scores above all others; a tie is no hit."""
     return (scores[:, 0] > scores[:, 1:].amax(dim=1)).float().mean()

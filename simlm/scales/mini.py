@@ -50,6 +50,7 @@ def mini() -> Scale:
             negatives=negatives_settings(),
             evaluations=2,
             evaluation_queries=128,
+            evaluation_passages=16,
             rerank_depth=10,
         ),
         search=SearchSettings.C(evaluation_depth=1000, mining_depth=200),

@@ -123,6 +123,13 @@ class RerankerSettings(Config):
     evaluations: Param[int]
     evaluation_queries: Param[int]
     rerank_depth: Param[int]
+    evaluation_passages: Param[int] = field(default=0, ignore_default=True)
+    """Passages of a group of valid; 0 for as many as in training."""
+
+    @property
+    def passages_on_valid(self) -> int:
+        """The passages of a group of valid, as far as lists have so many."""
+        return min(self.evaluation_passages or self.passages_per_query, self.negatives.total + 1)
 
 
 class SearchSettings(Config):

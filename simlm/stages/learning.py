@@ -29,7 +29,9 @@ ENTRIES = 5
 class Ranking:
     """A re-ranker's training: its last loss over ``kept`` passages, and its best top-1 accuracy on valid.
 
-    The accuracy is over ``queries`` questions with ``passages`` each, the highest of ``evaluations``.
+    The accuracy is over ``queries`` questions with ``passages`` each, the highest of ``evaluations``. ``mrr`` is that
+    of the kept checkpoint over these, ``retriever_mrr`` that of the retriever whose candidates it orders; None where
+    an older version did not measure them.
     """
 
     loss: float
@@ -38,6 +40,13 @@ class Ranking:
     passages: int
     queries: int
     evaluations: int
+    mrr: float | None = None
+    retriever_mrr: float | None = None
+
+    @property
+    def teaches(self) -> bool:
+        """Whether nothing says that the retriever orders its candidates at least as well itself."""
+        return self.mrr is None or self.retriever_mrr is None or self.mrr > self.retriever_mrr
 
     @property
     def chance(self) -> float:
@@ -98,7 +107,10 @@ def ranking(stage: TrainReranker) -> Ranking | None:
     counts = (read_manifest(job_of(stage.candidates.data)) or {}).get("numbers", {}).get("splits", {}).get("valid", {})
     queries = min(settings.evaluation_queries, counts.get("queries", settings.evaluation_queries))
     kept = min(settings.kept_passages, settings.passages_per_query)
-    return Ranking(loss, kept, max(accuracies), settings.passages_per_query, queries, len(accuracies))
+    numbers = (read_manifest(job_of(stage)) or {}).get("numbers", {})
+    mrr, retriever_mrr = (numbers.get(name) for name in ("mrr", "retriever_mrr"))
+    passages, evaluations = settings.passages_on_valid, len(accuracies)
+    return Ranking(loss, kept, max(accuracies), passages, queries, evaluations, mrr, retriever_mrr)
 
 
 def words(stage: Pretrained) -> Words | None:

@@ -36,6 +36,7 @@ class TrainReranker(EncoderStage, ComputingStage):
             self.tokenised.open(),
             self.start.model,
             lists,
+            self.candidates.retrieved.load("valid"),
             settings,
             self.choices.compute_device(),
             self.half,

@@ -40,6 +40,11 @@ class RunStage(Stage):
         """The stage that ranked these passages, and so has this run's index size, latency and trials."""
         return self
 
+    @property
+    def retrieved(self) -> "RunStage":
+        """The stage that ranked the passages of valid which this one's lists are made of."""
+        return self
+
     def trec(self, split: str) -> Path:
         """Return the path of a split's TREC run file."""
         return self.folder / f"{split}.run"

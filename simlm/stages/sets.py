@@ -23,6 +23,10 @@ class AnswerSets(RunStage):
     seed: Param[int]
     """Keys the order of each list's negatives."""
 
+    @property
+    def retrieved(self) -> RunStage:
+        return self.runs[0]
+
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.answers import leave_answer_sets
 

@@ -1,5 +1,6 @@
 """Groups and their batches, teacher scores, and the scorer of pairs, over a small tokenised collection."""
 
+import math
 import pickle
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.errors import UserError
 from simlm.finetuning.biencoder import BiEncoder, BiEncoderCollator
 from simlm.finetuning.datasets import BiEncoderGroups, Pairs, RerankerGroups
+from simlm.finetuning.evaluations import RerankerEvaluation, mrr_of_run
 from simlm.finetuning.negatives import NegativeLists, build_negative_lists
 from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
@@ -126,6 +128,37 @@ def test_teacher_scores_reach_the_distilled_student(
     groups.set_epoch(2)
     with pytest.raises(UserError, match="query number 0 and passage number"):
         groups[0]
+
+
+def plain_mrr(scores: list[list[float]]) -> float:
+    """By hand, from each group's scores, the positive's first: behind all that score as much or more."""
+    ranks = [1 + sum(other >= own for other in others) for own, *others in scores]
+    return sum(1 / rank for rank in ranks) / len(ranks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_positives_rank_in_their_groups_as_by_hand(
+    collection: TokenisedCollection, lists: NegativeLists, encoder: BertModel, seed: int
+) -> None:
+    """By a run's scores, some of them equal and most passages outside it, and by the re-ranker's own."""
+    groups = RerankerGroups(collection, "train", lists, 6, seed, 30)
+    rng = np.random.default_rng(seed)
+    indices = np.stack([rng.permutation(len(PASSAGES))[:12] for _ in QUERIES])
+    scores = -np.sort(rng.integers(-3, 3, indices.shape), axis=1).astype(np.float32)
+    run = Run([query.id for query in QUERIES], indices, scores)
+    by_run, by_model = [], []
+    reranker = Reranker(reranker_from_encoder(encoder)).eval()
+    pairs = Pairs(collection, "train", 30)
+    score = Inference(reranker.score, Padded(pairs.specials), CPU)
+    for row, query in enumerate(lists.queries.tolist()):
+        passages = lists.group(row, 0, seed, 6).tolist()
+        found = dict(zip(indices[query].tolist(), scores[query].tolist(), strict=True))
+        by_run.append([found.get(passage, -math.inf) for passage in passages])
+        by_model.append([float(score(score.collate([pairs(query, passage)]))[0]) for passage in passages])
+    assert mrr_of_run(groups, run) == pytest.approx(plain_mrr(by_run))
+    measured = RerankerEvaluation(groups, Padded(pairs.specials), CPU)(reranker)
+    assert measured["mrr"] == pytest.approx(plain_mrr(by_model))
+    assert measured["accuracy"] == pytest.approx(np.mean([own > max(others) for own, *others in by_model]))
 
 
 def test_one_pair_at_a_time_scores_the_same(collection: TokenisedCollection, encoder: BertModel) -> None:

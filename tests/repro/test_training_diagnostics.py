@@ -78,7 +78,7 @@ def test_the_highest_of_more_accuracies_has_to_be_higher() -> None:
 
 def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_on_it(rows: dict[str, Stage]) -> None:
     settings = open_scale("smoke").reranker
-    kept, passages = settings.kept_passages, settings.passages_per_query
+    kept, passages = settings.kept_passages, settings.passages_on_valid
     log = [*steps(3.0, *[math.log(kept)] * 5), {"step": 2, "eval_accuracy": 0.0}, {"step": 4, "eval_accuracy": 0.01}]
     stage = write_log(rows["re-ranked"], "re-ranker", *log)
     outcome = ranking(stage)
@@ -94,6 +94,22 @@ def test_a_re_ranker_at_chance_is_told_with_its_figures_and_the_rows_that_stand_
     assert "learnt little" in said and "0.990" in said and untrained_teacher(rows.values(), names) is None
     write_log(rows["re-ranked"], "re-ranker", *log[:-2], {"step": 4, "loss": 0.5 * math.log(kept)}, log[-1])
     assert warnings(rows, names) == [] and untrained_teacher(rows.values(), names) is None
+
+
+@pytest.mark.parametrize(("mrr", "told"), [(0.49, True), (0.5, True), (0.51, False), (None, False)])
+def test_a_re_ranker_that_is_not_above_its_retriever_does_not_teach(
+    rows: dict[str, Stage], monkeypatch: pytest.MonkeyPatch, mrr: float | None, told: bool
+) -> None:
+    entries = [*steps(*[0.1] * 5), {"step": 2, "eval_accuracy": 0.5}]
+    stage = write_log(rows["re-ranked"], "re-ranker", *entries)
+    numbers = {"mrr": mrr, "retriever_mrr": 0.5}
+    monkeypatch.setattr(learning, "read_manifest", lambda job: {"numbers": numbers} if job == job_of(stage) else None)
+    said = warnings(rows, names)
+    assert len(said) == told and untrained_teacher(rows.values(), names) is None
+    if mrr is not None and told:
+        assert said[0].startswith("re-ranker: it does not teach. Over 16 questions of valid with 16 candidates each")
+        assert f" is {mrr:.3f} by its scores and 0.500 by " in said[0]
+        assert said[0].endswith("On it stand: distilled; re-ranked.")
 
 
 def test_a_re_ranker_without_a_log_is_not_spoken_of(rows: dict[str, Stage]) -> None:

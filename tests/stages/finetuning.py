@@ -57,14 +57,18 @@ def prepare(folder: Path) -> None:
     write_teacher_scores(folder / "teacher", len(query), [(query, passage, scores)])
 
 
-def lists_of(collection: TokenisedCollection, split: str) -> NegativeLists:
-    """Each query's lists from a run of the passages that follow its own."""
+def run_of(collection: TokenisedCollection, split: str) -> Run:
+    """A run of the passages that follow each query's own."""
     ids = collection.queries(split).ids
     own = GROUP * (FIRST[split] + np.arange(len(ids)))
     indices = own[:, None] + np.arange(1, GROUP)
     scores = np.broadcast_to(-np.arange(GROUP - 1, dtype=np.float32), indices.shape)
-    run = Run([ids[number] for number in range(len(ids))], indices, scores)
-    return lists_of_split(run, collection, split, NEGATIVES, SEED)
+    return Run([ids[number] for number in range(len(ids))], indices, scores)
+
+
+def lists_of(collection: TokenisedCollection, split: str) -> NegativeLists:
+    """Each query's lists from that run."""
+    return lists_of_split(run_of(collection, split), collection, split, NEGATIVES, SEED)
 
 
 def optimisation(batch_size: int) -> Optimisation:
@@ -79,7 +83,7 @@ def run(kind: str, folder: Path, name: str, packed: bool) -> dict[str, Any]:
     output.mkdir(parents=True, exist_ok=True)
     collection = TokenisedCollection.open(folder / "store")
     given = collection, folder / "start", partial(lists_of, collection)
-    places = "cpu", folder / name / "work", output, output / "model"
+    places = "cpu", False, folder / name / "work", output, output / "model"
     with packs_on_the_cpu(packed):
         if kind == "re-ranker":
             settings = RerankerSettings.C(
@@ -93,7 +97,7 @@ def run(kind: str, folder: Path, name: str, packed: bool) -> dict[str, Any]:
                 evaluation_queries=9,
                 rerank_depth=5,
             )
-            return train_reranker(*given, settings, *places)
+            return train_reranker(*given, run_of(collection, "valid"), settings, *places)
         distilled = kind == "distilled"
         settings = RetrieverSettings.C(
             optimisation=optimisation(6),

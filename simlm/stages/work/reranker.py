@@ -13,7 +13,7 @@ from simlm.data.store import TokenisedCollection
 from simlm.distributed import is_first, own_device, processes, rank, wait_for_all
 from simlm.files import intact, sealed_file
 from simlm.finetuning.datasets import Pairs, RerankerGroups
-from simlm.finetuning.evaluations import RerankerEvaluation
+from simlm.finetuning.evaluations import RerankerEvaluation, mrr_of_run
 from simlm.finetuning.negatives import NegativeLists
 from simlm.finetuning.reranker import Reranker, RerankerCollator
 from simlm.finetuning.scoring import PairScorer
@@ -39,6 +39,7 @@ def train_reranker(
     collection: TokenisedCollection,
     start: Path,
     lists: Callable[[str], NegativeLists],
+    retrieved: Run,
     settings: RerankerSettings,
     device_kind: str,
     half: bool,
@@ -52,6 +53,7 @@ def train_reranker(
         collection: the passages and queries.
         start: the folder of the encoder that it starts from.
         lists: returns the positives and candidates of a split.
+        retrieved: the run of valid that its candidates there come from, which the re-ranker is compared with.
         settings: Table 13's column.
         device_kind: "cpu" or "cuda".
         half: whether products are computed in bfloat16.
@@ -65,17 +67,17 @@ def train_reranker(
     encoder = load_reranker_start(start, collection.tokenizer, settings.dropout)
     reranker = Reranker(encoder).to(device)
 
-    def groups_of(split: str, own: NegativeLists) -> RerankerGroups:
-        return RerankerGroups(collection, split, own, settings.passages_per_query, seed, settings.max_length)
+    def groups_of(split: str, own: NegativeLists, passages: int) -> RerankerGroups:
+        return RerankerGroups(collection, split, own, passages, seed, settings.max_length)
 
-    groups = groups_of("train", lists("train"))
+    groups = groups_of("train", lists("train"), settings.passages_per_query)
     specials = Specials.of(collection.tokenizer)
     layout = training_layout(
         reranker, encoder.electra, specials, settings.max_length, device, MAX_TOKENS, ROUND_PAIRS_TO
     )
     collate = RerankerCollator(layout, settings.kept_passages)
     unseen = inference_layout(encoder.electra, specials, settings.max_length, device, pieces_on(device))
-    subset = groups_of("valid", lists("valid").first(settings.evaluation_queries))
+    subset = groups_of("valid", lists("valid").first(settings.evaluation_queries), settings.passages_on_valid)
     # The loss is a mean over queries: each process takes its part of them.
     micro_batch = -(-min(settings.optimisation.batch_size, len(groups)) // processes())
     outcome = train(
@@ -87,7 +89,8 @@ def train_reranker(
         "re-ranker",
         RerankerEvaluation(subset, unseen, device, half),
     )
-    figures = outcome.leave(output)
+    kept = (one["eval_mrr"] for one in outcome.log if "eval_mrr" in one and one["step"] == outcome.best_step)
+    figures = outcome.leave(output) | {"mrr": next(kept, None), "retriever_mrr": mrr_of_run(subset, retrieved)}
     if is_first():
         what = f"cross-encoder re-ranker fine-tuned on {collection.meta['name']}"
         save_model(encoder.cpu(), collection.tokenizer, model, what, figures)
