@@ -11,14 +11,14 @@ Examples:
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
-from reports.model import ALPHA, PAPER_SCALE
+from reports.model import ALPHA, CONFOUNDED, PAPER_SCALE
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro import table3
@@ -26,6 +26,7 @@ from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.pipeline_runs import PipelineRuns
+from repro.public_start import public_start
 from repro.run import finish, make
 from repro.run_values import measure_on, values_of
 from repro.tables import TABLES, tables_on
@@ -36,7 +37,7 @@ from simlm.evaluation.crossed import POWER, crossed
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import Retrieve, RunStage
 
-VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
+VERDICTS = (SUPPORTED, CONTRADICTED, CONFOUNDED, UNDECIDED, NOT_TESTABLE)
 HEADS = (
     "claim",
     "source",
@@ -112,7 +113,8 @@ def run(options: ClaimOptions) -> None:
         if claim.with_teacher
     }
     void = {key: reason for key, reason in reasons.items() if reason is not None}
-    page = claims_page(options.scale, rows, options.seeds, void, [_smaller_index(index)])
+    confounded = {claim.key for claim in testable if public_start(run for row in claim.rows for run in rows[row])}
+    page = claims_page(options.scale, rows, options.seeds, void, [_smaller_index(index)], confounded)
     tested = {run.data.collection: run.data for runs in rows.values() for run in runs}
     complete(
         page,
@@ -145,6 +147,7 @@ def claims_page(
     seeds: int,
     void: Mapping[str, str] | None = None,
     counted: Sequence[Mapping[str, Cell]] = (),
+    confounded: Collection[str] = (),
 ) -> Page:
     """Return the page with a line for every claim, and how many claims have which verdict.
 
@@ -154,6 +157,7 @@ def claims_page(
         seeds: The number of seeds.
         void: Why claims cannot be tested although their rows were measured, by their keys.
         counted: Lines of claims that need no test.
+        confounded: The keys of claims of which a row stands on a public start.
     """
     void = void or {}
 
@@ -171,7 +175,8 @@ def claims_page(
         for claim in CLAIMS
         if claim.key in measures and claim.key not in void
     }
-    judged = judge({claim.key: (claim.expected, found[claim.key]) for claim in CLAIMS if claim.key in found})
+    tested = {claim.key: (claim.expected, found[claim.key]) for claim in CLAIMS if claim.key in found}
+    judged = judge(tested, confounded)
     lines: list[Mapping[str, Cell]] = []
     for claim in CLAIMS:
         line: dict[str, Cell] = {"claim": claim.sentence, "source": claim.source, "measure": measures.get(claim.key)}
@@ -265,7 +270,8 @@ def _method(seeds: int, tests: int, scale: str) -> str:
         "below' the smallest margin, if the rows are truly equal; for 'slightly above' the smallest upper bound, if "
         "the true difference is half of it. A range that is narrower could hardly have been supported by this run. A "
         "claim is not testable at this scale where a side of it was not measured here, or where it is about what a "
-        "trained re-ranker does or teaches and the re-ranker learnt nothing."
+        "trained re-ranker does or teaches and the re-ranker learnt nothing. Where a row stands on a public model that "
+        f"the paper did not start from, what would be supported or contradicted is '{CONFOUNDED}'."
     )
 
 

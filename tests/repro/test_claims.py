@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
+from reports.verdicts import ABOVE, CONFOUNDED, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
 from repro import claims
 from repro.claims import ClaimOptions, claims_page
@@ -139,6 +139,8 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     monkeypatch.setattr(claims.table3, "sizes", lambda index: next(sizes))
     index: Any = None
     counted = [claims._smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
+    public = claims_page("mini", rows, 1, confounded={both.key, unsure.key}).sections[0].rows
+    assert [line["verdict"] for line in public] == [CONFOUNDED, UNDECIDED, UNDECIDED]
     page = claims_page("mini", rows, 1, {taught.key: "the re-ranker ended at chance"}, counted)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
