@@ -231,7 +231,7 @@ def complete(
 
 
 def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
-    made = {"base and random init": scale.base, "generator": scale.generator_training}
+    made = {"stand-ins' short training": scale.stand_in, "generator": scale.generator_training}
     seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,
         "Retriever1/2": scale.retriever.optimisation.seed,

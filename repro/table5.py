@@ -1,7 +1,7 @@
 """Table 5: what the re-ranker starts from.
 
 Every re-ranker is trained on the candidates of SimLM's Retriever2 with the same settings, and re-ranks its test run.
-Below paper scale BERT and ELECTRA are models of the same size and budget, trained on the corpus in their manner.
+Below paper scale the stand-ins of BERT and ELECTRA are those of Table 1.
 """
 
 from repro.pipeline_runs import PipelineRuns
@@ -10,9 +10,9 @@ from repro.table import MRR, RowSpec, Table, falling, figures
 from simlm.stages.runs import RunStage
 
 MODELS = {
-    "electra": ("ELECTRA-base", "ELECTRA-like (RTD)"),
+    "electra": ("ELECTRA-base", "ELECTRA-like (word vectors, then RTD)"),
     "simlm": ("SimLM", "SimLM"),
-    "base": ("BERT-base", "BERT-like (MLM)"),
+    "base": ("BERT-base", "BERT-like (word vectors)"),
 }
 """The paper's name of each start, best first, and what it is called below paper scale."""
 

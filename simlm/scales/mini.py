@@ -20,7 +20,7 @@ from simlm.scales.settings import (
     retriever_settings,
 )
 
-_retriever = partial(retriever_settings, temperature=0.05, passage_length=64, evaluation_queries=256)
+_retriever = partial(retriever_settings, temperature=0.05, passage_length=96, evaluation_queries=256)
 
 
 def mini() -> Scale:
@@ -31,13 +31,11 @@ def mini() -> Scale:
         vocabulary=2048,
         encoder=EncoderShape.C(layers=3, hidden=128, heads=2, intermediate=512, initializer_range=0.049, dropout=0.0),
         generator=GeneratorShape.C(layers=2, hidden=64, heads=2, intermediate=256, initializer_range=0.069),
-        base=_pretraining(_optimisation(400, 3e-4, seed=45677), 0.15, 0.15),
-        generator_training=_pretraining(_optimisation(400, 1e-3, seed=45679), 0.3, 0.3),
-        pretraining=_pretraining(_optimisation(600, 1e-3, seed=45678), 0.3, 0.5),
-        pretraining_rates=dict.fromkeys(
-            ("enc-dec-mlm", "mlm", "enc-dec-rtd", "autoencoder", "retromae", "cocondenser"), 3e-4
-        ),
-        retriever=_retriever(_optimisation(360, 5e-4, seed=1234), passages=2, evaluations=0),
+        stand_in=_pretraining(_optimisation(300, 3e-4, seed=45677), 0.15, 0.15),
+        generator_training=_pretraining(_optimisation(600, 1e-3, seed=45679), 0.3, 0.3, 48),
+        pretraining=_pretraining(_optimisation(1200, 1e-3, seed=45678), 0.3, 0.5),
+        pretraining_rates={},
+        retriever=_retriever(_optimisation(800, 5e-4, seed=1234), passages=2, evaluations=0),
         distillation=_retriever(_optimisation(400, 5e-4, seed=123), passages=3, evaluations=2),
         alpha=2.0,
         reranker_start=MINILM,
@@ -73,10 +71,12 @@ def _optimisation(steps: int, learning_rate: float, seed: int, batch: int = 32) 
     )
 
 
-def _pretraining(optimisation: Optimisation, encoder_rate: float, decoder_rate: float) -> PretrainingSettings:
+def _pretraining(
+    optimisation: Optimisation, encoder_rate: float, decoder_rate: float, length: int = 96
+) -> PretrainingSettings:
     return PretrainingSettings.C(
         optimisation=optimisation,
-        max_length=48,
+        max_length=length,
         encoder_rate=encoder_rate,
         decoder_rate=decoder_rate,
         generator_dropout=False,

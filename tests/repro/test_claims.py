@@ -78,7 +78,7 @@ def test_a_dry_run_plans_every_seed_and_names_it(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("repro.run.print_plan", lambda stages, *_: names.extend(stage.name for stage in stages))
     everything.run(ClaimOptions(scale="smoke", seeds=2, results=tmp_path / "results", dry_run=True))
     assert len(set(names)) == len(names)
-    for name in ("SimLM pre-training", "base (MLM)", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
+    for name in ("SimLM pre-training", "informed start", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
         assert {name, f"{name}, seed 1"} <= set(names)
     assert "collection, seed 1" not in names and not any(name.endswith("seed 2") for name in names)
     tables = {"Retriever1 (retromae): runs", "derived answers"}
