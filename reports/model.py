@@ -12,6 +12,8 @@ from reports.facts import Case, Curves, FileRef, HyperParameter, StageFacts, Tun
 
 ALPHA = 0.05
 """A p below it, after Holm's correction, is called significant."""
+CONFOUNDED = "confounded: public start"
+"""The verdict in place of one that a test would give, where a row stands on a public model of no part in the paper."""
 MET, CLOSE = 0.1, 0.5
 """The largest differences from a published figure, in points, that are called met and close."""
 PAPER_SCALE = "paper"
@@ -106,7 +108,8 @@ class CheckedOrder:
     `lower` and `higher` are keys of rows. `source` is where the paper prints the order ("Table 6"). `published_lower`
     and `published_higher` are percent, None where the paper prints no figures. `comparison` is `higher` minus `lower`
     as measured here. `effect_ratio` is the measured improvement over the published one (Breuer et al., SIGIR 2020).
-    `void` says why the order cannot be tested although both rows were measured, "" where it can.
+    `void` says why the order cannot be tested although both rows were measured, "" where it can. With `public_start` a
+    row stands on a public model that the paper did not start from: a significant difference is `CONFOUNDED`.
     """
 
     lower: str
@@ -117,6 +120,7 @@ class CheckedOrder:
     comparison: Comparison
     effect_ratio: float | None
     void: str = ""
+    public_start: bool = False
 
     @property
     def verdict(self) -> str:
@@ -130,6 +134,8 @@ class CheckedOrder:
         expected = lower is None or higher is None or higher > lower
         agrees = (self.comparison.difference > 0) == expected
         if self.comparison.significant:
+            if self.public_start:
+                return CONFOUNDED
             return "reproduced" if agrees else "contradicted"
         return "same order, not significant" if agrees else "opposite order, not significant"
 

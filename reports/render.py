@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from reports import tables
 from reports.facts import Case, CasePassage
 from reports.markdown import count, escape, number, table
-from reports.model import ALPHA, PAPER_SCALE, Report
+from reports.model import ALPHA, CONFOUNDED, PAPER_SCALE, Report
 from reports.page import Page, Section
 
 _SHOWN = 240
@@ -165,6 +165,7 @@ def _verdicts(report: Report) -> str:
         "no difference",
         "opposite order, not significant",
         "contradicted",
+        CONFOUNDED,
         "not testable at this scale",
     )
     parts = [f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict]]
@@ -172,6 +173,8 @@ def _verdicts(report: Report) -> str:
     if len(void) == 1:
         void = [void[0].removeprefix("re-ranker: ")]  # the sentence names it already
     reasons = f" Not testable, as the re-ranker learnt nothing: {'; '.join(void)}." if void else ""
+    if counts[CONFOUNDED]:
+        reasons += " Confounded: a row stands on a public model that the paper did not start from, as its note says."
     return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}.{reasons}"
 
 

@@ -7,11 +7,11 @@ A claim that such margins leave open is undecided.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reports.model import ALPHA
+from reports.model import ALPHA, CONFOUNDED
 from simlm.evaluation.crossed import POWER, Difference
 from simlm.evaluation.significance import holm
 
@@ -91,7 +91,9 @@ class Verdict:
     p_holm: float
 
 
-def judge(found: Mapping[str, tuple[Expectation, Sequence[Measured]]]) -> dict[str, Verdict]:
+def judge(
+    found: Mapping[str, tuple[Expectation, Sequence[Measured]]], confounded: Collection[str] = ()
+) -> dict[str, Verdict]:
     """Return the verdict on each claim.
 
     A claim is supported where every true difference is inside its range: every bound has a one-sided test, all must
@@ -102,18 +104,21 @@ def judge(found: Mapping[str, tuple[Expectation, Sequence[Measured]]]) -> dict[s
 
     Args:
         found: By claim, its range and the measured differences, one or more, that must all lie in it.
+        confounded: The claims of which a row stands on a public start: what is decided of them is `CONFOUNDED`.
     """
     sides = {name: _sides(*one) for name, one in found.items()}
     ps = {name: min(1.0, 2 * min(inside, beyond)) for name, (inside, beyond) in sides.items()}
     corrected = holm(ps)
-    return {
-        name: Verdict(
-            UNDECIDED if corrected[name] >= ALPHA else SUPPORTED if inside < beyond else CONTRADICTED,
-            ps[name],
-            corrected[name],
-        )
-        for name, (inside, beyond) in sides.items()
-    }
+
+    def decided(name: str) -> str:
+        inside, beyond = sides[name]
+        if corrected[name] >= ALPHA:
+            return UNDECIDED
+        if name in confounded:
+            return CONFOUNDED
+        return SUPPORTED if inside < beyond else CONTRADICTED
+
+    return {name: Verdict(decided(name), ps[name], corrected[name]) for name in sides}
 
 
 def _sides(expected: Expectation, measured: Sequence[Measured]) -> tuple[float, float]:

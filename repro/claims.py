@@ -12,27 +12,28 @@ Examples:
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
 from reports.facts import StageFacts
-from reports.model import ALPHA, PAPER_SCALE
+from reports.model import ALPHA, CONFOUNDED, PAPER_SCALE
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
 from repro.claim_runs import ClaimOptions, asked, check_seeds, made_seed, measure_of, published_seed, seeds_of
 from repro.command import main, refuse
 from repro.origin import cost, origin, warnings
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
+from repro.public_start import public_start
 from repro.run import finish, make
 from repro.run_values import measure_on
 from simlm.evaluation.crossed import POWER, crossed
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
 
-VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTABLE)
+VERDICTS = (SUPPORTED, CONTRADICTED, CONFOUNDED, UNDECIDED, NOT_TESTABLE)
 HEADS = (
     "claim",
     "source",
@@ -69,12 +70,14 @@ def run(options: ClaimOptions) -> None:
     rows = {row: [seed.rows[row] for seed in seeds if row in seed.rows] for row in seeds[0].rows}
     values = {job_of(run): seed.left for seed in seeds for run in seed.rows.values()}
     left = [seed.left for seed in seeds]
+    testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
     page = claims_page(
         options.scale,
         rows,
         {claim: why for one in reversed(left) for claim, why in one.void.items()},
         left[0].counted,
         lambda run, measure: values[job_of(run)].values_of(run, measure),
+        {claim.key for claim in testable if public_start(run for row in claim.rows for run in rows[row])},
     )
     page.warnings += dict.fromkeys([*warnings(options), *(said for one in left for said in one.warnings)])
     facts: dict[str, StageFacts] = {}
@@ -105,6 +108,7 @@ def claims_page(
     void: Mapping[str, str],
     counted: Sequence[Mapping[str, Cell]],
     values: Callable[[RunStage, str], "pd.Series[float]"],
+    confounded: Collection[str] = (),
 ) -> Page:
     """Return the page with a line for every claim, and how many claims have which verdict.
 
@@ -116,6 +120,7 @@ def claims_page(
         void: Why claims cannot be tested although their rows were measured, by their keys.
         counted: Lines of claims that need no test.
         values: Returns a measure of every query of a run, by query.
+        confounded: The keys of claims of which a row stands on a public start.
     """
     values = cache(values)  # a row is on a side of many claims
     testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
@@ -128,7 +133,8 @@ def claims_page(
         for claim in CLAIMS
         if claim.key in measures and claim.key not in void
     }
-    judged = judge({claim.key: (claim.expected, found[claim.key]) for claim in CLAIMS if claim.key in found})
+    tested = {claim.key: (claim.expected, found[claim.key]) for claim in CLAIMS if claim.key in found}
+    judged = judge(tested, confounded)
     lines: list[Mapping[str, Cell]] = []
     for claim in CLAIMS:
         line: dict[str, Cell] = {"claim": claim.sentence, "source": claim.source, "measure": measures.get(claim.key)}
@@ -212,7 +218,8 @@ def _method(tests: int, scale: str) -> str:
         "below' the smallest margin, if the rows are truly equal; for 'slightly above' the smallest upper bound, if "
         "the true difference is half of it. A range that is narrower could hardly have been supported by this run. A "
         "claim is not testable at this scale where a side of it was not measured here, or where it is about what a "
-        "trained re-ranker does or teaches and the re-ranker learnt nothing."
+        "trained re-ranker does or teaches and the re-ranker learnt nothing. Where a row stands on a public model that "
+        f"the paper did not start from, what would be supported or contradicted is '{CONFOUNDED}'."
     )
 
 

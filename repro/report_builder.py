@@ -14,6 +14,7 @@ from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.origin import StageResults, cost, data_of, origin, warnings
+from repro.public_start import confounded, noted
 from repro.query_examples import disagreeing
 from repro.run_values import SPLIT, measure_on, values_of
 from repro.table import RowSpec, Table
@@ -73,7 +74,8 @@ def build_report(
     )
     values = _values(report, rows, runs)
     assess(report, values, table.orders)
-    report.claims = training_diagnostics.voided(report.claims, table.orders, runs, results.names())
+    voided = training_diagnostics.voided(report.claims, table.orders, runs, results.names())
+    report.claims = confounded(voided, runs)
     report.stages = results.facts()
     scale = options.open_scale()
     report.curves = None if table.curves is None else table.curves(scale)
@@ -180,7 +182,7 @@ def _row(
         label=spec.label,
         kind=spec.kind,
         published=spec.published,
-        note=spec.note,
+        note=noted(spec.note, run),
         seconds=sum(seconds_of(manifests[one.job]) for one in ancestors(stage)),
         index_bytes=index,
         latency_ms=numbers.get("latency_ms"),

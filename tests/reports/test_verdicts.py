@@ -10,6 +10,7 @@ from scipy.stats import ttest_1samp
 
 from reports.verdicts import (
     ABOVE,
+    CONFOUNDED,
     CONTRADICTED,
     SUPPORTED,
     UNDECIDED,
@@ -51,6 +52,15 @@ def verdict(expected: Expectation, mean: float, error: float = 1e-4) -> str:
 )
 def test_a_sure_difference_is_judged_by_where_it_lies(expected: Expectation, mean: float, said: str) -> None:
     assert verdict(expected, mean) == said
+
+
+@pytest.mark.parametrize(("mean", "error"), [(0.01, 1e-4), (-0.01, 1e-4), (0.01, 1.0)])
+def test_what_stands_on_a_public_start_is_confounded_or_undecided(mean: float, error: float) -> None:
+    found = {name: (ABOVE, [Measured(Difference(mean, error, 1000), LEVEL)]) for name in ("on it", "not")}
+    apart = judge(found, confounded={"on it"})
+    decided = verdict(ABOVE, mean, error)
+    assert apart["not"].verdict == decided and apart["not"].p_holm == apart["on it"].p_holm
+    assert apart["on it"].verdict == (UNDECIDED if decided == UNDECIDED else CONFOUNDED)
 
 
 @pytest.mark.parametrize("expected", EXPECTATIONS)

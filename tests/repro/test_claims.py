@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.verdicts import ABOVE, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
+from reports.verdicts import ABOVE, CONFOUNDED, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
 from repro import claim_runs, claims, seed_file
 from repro.claims import ClaimOptions, claims_page
@@ -161,7 +161,13 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     index: Any = None
     counted = [claim_runs.smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
     void = {taught.key: "the re-ranker ended at chance"}
-    page = claims_page("mini", rows, void, counted, lambda run, measure: values[run][measure])
+
+    def of(run: Any, measure: str) -> Any:
+        return values[run][measure]
+
+    public = claims_page("mini", rows, {}, [], of, {both.key, unsure.key}).sections[0].rows
+    assert [line["verdict"] for line in public] == [CONFOUNDED, UNDECIDED, UNDECIDED]
+    page = claims_page("mini", rows, void, counted, of)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
     assert str(lines["both"]["difference"]).count("; ") == 1 and lines["both"]["supported where"] == "above 0"
