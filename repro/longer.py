@@ -118,11 +118,11 @@ def longer_page(scale: str, trials: Mapping[str, Trial]) -> Page:
         title=f"What {TIMES} times the updates change",
         scale=scale,
         introduction=(
-            "Would the order of rows have turned with more training? Each row is fine-tuned as Retriever1. Where a row "
-            f"has a pre-training, that has {TIMES} times the updates of the tables; where it has none, fine-tuning has, so "
-            "that both sides train longer. Rows and claims were fixed before any was trained longer; learning rates are "
-            "those of the tables. The figures are of one training seed: intervals (95 %, paired t over queries) do not "
-            "cover another."
+            "Would the order of rows have turned with more training? Each row is fine-tuned as Retriever1. Where a "
+            f"row has a pre-training, that has {TIMES} times the updates of the tables; where it has none, fine-tuning "
+            "has, so that both sides train longer. Rows and claims were fixed before any was trained longer; learning "
+            "rates are those of the tables. The figures are of one training seed: intervals (95 %, paired t over "
+            "queries) do not cover another."
         ),
         sections=[
             Section("Rows", changes),
