@@ -1,8 +1,9 @@
 """Check that published pages are what their JSON renders to: `python -m reports.check_published --help`."""
 
+import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ def faults(root: Path, write: bool = False) -> Iterator[str]:
         for name in sorted(drawn ^ there):
             kind = "is missing" if name in drawn else "is a plot that the report does not have"
             yield f"{shown.with_name(name)}: {kind}; publish {path.stem} again"
+    for path in sorted(folder.glob("*/seeds/*.json")):
+        if unknown := _unknown(json.loads(path.read_text(encoding="utf-8"))["stages"]):
+            yield f"{path.relative_to(root)}: {unknown}; commit the code, delete it and publish claims again"
     yield from _quote_faults(root, write)
 
 
@@ -77,8 +81,12 @@ def _uncommitted(provenance: dict[str, Any]) -> str | None:
     stages = provenance.get("method", {}).get("stages", {})
     if source.get("dirty") is not False:
         return "it was not made from committed code alone"
-    commits = {"the report": source.get("commit")} | {name: stage.get("commit") for name, stage in stages.items()}
-    unknown = [name for name, commit in commits.items() if not re.fullmatch("[0-9a-f]{40}", str(commit))]
+    return _unknown({"the report": source} | stages)
+
+
+def _unknown(made: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return which of the things that were made, by name, is of no commit, or None where all are."""
+    unknown = [name for name, one in made.items() if not re.fullmatch("[0-9a-f]{40}", str(one.get("commit")))]
     return f"{unknown[0]} was made from no commit, or from changes to one" if unknown else None
 
 

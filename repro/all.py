@@ -45,7 +45,8 @@ def _everything(options: claims.ClaimOptions, submit: Submit) -> None:
     for table in tables_on(runs.scale.collection).values():
         for row in at_scale(table(), runs.scale).chosen([], references=options.publish):
             row.run(runs)
-    claims.building(options)(submit)
+    for seed in claims.seeds_of(options):
+        claims.asked(options, seed, submit)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The claims that SimLM (Wang et al., ACL 2023) makes about order, each with a verdict.
 
-Every row that a claim compares is made first, where it is not there yet; after the tables, all of them are.
+Every row that a claim compares is made first, where it is not there yet; after the tables, all of them are. Seeds are
+made one after the other, and with --publish each is published as it ends and not made again.
 
 Examples:
   python -m repro.claims                    one run of every row at mini scale, tests over queries
-  python -m repro.claims --seeds 3          three runs of every row, tests over seeds and queries
+  python -m repro.claims --seeds 3          some claims over three seeds: those that repro/published/claims.csv marks
   python -m repro.claims --dry-run          what would run, and for how long
 """
 
@@ -12,36 +13,33 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
+from reports.facts import StageFacts
 from reports.model import ALPHA, CONFOUNDED, PAPER_SCALE
 from reports.page import Cell, Page, Section
 from reports.verdicts import CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, Measured, Verdict, judge
-from repro import table3
-from repro.command import Options, main, refuse
-from repro.origin import StageResults, complete
+from repro.claim_runs import ClaimOptions, asked, check_seeds, made_seed, measure_of, published_seed, seeds_of
+from repro.command import main, refuse
+from repro.origin import cost, origin, warnings
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
-from repro.pipeline_runs import PipelineRuns
 from repro.public_start import public_start
 from repro.run import finish, make
-from repro.run_values import measure_on, values_of
-from repro.tables import TABLES, tables_on
-from repro.training_diagnostics import untrained_teacher
-from simlm.commands.checks import check_seed
-from simlm.commands.seeds import naming_seed
+from repro.run_values import measure_on
+from repro.training_diagnostics import below
 from simlm.evaluation.crossed import POWER, crossed
-from simlm.stages.pipeline import Submit
-from simlm.stages.runs import Retrieve, RunStage
+from simlm.stages.runs import RunStage
+from simlm.workflow.plan import job_of
 
 VERDICTS = (SUPPORTED, CONTRADICTED, CONFOUNDED, UNDECIDED, NOT_TESTABLE)
 HEADS = (
     "claim",
     "source",
     "measure",
+    "seeds",
     "supported where",
     "difference",
     "95 %",
@@ -60,111 +58,73 @@ BELOW_PAPER_SCALE = (
 AT_PAPER_SCALE = "Models and settings are the paper's: what is judged is whether its orders show, not its figures."
 FEW = "They are small beside what so few queries can tell, so that much is undecided. "
 
-RowRuns = dict[RowOf, list[RunStage]]
-"""The runs of each row that a claim compares, one for each seed."""
-
-
-@dataclass(frozen=True)
-class ClaimOptions(Options):
-    """How to judge claims."""
-
-    seeds: int = 1
-    """How many runs of every row: 0, 1, ... are added to every seed of the scale."""
-
-
-def ask(runs: PipelineRuns) -> dict[RowOf, RunStage]:
-    """Return the run of every row that is compared by a claim whose rows are all measured."""
-    tables = tables_on(runs.scale.collection)
-    measured = {(name, row.key): row for name, table in tables.items() for row in table().rows}
-    compared = [row for claim in CLAIMS if measured.keys() >= set(claim.rows) for row in claim.rows]
-    return {row: measured[row].run(runs) for row in dict.fromkeys(compared)}
-
-
-def building(options: ClaimOptions) -> Callable[[Submit], tuple[RowRuns, Retrieve]]:
-    """Return what builds the runs that the claims compare, for every seed, and the index that Table 3 weighs."""
-
-    def build(submit: Submit) -> tuple[RowRuns, Retrieve]:
-        rows: RowRuns = {}
-        indexes = []
-        for seed in range(options.seed, options.seed + options.seeds):
-            runs = replace(options, seed=seed).pipeline_runs(naming_seed(submit, seed))
-            for row, run in ask(runs).items():
-                rows.setdefault(row, []).append(run)
-            indexes.append(table3.ask(runs))
-        return rows, indexes[0]
-
-    return build
-
 
 def run(options: ClaimOptions) -> None:
-    """Make the runs that are not there yet, judge every claim, and write the page."""
+    """Make the runs that are not there yet, seed by seed, judge every claim, and write the page."""
     refuse(options, "claims", "rows")
     check_seeds(options)
     started = time.perf_counter()
-    made = make(building(options), options)
-    if made is None:
+    if options.dry_run:
+        make(lambda submit: [asked(options, seed, submit) for seed in seeds_of(options)], options)
         return
-    stages, (rows, index) = made
-    results = StageResults.of(stages)
+    seeds = [published_seed(options, seed) or made_seed(options, seed) for seed in seeds_of(options)]
+    rows = {row: [seed.rows[row] for seed in seeds if row in seed.rows] for row in seeds[0].rows}
+    values = {job_of(run): seed.left for seed in seeds for run in seed.rows.values()}
+    left = [seed.left for seed in seeds]
     testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
-    reasons = {
-        claim.key: untrained_teacher([run for row in claim.rows for run in rows[row]], results.names())
-        for claim in testable
-        if claim.with_teacher
-    }
-    void = {key: reason for key, reason in reasons.items() if reason is not None}
-    confounded = {claim.key for claim in testable if public_start(run for row in claim.rows for run in rows[row])}
-    page = claims_page(options.scale, rows, options.seeds, void, [_smaller_index(index)], confounded)
-    tested = {run.data.collection: run.data for runs in rows.values() for run in runs}
-    complete(
-        page,
+    page = claims_page(
+        options.scale,
+        rows,
+        {claim: why for one in reversed(left) for claim, why in one.void.items()},
+        left[0].counted,
+        lambda run, measure: values[job_of(run)].values_of(run, measure),
+        {claim.key for claim in testable if public_start(run for row in claim.rows for run in rows[row])},
+    )
+    stages = (stage for runs in rows.values() for stage in below(runs[0]).values())
+    page.warnings += dict.fromkeys([*warnings(options, stages), *(said for one in left for said in one.warnings)])
+    facts: dict[str, StageFacts] = {}
+    for one in left:
+        for fact in one.stage_facts():
+            facts.setdefault(fact.identifier, fact)  # what depends on no seed is in all of them
+    page.stages = list(facts.values())
+    page.notes.append(cost(page.stages, time.perf_counter() - started))
+    names = {fact.name for fact in page.stages}
+    page.provenance = origin(
         "claims",
         options,
-        results,
-        time.perf_counter() - started,
-        tested=list(tested.values()),
-        measures=sorted({measure_on(rows[claim.rows[0]][0], measure_of(claim)) for claim in testable}),
-        seeds=range(options.seed, options.seed + options.seeds),
-        rows={" ".join(row): runs for row, runs in rows.items()},
+        page.stages,
+        {name: found for one in left for name, found in one.data.items()},
+        {
+            "runs": {name: run for one in left for name, run in one.runs.items() if name in names},
+            "stages": {name: stage for one in left for name, stage in one.stages.items() if name in names},
+        },
+        measures=sorted({name for one in left for run in one.values.values() for name in run if name != "queries"}),
+        seeds=seeds_of(options),
     )
     finish(page, "claims", options)
-
-
-def check_seeds(options: ClaimOptions) -> None:
-    """Raise UserError if there is no seed, or one that is too large."""
-    check_seed("--seeds", options.seeds, 1)
-    check_seed("--seed and --seeds together", options.seed + options.seeds, 1)
-
-
-def measure_of(claim: Claim) -> str:
-    """Return the measure that a claim is judged by."""
-    return claim.measure or TABLES[claim.table]().measure_of(claim.pairs[0][0])
 
 
 def claims_page(
     scale: str,
     rows: Mapping[RowOf, Sequence[RunStage]],
-    seeds: int,
-    void: Mapping[str, str] | None = None,
-    counted: Sequence[Mapping[str, Cell]] = (),
+    void: Mapping[str, str],
+    counted: Sequence[Mapping[str, Cell]],
+    values: Callable[[RunStage, str], "pd.Series[float]"],
     confounded: Collection[str] = (),
 ) -> Page:
     """Return the page with a line for every claim, and how many claims have which verdict.
 
+    A claim is decided over as many seeds as both of its sides have runs for.
+
     Args:
         scale: The name of the scale.
-        rows: The runs of each row that was measured, one for each seed.
-        seeds: The number of seeds.
+        rows: The runs of each row that was measured, for one or more seeds, of which the first are those of all rows.
         void: Why claims cannot be tested although their rows were measured, by their keys.
         counted: Lines of claims that need no test.
+        values: Returns a measure of every query of a run, by query.
         confounded: The keys of claims of which a row stands on a public start.
     """
-    void = void or {}
-
-    @cache
-    def values(run: RunStage, measure: str) -> pd.Series:  # a row is on a side of many claims
-        return values_of(run, [measure])[measure]
-
+    values = cache(values)  # a row is on a side of many claims
     testable = [claim for claim in CLAIMS if rows.keys() >= set(claim.rows)]
     measures = {claim.key: measure_on(rows[claim.rows[0]][0], measure_of(claim)) for claim in testable}
     found = {
@@ -181,13 +141,18 @@ def claims_page(
     for claim in CLAIMS:
         line: dict[str, Cell] = {"claim": claim.sentence, "source": claim.source, "measure": measures.get(claim.key)}
         if claim.key in judged:
-            lines.append(line | _tested(claim, found[claim.key], judged[claim.key], len(judged)))
+            seeds = min(len(rows[row]) for row in claim.rows)
+            lines.append(line | {"seeds": seeds} | _tested(claim, found[claim.key], judged[claim.key], len(judged)))
         else:
             why = void.get(claim.key, "a row that it compares was not measured here")
             lines.append(line | {"verdict": NOT_TESTABLE, "why not tested": why})
     lines += counted
     verdicts = Counter(str(line["verdict"]) for line in lines)
-    over = f"{seeds} training seeds and the test queries" if seeds > 1 else "the test queries of one training seed"
+    several = {int(str(line["seeds"])) for line in lines if line.get("seeds")} - {1}
+    over = "the test queries of one training seed"
+    if several:
+        count = sum(line.get("seeds") in several for line in lines)
+        over += f", {count} claims over the test queries of {max(several)} seeds, as was fixed beforehand"
     return Page(
         title="The paper's claims",
         scale=scale,
@@ -198,7 +163,7 @@ def claims_page(
         ),
         sections=[
             Section("Verdicts", [{head: line.get(head) for head in HEADS} for line in lines]),
-            Section("How it was decided", [], text=_method(seeds, len(judged), scale)),
+            Section("How it was decided", [], text=_method(len(judged), scale)),
         ],
     )
 
@@ -206,15 +171,15 @@ def claims_page(
 def _measured(
     higher: Sequence[RunStage], lower: Sequence[RunStage], values: Callable[[RunStage], pd.Series]
 ) -> Measured:
-    """Return higher minus lower over seeds and queries, and the mean of the lower side.
+    """Return higher minus lower over the seeds that both have and queries, and the mean of the lower side.
 
     Args:
-        higher: The runs of the one row, one for each seed.
+        higher: The runs of the one row, for one seed after the other.
         lower: Those of the other.
         values: Returns the measure of a run, by query.
     """
-    queries = values(lower[0]).index
-    above, below = (np.stack([values(run).reindex(queries) for run in side]) for side in (higher, lower))
+    seeds, queries = min(len(higher), len(lower)), values(lower[0]).index
+    above, below = (np.stack([values(run).reindex(queries) for run in side[:seeds]]) for side in (higher, lower))
     return Measured(crossed(above - below), float(below.mean()))
 
 
@@ -237,26 +202,11 @@ def _joined(cells: Sequence[str]) -> str:
     return "; ".join(cells if len(set(cells)) > 1 else cells[:1])
 
 
-def _smaller_index(index: Retrieve) -> dict[str, Cell]:
-    """Return the line of Table 3's claim, from a finished index: its sizes are counted, not tested."""
-    ours, many = table3.sizes(index)
-    return {
-        "claim": "An index of one vector a passage is smaller than one of a vector a token.",
-        "source": "Table 3",
-        "measure": "bytes",
-        "supported where": "above 0",
-        "difference": f"{many - ours:+,}",
-        "verdict": SUPPORTED if many > ours else CONTRADICTED,
-        "why not tested": "counted: there is nothing to test",
-    }
-
-
-def _method(seeds: int, tests: int, scale: str) -> str:
+def _method(tests: int, scale: str) -> str:
     error = (
-        "The error of a difference covers training seeds and queries, both as samples of many (two-way crossed random "
+        "The error of a difference covers the test queries (paired t-test): another training seed is not in it. Where "
+        "'seeds' is above 1 it covers training seeds and queries, both as samples of many (two-way crossed random "
         "effects, degrees of freedom by Satterthwaite)."
-        if seeds > 1
-        else "The error of a difference covers queries only (paired t-test): another training seed is not in it."
     )
     return (
         f"{error} A claim is supported where the difference is significantly inside the range that 'supported where' "

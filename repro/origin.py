@@ -118,9 +118,9 @@ def cost(stages: Sequence[StageFacts], seconds: float) -> str:
     )
 
 
-def without_minilm(options: Options, stages: Sequence[Planned]) -> list[str]:
+def without_minilm(options: Options, stages: Iterable[Stage | None]) -> list[str]:
     """Say what a command's re-ranker starts from because the public model is not on this machine; [] where it is."""
-    if not lacks_minilm(options.open_scale()) or not any(isinstance(one.config, TrainReranker) for one in stages):
+    if not lacks_minilm(options.open_scale()) or not any(isinstance(one, TrainReranker) for one in stages):
         return []
     return [
         f"{REPOSITORY}, from which the {options.scale} scale's re-ranker starts, is not on this machine ({INSTALL}): "
@@ -128,8 +128,8 @@ def without_minilm(options: Options, stages: Sequence[Planned]) -> list[str]:
     ]
 
 
-def warnings(options: Options, stages: Sequence[Planned]) -> list[str]:
-    """Return what a reader must know before the first figure."""
+def warnings(options: Options, stages: Iterable[Stage | None]) -> list[str]:
+    """Return what a reader must know before the first figure, which stands on some stages."""
     found = without_minilm(options, stages)
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
@@ -173,9 +173,9 @@ def _settings_elsewhere(options: Options) -> list[str]:
 def origin(
     name: str,
     options: Options,
-    made: StageResults,
-    tested: Sequence[Prepare] = (),
-    method: Mapping[str, Any] | None = None,
+    facts: Sequence[StageFacts],
+    data: Mapping[str, Mapping[str, str]],
+    method: Mapping[str, Any],
     measures: Sequence[str] = (),
     baselines: Sequence[str] = (),
     seeds: Sequence[int] = (),
@@ -185,20 +185,20 @@ def origin(
     Args:
         name: The report's name, which is also its module's in `repro`.
         options: The options of the command.
-        made: The stages that the report stands on.
-        tested: The stages of the collections that were searched; none where none was read.
-        method: What is said beside seeds and stages.
+        facts: What the stages cost that the report stands on.
+        data: What `data_of` says of the collections that were searched; nothing where none was read.
+        method: What is said beside seeds and precision: what made the stages, the digests of runs.
         measures: What was measured; empty where nothing was tested.
         baselines: The rows that others were tested against.
         seeds: What was added to the scale's seeds, where there is more than one run; otherwise the seed of the options.
     """
-    facts, scale = made.facts(), options.open_scale()
+    scale = options.open_scale()
     return provenance(
         tag=f"{name}-{options.scale}",
         command=sys.orig_argv,
         seeds=_seeds(scale, seeds or [options.seed]),
-        data=_data(tested),
-        method=dict(method or {}) | {"precision": scale.precision, "stages": made.identities()},
+        data=data,
+        method=dict(method) | {"precision": scale.precision},
         measures=measures,
         baselines=baselines,
         resources={
@@ -215,9 +215,6 @@ def complete(
     options: Options,
     made: StageResults,
     seconds: float,
-    tested: Sequence[Prepare] = (),
-    measures: Sequence[str] = (),
-    seeds: Sequence[int] = (),
     rows: Mapping[str, Stage | Iterable[Stage]] | None = None,
 ) -> None:
     """Add to a page what every page says: its stages with their cost, warnings and provenance.
@@ -228,18 +225,18 @@ def complete(
         options: The options of the command.
         made: The stages that the page stands on.
         seconds: The wall time of the command itself.
-        tested: The stages of the collections that were searched; by default that of the scale's.
-        measures: As in `origin`.
-        seeds: As in `origin`.
         rows: The runs that the page shows, by their names.
     """
-    page.warnings += warnings(options, made.stages) + training_diagnostics.warnings(rows or {}, made.names())
+    page.warnings += warnings(options, (one.config for one in made.stages)) + training_diagnostics.warnings(
+        rows or {}, made.names()
+    )
     page.stages = made.facts()
+    tested: list[Prepare] = []
     if made.stages:
-        tested = tested or [made.prepared(open_scale(options.scale, options.collection).collection)]
+        tested.append(made.prepared(open_scale(options.scale, options.collection).collection))
         page.notes.append(cost(page.stages, seconds))
-    method = {"runs": made.runs()}
-    page.provenance = origin(name, options, made, tested, method, measures, seeds=seeds)
+    method = {"runs": made.runs(), "stages": made.identities()}
+    page.provenance = origin(name, options, page.stages, data_of(tested), method)
 
 
 def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
@@ -254,7 +251,7 @@ def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
     return {name: found if len(found) > 1 else found[0] for name, found in made_with.items()}
 
 
-def _data(tested: Sequence[Prepare]) -> dict[str, dict[str, str]]:
+def data_of(tested: Sequence[Prepare]) -> dict[str, dict[str, str]]:
     """Return what provenance says of collections: fingerprints as they were tokenised, whatever is on the disk now."""
     found = {}
     for one in tested:

@@ -72,6 +72,8 @@ class Claim:
     """The measure, if it is not the table's first."""
     with_teacher: bool = False
     """Whether it is about what a trained re-ranker does or teaches; then it is void if the re-ranker learnt nothing."""
+    over_seeds: bool = False
+    """Whether it is tested over several seeds where several are asked for."""
 
     @property
     def rows(self) -> list[RowOf]:
@@ -103,6 +105,7 @@ def _read() -> list[Claim]:
             expected=_expectation(one.expected, one.measure),
             measure=one.measure,
             with_teacher=one.with_teacher == "yes",
+            over_seeds=one.over_seeds == "yes",
         )
         for one in published("claims").fillna("").itertuples()
     ]

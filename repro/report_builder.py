@@ -13,7 +13,7 @@ from repro import training_diagnostics
 from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.origin import StageResults, cost, origin, warnings
+from repro.origin import StageResults, cost, data_of, origin, warnings
 from repro.public_start import confounded, noted
 from repro.query_examples import disagreeing
 from repro.run_values import SPLIT, measure_on, values_of
@@ -96,14 +96,17 @@ def build_report(
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of extra splits the same runs
     report.warnings = [
-        *warnings(options, stages),
+        *warnings(options, (one.config for one in stages)),
         *table.remarks(list(runs.values()), results.numbers),
         *training_diagnostics.warnings(labels, results.names()),
         *training_diagnostics.below_random(report),
     ]
     searched = {data.source().name: data for data in (whole, *(run.data for run in runs.values()))}
     tested = [searched[group.collection.name] for group in report.by_group()]
-    report.provenance = origin(table.name, options, results, tested, _method(report), report.measures, report.baselines)
+    method = _method(report) | {"stages": results.identities()}
+    report.provenance = origin(
+        table.name, options, report.stages, data_of(tested), method, report.measures, report.baselines
+    )
     return report
 
 

@@ -123,7 +123,7 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """
     check_collections(build, options.results, fetch=not options.dry_run)
     choices = options.choices()
-    for line in without_minilm(options, resolve_graph(build, options.results)[0]):
+    for line in without_minilm(options, (one.config for one in resolve_graph(build, options.results)[0])):
         print(line)
     if options.dry_run:
         stages, _ = plan(build, options.results)

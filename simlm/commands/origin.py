@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 _GENERATED = tuple(
     f":(exclude,glob)reports/{name}"
-    for name in ("*/*.md", "*/*.json", "*/*.svg", "growth.*", "performance.*", "performance-cpu.*")
+    for name in ("*/*.md", "*/*.json", "*/*.svg", "*/seeds/*.json", "growth.*", "performance.*", "performance-cpu.*")
 )
 """Published reports: writing one does not change the code that the next one comes from."""
 

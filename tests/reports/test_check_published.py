@@ -1,5 +1,6 @@
 """Published pages are what their JSON renders to."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,13 @@ def test_a_report_that_is_not_from_committed_code_fails(
     file.write_text(text.replace(old, new), encoding="utf-8")
     main(CheckOptions(write=True), root)
     assert message in fault(root, capsys)
+
+
+def test_a_seed_that_is_not_from_committed_code_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = root / "reports" / "mini" / "seeds"
+    folder.mkdir()
+    (folder / "1.json").write_text(json.dumps({"stages": {"BM25": {"commit": "unknown"}}}), encoding="utf-8")
+    assert "seeds/1.json: BM25 was made from no commit" in fault(root, capsys)
 
 
 def test_a_readme_that_quotes_a_report_that_is_gone_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

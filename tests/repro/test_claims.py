@@ -1,6 +1,8 @@
 """Claims: every one names rows that exist, verdicts come from the rows' per-query values, and nothing is left out."""
 
 import importlib
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from reports.verdicts import ABOVE, CONFOUNDED, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
-from repro import claims
+from repro import claim_runs, claims, seed_file
 from repro.claims import ClaimOptions, claims_page
 from repro.command import Options, refuse
 from repro.paper_claims import CLAIMS, MARGINS, REASON, SLIGHT, Claim
@@ -20,7 +22,8 @@ from repro.published import published
 from repro.tables import PAGES, SETTINGS, TABLES
 from simlm.errors import UserError
 from simlm.scales import open_scale
-from simlm.workflow.plan import plan
+from simlm.workflow.plan import job_of, plan, resolve_graph
+from simlm.workflow.sources import sources_digest
 
 QUERIES = 200
 SAME = same(MARGINS["RR@10"])
@@ -55,13 +58,28 @@ def test_the_papers_figures_agree_with_the_claim(claim: Claim) -> None:
             assert difference > 0 or claim.expected is not ABOVE
 
 
+def rows_of_smoke(folder: Path, claims_asked: Sequence[Claim] = CLAIMS) -> dict[Any, Any]:
+    """The runs that claims compare, planned."""
+    found: dict[Any, Any] = {}
+    plan(
+        lambda submit: found.update(claim_runs.ask(PipelineRuns(open_scale("smoke"), 0, submit), claims_asked)), folder
+    )
+    return found
+
+
+def test_the_claims_over_seeds_are_a_dozen_and_no_other_has_all_its_runs(tmp_path: Path) -> None:
+    """A claim whose runs are made for every seed anyway would be decided over one of them by choice."""
+    marked = [claim for claim in CLAIMS if claim.over_seeds]
+    assert 10 <= len(marked) <= 14
+    rows = rows_of_smoke(tmp_path)
+    made = {job_of(rows[row]) for claim in marked for row in claim.rows}
+    for claim in CLAIMS:
+        if rows.keys() >= set(claim.rows):
+            assert claim.over_seeds is (made >= {job_of(rows[row]) for row in claim.rows}), claim.key
+
+
 def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_testable(tmp_path: Path) -> None:
-    found: dict[str, Any] = {}
-
-    def build(submit: Any) -> None:
-        found.update(claims.ask(PipelineRuns(open_scale("smoke"), 0, submit)))
-
-    plan(build, tmp_path)
+    found = rows_of_smoke(tmp_path)
     measured = {(name, row.key) for name, table in TABLES.items() for row in table().rows}
     testable = [claim for claim in CLAIMS if set(claim.rows) <= measured]
     assert set(found) == {row for claim in testable for row in claim.rows}
@@ -73,25 +91,24 @@ def test_every_measured_row_that_a_claim_compares_is_built_and_others_are_not_te
 
 
 def test_a_dry_run_plans_every_seed_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all tables, which have one seed, and of the claims, which have all."""
+    """Of all tables, which have one seed, and of the claims over seeds, which have all."""
     names: list[str] = []
     monkeypatch.setattr("repro.run.print_plan", lambda stages, *_: names.extend(stage.name for stage in stages))
     everything.run(ClaimOptions(scale="smoke", seeds=2, results=tmp_path / "results", dry_run=True))
     assert len(set(names)) == len(names)
-    for name in ("SimLM pre-training", "base (MLM)", "re-ranker (electra)", "Retriever1 (mlm-3of4): runs"):
+    for name in ("SimLM pre-training", "re-ranker", "Retriever1 (mlm): runs"):
         assert {name, f"{name}, seed 1"} <= set(names)
+    assert "re-ranker (electra)" in names and "re-ranker (electra), seed 1" not in names  # of no claim over seeds
     assert "collection, seed 1" not in names and not any(name.endswith("seed 2") for name in names)
     tables = {"Retriever1 (retromae): runs", "derived answers"}
     assert tables <= set(names) and "Retriever1 (retromae): runs, seed 1" not in names
 
 
 @pytest.fixture
-def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
+def values(monkeypatch: pytest.MonkeyPatch) -> dict[Any, pd.DataFrame]:
     """Per-query values by the name of a fake run."""
-    known: dict[str, pd.DataFrame] = {}
-    monkeypatch.setattr(claims, "values_of", lambda run, measures: known[run])
     monkeypatch.setattr(claims, "measure_on", lambda run, name: name)
-    return known
+    return {}
 
 
 def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
@@ -112,13 +129,17 @@ def test_verdicts_are_those_of_the_values_over_seeds_and_queries(
     ]
     monkeypatch.setattr(claims, "CLAIMS", made)
     low, high = ([f"{side}{seed}" for seed in range(2)] for side in ("low", "high"))
-    rows: Any = {("table7", "simlm"): high, ("table7", "mlm"): low, ("table7", "base"): low[::-1]}
-    page = claims_page("mini", rows, 2)
+    rows: Any = {("table7", "simlm"): high, ("table7", "mlm"): low, ("table7", "base"): low[:1]}
+    rows["table7", "simlm"] += ["not of base"]
+    values["not of base"] = values["high0"]
+    page = claims_page("mini", rows, {}, [], lambda run, measure: values[run][measure])
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, CONTRADICTED, SUPPORTED, NOT_TESTABLE]
     expected = np.mean([values[f"high{s}"]["RR@10"].mean() - below.mean() for s in range(2)])
     assert lines["better"]["difference"] == f"{expected:+.4f}" and lines["worse"]["difference"] == f"{-expected:+.4f}"
-    assert lines["better"]["supported where"] == "above 0"
+    assert lines["better"]["supported where"] == "above 0" and lines["better"]["seeds"] == 2
+    assert lines["alike"]["seeds"] == 1 and lines["unknown"]["seeds"] is None
+    assert "one training seed, 2 claims over the test queries of 2 seeds" in page.introduction
     assert lines["alike"]["supported where"] == f"within ±{SAME.high * below.mean():.4f}"
     assert lines["unknown"]["why not tested"] == "a row that it compares was not measured here"
     assert "4 claims" in page.introduction and "2 supported; 1 contradicted; 1 not testable" in page.introduction
@@ -136,12 +157,17 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     monkeypatch.setattr(claims, "CLAIMS", [both, unsure, taught])
     rows: Any = {("table7", key): [f"run of {key}"] for key in "abcd"}
     sizes = iter([(400, 10_000), (2, 1)])
-    monkeypatch.setattr(claims.table3, "sizes", lambda index: next(sizes))
+    monkeypatch.setattr(claim_runs.table3, "sizes", lambda index: next(sizes))
     index: Any = None
-    counted = [claims._smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
-    public = claims_page("mini", rows, 1, confounded={both.key, unsure.key}).sections[0].rows
+    counted = [claim_runs.smaller_index(index) | {"claim": name} for name in ("smaller", "larger")]
+    void = {taught.key: "the re-ranker ended at chance"}
+
+    def of(run: Any, measure: str) -> Any:
+        return values[run][measure]
+
+    public = claims_page("mini", rows, {}, [], of, {both.key, unsure.key}).sections[0].rows
     assert [line["verdict"] for line in public] == [CONFOUNDED, UNDECIDED, UNDECIDED]
-    page = claims_page("mini", rows, 1, {taught.key: "the re-ranker ended at chance"}, counted)
+    page = claims_page("mini", rows, void, counted, of)
     lines = {str(line["claim"]): line for line in page.sections[0].rows}
     assert [line["verdict"] for line in lines.values()] == [SUPPORTED, UNDECIDED, NOT_TESTABLE, SUPPORTED, CONTRADICTED]
     assert str(lines["both"]["difference"]).count("; ") == 1 and lines["both"]["supported where"] == "above 0"
@@ -149,6 +175,66 @@ def test_several_pairs_are_one_claim_a_void_one_is_not_tested_and_what_is_counte
     assert lines["smaller"]["difference"] == "+9,600"
     assert "over all 2 claims that could be tested" in page.sections[1].text
     assert len({tuple(line) for line in lines.values()}) == 1
+
+
+def left_by(options: ClaimOptions, seed: int, level: float) -> seed_file.SeedFile:
+    """What a seed's runs could have left: values that differ by run."""
+    planned, (rows, _) = resolve_graph(partial(claim_runs.asked, options, seed), options.results)
+    rng = np.random.default_rng(seed)
+    wanted = claim_runs.measures_of(rows)
+    frames = [
+        (
+            rows[row],
+            pd.DataFrame({name: level + rng.random(QUERIES) for name in names}, index=[*map(str, range(QUERIES))]),
+        )
+        for row, names in wanted.items()
+    ]
+    modules = ["simlm.evaluation.measures"]
+    made = {"modules": modules, "sources": sources_digest(tuple(modules)), "commit": "a" * 40}
+    stages = {one.name: {"identifier": one.job.name} | made for one in planned}
+    facts = [{"name": name, "identifier": one["identifier"]} for name, one in stages.items()]
+    counted: Any = [{"claim": "counted", "verdict": SUPPORTED}] if seed == 0 else []
+    queries, found = seed_file.value_lists(frames)
+    return seed_file.SeedFile(stages, facts, {}, {}, [f"seed {seed} says"], {}, counted, queries, found)
+
+
+def test_a_published_seed_is_taken_while_settings_and_code_are_its_own_and_others_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ClaimOptions(scale="smoke", seeds=3, results=tmp_path / "results", publish=True)
+    monkeypatch.setattr(seed_file, "ROOT", tmp_path)
+    made, pages = [], []
+
+    def make_seed(options: ClaimOptions, seed: int) -> claim_runs.Seed:
+        made.append(seed)
+        _, (rows, _) = resolve_graph(partial(claim_runs.asked, options, seed), options.results)
+        return claim_runs.Seed(rows, left_by(options, seed, 0.0))
+
+    monkeypatch.setattr(claims, "made_seed", make_seed)
+    monkeypatch.setattr(claims, "finish", lambda page, *_: pages.append(page))
+    for seed in (0, 1):
+        seed_file.write(left_by(options, seed, 0.0), seed_file.path_of("smoke", seed))
+    assert seed_file.read(seed_file.path_of("smoke", 1)) == left_by(options, 1, 0.0)
+    claims.run(options)
+    assert made == [2]
+    lines = {line["claim"]: line for line in pages[0].sections[0].rows}
+    for claim in CLAIMS:
+        assert lines[claim.sentence]["seeds"] in ((3,) if claim.over_seeds else (1, None))
+    assert "counted" in lines and pages[0].warnings[-3:] == ["seed 0 says", "seed 1 says", "seed 2 says"]
+    identifiers = [fact.identifier for fact in pages[0].stages]
+    assert len(set(identifiers)) == len(identifiers)
+    # Other code, other settings, a measure that is missing, or no --publish: it is made.
+    path, before = seed_file.path_of("smoke", 1), seed_file.path_of("smoke", 1).read_text(encoding="utf-8")
+    for old, new in (("sources", "sources_of_old"), ('"RR@10"', '"RR@5"')):
+        path.write_text(before.replace(old, new), encoding="utf-8")
+        assert claim_runs.published_seed(options, 1) is None
+    path.write_text(before, encoding="utf-8")
+    assert claim_runs.published_seed(options, 1) is not None
+    assert claim_runs.published_seed(replace(options, negatives="package"), 1) is None
+    assert claim_runs.published_seed(replace(options, publish=False), 1) is None
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(UserError, match="1.json: this holds no seed's values"):
+        claim_runs.published_seed(options, 1)
 
 
 @pytest.mark.parametrize("options", [ClaimOptions(seeds=0), ClaimOptions(rows=("simlm",))])

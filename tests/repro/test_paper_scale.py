@@ -14,7 +14,7 @@ from baselines.stages import Fusion
 from repro import all as everything
 from repro.claims import ClaimOptions
 from repro.command import Options
-from repro.origin import StageResults, origin, warnings
+from repro.origin import origin, warnings
 from repro.pipeline_runs import PipelineRuns
 from repro.table import check_domains
 from repro.table1 import table1
@@ -182,7 +182,7 @@ def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(questions:
 def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(questions: Path, tmp_path: Path) -> None:
     options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
     assert warnings(options, []) == ["Seed 2 was added to every seed of the scale."]
-    seeds = origin("table4", options, StageResults.of([]))["method"]["seeds"]
+    seeds = origin("table4", options, [], {}, {})["method"]["seeds"]
     assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
     (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"), [])
     assert "as MS MARCO is" in said and "at paper scale alone" in said

@@ -101,5 +101,5 @@ def test_a_command_says_what_its_re_ranker_starts_from_where_the_model_is_not_th
             for row in table2().chosen(chosen.rows):
                 row.run(chosen.pipeline_runs(submit))
 
-        warned = warnings(options, plan(build, tmp_path / "results")[0])
+        warned = warnings(options, (one.config for one in plan(build, tmp_path / "results")[0]))
         assert sum(one.startswith(sentence) for one in warned) == said
