@@ -42,7 +42,7 @@ def in_order(machine: Machine, rows: list[Encoded], output: Callable[[dict[str, 
     batches = [rows[start : start + 64] for start in range(0, len(rows), 64)]
 
     def work() -> None:
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode(), machine.plain_autocast():
             padded = (batch_inputs(batch, synthetic.SPECIALS) for batch in batches)
             moved = ({name: tensor.to(machine.device) for name, tensor in batch.items()} for batch in padded)
             torch.cat([output(batch) for batch in moved]).cpu()
@@ -95,12 +95,14 @@ def own_encoding(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare what stages do: packs on a GPU, padded batches on a CPU."""
     model, device, longest = new_biencoder(machine), machine.device, max(len(ids) for ids, _ in rows)
     layout = inference_layout(model.encoder, synthetic.SPECIALS, longest, device)
-    return as_stages(Inference(inference_copy(model, model.encoder, device).encode, layout, device), rows)
+    return as_stages(Inference(inference_copy(model, model.encoder, device).encode, layout, device, machine.half), rows)
 
 
 def padded_encoding(machine: Machine, rows: list[Encoded]) -> Made:
     """Prepare padded batches of texts of like length."""
-    return as_stages(Inference(new_biencoder(machine).encode, Padded(synthetic.SPECIALS), machine.device), rows)
+    return as_stages(
+        Inference(new_biencoder(machine).encode, Padded(synthetic.SPECIALS), machine.device, machine.half), rows
+    )
 
 
 def plain_encoding(machine: Machine, rows: list[Encoded]) -> Made:
@@ -126,11 +128,11 @@ def sentence_transformers(machine: Machine, rows: list[Encoded]) -> Made:
         pooling = models.Pooling(body.config.hidden_size, pooling_mode="cls")
         modules = [transformer, pooling, models.Normalize()]
         model = library.SentenceTransformer(modules=modules, device=machine.device.type)
-    if machine.gpu:
+    if machine.half:
         model = model.bfloat16()
     texts = [" ".join(vocabulary[token] for token in ids[1:-1].tolist()) for ids, _ in rows]
     options = {"batch_size": 64, "show_progress_bar": False, "convert_to_tensor": True}
-    how = "encode() of strings, batches of 64 by length" + (", bfloat16 weights" if machine.gpu else "")
+    how = "encode() of strings, batches of 64 by length" + (", bfloat16 weights" if machine.half else "")
     return Made(lambda: model.encode(texts, **options).cpu(), how)
 
 
@@ -154,7 +156,7 @@ def own_scoring(machine: Machine, rows: list[Encoded]) -> Made:
     model, device = Reranker(new_reranker(machine)).eval(), machine.device
     encoder = model.model.electra
     layout = inference_layout(encoder, synthetic.SPECIALS, synthetic.LONGEST_PAIR, device)
-    return as_stages(Inference(inference_copy(model, encoder, device).score, layout, device), rows)
+    return as_stages(Inference(inference_copy(model, encoder, device).score, layout, device, machine.half), rows)
 
 
 def plain_scoring(machine: Machine, rows: list[Encoded]) -> Made:

@@ -14,7 +14,7 @@ import torch
 import transformers
 from torch.profiler import ProfilerActivity, profile
 
-from simlm.commands.origin import cpu_model
+from simlm.commands.origin import cpu_model, has_bfloat16
 
 Work = Callable[[], Any]
 
@@ -36,8 +36,17 @@ class Machine:
         """Return how stages lay out texts on it."""
         return "packed" if self.gpu else "padded by length"
 
+    @property
+    def half(self) -> bool:
+        """Tell whether stages compute in bfloat16 on it, as with ``--precision auto``."""
+        return self.gpu or has_bfloat16()
+
     def autocast(self) -> torch.autocast:
-        """Return the precision of stages: bfloat16 on a GPU, float32 on a CPU, as at mini scale."""
+        """Return the precision of stages."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    def plain_autocast(self) -> torch.autocast:
+        """Return the precision of the straightforward ways: bfloat16 on a GPU, float32 on a CPU."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.gpu)
 
     def wait(self) -> None:
@@ -200,6 +209,7 @@ def description(machine: Machine) -> dict[str, Any]:
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name() if machine.gpu else cpu_model(),
         "threads": torch.get_num_threads(),
+        "precision": "bfloat16" if machine.half else "float32",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,

@@ -121,11 +121,13 @@ def own_pretraining(machine: Machine, updates: Drawn) -> Made:
     if not isinstance(batches, Packs):
 
         def padded(batch: list[Example]) -> None:
-            objective(**objective.collator(batch))["loss"].backward()
+            with machine.autocast():
+                loss = objective(**objective.collator(batch))["loss"]
+            loss.backward()
 
         backwards = [partial(padded, batch) for batch in examples]
-        work = updating(trained(objective), backwards, 1e-4, fused=False)
-        return Made(work, "masks drawn in the step, logits in chunks")
+        work = updating(trained(objective), backwards, 1e-4, fused=True)
+        return Made(work, "masks drawn in the step, logits in chunks, fused AdamW")
     start = time.perf_counter()
     parts = [[part.pin_memory() for part in batches.collate(batch, MICRO_BATCH)] for batch in examples]
     collated = sum(map(len, examples)) / (time.perf_counter() - start)
@@ -174,7 +176,7 @@ def plain_pretraining(machine: Machine, updates: Drawn) -> Made:
         for batch in inputs:
             ids, attention, types = (tensor.to(machine.device) for tensor in batch.values())
             labels = ids.masked_fill(ids < synthetic.FIRST_WORD, -100)
-            with machine.autocast():
+            with machine.plain_autocast():
                 hidden = model.encode(filled(ids, attention, CONFIG.encoder_rate), attention, types)
                 decoded = model.decode(hidden[:, 0], filled(ids, attention, CONFIG.decoder_rate), attention)
                 losses = [
