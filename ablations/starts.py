@@ -113,7 +113,7 @@ GENERATORS: dict[str, Start] = {
 def _roberta(pipeline: Pipeline) -> EncoderStage:
     if "roberta" in pipeline.scale.starts:
         return pipeline.public(pipeline.scale.starts["roberta"], "RoBERTa")
-    return pipeline.stand_in(pipeline.informed_byte_level, "mlm", "RoBERTa (MLM)")
+    return pipeline.informed_byte_level
 
 
 def _electra(pipeline: Pipeline) -> EncoderStage:
@@ -125,13 +125,25 @@ def _electra(pipeline: Pipeline) -> EncoderStage:
 PLMS: dict[str, Start] = {"base": lambda pipeline: pipeline.base, "roberta": _roberta, "electra": _electra}
 """Pre-trained language models of one size (Tables 1 and 5): at paper scale the public ones.
 
-At other scales they are stand-ins with the same number of updates, each trained in its own manner.
+At other scales they are stand-ins that begin with the word vectors of the corpus (`simlm.models.informed`).
 
-"base" is BERT's: MLM of whole words, WordPiece, lower case. "roberta" keeps of RoBERTa (Liu et al., 2019) the
-byte-level BPE that knows case, the masks of single tokens, drawn anew in every epoch, and inputs without segments;
-RoBERTa's longer training, larger batches and 80/10/10 are left out, and its body is BERT's, whose second token type is
-never read. "electra" is ELECTRA's replaced token detection beside a generator that starts fresh.
+"base" is BERT's: WordPiece, lower case. Training it further by MLM did not make it a better retriever (``TRIED``).
+"roberta" keeps of RoBERTa (Liu et al., 2019) the byte-level BPE that knows case and inputs without segments; its body
+is BERT's, whose second token type is never read. "electra" is BERT's stand-in after a short training by ELECTRA's
+replaced token detection, which is all that tells the two apart, beside a generator that starts fresh.
 """
+
+TRIED: dict[str, Start] = {
+    "base-mlm": lambda pipeline: pipeline.stand_in(pipeline.informed, "mlm", "base (MLM)"),
+    "base-ordered-mlm": lambda pipeline: pipeline.stand_in(pipeline.informed, "ordered-mlm", "base (ordered MLM)"),
+    "simlm-untrained-generator": lambda pipeline: pipeline.pretrained(
+        "replaced_lm",
+        "SimLM pre-training, untrained generator",
+        pipeline.informed_generator,
+        pipeline.pretraining_of("simlm"),
+    ),
+}
+"""`base` after short trainings, and SimLM beside a generator without one: trials decide (`repro.trials`)."""
 
 BYTE_LEVEL = frozenset({"roberta"})
 """The starts that read byte-level BPE instead of the scale's own pieces."""
@@ -161,5 +173,5 @@ SNAPSHOTS: dict[str, Start] = {
 }
 """The encoders that they had after shares of their updates."""
 
-ENCODERS = STARTS | SNAPSHOTS
+ENCODERS = STARTS | SNAPSHOTS | TRIED
 """Everything that a Retriever1 can be fine-tuned from, by name."""

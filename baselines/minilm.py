@@ -3,7 +3,7 @@
 from baselines.released import SystemPipeline
 from baselines.system import System
 from simlm.errors import UserError
-from simlm.scales.minilm import LAYERS, MINILM, PACKAGE, REPOSITORY, SHA256, minilm_folder
+from simlm.scales.minilm import INSTALL, LAYERS, MINILM, PACKAGE, REPOSITORY, SHA256, minilm_folder
 from simlm.stages.models import FirstLayers, public_model
 from simlm.stages.pipeline import Pipeline
 
@@ -22,7 +22,6 @@ SYSTEM = System(
     "says. Its authors fine-tuned it on a billion pairs of texts, MS MARCO's among them: it is a reference outside the "
     "comparison.",
 )
-INSTALL = "pip install -c constraints.txt -e '.[minilm]'"
 
 
 def minilm_pipeline(whole: Pipeline) -> SystemPipeline:

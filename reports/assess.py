@@ -77,12 +77,13 @@ def _assess_section(
                 measure: Estimate(float(values[row.key][measure].mean()), *resampled.interval((row.key, measure)))
                 for measure in report.measures
             }
+    compared = {key: values[key] for key in values if not report.row(key).reference}
     comparisons = [
         comparison
         for baseline in report.baselines
         if baseline in values
         for measure in report.measures
-        for comparison in _comparisons(values, baseline, measure, resampled)
+        for comparison in _comparisons(compared, baseline, measure, resampled)
     ]
     return comparisons, _claims(report, values, orders, resampled), _contradictions(report)
 

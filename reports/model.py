@@ -84,7 +84,8 @@ class Row:
     `key` is what comparisons, claims, query examples and plots call the row. A row without `measured` is one that only
     the paper has; one without `published` is only ours. `seconds` is the time of all stages that the row stands on,
     `index_bytes` the size of what is searched, `latency_ms` the milliseconds for one query at a time. `group` is the
-    key of the row's `Group`, "" in a report without groups.
+    key of the row's `Group`, "" in a report without groups. A `reference` is outside the comparison: no other row is
+    tested with it, nor it with another.
     """
 
     key: str
@@ -99,6 +100,7 @@ class Row:
     run: FileRef | None = None
     per_query: FileRef | None = None
     group: str = ""
+    reference: bool = False
 
 
 @dataclass(frozen=True)

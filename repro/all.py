@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from repro import claims, index
 from repro.command import Options, main, refuse
 from repro.run import make
+from repro.table import at_scale
 from repro.tables import PAGES, SETTINGS, run_report, tables_on
 from simlm.stages.pipeline import Submit
 
@@ -42,7 +43,7 @@ def _everything(options: claims.ClaimOptions, submit: Submit) -> None:
     """Submit the run of every row of every table with one seed, and what the claims compare with every seed."""
     runs = options.pipeline_runs(submit)
     for table in tables_on(runs.scale.collection).values():
-        for row in table().rows:
+        for row in at_scale(table(), runs.scale).chosen([], references=options.publish):
             row.run(runs)
     for seed in claims.seeds_of(options):
         claims.asked(options, seed, submit)

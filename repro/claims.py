@@ -29,6 +29,7 @@ from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.public_start import public_start
 from repro.run import finish, make
 from repro.run_values import measure_on
+from repro.training_diagnostics import below
 from simlm.evaluation.crossed import POWER, crossed
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
@@ -79,7 +80,8 @@ def run(options: ClaimOptions) -> None:
         lambda run, measure: values[job_of(run)].values_of(run, measure),
         {claim.key for claim in testable if public_start(run for row in claim.rows for run in rows[row])},
     )
-    page.warnings += dict.fromkeys([*warnings(options), *(said for one in left for said in one.warnings)])
+    stages = (stage for runs in rows.values() for stage in below(runs[0]).values())
+    page.warnings += dict.fromkeys([*warnings(options, stages), *(said for one in left for said in one.warnings)])
     facts: dict[str, StageFacts] = {}
     for one in left:
         for fact in one.stage_facts():

@@ -14,7 +14,7 @@ import tyro
 
 from repro.command import Options, main, refuse
 from repro.run_values import output_of
-from repro.table import RowSpec, labelled
+from repro.table import RowSpec, at_scale
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
 from simlm.commands.dryrun import print_plan
@@ -81,7 +81,7 @@ def run(options: ExportOptions) -> None:
     for name in options.what:
         check_known("kind of export", name, WHAT)
     check_writable("--to", options.to)
-    table = labelled(TABLES[options.table](), options.open_scale())
+    table = at_scale(TABLES[options.table](), options.open_scale())
     rows = table.chosen(options.rows)
 
     def build(submit: Any) -> dict[str, RunStage]:

@@ -1,11 +1,10 @@
 """One hyper-parameter of the report: our value, the paper's, and in words how ours was chosen."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from reports.facts import HyperParameter
-from repro.trials import ALPHA, MEASURE, PRETRAINING_RATE, RATE, published_trials
-from simlm.scales import Scale, paper_nq
+from repro.trials import ALPHA, PRETRAINING_RATE, RATE
+from simlm.scales import paper_nq
 from simlm.scales.paper import TRAIN_QUERIES, epochs
 from simlm.scales.settings import Optimisation
 
@@ -99,21 +98,7 @@ def rates_by_trials(tried: Mapping[str, Sequence[float]]) -> str:
     return f"{values} tried on valid with Retriever1 of every objective; the best of each"
 
 
-def base_rate(scale: Scale) -> str:
-    """Say how the base model's learning rate was chosen, and how the base model then did on valid.
-
-    The published trials have none of this rate itself. They have Retriever1 of base and of random init at the
-    fine-tuning rate in force, and these two are compared.
-    """
-    trials = published_trials(scale.name)
-    at = trials[(trials["setting"] == RATE) & (trials["value"] == scale.retriever.optimisation.learning_rate)]
-    scores = at.set_index("row")["score"]
-    if not {"base", "random"} <= set(scores.index):
-        return UNTUNED
-    base, random = float(scores["base"]), float(scores["random"])
-    rate = scale.base.optimisation.learning_rate if scale.base is not None else math.nan
-    side = "below it too" if base < random else "above it" if base > random else "level with it"
-    return (
-        f"set beforehand; 1e-3, tried once, left base below random init on valid. With {rate:g} it is "
-        f"{side}: {MEASURE} {base:.4f} against {random:.4f} on valid with Retriever1"
-    )
+def by_trainings(tried: Mapping[str, Sequence[float]], *settings: str) -> str:
+    """Say that a start was tried with and without the trainings that some settings of `repro.trials` count."""
+    values = [f"{' and '.join(f'{value:g}' for value in tried[one])} {one}" for one in settings if one in tried]
+    return f"{'; '.join(values)} tried on valid with Retriever1" if values else UNTUNED

@@ -20,6 +20,7 @@ from repro.how_chosen import (
     UNDROPPED,
     UNTUNED,
     WIDTH,
+    by_trainings,
     how,
     kept,
     row,
@@ -27,7 +28,7 @@ from repro.how_chosen import (
     tuned,
 )
 from repro.published import published
-from repro.trials import ALPHA, RATE
+from repro.trials import ALPHA, GENERATOR, MLM, ORDERED_MLM, RATE
 from simlm.scales import Scale
 from simlm.scales.scale import FLOAT32
 from simlm.scales.settings import Optimisation, RetrieverSettings
@@ -50,7 +51,7 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     alpha = thirteen.loc["alpha", "retriever_distill"]
     rate, alpha_chosen = (how_chosen.by_trials(tried, setting) for setting in (RATE, ALPHA))
     return [
-        *_models(scale),
+        *_models(scale, tried),
         *_pretraining(scale, tried),
         *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), rate),
         *_own_retrievers(scale),
@@ -85,10 +86,15 @@ def _rates(scale: Scale) -> str:
     return "; ".join(own + [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()])
 
 
-def _models(scale: Scale) -> list[HyperParameter]:
+def _models(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
     """Return the settings of the models that a scale makes itself; none if they come from the Hub."""
     encoder, generator = scale.encoder, scale.generator
-    if isinstance(encoder, str) or isinstance(generator, str) or scale.base is None or scale.generator_training is None:
+    if (
+        isinstance(encoder, str)
+        or isinstance(generator, str)
+        or scale.stand_in is None
+        or scale.generator_training is None
+    ):
         return []
     trained = scale.generator_training
     small = f"{generator.layers} layers, {generator.hidden} wide"
@@ -97,14 +103,27 @@ def _models(scale: Scale) -> list[HyperParameter]:
         row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
         row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
         row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
-        row("base: MLM steps", scale.base.optimisation.steps, "BERT-base's own pre-training", SIZE),
-        row("base: learning rate", scale.base.optimisation.learning_rate, "1e-4 (BERT's)", how_chosen.base_rate(scale)),
-        row("base: mask rate", f"{scale.base.encoder_rate:.0%}", "15% (BERT's)", "BERT's"),
+        row(
+            "base",
+            "word vectors of the corpus, no training",
+            "BERT-base's own pre-training",
+            by_trainings(tried, MLM, ORDERED_MLM),
+        ),
+        row("ELECTRA's stand-in: RTD steps", scale.stand_in.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+        row(
+            "ELECTRA's stand-in: learning rate", scale.stand_in.optimisation.learning_rate, "2e-4 (ELECTRA's)", UNTUNED
+        ),
+        row("ELECTRA's stand-in: mask rate", f"{scale.stand_in.encoder_rate:.0%}", "15% (ELECTRA's)", THE_PAPERS),
         row("generator", small, "ELECTRA-base generator", SIZE),
         row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
         row("generator: learning rate", trained.optimisation.learning_rate, "5e-4 (ELECTRA's)", UNTUNED),
         row("generator: mask rate", f"{trained.encoder_rate:.0%}", "15% (ELECTRA's)", "that of the encoder's input"),
-        row("generator: MLM steps", trained.optimisation.steps, "ELECTRA's own pre-training", SIZE),
+        row(
+            "generator: MLM steps",
+            trained.optimisation.steps,
+            "ELECTRA's own pre-training",
+            by_trainings(tried, GENERATOR),
+        ),
     ]
 
 
@@ -113,7 +132,7 @@ def _pretraining(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[Hyp
     paper = published("table11").set_index("hyperparameter")[column].to_dict()
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
     own_base = not isinstance(scale.encoder, str)
-    start = "base stand-in (MLM on the corpus)" if own_base else scale.encoder
+    start = "base stand-in (word vectors of the corpus)" if own_base else scale.encoder
     return [
         row("pre-training: start", start, paper["initialisation"], SIZE if own_base else PUBLIC),
         kept("pre-training: batch", optimisation.batch_size, paper["batch size"]),

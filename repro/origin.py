@@ -14,8 +14,10 @@ from repro import training_diagnostics
 from repro.command import Options
 from repro.run_values import SPLIT
 from simlm.data.catalogue import MSMARCO, NQ, halves
-from simlm.scales import Scale, open_scale
+from simlm.scales import Scale, lacks_minilm, open_scale
+from simlm.scales.minilm import INSTALL, REPOSITORY
 from simlm.stages.data import Prepare, stored
+from simlm.stages.reranker import TrainReranker
 from simlm.workflow.manifest import outputs_digest, read_manifest, seconds_of
 from simlm.workflow.plan import Planned, ancestors, job_of
 from simlm.workflow.stage import Stage
@@ -116,9 +118,19 @@ def cost(stages: Sequence[StageFacts], seconds: float) -> str:
     )
 
 
-def warnings(options: Options) -> list[str]:
-    """Return what a reader must know before the first figure."""
-    found = []
+def without_minilm(options: Options, stages: Iterable[Stage | None]) -> list[str]:
+    """Say what a command's re-ranker starts from because the public model is not on this machine; [] where it is."""
+    if not lacks_minilm(options.open_scale()) or not any(isinstance(one, TrainReranker) for one in stages):
+        return []
+    return [
+        f"{REPOSITORY}, from which the {options.scale} scale's re-ranker starts, is not on this machine ({INSTALL}): "
+        "it starts from SimLM instead."
+    ]
+
+
+def warnings(options: Options, stages: Iterable[Stage | None]) -> list[str]:
+    """Return what a reader must know before the first figure, which stands on some stages."""
+    found = without_minilm(options, stages)
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
     if options.trains:
@@ -215,7 +227,9 @@ def complete(
         seconds: The wall time of the command itself.
         rows: The runs that the page shows, by their names.
     """
-    page.warnings += warnings(options) + training_diagnostics.warnings(rows or {}, made.names())
+    page.warnings += warnings(options, (one.config for one in made.stages)) + training_diagnostics.warnings(
+        rows or {}, made.names()
+    )
     page.stages = made.facts()
     tested: list[Prepare] = []
     if made.stages:
@@ -226,7 +240,7 @@ def complete(
 
 
 def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
-    made = {"base and random init": scale.base, "generator": scale.generator_training}
+    made = {"stand-ins' short training": scale.stand_in, "generator": scale.generator_training}
     seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,
         "Retriever1/2": scale.retriever.optimisation.seed,

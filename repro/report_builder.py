@@ -96,7 +96,7 @@ def build_report(
         report.notes += beside_authors(rows, runs, scale) + beside_teacher(rows, runs, scale)
     labels = {spec.label: runs[spec.key] for spec in rows}  # of extra splits the same runs
     report.warnings = [
-        *warnings(options),
+        *warnings(options, (one.config for one in stages)),
         *table.remarks(list(runs.values()), results.numbers),
         *training_diagnostics.warnings(labels, results.names()),
         *training_diagnostics.below_random(report),
@@ -189,6 +189,7 @@ def _row(
         run=reference(f"{spec.split}.run"),
         per_query=reference(f"{spec.split}.measures.csv"),
         group=spec.group,
+        reference=spec.reference,
     )
 
 

@@ -10,10 +10,10 @@ from reports.model import Report
 from reports.page import Page
 from reports.terminal import print_report
 from repro.command import Options, main, refuse
-from repro.origin import StageResults, complete
+from repro.origin import StageResults, complete, without_minilm
 from repro.pipeline_runs import PipelineRuns
 from repro.released import ReleasedOptions, checkpoints_for, released
-from repro.table import Table, check_domains, labelled
+from repro.table import Table, at_scale, check_domains
 from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
@@ -24,7 +24,7 @@ from simlm.paths import shown
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.launchers import LocalLauncher
-from simlm.workflow.plan import Build, Planned, plan
+from simlm.workflow.plan import Build, Planned, plan, resolve_graph
 
 CITATION = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
@@ -57,8 +57,8 @@ def run_table(table: Table, options: Options) -> None:
     checkpoints = checkpoints_for(options)
     if checkpoints is not None:
         table = released(table, checkpoints, options)
-    table = labelled(table, options.open_scale())
-    rows = table.chosen(options.rows)
+    table = at_scale(table, options.open_scale())
+    rows = table.chosen(options.rows, references=options.publish)
     check_domains(table, options)
 
     def build(submit: Submit) -> dict[str, RunStage]:
@@ -123,6 +123,8 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
     """
     check_collections(build, options.results, fetch=not options.dry_run)
     choices = options.choices()
+    for line in without_minilm(options, (one.config for one in resolve_graph(build, options.results)[0])):
+        print(line)
     if options.dry_run:
         stages, _ = plan(build, options.results)
         print_plan(stages, options.scale, options.results, choices, options.tflops or None)

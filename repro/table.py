@@ -42,6 +42,9 @@ class RowSpec:
     """The test split that it is measured on."""
     public: str = ""
     """The label at paper scale, where the row starts from the paper's own model; "" if it does not change."""
+    reference: bool = False
+    """Whether it is outside the comparison: no other row is tested with it, and it is measured where it is named, or
+    published."""
 
 
 class PaperRow(NamedTuple):
@@ -108,14 +111,16 @@ class Table:
     """Whether rows are measured by the answers that passages contain."""
     remarks: Callable[[Sequence[RunStage], Callable[[Stage], dict[str, Any]]], list[str]] = lambda runs, numbers: []
     """What a reader must know before the first figure, from the runs and the numbers that a stage left."""
+    beside: Callable[[Scale], Sequence[RowSpec]] = lambda scale: ()
+    """Rows that a scale has behind the table's own."""
 
     def measure_of(self, key: str) -> str:
         """Return the measure that a row is compared by."""
         (row,) = self.chosen([key])
         return next((group.measures[0] for group in self.groups if group.key == row.group), self.measures[0])
 
-    def chosen(self, keys: Sequence[str]) -> list[RowSpec]:
-        """Return the rows with these keys in the table's order, all rows if there are no keys.
+    def chosen(self, keys: Sequence[str], references: bool = False) -> list[RowSpec]:
+        """Return the rows with these keys in the table's order; without keys all rows, and references if asked for.
 
         Raises:
             UserError: A key is unknown.
@@ -124,14 +129,17 @@ class Table:
         unknown = [key for key in keys if key not in known]
         if unknown:
             raise UserError(f"unknown row {unknown[0]!r}: choose from {', '.join(known)}")
-        return [row for row in self.rows if not keys or row.key in keys]
+        if not keys:
+            return [row for row in self.rows if references or not row.reference]
+        return [row for row in self.rows if row.key in keys]
 
 
-def labelled(table: Table, scale: Scale) -> Table:
-    """Return the table with labels that name the public models, if the scale starts from them."""
-    if not isinstance(scale.encoder, str):
-        return table
-    return replace(table, rows=[_labelled(row, scale) for row in table.rows])
+def at_scale(table: Table, scale: Scale) -> Table:
+    """Return the table with all rows of a scale, whose labels name the public models if it starts from them."""
+    rows = [*table.rows, *table.beside(scale)]
+    if isinstance(scale.encoder, str):
+        rows = [_labelled(row, scale) for row in rows]
+    return replace(table, rows=rows, beside=Table.beside)
 
 
 def _labelled(row: RowSpec, scale: Scale) -> RowSpec:

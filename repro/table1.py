@@ -1,8 +1,8 @@
 """Table 1: the pre-trained language model under the bi-encoder, each fine-tuned as Retriever1.
 
-Below paper scale the three are models of one size, trained on the corpus in the manner of BERT (MLM), RoBERTa (MLM,
-no segments, byte-level BPE) and ELECTRA (replaced token detection) with the same number of updates, and fine-tuned
-with the same settings. GLUE is quoted, never measured.
+Below paper scale the three are models of one size that begin with the word vectors of the corpus, and are fine-tuned
+with the same settings: BERT's stand-in reads WordPiece, RoBERTa's byte-level BPE without segments, and ELECTRA's is
+BERT's after a short training by replaced token detection. GLUE is quoted, never measured.
 """
 
 from reports.model import Column
@@ -10,9 +10,9 @@ from repro.run import table_command
 from repro.table import Table, falling, figures, retriever1
 
 MODELS = {
-    "base": ("BERT", "BERT-like (MLM)"),
-    "roberta": ("RoBERTa", "RoBERTa-like (MLM, byte-level BPE)"),
-    "electra": ("ELECTRA", "ELECTRA-like (RTD)"),
+    "base": ("BERT", "BERT-like (word vectors)"),
+    "roberta": ("RoBERTa", "RoBERTa-like (word vectors, byte-level BPE)"),
+    "electra": ("ELECTRA", "ELECTRA-like (word vectors, then RTD)"),
 }
 """The paper's name of each start, best retriever first, and the label of its stand-in below paper scale."""
 MRR_AND_GLUE = (Column("ms_marco_mrr10", "MS MARCO dev", "MRR@10", "RR@10"), Column("glue", "GLUE", "average"))

@@ -1,11 +1,14 @@
 """Table 2: SimLM against sparse and dense retrievers, with a row for each stage of SimLM's pipeline."""
 
+from baselines.minilm import SYSTEM as MINILM_AS_PUBLISHED
 from baselines.systems import system, systems_in
 from reports.assess import Order
 from repro.published import published
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
 from simlm.data.catalogue import MSMARCO
+from simlm.scales import Scale
+from simlm.scales.minilm import MINILM
 
 SAME_TEACHER = (
     "The hard negatives and teacher scores are those of SimLM distilled, that is, SimLM's own, and so is the number of "
@@ -55,8 +58,18 @@ def table2() -> Table:
             Order("simlm", "reranker", "Table 6", with_teacher=True),
             Order("bm25", "simlm", "Table 2"),
         ],
+        beside=_beside,
         released=ReleasedRows([*systems_in("table2"), system("simlm-1"), system("simlm-reranker")], MSMARCO),
     )
+
+
+def _beside(scale: Scale) -> list[RowSpec]:
+    """Return the reference and, where the re-ranker starts from its first layers, one that starts from SimLM."""
+    label = f"{MINILM_AS_PUBLISHED.label}, as published"
+    note = MINILM_AS_PUBLISHED.note
+    reference = RowSpec(MINILM, label, "dense", lambda runs: runs.minilm_as_published(), note=note, reference=True)
+    own = RowSpec("reranker-simlm", "SimLM, re-ranker from SimLM", "reranker", lambda runs: runs.reranked("simlm"))
+    return [own, reference] if scale.reranker_start == MINILM else [reference]
 
 
 if __name__ == "__main__":

@@ -24,13 +24,21 @@ RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
 """The rows of Table 2 that try learning rates, each a Retriever1, with their starts."""
 ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
 """The distilled rows of Table 2, which try alphas, with their starts."""
+MLM, ORDERED_MLM = "updates of MLM before", "updates of MLM with sentence order before"
+GENERATOR = "updates of the generator"
+TRAININGS = {
+    MLM: ("base", "base", "base-mlm"),
+    ORDERED_MLM: ("base", "base", "base-ordered-mlm"),
+    GENERATOR: ("simlm-1", "simlm-untrained-generator", "simlm"),
+}
+"""Trainings that a row's start can do without: the row of Table 2, and its starts without and with it."""
 PRETRAINED = ("simlm", *COMPARED)
 """The rows of Table 7 that try pre-training learning rates, each for itself."""
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One row of Table 2 or 7 with one value of one setting."""
+    """One row of Table 1, 2 or 7 with one value of one setting."""
 
     row: str
     start: str
@@ -44,6 +52,8 @@ class PlannedTrial:
             runs: The pipeline's runs; for a pre-training rate, those of a scale that has the rate.
         """
         if self.setting == PRETRAINING_RATE:
+            return runs.retriever1(self.start)
+        if self.setting in TRAININGS:
             return runs.retriever1(self.start)
         if self.setting == RATE:
             return runs.retriever1(self.start, self.value)
@@ -59,7 +69,13 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
         for start in PRETRAINED
         for rate in scale.pretraining_rate_grid
     ]
-    return rates + alphas + pretraining
+    trainings = [
+        PlannedTrial(row, start, setting, updates)
+        for setting, (row, *starts) in TRAININGS.items()
+        if scale.rate_grid
+        for start, updates in zip(starts, (0, _updates(scale, setting)), strict=True)
+    ]
+    return trainings + rates + alphas + pretraining
 
 
 def trial_stages(options: Options, submit: Submit) -> list[RunStage]:
@@ -82,7 +98,16 @@ def in_force(scale: Scale, setting: str, row: str) -> float:
     """Return the scale's own value of a setting that has trials, for one of the rows."""
     if setting == PRETRAINING_RATE:
         return scale.pretraining_rates.get(row, scale.pretraining.optimisation.learning_rate)
+    if setting in TRAININGS:
+        return _updates(scale, setting) if setting == GENERATOR else 0
     return {RATE: scale.retriever.optimisation.learning_rate, ALPHA: scale.alpha}[setting]
+
+
+def _updates(scale: Scale, setting: str) -> int:
+    """Return how long the training is that a setting of ``TRAININGS`` counts."""
+    training = scale.generator_training if setting == GENERATOR else scale.stand_in
+    assert training is not None, "only scales that make their own models try it"
+    return training.optimisation.steps
 
 
 def published_trials(scale: str) -> pd.DataFrame:

@@ -86,9 +86,14 @@ def published_report(name: str, scale: str, published: Path = ROOT) -> Report:
 
 
 def compared(before: Report, now: Report, tolerance: float) -> Iterator[str]:
-    """Yield a line for each measured row: met, or off with every figure that differs by more than `tolerance`."""
+    """Yield a line for each measured row: met, or off with every figure that differs by more than `tolerance`.
+
+    References, which the table's command leaves out unless it publishes, are passed over.
+    """
     then_rows, now_rows = ({row.key: row for row in report.measured_rows()} for report in (before, now))
     for key, row in (then_rows | now_rows).items():
+        if row.reference:
+            continue
         if key not in now_rows:
             yield f"off  {row.label}: published, and not measured now"
         elif key not in then_rows:

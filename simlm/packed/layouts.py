@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from simlm.data.inputs import Encoded, Specials, padded_length
 from simlm.packed import ROUND_TO
+from simlm.packed.attention import use_packed_attention
 from simlm.packed.batch_size_limits import PACKED_STATES, texts_that_fit
 from simlm.packed.cls_pooling import Inputs
 from simlm.packed.forwards import has_packed_form, prepare
 from simlm.packed.pack import Packer, full_parts
 from simlm.packed.texts import Layout, Packed, Padded, Texts
 
-PIECES = 4
+PIECES = 2
 """Pieces of similar length in which a padded batch of a training goes through a model on the CPU."""
 BATCH_TOKENS = 16_384
 """Most tokens of a padded batch without gradient, padding included."""
@@ -67,6 +68,7 @@ def training_layout(
     """
     on_gpu = device.type == "cuda"
     if not reads_packs(encoder, device):
+        use_packed_attention(model)
         return Padded(specials, pieces_on(device), texts_that_fit(encoder.config, max_length, device))
     fit = texts_that_fit(encoder.config, 1, device, PACKED_STATES)
     limits = [limit for limit in (most, fit) if limit]

@@ -13,6 +13,7 @@ from transformers import BertForMaskedLM
 
 from simlm.data.inputs import Encoded
 from simlm.packed import MAX_TOKENS, ROUND_TO, SEQUENCES, layouts
+from simlm.packed.attention import use_packed_attention
 from simlm.packed.batch_size_limits import BOTTLENECK_STATES, texts_that_fit
 from simlm.packed.forwards import prepare
 from simlm.packed.pack import even_parts, pack, rounded_up, shared_size
@@ -38,6 +39,7 @@ def batches_of(objective: Objective, max_length: int, device: torch.device) -> M
     # An objective with a forward of its own computes its losses from padded batches there.
     own = type(objective).forward is not PackableObjective.forward
     if own or not isinstance(objective, PackableObjective) or not layouts.packs_pay(device):
+        use_packed_attention(objective)
         return MicroBatches(objective.collator)
     on_gpu = device.type == "cuda"
     fit = texts_that_fit(objective.encoder.config, 1, device, BOTTLENECK_STATES)

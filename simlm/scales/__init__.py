@@ -6,7 +6,7 @@ from simlm.data.catalogue import NQ
 from simlm.data.lookup import refuse_two_meanings, resolve
 from simlm.errors import UserError
 from simlm.scales.mini import mini
-from simlm.scales.minilm import on_this_machine
+from simlm.scales.minilm import MINILM, on_this_machine
 from simlm.scales.paper import paper
 from simlm.scales.paper_nq import natural_questions
 from simlm.scales.scale import PRECISIONS, Scale
@@ -33,6 +33,11 @@ def open_scale(name: str, collection: str = "") -> Scale:
     return on_collection(scale, found.collection, found.location, found.digest, found.extra_test_splits)
 
 
+def lacks_minilm(scale: Scale) -> bool:
+    """Tell whether a scale's re-ranker starts from another model because all-MiniLM-L6-v2 is not on this machine."""
+    return _SCALES[scale.name]().reranker_start == MINILM != scale.reranker_start
+
+
 def other_collection(scale: str, collection: str) -> str:
     """Return the collection that a reader names in place of a scale's own, "" where that is the same one.
 
@@ -50,4 +55,4 @@ def on_collection(
     return natural_questions(found) if (scale.name, collection) == ("paper", NQ.name) else found
 
 
-__all__ = ["NAMES", "PRECISIONS", "Scale", "on_collection", "open_scale", "other_collection"]
+__all__ = ["NAMES", "PRECISIONS", "Scale", "lacks_minilm", "on_collection", "open_scale", "other_collection"]

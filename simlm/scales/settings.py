@@ -20,7 +20,7 @@ def varied(settings: Settings, **changes: Any) -> Settings:
 
 
 class EncoderShape(Config):
-    """A BERT configuration below paper scale, and the base stand-in's own training."""
+    """A BERT configuration below paper scale."""
 
     layers: Param[int]
     hidden: Param[int]

@@ -23,7 +23,7 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 def small() -> Scale:
     """Return mini's collection and grids with larger models, whole passages, longer training, more negatives."""
     scale = mini()
-    assert scale.base is not None and scale.generator_training is not None
+    assert scale.stand_in is not None and scale.generator_training is not None
     passages: dict[str, Any] = {"max_length": 144, "held_out": 512}
     retriever: dict[str, Any] = {"temperature": 0.02, "passage_length": 144, "evaluation_queries": 1024}
     return replace(
@@ -32,7 +32,7 @@ def small() -> Scale:
         vocabulary=8192,
         encoder=EncoderShape.C(layers=6, hidden=384, heads=6, intermediate=1536, initializer_range=0.028, dropout=0.1),
         generator=GeneratorShape.C(layers=6, hidden=128, heads=2, intermediate=512, initializer_range=0.049),
-        base=_longer(scale.base, 4000, 128, 3e-4, **passages),
+        stand_in=_longer(scale.stand_in, 4000, 128, 3e-4, **passages),
         generator_training=_longer(scale.generator_training, 4000, 128, 1e-3, **passages),
         pretraining=_longer(scale.pretraining, 4000, 128, 3e-4, **passages),
         retriever=_longer(scale.retriever, 800, 64, 1e-4, passages_per_query=8, **retriever),

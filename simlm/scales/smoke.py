@@ -21,7 +21,7 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 def smoke() -> Scale:
     """Return mini's settings on the smoke collection, with tiny models, few steps and short lists."""
     scale = mini()
-    assert scale.base is not None and scale.generator_training is not None
+    assert scale.stand_in is not None and scale.generator_training is not None
     return replace(
         scale,
         name="smoke",
@@ -30,7 +30,7 @@ def smoke() -> Scale:
         vocabulary=600,
         encoder=EncoderShape.C(layers=2, hidden=64, heads=2, intermediate=128, initializer_range=0.069, dropout=0.0),
         generator=GeneratorShape.C(layers=2, hidden=32, heads=2, intermediate=64, initializer_range=0.098),
-        base=_brief(scale.base, 6, 16, held_out=16),
+        stand_in=_brief(scale.stand_in, 6, 16, held_out=16),
         generator_training=_brief(scale.generator_training, 6, 16, held_out=16),
         pretraining=_brief(scale.pretraining, 8, 16, held_out=16),
         retriever=_brief(scale.retriever, 8, 8, passage_length=48, evaluation_queries=16, negatives=_lists()),

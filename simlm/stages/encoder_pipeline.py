@@ -97,10 +97,10 @@ class EncoderPipeline:
 
     @cached_property
     def base(self) -> EncoderStage:
-        """What every pre-training starts from: BERT-base, or its stand-in after a short MLM on the corpus."""
+        """What every pre-training starts from: BERT-base, or the informed start that stands for it."""
         if isinstance(self.scale.encoder, str):
             return self.public(self.scale.encoder, "base")
-        return self.stand_in(self.informed, "mlm", "base (MLM)")
+        return self.informed
 
     @cached_property
     def informed(self) -> Informed:
@@ -120,11 +120,16 @@ class EncoderPipeline:
         if isinstance(self.scale.generator, str):
             return self.public(self.scale.generator, "generator")
         assert self.scale.generator_training is not None
-        start = self._informed(self.random_generator, self.data, "informed generator")
         settings = self.scale.generator_training
         return self.add(
-            Pretrained.C(data=self.data, start=start, objective="mlm", settings=settings), "generator (MLM)"
+            Pretrained.C(data=self.data, start=self.informed_generator, objective="mlm", settings=settings),
+            "generator (MLM)",
         )
+
+    @cached_property
+    def informed_generator(self) -> Informed:
+        """`random_generator` with what the words of the corpus say of each other."""
+        return self._informed(self.random_generator, self.data, "informed generator")
 
     @cached_property
     def random_generator(self) -> EncoderStage:
@@ -171,12 +176,12 @@ class EncoderPipeline:
     def stand_in(
         self, start: Informed, objective: str, name: str, generator: EncoderStage | None = None
     ) -> EncoderStage:
-        """Pre-train an informed start on its corpus, with the settings and budget of `base`."""
-        if self.scale.base is None:
+        """Pre-train an informed start on its corpus, with the settings of all short trainings of stand-ins."""
+        if self.scale.stand_in is None:
             raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
         return self.add(
             Pretrained.C(
-                data=start.corpus, start=start, generator=generator, objective=objective, settings=self.scale.base
+                data=start.corpus, start=start, generator=generator, objective=objective, settings=self.scale.stand_in
             ),
             name,
         )
@@ -201,5 +206,5 @@ def _optimisations(scale: Scale) -> list[Optimisation]:
     """Return every optimisation of a scale, each once."""
     settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
     settings += scale.retrievers.values()
-    settings += [one for one in (scale.base, scale.generator_training) if one is not None]
+    settings += [one for one in (scale.stand_in, scale.generator_training) if one is not None]
     return list({id(one.optimisation): one.optimisation for one in settings}.values())

@@ -1,5 +1,7 @@
 """What a report says of per-query values."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -50,6 +52,13 @@ def test_a_missing_baseline_and_an_order_with_it_are_skipped(report: Report, val
     assess(report, {"simlm": values["simlm"]}, [Order("base", "simlm", "Table 7")])
     assert report.comparisons == [] and report.claims == []
     assert report.row("simlm").measured is not None
+
+
+def test_a_reference_is_measured_and_changes_no_test(report: Report, values: dict[str, pd.DataFrame]) -> None:
+    before = list(report.comparisons)
+    report.rows.append(dataclasses.replace(report.row("simlm"), key="public", measured=None, reference=True))
+    assess(report, values | {"public": values["simlm"]}, [])
+    assert report.comparisons == before and report.row("public").measured == report.row("simlm").measured
 
 
 def test_groups_are_assessed_alone_and_orders_corrected_together(

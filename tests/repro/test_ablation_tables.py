@@ -59,7 +59,7 @@ def test_re_rankers_of_table_5_differ_in_their_start_only_and_one_of_them_is_tab
     assert runs[0].job == second["re-ranked run"].job
     assert len({run.inputs["candidates"].job for run in runs}) == 1
     trained = [run.inputs["reranker"] for run in runs]
-    assert [one.inputs["start"].name for one in trained] == ["SimLM pre-training", "base (MLM)", "ELECTRA (RTD)"]
+    assert [one.inputs["start"].name for one in trained] == ["SimLM pre-training", "informed start", "ELECTRA (RTD)"]
     assert {one.inputs["candidates"].name for one in trained} == {"Retriever2: runs"}
 
 
@@ -69,14 +69,13 @@ def test_stand_ins_of_plms_differ_in_their_manner_only(tmp_path: Path) -> None:
         return [STARTS[name](pipeline) for name in PLMS]
 
     _, (base, roberta, electra) = plan(build, tmp_path)
-    assert base.settings is electra.settings is roberta.settings
-    assert base.start is electra.start and base.data is electra.data
-    assert base.generator is None and roberta.generator is None and electra.generator is not None
-    assert find_objective(electra.objective).needs_generator and base.objective == roberta.objective == "mlm"
-    assert roberta.data is roberta.start.data and roberta.start.shape is base.start.shape
-    assert (roberta.data.algorithm, roberta.data.segments) == ("byte-level-bpe", False)
-    assert (base.data.algorithm, base.data.segments) == ("wordpiece", True)
-    assert roberta.data.vocabulary == base.data.vocabulary and roberta.data.collection == base.data.collection
+    assert electra.start is base and electra.data is base.corpus
+    assert electra.generator is not None and find_objective(electra.objective).needs_generator
+    assert roberta.corpus is roberta.start.data and roberta.start.shape is base.start.shape
+    assert (roberta.corpus.algorithm, roberta.corpus.segments) == ("byte-level-bpe", False)
+    assert (base.corpus.algorithm, base.corpus.segments) == ("wordpiece", True)
+    assert roberta.corpus.vocabulary == base.corpus.vocabulary
+    assert roberta.corpus.collection == base.corpus.collection
 
 
 def test_rows_of_table_1_differ_in_their_model_and_in_its_pieces_only(tmp_path: Path) -> None:
@@ -159,23 +158,29 @@ def test_table_10_has_the_papers_rows_on_both_halves() -> None:
         assert figures[0] and figures[1] and all(figures[0][key] < figures[1][key] for key in figures[0])
 
 
-def test_table_10_shares_tokenizer_base_and_generator_and_differs_in_the_corpora(tmp_path: Path) -> None:
+def test_table_10_begins_with_no_word_of_the_half_that_is_searched(
+    tmp_path: Path,
+) -> None:
     stages = planned(table10(), tmp_path)
-    assert len(stages) == 24
-    for half in ("life", "auto"):
+    assert len(stages) == 29
+    for half, other in (("life", "auto"), ("auto", "life")):
         assert stages[f"collection, {half}"].inputs["whole"] is stages["collection"]
-        pretrained = {name: stage.name for name, stage in stages[f"SimLM pre-training, {half}"].inputs.items()}
-        assert pretrained == {"data": f"collection, {half}", "start": "base (MLM)", "generator": "generator (MLM)"}
+        base = stages[f"informed start from {other}, {half}"]
+        assert base.inputs["corpus"] is stages[f"collection, {other}"]
+        assert base.inputs["start"] is stages["random init"]
         for name in ("base", "simlm-on-life", "simlm-on-auto"):
             fine_tuned = stages[f"Retriever1 ({name}), {half}"].inputs
             assert fine_tuned["data"] is stages[f"collection, {half}"]
             assert fine_tuned["negatives"] is stages[f"BM25, {half}"]
             corpus = name.removeprefix("simlm-on-")
-            assert fine_tuned["start"] is stages["base (MLM)" if name == "base" else f"SimLM pre-training, {corpus}"]
+            start = base if name == "base" else stages[f"SimLM on {corpus}, {half}"]
+            assert fine_tuned["start"] is start
+            if name != "base":
+                assert start.inputs["start"] is base and start.inputs["data"] is stages[f"collection, {corpus}"]
+                assert start.inputs["generator"] is stages["generator (MLM)"]
     whole = planned(table7(), tmp_path)
-    for name in ("collection", "random init", "base (MLM)", "generator (MLM)"):
+    for name in ("collection", "random init", "generator (MLM)"):
         assert stages[name].job == whole[name].job
-    assert stages["SimLM pre-training, life"].job != whole["SimLM pre-training"].job
 
 
 @pytest.mark.parametrize("scale", NAMES)

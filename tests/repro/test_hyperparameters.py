@@ -17,10 +17,9 @@ from repro.how_chosen import (
     SIZE,
     THE_PAPERS,
     UNTUNED,
-    base_rate,
+    by_trainings,
 )
 from repro.hyperparameters import choices, hyperparameters
-from repro.trials import RATE, published_trials
 from simlm.scales import NAMES, Scale, on_collection, open_scale
 
 
@@ -128,16 +127,7 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
     assert "tried" not in tried["distillation: alpha"]
 
 
-def test_the_base_models_rate_tells_what_came_of_it_as_the_trials_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    mini = open_scale("mini")
-    trials = published_trials("mini")
-    own = trials[(trials["setting"] == RATE) & (trials["value"] == mini.retriever.optimisation.learning_rate)]
-    scores = own.set_index("row")["score"]
-    said = base_rate(mini)
-    assert f"{scores['base']:.4f} against {scores['random']:.4f}" in said
-    assert ("below it too" in said) == (scores["base"] < scores["random"])
-    better = trials.assign(score=trials["score"].where(trials["row"] != "base", 0.9))
-    monkeypatch.setattr("repro.how_chosen.published_trials", lambda name: better)
-    assert "above it: RR@10 0.9000" in base_rate(mini)
-    monkeypatch.setattr("repro.how_chosen.published_trials", lambda name: pd.DataFrame(columns=trials.columns))
-    assert base_rate(mini) == UNTUNED
+def test_what_stands_for_bert_says_what_was_tried_on_top_of_it() -> None:
+    assert by_trainings({}, "updates of it") == UNTUNED
+    said = by_trainings({"updates of it": [0, 300], "learning rate": [0.1]}, "updates of it", "updates of that")
+    assert said == "0 and 300 updates of it tried on valid with Retriever1"

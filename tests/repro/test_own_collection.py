@@ -188,7 +188,7 @@ def test_a_scales_own_collection_by_name_is_as_without_the_option(scale: str, tm
 
 def test_a_table_by_domain_takes_another_scales_insuranceqa() -> None:
     check_domains(TABLES["table10"](), Options("smoke", "insuranceqa"))
-    assert not [one for one in warnings(Options("smoke", "insuranceqa")) if "reader's own" in one]
+    assert not [one for one in warnings(Options("smoke", "insuranceqa"), []) if "reader's own" in one]
 
 
 def refused(folder: Path, said: str, tmp_path: Path, table: str = "table2") -> None:

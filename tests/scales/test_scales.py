@@ -96,8 +96,8 @@ def test_warm_up_ends_before_training_does(scale: Scale) -> None:
 
 
 def test_seeds_differ_where_the_same_passages_are_drawn_from(scale: Scale) -> None:
-    """Base, generator and SimLM's own pre-training see other masks."""
-    seeds = [one.seed for name, one in optimisations(scale).items() if name in ("base", "generator_training")]
+    """A stand-in's training, the generator's and SimLM's own see other masks."""
+    seeds = [one.seed for name, one in optimisations(scale).items() if name in ("stand_in", "generator_training")]
     assert len({*seeds, scale.pretraining.optimisation.seed}) == (1 if scale.name == "paper" else 3)
 
 
@@ -118,7 +118,7 @@ def test_shapes_can_be_built(scale: Scale) -> None:
     shapes: tuple[Any, ...] = (scale.encoder, scale.generator)
     if scale.name == "paper":
         assert (*shapes, scale.vocabulary) == (BERT, "google/electra-base-generator", BERT)
-        assert scale.base is None and scale.generator_training is None
+        assert scale.stand_in is None and scale.generator_training is None
         return
     for shape in shapes:
         assert isinstance(shape, EncoderShape | GeneratorShape)
