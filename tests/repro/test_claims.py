@@ -258,7 +258,7 @@ def test_what_a_seeds_runs_left_is_published_and_gives_the_same_page(
     assert first.sections == second.sections and first.warnings == second.warnings and first.stages == second.stages
     assert len(first.stages) > 5 and first.provenance["method"]["stages"] == second.provenance["method"]["stages"]
     assert first.provenance["data"] and str(tables.folder) not in (tmp_path / "smoke/seeds/0.json").read_text()
-    means = [read_report(tables.folder / "smoke" / "rows-cocondenser-1_simlm-1" / "table6.json")]
+    means = [read_report(tables.folder / "smoke" / "rows-cocondenser-1-simlm-1" / "table6.json")]
     higher, lower = (means[0].row(key).measured["RR@10"].mean for _, key in rows)  # type: ignore[union-attr, index]
     line, counted = first.sections[0].rows
     assert line["difference"] == f"{higher - lower:+.4f}" and line["seeds"] == 1 and counted["measure"] == "bytes"
