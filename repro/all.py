@@ -5,7 +5,7 @@ Stages that tables have in common are made once. Stopped, the same command goes 
 Examples:
   python -m repro.all                    everything at mini scale
   python -m repro.all --scale smoke      the same in small
-  python -m repro.all --seeds 3          the claims over three seeds; the tables are the first seed's
+  python -m repro.all --seeds 3          some claims over three seeds; the tables are the first's
   python -m repro.all --dry-run          what would run, and for how long
   python -m repro.all --publish          everything, copied to reports/mini/
 """

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.files import read_report
 from reports.verdicts import ABOVE, CONFOUNDED, CONTRADICTED, NOT_TESTABLE, SUPPORTED, UNDECIDED, same
 from repro import all as everything
 from repro import claim_runs, claims, seed_file
@@ -24,6 +25,7 @@ from simlm.errors import UserError
 from simlm.scales import open_scale
 from simlm.workflow.plan import job_of, plan, resolve_graph
 from simlm.workflow.sources import sources_digest
+from tests.repro.commands import Results
 
 QUERIES = 200
 SAME = same(MARGINS["RR@10"])
@@ -235,6 +237,31 @@ def test_a_published_seed_is_taken_while_settings_and_code_are_its_own_and_other
     path.write_text("[]", encoding="utf-8")
     with pytest.raises(UserError, match="1.json: this holds no seed's values"):
         claim_runs.published_seed(options, 1)
+
+
+def test_what_a_seeds_runs_left_is_published_and_gives_the_same_page(
+    tables: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two finished rows; the page has the differences of the files that the runs left."""
+    rows = [("table6", "simlm-1"), ("table6", "cocondenser-1")]
+    (claim,) = (one for one in CLAIMS if one.rows == rows)
+    for module in (claims, claim_runs):
+        monkeypatch.setattr(module, "CLAIMS", [claim])
+    monkeypatch.setattr(seed_file, "ROOT", tmp_path)
+    pages = []
+    monkeypatch.setattr(claims, "finish", lambda page, *_: pages.append(page))
+    options = ClaimOptions(scale="smoke", results=tables.folder, publish=True)
+    claims.run(options)
+    monkeypatch.setattr(claims, "made_seed", None)
+    claims.run(options)
+    first, second = pages
+    assert first.sections == second.sections and first.warnings == second.warnings and first.stages == second.stages
+    assert len(first.stages) > 5 and first.provenance["method"]["stages"] == second.provenance["method"]["stages"]
+    assert first.provenance["data"] and str(tables.folder) not in (tmp_path / "smoke/seeds/0.json").read_text()
+    means = [read_report(tables.folder / "smoke" / "rows-cocondenser-1-simlm-1" / "table6.json")]
+    higher, lower = (means[0].row(key).measured["RR@10"].mean for _, key in rows)  # type: ignore[union-attr, index]
+    line, counted = first.sections[0].rows
+    assert line["difference"] == f"{higher - lower:+.4f}" and line["seeds"] == 1 and counted["measure"] == "bytes"
 
 
 @pytest.mark.parametrize("options", [ClaimOptions(seeds=0), ClaimOptions(rows=("simlm",))])

@@ -15,7 +15,7 @@ import pytest
 from ablations.__main__ import Options as GridOptions
 from ablations.__main__ import check as check_grid
 from ablations.__main__ import run as run_grid
-from repro import claims, export
+from repro import claim_runs, export
 from repro.command import Options, check
 from repro.origin import warnings
 from repro.pipeline_runs import PipelineRuns
@@ -270,16 +270,16 @@ def test_too_few_passages_for_a_scale(tmp_path: Path) -> None:
 def test_all_tables_but_the_one_by_domain_can_be_made(folder: Path, tmp_path: Path) -> None:
     scale = open_scale("smoke", str(folder))
     assert set(TABLES) - set(tables_on(scale.collection)) == {"table10"}
-    _, asked = plan(lambda submit: claims.ask(PipelineRuns(scale, 0, submit)), tmp_path)
+    _, asked = plan(lambda submit: claim_runs.ask(PipelineRuns(scale, 0, submit), claim_runs.CLAIMS), tmp_path)
     assert asked and not any(table == "table10" for table, _ in asked)
 
 
 def test_claims_are_judged_on_it(folder: Path, tmp_path: Path) -> None:
-    options = claims.ClaimOptions(scale="smoke", collection=str(folder))
-    stages, (rows, _) = plan(claims.building(options), tmp_path)
+    options = claim_runs.ClaimOptions(scale="smoke", collection=str(folder))
+    stages, (rows, _) = plan(lambda submit: claim_runs.asked(options, 0, submit), tmp_path)
     collections = [stage.config for stage in stages if isinstance(stage.config, Prepare)]
     assert collections and {one.location for one in collections} == {str(folder)}
-    assert {run.data.location for runs in rows.values() for run in runs} == {str(folder)}
+    assert {run.data.location for run in rows.values()} == {str(folder)}
 
 
 def test_the_grid_takes_it_too(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
