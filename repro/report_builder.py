@@ -17,7 +17,7 @@ from repro.origin import StageResults, cost, data_of, origin, warnings
 from repro.public_start import confounded, noted
 from repro.query_examples import disagreeing
 from repro.run_values import SPLIT, measure_on, values_of
-from repro.table import RowSpec, Table
+from repro.table import STAND_IN, RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection
 from simlm.scales import Scale
@@ -285,6 +285,7 @@ def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
     tried = "None of this table's rows has published trials of its own."
     if dense:
         tried = f"The same values of a setting were tried on valid with each row that has trials: {', '.join(dense)}."
+    found += [] if isinstance(scale.encoder, str) else [STAND_IN]
     return [*found, f"{_shared(report, scale)} {tried}"]
 
 

@@ -24,6 +24,13 @@ MRR = MAIN_COLUMNS[:1]
 """The columns of a table that prints MRR@10 alone."""
 MRR_AND_R1K = [column for column in MAIN_COLUMNS if column.key in ("mrr10", "r1k")]
 """The columns of a table that prints MRR@10 and R@1k."""
+STAND_IN = (
+    "What stands for BERT-base is a fresh model with word vectors of the collection's own passages as token embeddings "
+    "(how often pieces stand near each other, as positive pointwise mutual information, factorised: Levy & Goldberg, "
+    "2014) and attention whose value and output matrices are half the identity (Trockman & Kolter, 2023). Nothing "
+    "trains it before its row is fine-tuned or pre-trained further; random init is the same model without this."
+)
+"""What a report says of `base` where it is no public model."""
 
 
 @dataclass(frozen=True)
