@@ -102,6 +102,11 @@ class Options:
         parts += ["rows-" + "-".join(sorted(set(self.rows)))] if self.rows else []
         return short_name("_".join(parts))
 
+    @property
+    def published_in(self) -> str:
+        """Return the name of the folder of published reports, another where the precision was asked for."""
+        return self.scale if self.precision == "auto" else f"{self.scale}-{self.precision}"
+
     def choices(self) -> Choices:
         """Return how stages compute on this machine."""
         return with_origin(on_this_machine(Choices(self.device, self.processes, self.search)))
@@ -138,7 +143,7 @@ def check(options: Options) -> None:
     """Raise UserError for options that cannot work, before anything is written."""
     check_scale(options.scale)
     check_known("source of negatives", options.negatives, NEGATIVES)
-    if options.publish and (options.collection or options.variant):
+    if options.publish and (options.collection or options.variant not in ("", options.precision)):
         raise UserError(
             "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed, "
             "--negatives and what else changes what is measured"

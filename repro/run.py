@@ -111,7 +111,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
     print_report(report)
     print(f"report: {shown(written[0])}")
     if options.publish:
-        for path in publish(folder, name, options.scale):
+        for path in publish(folder, name, options.published_in):
             print(f"published: {shown(path)}")
 
 
