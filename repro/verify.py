@@ -55,7 +55,7 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
         raise UserError(f"--tolerance {options.tolerance:g}: choose a difference from 0 to 1, such as 0.001")
     check_scale(options.scale)
     before = published_report(options.table, options.scale, published)
-    made_in = before.provenance["method"].get("precision", FLOAT32)
+    made_in = before.provenance.get("method", {}).get("precision", FLOAT32)
     table = Options(
         scale=options.scale,
         results=options.results,

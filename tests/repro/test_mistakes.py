@@ -39,6 +39,8 @@ from tests.repro.commands import ROOT, Results, listing, table2
         (("--sed", "3"), "Unrecognized options: --sed, 3; --help lists every option"),
         (("--rows",), "Error parsing --rows: name at least one row, or leave the option out for all; --help lists"),
         (("--publish", "--seed", "3"), "--publish is for the whole table"),
+        (("--publish", "--precision", "float32", "--seed", "3"), "--publish is for the whole table"),
+        (("--precision", "float16"), "unknown precision 'float16': choose one of auto, float32, bfloat16"),
     ],
 )
 def test_bad_options(

@@ -27,7 +27,8 @@ def again(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     def run(now: Report, tolerance: float = 0.001) -> bool:
         def command(name: str, options: Options) -> None:
-            write(now, options.results / options.scale, name)
+            assert options.precision == "float32", "that of a report which names none"
+            write(now, options.results / options.scale / options.variant, name)
 
         monkeypatch.setattr(verify, "run_report", command)
         options = VerifyOptions("table2", scale="smoke", results=tmp_path / "results", tolerance=tolerance)

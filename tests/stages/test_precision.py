@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from repro.command import Options
 from simlm.commands import machine, origin
 from simlm.commands.machine import chosen_precision
 from simlm.scales import open_scale
@@ -69,3 +70,10 @@ def test_the_precision_counts_in_the_identity_of_stages_that_compute(tmp_path: P
 def test_a_plan_trains_in_its_precision(half: bool, tmp_path: Path) -> None:
     plan_ = Plan(3, 2, 1e-3, 1, 0, half=half)
     assert training_arguments(plan_, tmp_path, False, torch.device("cpu")).bf16 is half
+
+
+def test_a_report_in_a_precision_that_was_asked_for_has_folders_of_its_own() -> None:
+    asked = Options(precision=FLOAT32)
+    assert (asked.variant, asked.published_in) == (FLOAT32, "mini-float32")
+    assert (Options().variant, Options().published_in) == ("", "mini")
+    assert asked.open_scale().precision == FLOAT32
