@@ -47,7 +47,7 @@ def test_training_without_padding_is_training_with_it(tmp_path: Path, micro_batc
     def without_padding(folder: str) -> tuple[ReplacedLM, Outcome]:
         objective = replaced_lm(dropout=0)
         work = tmp_path / folder / "work"
-        return objective, train(objective, dataset, dataset.lengths, packs_of(objective), plan, work, "toy")
+        return objective, train(objective, dataset, packs_of(objective), plan, work, "toy")
 
     padded = replaced_lm(dropout=0)
     whole = run(padded, dataset, tmp_path / "padded", plan)
@@ -90,8 +90,8 @@ def test_processes_without_padding_share_a_batch(batch: int, micro_batch: int, p
 
 def test_held_out_loss(tmp_path: Path) -> None:
     dataset, objective = dataset_in(tmp_path), replaced_lm(dropout=0)
-    expected = held_out_loss(objective, dataset, MicroBatches(objective.collator), CPU)
-    assert held_out_loss(objective, dataset, packs_of(objective), CPU) == pytest.approx(expected, rel=1e-5)
+    expected = held_out_loss(objective, dataset, MicroBatches(objective.collator), CPU, False)
+    assert held_out_loss(objective, dataset, packs_of(objective), CPU, False) == pytest.approx(expected, rel=1e-5)
 
 
 def test_only_what_has_a_packed_form_is_packed() -> None:

@@ -33,6 +33,7 @@ def test_the_scales_settings_reach_the_model(
             None,
             0.0,
             "cpu",
+            False,
             here,
             here,
             here,

@@ -48,7 +48,7 @@ def test_blocks_of_scores_are_taken_over_only_as_they_were_written(
         lists, output = lists_of(collection, "train"), tmp_path / name / "output"
         work = tmp_path / name / "work"
         reranker.score_for_teaching(
-            collection, folder, lists, "train", STEPS, 3, False, SEED, GROUP, 32, "cpu", work=work, output=output
+            collection, folder, lists, "train", STEPS, 3, False, SEED, GROUP, 32, "cpu", False, work, output
         )
         return {path.name: path.read_bytes() for path in output.iterdir()}
 
