@@ -10,6 +10,7 @@ from repro import how_chosen
 from repro.how_chosen import (
     FOR_MS_MARCO,
     FOR_NQ,
+    NOISELESS,
     OF_NQ,
     OPEN,
     PUBLIC,
@@ -214,7 +215,7 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
             how(ranker.max_length, str(paper["passage length"]).replace(TOGETHER, ""), SIZE),
         ),
         kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
-        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", THE_PAPERS),
+        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", THE_PAPERS if ranker.dropout else NOISELESS),
     ]
 
 

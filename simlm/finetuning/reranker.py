@@ -101,7 +101,8 @@ class Reranker(nn.Module):
         """Compute a part's share of the training loss.
 
         A pass without gradient in evaluation mode keeps each query's best pairs, the positive always; it is skipped
-        when all are kept. Two dropout passes over those, in one doubled batch, give the R-Drop loss.
+        when all are kept. Two dropout passes over those, in one doubled batch, give the R-Drop loss. Without dropout
+        they would be the same, and there is one.
 
         Returns:
             ``loss``, and without gradient ``accuracy``, the share of queries whose positive scores above all others;
@@ -109,10 +110,11 @@ class Reranker(nn.Module):
             of the two passes.
         """
         places = self._kept(batch)
-        doubled = batch.pairs.take(torch.cat([places, places]))
-        scores = doubled.apply(self.score).view(2, -1, min(batch.keep, batch.group_size))  # (2, B, n)
+        passes = 2 if any(part.p for part in self.modules() if isinstance(part, nn.Dropout)) else 1
+        repeated = batch.pairs.take(places.repeat(passes))
+        scores = repeated.apply(self.score).view(passes, -1, min(batch.keep, batch.group_size))  # (passes, B, n)
         mean = scores.detach().mean(dim=0)
-        loss = r_drop_listwise_loss(scores[0], scores[1])
+        loss = r_drop_listwise_loss(scores[0], scores[-1])
         return {"loss": loss * batch.share, "scores": mean, "accuracy": top_1_accuracy(mean) * batch.share}
 
     def _kept(self, batch: RerankerBatch) -> Tensor:

@@ -44,7 +44,7 @@ def mini() -> Scale:
             passages_per_query=6,
             kept_passages=4,
             max_length=80,
-            dropout=0.1,
+            dropout=0.0,
             negatives=negatives_settings(),
             evaluations=2,
             evaluation_queries=256,

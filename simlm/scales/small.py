@@ -47,6 +47,7 @@ def small() -> Scale:
             passages_per_query=32,
             kept_passages=8,
             max_length=192,
+            dropout=0.1,
             evaluations=4,
             evaluation_queries=512,
             rerank_depth=200,

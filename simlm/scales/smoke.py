@@ -37,7 +37,7 @@ def smoke() -> Scale:
         distillation=_brief(scale.distillation, 8, 8, passage_length=48, evaluation_queries=16, negatives=_lists()),
         reranker_start="simlm",
         reranker=_brief(
-            scale.reranker, 6, 4, max_length=64, evaluation_queries=16, rerank_depth=10, negatives=_lists()
+            scale.reranker, 6, 4, max_length=64, dropout=0.1, evaluation_queries=16, rerank_depth=10, negatives=_lists()
         ),
         search=varied(scale.search, evaluation_depth=100, mining_depth=40),
         pretraining_rates={},

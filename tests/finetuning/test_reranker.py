@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -18,8 +19,10 @@ from transformers import (
 )
 
 from simlm.finetuning.losses import top_1_accuracy
-from simlm.finetuning.reranker import Reranker, best
+from simlm.finetuning.reranker import Reranker, RerankerCollator, best
 from simlm.models.load import reranker_from_encoder
+from simlm.packed.texts import Padded as PaddedLayout
+from tests.packed.toys import SPECIALS
 
 Padded = Callable[[list[int]], dict[str, Tensor]]
 LENGTHS = [9, 12, 7, 20, 3, 6, 4, 15]
@@ -61,6 +64,25 @@ def test_two_logits_are_refused() -> None:
     config = ElectraConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     with pytest.raises(ValueError, match="one logit"):
         Reranker(ElectraForSequenceClassification(config))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_without_dropout_a_pair_is_scored_once_and_the_loss_is_the_listwise_one(dropout: float) -> None:
+    size: dict[str, Any] = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    config = ElectraConfig(**size, **rates, intermediate_size=24, num_labels=1)
+    reranker = Reranker(ElectraForSequenceClassification(config)).train()
+    ids = np.arange(5, 14, dtype=np.int32)
+    pairs = [[(ids[: 4 + place + row], np.zeros(4 + place + row, np.int8)) for place in range(3)] for row in range(2)]
+    batch = RerankerCollator(PaddedLayout(SPECIALS), 3)(pairs)
+    scored: list[int] = []
+    score = reranker.score
+    reranker.score = lambda inputs: scored.append(len(inputs["input_ids"])) or score(inputs)  # type: ignore
+    loss = reranker(batch)["loss"]
+    assert scored == [12 if dropout else 6]
+    if not dropout:
+        logits = batch.pairs.apply(score).view(2, 3)
+        assert float(loss) == pytest.approx(float((logits.logsumexp(dim=1) - logits[:, 0]).mean()), rel=1e-6)
 
 
 def test_best_keeps_the_positive_and_then_the_highest() -> None:
