@@ -1,7 +1,7 @@
 """`--released`: the published checkpoints of SimLM and of the systems beside it, measured without training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from repro.training_diagnostics import below
 from simlm.errors import UserError
 from simlm.models.public import COMMIT
 from simlm.paths import instead
+from simlm.scales.scale import FLOAT32, Scale
 from simlm.stages.models import PublicModel, local_digest, public_model
 from simlm.stages.reranker import Rerank
 from simlm.stages.runs import RunStage
@@ -48,6 +49,12 @@ class ReleasedOptions(Options):
         parts = ["released"] if self.released else []
         parts += ["own-models"] if self.models is not None else []
         return "_".join([*parts, *filter(None, [super().variant])])
+
+    def open_scale(self) -> Scale:
+        """Return the settings; published checkpoints compute in float32 on a CPU, to agree in the fourth decimal."""
+        scale = super().open_scale()
+        exact = self.released and self.precision == "auto" and not self.choices().gpus
+        return replace(scale, precision=FLOAT32) if exact else scale
 
 
 def checkpoints_for(options: Options) -> Checkpoints | None:

@@ -119,7 +119,7 @@ def test_rows_do_not_share_what_one_has_for_itself(report: Report) -> None:
 
 def test_the_page_of_claims_speaks_of_its_scale() -> None:
     for name, few in (("mini", True), ("paper", False)):
-        page = claims_page(name, {}, 1)
+        page = claims_page(name, {}, {}, [], lambda run, measure: pd.Series())
         assert ("of other collections and larger models" in page.introduction) is few
         assert ("what so few queries can tell" in page.sections[1].text) is few
         assert ("Models and settings are the paper's" in page.introduction) is not few

@@ -130,7 +130,7 @@ def test_a_dry_run_of_nq_lists_every_stage(dry_run: Callable[..., str], question
     printed = dry_run("table4", scale="paper", collection=f"nq:{questions}", results=tmp_path / "results")
     for name in planned(table4(), tmp_path / "results", "paper", f"nq:{questions}"):
         assert f" {name} " in printed
-    assert "26 of 26 stages to do" in printed and list(tmp_path.iterdir()) == [questions]
+    assert "33 of 33 stages to do" in printed and list(tmp_path.iterdir()) == [questions]
 
 
 def test_a_damaged_file_of_questions_is_refused_before_anything_is_written(
