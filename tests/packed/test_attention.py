@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -33,14 +34,16 @@ def test_attention_against_a_loop() -> None:
     assert torch.allclose(result, loop(query, key, value, query_bounds, key_bounds), atol=1e-12)
 
 
-def test_attention_over_padded_rows_in_bfloat16_against_a_loop() -> None:
+@pytest.mark.parametrize("added", [False, True])
+def test_attention_over_padded_rows_in_bfloat16_against_a_loop(added: bool) -> None:
     """Values, and gradients by both sides' own rule: what is rounded on the way differs by bfloat16's 4e-3."""
     torch.manual_seed(0)
     lengths = [5, 8]
     exact = [torch.randn(2, 3, 8, 8, dtype=torch.float64).bfloat16().double().requires_grad_() for _ in range(3)]
     half = [one.detach().bfloat16().requires_grad_() for one in exact]
     visible = (torch.arange(8) < torch.tensor(lengths)[:, None])[:, None, None, :]
-    found = packed_attention(torch.nn.Identity(), *half, visible, scaling=0.3)[0]  # (B, L, heads, d)
+    mask = torch.zeros(visible.shape).masked_fill(~visible, -torch.inf) if added else visible
+    found = packed_attention(torch.nn.Identity(), *half, mask, scaling=0.3)[0]  # (B, L, heads, d)
     weights, total = torch.randn(2, 8, 3, 8, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for row, length in enumerate(lengths):
         bounds, keys = torch.tensor([0, 8]), torch.tensor([0, length])
