@@ -111,10 +111,14 @@ class Options:
         """Return how stages compute on this machine."""
         return with_origin(on_this_machine(Choices(self.device, self.processes, self.search)))
 
+    def on_gpu(self) -> bool:
+        """Tell whether stages compute on a GPU of this machine."""
+        return bool(on_this_machine(Choices(self.device)).gpus)
+
     def open_scale(self) -> Scale:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""
         scale = open_scale(self.scale, self.collection)
-        precision = chosen_precision(self.precision, scale.precision, lambda: bool(self.choices().gpus))
+        precision = chosen_precision(self.precision, scale.precision, self.on_gpu)
         return replace(scale, keep_own=self.keep_own_passages, precision=precision)
 
     def pipeline_runs(self, submit: Submit) -> PipelineRuns:

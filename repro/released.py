@@ -53,7 +53,7 @@ class ReleasedOptions(Options):
     def open_scale(self) -> Scale:
         """Return the settings; published checkpoints compute in float32 on a CPU, to agree in the fourth decimal."""
         scale = super().open_scale()
-        exact = self.released and self.precision == "auto" and not self.choices().gpus
+        exact = self.released and self.precision == "auto" and not self.on_gpu()
         return replace(scale, precision=FLOAT32) if exact else scale
 
 

@@ -51,9 +51,7 @@ class PlannedTrial:
         Args:
             runs: The pipeline's runs; for a pre-training rate, those of a scale that has the rate.
         """
-        if self.setting == PRETRAINING_RATE:
-            return runs.retriever1(self.start)
-        if self.setting in TRAININGS:
+        if self.setting == PRETRAINING_RATE or self.setting in TRAININGS:
             return runs.retriever1(self.start)
         if self.setting == RATE:
             return runs.retriever1(self.start, self.value)
