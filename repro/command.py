@@ -114,7 +114,8 @@ class Options:
     def open_scale(self) -> Scale:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""
         scale = open_scale(self.scale, self.collection)
-        precision = chosen_precision(self.precision, scale.precision, lambda: bool(self.choices().gpus))
+        device = Choices(self.device)
+        precision = chosen_precision(self.precision, scale.precision, lambda: bool(on_this_machine(device).gpus))
         return replace(scale, keep_own=self.keep_own_passages, precision=precision)
 
     def pipeline_runs(self, submit: Submit) -> PipelineRuns:
