@@ -156,7 +156,7 @@ class Pretrained(EncoderStage, ComputingStage):
 
     version: Constant[int] = field(
         default=2, overrides=True
-    )  # 2: batches are drawn at random, without pieces by length
+    )  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     generator: Param[EncoderStage | None] = field(default=None)

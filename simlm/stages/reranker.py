@@ -18,7 +18,7 @@ class TrainReranker(EncoderStage, ComputingStage):
 
     version: Constant[int] = field(
         default=2, overrides=True
-    )  # 2: batches are drawn at random, without pieces by length
+    )  # 2: batches are drawn at random
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]

@@ -21,7 +21,7 @@ class TrainRetriever(EncoderStage, ComputingStage):
 
     version: Constant[int] = field(
         default=2, overrides=True
-    )  # 2: batches are drawn at random, without pieces by length
+    )  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     negatives: Param[RunStage]
