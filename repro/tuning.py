@@ -1,7 +1,7 @@
 """Try settings on valid and never on test, the same values with every row that they concern.
 
 Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
-with every objective.
+with every objective, and whether base and the generator are trained before anything else.
 
 Examples:
   python -m repro.tuning --dry-run      what would run, and for how long

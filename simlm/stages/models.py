@@ -154,9 +154,7 @@ class Pretrained(EncoderStage, ComputingStage):
     ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """
 
-    version: Constant[int] = field(
-        default=2, overrides=True
-    )  # 2: batches are drawn at random
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     generator: Param[EncoderStage | None] = field(default=None)

@@ -16,9 +16,7 @@ from simlm.stages.runs import MINED_SPLIT, RunStage
 class TrainReranker(EncoderStage, ComputingStage):
     """Listwise training with R-Drop on the candidates of a retriever; keeps the best top-1 accuracy on valid."""
 
-    version: Constant[int] = field(
-        default=2, overrides=True
-    )  # 2: batches are drawn at random
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]

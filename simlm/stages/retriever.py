@@ -19,9 +19,7 @@ class TrainRetriever(EncoderStage, ComputingStage):
     Retriever1/2 keep the last checkpoint, the distilled retriever the one with the best MRR on valid.
     """
 
-    version: Constant[int] = field(
-        default=2, overrides=True
-    )  # 2: batches are drawn at random
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     negatives: Param[RunStage]
