@@ -217,4 +217,4 @@ def test_the_whole_grid_with_two_seeds_and_a_cell_that_fails(tmp_path: Path) -> 
     mended = command(*grids, module=module)
     assert mended.returncode == 0, mended.stderr
     assert all(one["state"] == "done" for one in outcome(results)["cells"])
-    assert before.items() <= manifests(results).items() and len(manifests(results)) == 109 + 2 * 3
+    assert before.items() <= manifests(results).items() and len(manifests(results)) == 111 + 2 * 3

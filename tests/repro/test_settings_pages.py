@@ -14,6 +14,7 @@ from reports.page import Page
 from repro import table11, table13
 from repro.command import Options
 from repro.hyperparameters import choices, hyperparameters
+from repro.trials import tried_values
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
 from tests.repro.commands import ROOT, finished, start
@@ -93,7 +94,8 @@ def test_the_command_imports_no_torch_and_leaves_page_and_twin(name: str, tmp_pa
         "table11": ["pre-training: learning rate"],
         "table13": ["Retriever1/2: learning rate", "distillation: alpha"],
     }[name]
-    assert [setting for setting, row in rows.items() if "tried on valid" in row["how chosen"]] == tried
+    said = {setting for setting, row in rows.items() if "tried on valid" in row["how chosen"]}
+    assert said >= set(tried) if tried_values("mini") else not said
 
 
 def test_a_dry_run_says_that_there_is_nothing_to_run(tmp_path: Path) -> None:
