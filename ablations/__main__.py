@@ -128,7 +128,7 @@ def run(options: Options) -> None:
             check_common(results)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    on_gpu = any(one.startswith("gpu") for one in options.slurm) or bool(launcher.choices.gpus)
+    on_gpu = any("gpu" in one for one in options.slurm) or bool(launcher.choices.gpus)
 
     def scale() -> Scale:
         own = open_scale(options.scale, options.collection)
@@ -165,8 +165,9 @@ def run(options: Options) -> None:
 
 
 def _variant(options: Options) -> str:
-    """Return the name of the folder for another collection's outcome, the same as for tables (`repro.command`)."""
-    return short_name(f"collection-{resolve(options.collection).slug}") if options.collection else ""
+    """Return the name of the folder for an outcome that differs, the same as for tables (`repro.command`)."""
+    parts = [f"collection-{resolve(options.collection).slug}"] if options.collection else []
+    return short_name("_".join([*parts, *([] if options.precision == "auto" else [options.precision])]))
 
 
 def _planned(build: Build, results: Path) -> tuple[dict[Cell, Planned], list[Planned]]:

@@ -16,6 +16,7 @@ from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
 from simlm.files import put_in_place
 from simlm.retrieval.runs import Run, read_run, without
+from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.models import PublicModel
 from simlm.stages.pipeline import Pipeline
@@ -42,13 +43,11 @@ class PrepareFor(Prepare):
         return tokenizer
 
 
-class SearchReleased(RunStage):
+class SearchReleased(RunStage, ComputingStage):
     """Runs of a published dual encoder, by exact search; the parameters are a `baselines.system.System`'s.
 
     ``data`` is the collection in the pieces of the passages' encoder, which have to be the queries' too.
     """
-
-    shared = True
 
     passages: Param[PublicModel]
     queries: Param[PublicModel]
@@ -91,9 +90,7 @@ class SearchReleased(RunStage):
         layout = Padded(specials)
         return search_splits(
             self.data.open(),
-            EncoderSide(
-                Inference(encoder, layout, device, half=device.type == "cuda"), self.passage_length, specials, passages
-            ),
+            EncoderSide(Inference(encoder, layout, device, self.half), self.passage_length, specials, passages),
             EncoderSide(Inference(asker, layout, device), self.query_length, specials, queries),
             dict.fromkeys(self.splits, self.depth),
             self.splits[-1],

@@ -87,7 +87,7 @@ def measures_of(rows: Mapping[RowOf, RunStage]) -> dict[RowOf, list[str]]:
 
 def published_seed(options: ClaimOptions, seed: int) -> Seed | None:
     """Return a seed that is published already, where today's code and settings made it; only ``--publish`` asks."""
-    left = read(path_of(options.scale, seed)) if options.publish else None
+    left = read(path_of(options.published_in, seed)) if options.publish else None
     if left is None:
         return None
     planned, (rows, _) = resolve_graph(partial(asked, options, seed), options.results)
@@ -121,8 +121,8 @@ def made_seed(options: ClaimOptions, seed: int) -> Seed:
         values=values,
     )
     if options.publish:
-        write(left, path_of(options.scale, seed))
-        print(f"published: {shown(path_of(options.scale, seed))}")
+        write(left, path_of(options.published_in, seed))
+        print(f"published: {shown(path_of(options.published_in, seed))}")
     return Seed(rows, left)
 
 

@@ -17,7 +17,7 @@ WIDTH = (
     "compared on valid at mini scale, with random init's Retriever1"
 )
 UNDROPPED = "off: training is short, and faster without"
-NOISELESS = "off: with 0.1 the loss stayed at chance for all of the updates; without, it left it after some 75"
+NOISELESS = "off: with 0.1 the loss stayed at chance for all of the updates; without, it left it after some 75 updates"
 RELEASED = "as in the released implementation"
 OPEN = "open in the paper; chosen here"
 PUBLIC = "the paper's model, from the Hub"

@@ -31,12 +31,14 @@ from repro.how_chosen import (
 from repro.published import published
 from repro.trials import ALPHA, GENERATOR, MLM, ORDERED_MLM, RATE
 from simlm.scales import Scale
+from simlm.scales.minilm import LAYERS, MINILM, REPOSITORY
 from simlm.scales.scale import FLOAT32
 from simlm.scales.settings import Optimisation, RetrieverSettings
 
 TOGETHER = " (query and passage together)"
 FINE_TUNING = ("Retriever1/2: ", "Retriever1 (", "distillation: ", "re-ranker: ", "retriever: ")
 """How the names of the settings of Table 13 begin; the others are of Table 11."""
+PUBLIC_START = f"first {LAYERS} layers of {REPOSITORY} where it is installed, otherwise SimLM"
 TABLE_1 = {"electra": {"learning rate": "4e-5", "epochs": 6}}
 """The settings in the footnote of Table 1, for a start that is not fine-tuned as Table 13 says."""
 
@@ -194,7 +196,7 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
         *_optimisation("re-ranker", ranker.optimisation, paper, UNTUNED),
         row(
             "re-ranker: start",
-            scale.reranker_start,
+            PUBLIC_START if scale.reranker_start == MINILM else scale.reranker_start,
             paper["initialisation"],
             PUBLIC
             if scale.reranker_start in scale.starts

@@ -50,7 +50,6 @@ class Trial(NamedTuple):
 
 def longer(scale: Scale, what: str) -> Scale:
     """Return a scale whose pre-training, or fine-tuning as Retriever1, has four times the updates and the warm-up."""
-
     if what == "pre-training":
         return replace(scale, pretraining=_more(scale.pretraining))
     own = {start: _more(settings) for start, settings in scale.retrievers.items()}

@@ -33,7 +33,7 @@ def noted(note: str, run: Stage) -> str:
         return note
     said = (
         f"{'The re-ranker' if isinstance(run, Rerank) else 'Its teacher, the re-ranker,'} starts from the first "
-        f"{start.layers} layers of {start.start.name}, a public model in pieces of its own that its authors fine-tuned "
-        "on a billion pairs of texts, MS MARCO's among them: supervision from outside this comparison."
+        f"{start.layers} layers of {start.start.name}, a public model with its own tokenizer, which its authors "
+        "fine-tuned on a billion pairs of texts, MS MARCO's among them: supervision from outside this comparison."
     )
     return f"{note} {said}".strip()

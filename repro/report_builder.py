@@ -285,7 +285,7 @@ def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
     tried = "None of this table's rows has published trials of its own."
     if dense:
         tried = f"The same values of a setting were tried on valid with each row that has trials: {', '.join(dense)}."
-    found += [] if isinstance(scale.encoder, str) else [STAND_IN]
+    found += [] if isinstance(scale.encoder, str) or report.groups else [STAND_IN]
     return [*found, f"{_shared(report, scale)} {tried}"]
 
 

@@ -69,7 +69,7 @@ def _beside(scale: Scale) -> list[RowSpec]:
     note = MINILM_AS_PUBLISHED.note
     reference = RowSpec(MINILM, label, "dense", lambda runs: runs.minilm_as_published(), note=note, reference=True)
     own = RowSpec("reranker-simlm", "SimLM, re-ranker from SimLM", "reranker", lambda runs: runs.reranked("simlm"))
-    return [own, reference] if scale.reranker_start == MINILM else [reference]
+    return [own, reference] if scale.reranker_start == MINILM else []
 
 
 if __name__ == "__main__":

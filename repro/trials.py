@@ -38,7 +38,7 @@ PRETRAINED = ("simlm", *COMPARED)
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One row of Table 1, 2 or 7 with one value of one setting."""
+    """One row of Table 2 or 7 with one value of one setting."""
 
     row: str
     start: str

@@ -1,7 +1,7 @@
 """Try settings on valid and never on test, the same values with every row that they concern.
 
 Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
-with every objective.
+with every objective, and whether base and the generator are trained before anything else.
 
 Examples:
   python -m repro.tuning --dry-run      what would run, and for how long
@@ -33,6 +33,8 @@ def run(options: Options) -> None:
         raise UserError("--rows: every row gets the same trials; leave it out")
     if options.publish and options.scale == "smoke":
         raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
+    if options.publish and options.precision != "auto":
+        raise UserError("--publish: a scale has one file of trials, in its own precision; leave --precision out")
     trials = planned_trials(options.open_scale())
     if not trials:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
@@ -49,7 +51,7 @@ def run(options: Options) -> None:
         if found != own and options.collection:
             print(f"the scale has {own:g}, chosen on InsuranceQA, and no option that sets it")
         elif found != own:
-            print(f"the scale has {own:g}: set it in simlm/scales/{options.scale}.py and run this again")
+            print(f"the scale has {own:g}: change that in simlm/scales/{options.scale}.py or ablations/starts.py")
     targets = [options.results / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:

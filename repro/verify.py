@@ -12,11 +12,11 @@ from reports.files import ROOT, read_report
 from reports.model import Report, Row
 from repro.command import Options, check
 from repro.tables import run_report
-from simlm.commands.checks import check_scale
+from simlm.commands.checks import check_known, check_scale
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.errors import UserError
-from simlm.scales.scale import FLOAT32
+from simlm.scales.scale import FLOAT32, PRECISIONS
 
 DESCRIPTION = """Run a published table again and compare each measured figure with the published one.
 
@@ -45,6 +45,8 @@ class VerifyOptions:
     """Largest difference of a mean over queries, such as RR@10 (0 to 1), from the published one that is still met."""
     device: str = "auto"
     """auto, cpu or cuda; auto takes a GPU where there is one."""
+    precision: str = "auto"
+    """float32 or bfloat16: the report that was published with this option; auto: the one without."""
     processes: int = 1
     """How many processes share each stage's work."""
 
@@ -54,7 +56,9 @@ def run(options: VerifyOptions, published: Path = ROOT) -> bool:
     if not 0 <= options.tolerance < 1:
         raise UserError(f"--tolerance {options.tolerance:g}: choose a difference from 0 to 1, such as 0.001")
     check_scale(options.scale)
-    before = published_report(options.table, options.scale, published)
+    check_known("precision", options.precision, ("auto", *PRECISIONS))
+    folder = Options(scale=options.scale, precision=options.precision).published_in
+    before = published_report(options.table, folder, published)
     made_in = before.provenance.get("method", {}).get("precision", FLOAT32)
     table = Options(
         scale=options.scale,

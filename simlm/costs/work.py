@@ -183,10 +183,11 @@ def _retriever(stage: TrainRetriever) -> Work:
 
 @work_rule.register
 def _reranker(stage: TrainReranker) -> Work:
-    """All passages of a query are scored without gradient; those that are kept are trained on twice (R-Drop)."""
+    """All passages of a query are scored without gradient; those that are kept are trained on, with dropout twice."""
     model, settings = model_of(stage), stage.settings
     pair = sizes_of(stage.tokenised).pair(settings.max_length)
-    passes = settings.passages_per_query + 2 * TRAINING * settings.kept_passages
+    times = 2 if settings.dropout else 1  # R-Drop
+    passes = settings.passages_per_query + times * TRAINING * settings.kept_passages
     # A pack is a part of the batch: the loss is a mean over queries.
     batch_tokens = min(settings.optimisation.batch_size * 2 * settings.kept_passages * settings.max_length, MAX_TOKENS)
     return _training("finetune", _drawn(stage) * passes * model.forward(pair, pair), model, batch_tokens, PACKED_BYTES)

@@ -1,1 +1,1 @@
-"""Named collections, tokenised memory-mapped stores, and batches of them."""
+"""Named collections, and tokenised memory-mapped stores of them."""

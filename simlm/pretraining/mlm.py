@@ -1,4 +1,4 @@
-"""Masked language modelling: the objective of the `base` stand-in, of the generator, and of Table 7's MLM row."""
+"""Masked language modelling: the objective of the generator, and of Table 7's MLM row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

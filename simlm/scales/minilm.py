@@ -43,25 +43,25 @@ def on_this_machine(scale: Scale) -> Scale:
 def minilm_folder() -> Path | None:
     """Return the folder that holds the model: in its package, else in the Hub's cache; None where neither has it.
 
-    UserError where its weights are not those that were published.
+    UserError where there are other weights than those that were published, and nowhere these.
     """
     try:
         packed = [Path(str(one.locate())) for one in files(PACKAGE) or [] if one.name == WEIGHTS]
     except PackageNotFoundError:
         packed = []
     cached = [Path(found) for found in [try_to_load_from_cache(REPOSITORY, WEIGHTS)] if isinstance(found, str)]
-    for weights in [*packed, *cached]:
-        if all(weights.with_name(name).is_file() for name in FILES):
-            _check(weights)
+    there = [one for one in [*packed, *cached] if all(one.with_name(name).is_file() for name in FILES)]
+    for weights in there:
+        if _sha256(weights) == SHA256:
             return weights.parent
-    return None
+    if not there:
+        return None
+    raise UserError(
+        f"{there[0]}: not the weights of {REPOSITORY} (sha256 {_sha256(there[0])[:12]}..., expected {SHA256[:12]}...); "
+        f"install {PACKAGE} anew, or remove the file"
+    )
 
 
 @cache
-def _check(weights: Path) -> None:
-    found = digest(weights)
-    if found != SHA256:
-        raise UserError(
-            f"{weights}: not the weights of {REPOSITORY} (sha256 {found[:12]}..., expected {SHA256[:12]}...); install "
-            f"{PACKAGE} anew, or remove the file"
-        )
+def _sha256(weights: Path) -> str:
+    return digest(weights)

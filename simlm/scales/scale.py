@@ -27,7 +27,7 @@ class Scale:
     """The shape of `base`, or the Hub name or folder of the model that every row starts from."""
     generator: GeneratorShape | str
     stand_in: PretrainingSettings | None
-    """The short training by which ELECTRA's stand-in differs from BERT's, and which trials gave BERT's as well."""
+    """The short training by which ELECTRA's stand-in differs from BERT's; trials also give it to BERT's."""
     generator_training: PretrainingSettings | None
     pretraining: PretrainingSettings
     pretraining_rates: Mapping[str, float]

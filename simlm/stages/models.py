@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from experimaestro import Meta, Param, field
+from experimaestro import Constant, Meta, Param, field
 
 from simlm.files import checksums
 from simlm.models.public import MAIN, revision_of
@@ -154,6 +154,7 @@ class Pretrained(EncoderStage, ComputingStage):
     ``generator`` is given when the objective needs one. The encoder as it was after each of ``SHARES`` is kept too.
     """
 
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     generator: Param[EncoderStage | None] = field(default=None)

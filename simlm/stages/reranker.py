@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experimaestro import Param, field
+from experimaestro import Constant, Param, field
 
 from simlm.scales.settings import NegativesSettings, RerankerSettings
 from simlm.stages.computing import ComputingStage
@@ -16,6 +16,7 @@ from simlm.stages.runs import MINED_SPLIT, RunStage
 class TrainReranker(EncoderStage, ComputingStage):
     """Listwise training with R-Drop on the candidates of a retriever; keeps the best top-1 accuracy on valid."""
 
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     start: Param[EncoderStage]
     candidates: Param[RunStage]
     settings: Param[RerankerSettings]

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from experimaestro import Param, field
+from experimaestro import Constant, Param, field
 
 from simlm.scales.settings import RetrieverSettings
 from simlm.stages.computing import ComputingStage
@@ -19,6 +19,7 @@ class TrainRetriever(EncoderStage, ComputingStage):
     Retriever1/2 keep the last checkpoint, the distilled retriever the one with the best MRR on valid.
     """
 
+    version: Constant[int] = field(default=2, overrides=True)  # 2: batches are drawn at random
     data: Param[Prepare]
     start: Param[EncoderStage]
     negatives: Param[RunStage]
