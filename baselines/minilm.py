@@ -3,7 +3,7 @@
 from baselines.released import SystemPipeline
 from baselines.system import System
 from simlm.errors import UserError
-from simlm.scales.minilm import INSTALL, LAYERS, MINILM, PACKAGE, REPOSITORY, SHA256, minilm_folder
+from simlm.scales.minilm import INSTALL, LAYERS, MINILM, PACKAGE, REPOSITORY, SHA256, WEIGHTS, minilm_folder
 from simlm.stages.models import FirstLayers, public_model
 from simlm.stages.pipeline import Pipeline
 
@@ -32,7 +32,7 @@ def minilm_pipeline(whole: Pipeline) -> SystemPipeline:
     folder = minilm_folder()
     if folder is None:
         raise UserError(f"{SYSTEM.label} is neither installed as {PACKAGE} nor in the Hub's cache: {INSTALL}")
-    model = whole.add(public_model(REPOSITORY, str(folder), digest=SHA256), SYSTEM.label)
+    model = whole.add(public_model(REPOSITORY, str(folder), digest=SHA256[WEIGHTS]), SYSTEM.label)
     return SystemPipeline(whole, SYSTEM, model)
 
 

@@ -20,7 +20,7 @@ def install(site: Path, monkeypatch: pytest.MonkeyPatch, version: str = "0.1.0")
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {minilm.PACKAGE}\nVersion: {version}\n")
     (info / "RECORD").write_text("".join(f"{path.relative_to(site)},,\n" for path in sorted(site.rglob("*.*"))))
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr(minilm, "SHA256", digest(model / minilm.WEIGHTS))
+    monkeypatch.setattr(minilm, "SHA256", {name: digest(model / name) for name in minilm.SHA256})
     return model
 
 

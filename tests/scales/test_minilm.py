@@ -7,7 +7,7 @@ import pytest
 
 from simlm.errors import UserError
 from simlm.scales import minilm, open_scale
-from simlm.scales.minilm import FILES, MINILM, REPOSITORY, WEIGHTS, minilm_folder
+from simlm.scales.minilm import MINILM, REPOSITORY, SHA256, minilm_folder
 from tests.minilm import install, without
 
 
@@ -29,16 +29,17 @@ def test_it_is_found_in_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.Monke
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
     assert minilm_folder() == snapshot
-    for name in FILES:
+    for name in SHA256:
         (snapshot / name).rename(snapshot / "elsewhere")
         assert minilm_folder() is None, name
         (snapshot / "elsewhere").rename(snapshot / name)
 
 
-def test_other_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", SHA256)
+def test_other_files_are_refused_in_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = install(tmp_path, monkeypatch)
-    (model / WEIGHTS).write_bytes((model / WEIGHTS).read_bytes() + b" ")
-    with pytest.raises(UserError, match=f"{WEIGHTS}: not the weights of {REPOSITORY}.*install {minilm.PACKAGE} anew"):
+    (model / name).write_bytes((model / name).read_bytes() + b" ")
+    with pytest.raises(UserError, match=f"{name}: not the file of {REPOSITORY}.*install {minilm.PACKAGE} anew"):
         open_scale("mini")
 
 
