@@ -9,7 +9,6 @@ from ablations.starts import ENCODERS, collection_of
 from baselines.stages import BM25, BM25Index
 from simlm.commands.checks import check_known
 from simlm.scales import Scale
-from simlm.scales.settings import varied
 from simlm.stages.encoder_pipeline import Submit
 from simlm.stages.pipeline import Pipeline
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -80,18 +79,13 @@ class Retriever1Runs:
         return self.pipeline.training_set([self.first_negatives()], "first training set")
 
     @once
-    def retriever1(self, start: str, rate: float | None = None) -> Retrieve:
-        """Return the runs of a start fine-tuned on the first negatives; for ``STAGED`` also on train queries.
+    def retriever1(self, start: str) -> Retrieve:
+        """Return the runs of a start, a key of ``ENCODERS``, fine-tuned on the first negatives.
 
-        Args:
-            start: A key of ``ENCODERS``.
-            rate: The learning rate, where a trial has another than the scale's.
+        Those of ``STAGED`` also have a run of the train queries.
         """
         settings = self.scale.retrievers.get(start, self.scale.retriever)
         name = f"Retriever1 ({start})"
-        if rate not in (None, settings.optimisation.learning_rate):
-            settings = varied(settings, optimisation=varied(settings.optimisation, learning_rate=rate))
-            name = f"{name}, rate {rate:g}"
         encoder, data = ENCODERS[start](self.pipeline), collection_of(start, self.pipeline)
         trained = self.pipeline.retriever(encoder, self.first_set(), name, settings, data)
         return self.pipeline.retrieve(trained, f"{name}: runs", mine=start in STAGED)

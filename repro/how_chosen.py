@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports.facts import HyperParameter
-from repro.trials import ALPHA, PRETRAINING_RATE, RATE
+from repro.trials import SETTINGS
 from simlm.scales import paper_nq
 from simlm.scales.paper import TRAIN_QUERIES, epochs
 from simlm.scales.settings import Optimisation
@@ -12,12 +12,8 @@ SIZE = "the scale's: made to fit its time"
 SHARE = "a tenth of the steps"
 THE_PAPERS = "the paper's"
 UNTUNED = "set beforehand, not tuned; the same for every row"
-WIDTH = (
-    "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input; 0.02, 0.05 and 0.1 "
-    "compared on valid at mini scale, with random init's Retriever1"
-)
+WIDTH = "BERT's x sqrt(768 / width): with 0.02, a narrow layer passes on too little of its input"
 UNDROPPED = "off: training is short, and faster without"
-NOISELESS = "off: with 0.1 the loss stayed at chance for all of the updates; without, it left it after some 75 updates"
 RELEASED = "as in the released implementation"
 OPEN = "open in the paper; chosen here"
 PUBLIC = "the paper's model, from the Hub"
@@ -27,7 +23,6 @@ FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
 """How a printed value ends where the collection is Natural Questions: which collection it is for."""
 OF_NQ = "the paper's or the released scripts', for NQ"
 BORROWED = "Table 13's for MS MARCO: nothing else is known for NQ"
-TEMPERATURE = "compared with 0.03 on valid at mini scale, with SimLM's Retriever1; the same for every row"
 
 
 def row(name: str, value: object, paper: object, chosen: str) -> HyperParameter:
@@ -61,17 +56,19 @@ def how(value: object, paper: str, otherwise: str) -> str:
     return RELEASED if second and same(value, second) else otherwise
 
 
-def steps(name: str, settings: Optimisation, paper: Mapping[str, object]) -> HyperParameter:
+def steps(name: str, settings: Optimisation, paper: Mapping[str, object], otherwise: str = SIZE) -> HyperParameter:
     """Return the updates of a stage of fine-tuning, which the paper counts in epochs or in updates."""
     if isinstance(paper.get("train steps"), str):
-        return kept(f"{name}: steps", settings.steps, paper["train steps"])
+        return kept(f"{name}: steps", settings.steps, paper["train steps"], otherwise)
     printed = str(paper["epochs"])
     mark = FOR_NQ if printed.endswith(FOR_NQ) else ""
     count = int(printed.removesuffix(mark))
     whole, chosen = epochs(count), EPOCHS
     if mark:
         whole, chosen = paper_nq.epochs(count, settings.batch_size), EPOCHS_OF_NQ
-    return row(f"{name}: steps", settings.steps, f"{count} epochs{mark}", chosen if settings.steps == whole else SIZE)
+    return row(
+        f"{name}: steps", settings.steps, f"{count} epochs{mark}", chosen if settings.steps == whole else otherwise
+    )
 
 
 def same(value: object, paper: object) -> bool:
@@ -82,24 +79,12 @@ def same(value: object, paper: object) -> bool:
         return str(value) == str(paper)
 
 
-def by_trials(tried: Mapping[str, Sequence[float]], setting: str) -> str:
-    """Say how a setting was chosen, by the values that were tried."""
-    if setting not in tried:
-        return UNTUNED
-    values = ", ".join(f"{value:g}" for value in tried[setting])
-    rows = {RATE: "Retriever1 of random init, base and SimLM", ALPHA: "both distilled rows of Table 2"}[setting]
-    return f"{values} tried on valid with {rows}; the best mean, one value for all"
-
-
-def rates_by_trials(tried: Mapping[str, Sequence[float]]) -> str:
-    """Say how the pre-training learning rates were chosen, by the values that were tried."""
-    if PRETRAINING_RATE not in tried:
-        return UNTUNED
-    values = ", ".join(f"{value:g}" for value in tried[PRETRAINING_RATE])
-    return f"{values} tried on valid with Retriever1 of every objective; the best of each"
-
-
-def by_trainings(tried: Mapping[str, Sequence[float]], *settings: str) -> str:
-    """Say that a start was tried with and without the trainings that some settings of `repro.trials` count."""
-    values = [f"{' and '.join(f'{value:g}' for value in tried[one])} {one}" for one in settings if one in tried]
-    return f"{'; '.join(values)} tried on valid with Retriever1" if values else UNTUNED
+def by_trials(tried: Mapping[str, Sequence[float]], *names: str, otherwise: str = UNTUNED) -> str:
+    """Say how a value was chosen, by the values of some settings that were tried; ``otherwise`` if none was."""
+    said = []
+    for name in names:
+        if name in tried:
+            values = [f"{value:g}" for value in tried[name]]
+            what = f"{', '.join(values[:-1])} and {values[-1]}{f' {name}' if SETTINGS[name].without else ''}"
+            said.append(f"{what} tried on valid with {SETTINGS[name].tried_with}; {SETTINGS[name].chosen}")
+    return ". ".join(said) or otherwise

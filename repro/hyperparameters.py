@@ -6,11 +6,9 @@ from dataclasses import replace
 import pandas as pd
 
 from reports.model import HyperParameter
-from repro import how_chosen
 from repro.how_chosen import (
     FOR_MS_MARCO,
     FOR_NQ,
-    NOISELESS,
     OF_NQ,
     OPEN,
     PUBLIC,
@@ -21,7 +19,7 @@ from repro.how_chosen import (
     UNDROPPED,
     UNTUNED,
     WIDTH,
-    by_trainings,
+    by_trials,
     how,
     kept,
     row,
@@ -29,7 +27,20 @@ from repro.how_chosen import (
     tuned,
 )
 from repro.published import published
-from repro.trials import ALPHA, GENERATOR, MLM, ORDERED_MLM, RATE
+from repro.trials import (
+    ALPHA,
+    DEVIATION,
+    DROPOUT,
+    GENERATOR,
+    MLM,
+    ORDERED_MLM,
+    PRETRAINING_RATE,
+    PRETRAINING_UPDATES,
+    RATE,
+    TEMPERATURE,
+    TOKENS,
+    UPDATES,
+)
 from simlm.scales import Scale
 from simlm.scales.minilm import LAYERS, MINILM, REPOSITORY
 from simlm.scales.scale import FLOAT32
@@ -52,15 +63,14 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     """
     thirteen = _printed_for_finetuning(scale)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    rate, alpha_chosen = (how_chosen.by_trials(tried, setting) for setting in (RATE, ALPHA))
     return [
         *_models(scale, tried),
         *_pretraining(scale, tried),
-        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), rate),
+        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), tried),
         *_own_retrievers(scale),
-        *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), UNTUNED),
-        tuned("distillation: alpha", scale.alpha, alpha, alpha_chosen),
-        *_reranker(scale, thirteen["reranker"].to_dict()),
+        *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), {}),
+        tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
+        *_reranker(scale, thirteen["reranker"].to_dict(), tried),
         *(_only_for_nq(scale) if scale.by_answers else ()),
     ]
 
@@ -104,13 +114,18 @@ def _models(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperPar
     return [
         row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
         row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
-        row("encoder: initial standard deviation", encoder.initializer_range, "0.02 (BERT's)", WIDTH),
+        row(
+            "encoder: initial standard deviation",
+            encoder.initializer_range,
+            "0.02 (BERT's)",
+            f"{WIDTH}. {by_trials(tried, DEVIATION, otherwise='Not tuned')}",
+        ),
         row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
         row(
             "base",
             "word vectors of the corpus, no training",
             "BERT-base's own pre-training",
-            by_trainings(tried, MLM, ORDERED_MLM),
+            by_trials(tried, MLM, ORDERED_MLM),
         ),
         row("ELECTRA's stand-in: RTD steps", scale.stand_in.optimisation.steps, "ELECTRA's own pre-training", SIZE),
         row(
@@ -125,7 +140,7 @@ def _models(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperPar
             "generator: MLM steps",
             trained.optimisation.steps,
             "ELECTRA's own pre-training",
-            by_trainings(tried, GENERATOR),
+            by_trials(tried, GENERATOR),
         ),
     ]
 
@@ -145,10 +160,20 @@ def _pretraining(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[Hyp
             "64 (released code)",
             RELEASED if pre.micro_batch == 64 else "the whole batch",
         ),
-        kept("pre-training: tokens a passage", pre.max_length, paper["text length"]),
-        tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], how_chosen.rates_by_trials(tried)),
+        kept(
+            "pre-training: tokens a passage",
+            pre.max_length,
+            paper["text length"],
+            by_trials(tried, TOKENS, otherwise=SIZE),
+        ),
+        tuned("pre-training: learning rate", _rates(scale), paper["learning rate"], by_trials(tried, PRETRAINING_RATE)),
         kept("pre-training: warm-up steps", optimisation.warmup_steps, paper["warmup steps"], SHARE),
-        kept("pre-training: steps", optimisation.steps, paper["train steps"]),
+        kept(
+            "pre-training: steps",
+            optimisation.steps,
+            paper["train steps"],
+            by_trials(tried, PRETRAINING_UPDATES, otherwise=SIZE),
+        ),
         _schedule("pre-training", optimisation),
         row("pre-training: encoder replace rate", f"{pre.encoder_rate:.0%}", paper["encoder replace rate"], THE_PAPERS),
         row("pre-training: decoder replace rate", f"{pre.decoder_rate:.0%}", paper["decoder replace rate"], THE_PAPERS),
@@ -167,14 +192,21 @@ def _schedule(name: str, settings: Optimisation) -> HyperParameter:
     return row(f"{name}: schedule", settings.schedule, "not said (log in the released runs)", chosen)
 
 
-def _retriever(name: str, settings: RetrieverSettings, paper: dict[str, object], rate: str) -> list[HyperParameter]:
+def _retriever(
+    name: str, settings: RetrieverSettings, paper: dict[str, object], tried: Mapping[str, Sequence[float]]
+) -> list[HyperParameter]:
     return [
-        *_optimisation(name, settings.optimisation, paper, rate),
-        kept(f"{name}: temperature", settings.temperature, paper["temperature"], how_chosen.TEMPERATURE),
+        *_optimisation(name, settings.optimisation, paper, tried),
+        kept(f"{name}: temperature", settings.temperature, paper["temperature"], by_trials(tried, TEMPERATURE)),
         kept(f"{name}: negatives a query", settings.passages_per_query - 1, paper["negatives per query"]),
         kept(f"{name}: negatives' depth", settings.negatives.depth, paper["negatives depth"]),
         kept(f"{name}: query tokens", settings.query_length, paper["query length"]),
-        kept(f"{name}: passage tokens", settings.passage_length, paper["passage length"]),
+        kept(
+            f"{name}: passage tokens",
+            settings.passage_length,
+            paper["passage length"],
+            by_trials(tried, TOKENS, otherwise=SIZE),
+        ),
     ]
 
 
@@ -190,10 +222,10 @@ def _own_retrievers(scale: Scale) -> list[HyperParameter]:
     return found
 
 
-def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
+def _reranker(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
     ranker = scale.reranker
     return [
-        *_optimisation("re-ranker", ranker.optimisation, paper, UNTUNED),
+        *_optimisation("re-ranker", ranker.optimisation, paper, {}),
         row(
             "re-ranker: start",
             PUBLIC_START if scale.reranker_start == MINILM else scale.reranker_start,
@@ -217,15 +249,22 @@ def _reranker(scale: Scale, paper: dict[str, object]) -> list[HyperParameter]:
             how(ranker.max_length, str(paper["passage length"]).replace(TOGETHER, ""), SIZE),
         ),
         kept("re-ranker: depth", ranker.rerank_depth, paper["rerank depth"]),
-        row("re-ranker: dropout", ranker.dropout, "0.1 (BERT's)", THE_PAPERS if ranker.dropout else NOISELESS),
+        row(
+            "re-ranker: dropout",
+            ranker.dropout,
+            "0.1 (BERT's)",
+            THE_PAPERS if ranker.dropout else by_trials(tried, DROPOUT),
+        ),
     ]
 
 
-def _optimisation(name: str, settings: Optimisation, paper: dict[str, object], rate: str) -> list[HyperParameter]:
+def _optimisation(
+    name: str, settings: Optimisation, paper: dict[str, object], tried: Mapping[str, Sequence[float]]
+) -> list[HyperParameter]:
     return [
-        tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], rate),
+        tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], by_trials(tried, RATE)),
         kept(f"{name}: queries a batch", settings.batch_size, paper["batch size"]),
-        steps(name, settings, paper),
+        steps(name, settings, paper, by_trials(tried, UPDATES, otherwise=SIZE)),
         kept(f"{name}: warm-up steps", settings.warmup_steps, paper["warmup steps"], SHARE),
         _schedule(name, settings),
     ]

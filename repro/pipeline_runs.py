@@ -77,22 +77,18 @@ class PipelineRuns(Retriever1Runs):
         return self.pipeline.teacher(self.reranker(), self.second_set(miner), _named("teacher scores", miner))
 
     @once
-    def distilled(self, start: str, alpha: float | None = None, miner: str = "simlm") -> Retrieve:
+    def distilled(self, start: str, miner: str = "simlm") -> Retrieve:
         """Return the runs of a start that is distilled, with one teacher and number of updates for all starts.
 
         Args:
             start: The start.
-            alpha: The weight of the contrastive loss, where a trial has another than the scale's.
             miner: The start whose Retriever2 mined the negatives.
         """
         name = f"Retriever_distill ({start})"
         if miner != "simlm":
             name = f"{name}, {miner}'s negatives"
-        if alpha not in (None, self.scale.alpha):
-            name = f"{name}, alpha {alpha:g}"
-        chosen = self.scale.alpha if alpha is None else alpha
         encoder = self._encoder(start)
-        trained = self.pipeline.distilled(encoder, self.second_set(miner), self.teacher(miner), name, chosen)
+        trained = self.pipeline.distilled(encoder, self.second_set(miner), self.teacher(miner), name)
         return self.pipeline.retrieve(trained, f"{name}: runs")
 
     @once

@@ -1,8 +1,13 @@
-"""The settings that are tried on valid, the same values with each row, and the trials that were published."""
+"""The settings that are tried on valid, the rows that try them, and the trials that were published.
+
+A trial is a row of Table 2 or 7 at a scale of which one setting has another value. A new setting needs a line in
+``SETTINGS`` and its values in a scale's ``tried``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,28 +17,138 @@ from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
 from simlm.errors import UserError
 from simlm.scales import Scale
+from simlm.scales.settings import varied
 from simlm.stages.pipeline import Submit
+from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
 
 TUNED = Path(__file__).parent / "tuned"
-TRIAL_COLUMNS = ["row", "setting", "value", "score", "stage", "commit"]
+TRIAL_COLUMNS = ["row", "setting", "value", "measure", "score", "stage", "commit"]
 MEASURE = "RR@10"
+RERANKER_MEASURE = "RR in groups of 16"
 RATE, ALPHA, PRETRAINING_RATE = "learning rate", "alpha", "pre-training learning rate"
-RATE_ROWS = {"random": "random", "base": "base", "simlm-1": "simlm"}
-"""The rows of Table 2 that try learning rates, each a Retriever1, with their starts."""
-ALPHA_ROWS = {"base-distilled": "base", "simlm": "simlm"}
-"""The distilled rows of Table 2, which try alphas, with their starts."""
+TEMPERATURE, TOKENS, UPDATES = "temperature", "tokens a passage", "updates of Retriever1"
+PRETRAINING_UPDATES, DEVIATION, DROPOUT = "pre-training updates", "initial standard deviation", "re-ranker's dropout"
 MLM, ORDERED_MLM = "updates of MLM before", "updates of MLM with sentence order before"
 GENERATOR = "updates of the generator"
-TRAININGS = {
-    MLM: ("base", "base", "base-mlm"),
-    ORDERED_MLM: ("base", "base", "base-ordered-mlm"),
-    GENERATOR: ("simlm-1", "simlm-untrained-generator", "simlm"),
+
+STARTED = {"random": "random", "base": "base", "simlm-1": "simlm"}
+"""Rows of Table 2 that are a Retriever1, with their starts."""
+DISTILLED = {"base-distilled": "base", "simlm": "simlm"}
+"""The distilled rows of Table 2, with their starts."""
+RERANKER = {"reranker": ""}
+"""Its re-ranker, whose start is the scale's."""
+PRETRAINED = {start: start for start in ("simlm", *COMPARED)}
+"""The rows of Table 7 whose pre-training has a learning rate of its own."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a scale, who tries it, and how its value is chosen."""
+
+    rows: Mapping[str, str]
+    """The rows that try it, each with its start."""
+    places: tuple[str, ...]
+    """Where a scale has it: the names of attributes, with dots between."""
+    tried_with: str
+    """The rows in words."""
+    chosen: str = "the best mean, one value for all"
+    """What chose the value in force, in words."""
+    best: bool = True
+    """Whether the best mean over the rows is in force; otherwise time decided, and the trials show what it costs."""
+    each: bool = False
+    """Whether each row has its own best value."""
+    without: str = ""
+    """The start at the value 0, where the setting is the length of a training that a start can do without."""
+    unused: bool = False
+    """Whether the value in force is that 0, whatever length the scale has for others."""
+
+    def changed(self, scale: Scale, value: float) -> Scale:
+        """Return the scale with another value of the setting."""
+        if self.each:
+            scale = replace(scale, pretraining_rates={})
+        for place in self.places if value or not self.without else ():
+            scale = _with(scale, place.split("."), value)
+        return scale
+
+    def in_force(self, scale: Scale, row: str) -> float:
+        """Return the scale's own value for one of the rows."""
+        found: Any = scale
+        for name in self.places[0].split("."):
+            found = getattr(found, name)
+        return 0 if self.unused else scale.pretraining_rates.get(row, found) if self.each else found
+
+
+SETTINGS: Mapping[str, Setting] = {
+    MLM: Setting(
+        {"base": "base-mlm"},
+        ("stand_in.optimisation.steps",),
+        "base's Retriever1",
+        "the best",
+        without="base",
+        unused=True,
+    ),
+    ORDERED_MLM: Setting(
+        {"base": "base-ordered-mlm"},
+        ("stand_in.optimisation.steps",),
+        "base's Retriever1",
+        "the best",
+        without="base",
+        unused=True,
+    ),
+    GENERATOR: Setting(
+        {"simlm-1": "simlm"},
+        ("generator_training.optimisation.steps",),
+        "SimLM's Retriever1",
+        "seconds of training, kept whether it shows or not",
+        best=False,
+        without="simlm-untrained-generator",
+    ),
+    DEVIATION: Setting({"random": "random"}, ("encoder.initializer_range",), "random init's Retriever1", "the best"),
+    RATE: Setting(STARTED, ("retriever.optimisation.learning_rate",), "Retriever1 of random init, base and SimLM"),
+    TEMPERATURE: Setting(STARTED, ("retriever.temperature",), "Retriever1 of random init, base and SimLM"),
+    UPDATES: Setting(
+        STARTED,
+        ("retriever.optimisation.steps",),
+        "Retriever1 of random init, base and SimLM",
+        "as many as the scale's time allows",
+        best=False,
+    ),
+    TOKENS: Setting(
+        {row: STARTED[row] for row in ("base", "simlm-1")},
+        ("pretraining.max_length", "retriever.passage_length"),
+        "pre-training and Retriever1 of base and SimLM",
+        "as many as the scale's time allows",
+        best=False,
+    ),
+    PRETRAINING_UPDATES: Setting(
+        {"simlm-1": "simlm"},
+        ("pretraining.optimisation.steps",),
+        "SimLM's Retriever1",
+        "as many as the scale's time allows",
+        best=False,
+    ),
+    ALPHA: Setting(DISTILLED, ("alpha",), "both distilled rows of Table 2"),
+    DROPOUT: Setting(RERANKER, ("reranker.dropout",), "the re-ranker", "the best"),
+    PRETRAINING_RATE: Setting(
+        PRETRAINED,
+        ("pretraining.optimisation.learning_rate",),
+        "Retriever1 of every objective",
+        "the best of each",
+        each=True,
+    ),
 }
-"""Trainings that a row's start can do without: the row of Table 2, and its starts without and with it."""
-PRETRAINED = ("simlm", *COMPARED)
-"""The rows of Table 7 that try pre-training learning rates, each for itself."""
+"""Every setting that a scale can try, in the order of the trials."""
+
+
+def _with(settings: Any, path: list[str], value: float) -> Any:
+    """Return settings with another value at a path; a training of another length warms up for a tenth of it."""
+    name, *rest = path
+    changes: dict[str, Any] = {name: _with(getattr(settings, name), rest, value) if rest else value}
+    if name == "steps":
+        changes["warmup_steps"] = int(value) // 10
+    return replace(settings, **changes) if isinstance(settings, Scale) else varied(settings, **changes)
 
 
 @dataclass(frozen=True)
@@ -41,78 +156,57 @@ class PlannedTrial:
     """One row of Table 2 or 7 with one value of one setting."""
 
     row: str
-    start: str
     setting: str
     value: float
 
-    def stage(self, runs: PipelineRuns) -> RunStage:
-        """Return the stage whose run on valid is judged.
-
-        Args:
-            runs: The pipeline's runs; for a pre-training rate, those of a scale that has the rate.
-        """
-        if self.setting == PRETRAINING_RATE or self.setting in TRAININGS:
-            return runs.retriever1(self.start)
-        if self.setting == RATE:
-            return runs.retriever1(self.start, self.value)
-        return runs.distilled(self.start, self.value)
+    def stage(self, runs: PipelineRuns) -> RunStage | TrainReranker:
+        """Return the stage that is judged on valid, of the pipeline at a scale that has the value."""
+        setting = SETTINGS[self.setting]
+        start = setting.without if setting.without and not self.value else setting.rows[self.row]
+        if setting.rows is RERANKER:
+            return runs.reranker()
+        return runs.distilled(start) if setting.rows is DISTILLED else runs.retriever1(start)
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:
     """Return every trial of a scale: the same values of a setting with every row that tries it."""
-    rates = [PlannedTrial(row, start, RATE, rate) for row, start in RATE_ROWS.items() for rate in scale.rate_grid]
-    alphas = [PlannedTrial(row, start, ALPHA, alpha) for row, start in ALPHA_ROWS.items() for alpha in scale.alpha_grid]
-    pretraining = [
-        PlannedTrial(start, start, PRETRAINING_RATE, rate)
-        for start in PRETRAINED
-        for rate in scale.pretraining_rate_grid
-    ]
-    trainings = [
-        PlannedTrial(row, start, setting, updates)
-        for setting, (row, *starts) in TRAININGS.items()
-        if scale.rate_grid
-        for start, updates in zip(starts, (0, _updates(scale, setting)), strict=True)
-    ]
-    return trainings + rates + alphas + pretraining
-
-
-def trial_stages(options: Options, submit: Submit) -> list[RunStage]:
-    """Return the stage of every planned trial of a scale, in their order."""
-
-    def at_pretraining_rate(rate: float) -> PipelineRuns:
-        scale = replace(options.open_scale(), pretraining_rates=dict.fromkeys(PRETRAINED, rate))
-        name = f", pre-training rate {rate:g}"
-        return PipelineRuns(scale, options.seed, lambda stage, of: submit(stage, of + name), options.negatives)
-
-    scale = options.open_scale()
-    own = options.pipeline_runs(submit)
-    pretrained = {rate: at_pretraining_rate(rate) for rate in scale.pretraining_rate_grid}
     return [
-        one.stage(pretrained[one.value] if one.setting == PRETRAINING_RATE else own) for one in planned_trials(scale)
+        PlannedTrial(row, name, value)
+        for name, setting in SETTINGS.items()
+        for row in setting.rows
+        for value in scale.tried.get(name, ())
     ]
 
 
-def in_force(scale: Scale, setting: str, row: str) -> float:
-    """Return the scale's own value of a setting that has trials, for one of the rows."""
-    if setting == PRETRAINING_RATE:
-        return scale.pretraining_rates.get(row, scale.pretraining.optimisation.learning_rate)
-    if setting in TRAININGS:
-        return _updates(scale, setting) if setting == GENERATOR else 0
-    return {RATE: scale.retriever.optimisation.learning_rate, ALPHA: scale.alpha}[setting]
+def trial_stages(options: Options, submit: Submit) -> list[RunStage | TrainReranker]:
+    """Return the stage of every planned trial of a scale, in their order."""
+    scale = options.open_scale()
+    trials = planned_trials(scale)
+    runs: dict[tuple[str, float] | None, PipelineRuns] = {None: options.pipeline_runs(submit)}
+    stages = {}
+    # What is in force comes first: stages that trials share are called what tables call them.
+    for used in (True, False):
+        for one in trials:
+            if (one.value == SETTINGS[one.setting].in_force(scale, one.row)) == used:
+                key = None if used else (one.setting, one.value)
+                if key not in runs:
+                    runs[key] = _runs_at(options, submit, one)
+                stages[one] = one.stage(runs[key])
+    return [stages[one] for one in trials]
 
 
-def _updates(scale: Scale, setting: str) -> int:
-    """Return how long the training is that a setting of ``TRAININGS`` counts."""
-    training = scale.generator_training if setting == GENERATOR else scale.stand_in
-    assert training is not None, "only scales that make their own models try it"
-    return training.optimisation.steps
+def _runs_at(options: Options, submit: Submit, trial: PlannedTrial) -> PipelineRuns:
+    """Return the pipeline at a scale that has the value of a trial."""
+    scale = SETTINGS[trial.setting].changed(options.open_scale(), trial.value)
+    mark = f", {trial.setting} {trial.value:g}"
+    return PipelineRuns(scale, options.seed, lambda stage, name: submit(stage, name + mark), options.negatives)
 
 
 def published_trials(scale: str) -> pd.DataFrame:
     """Return the published trials of a scale, empty if there are none.
 
     Returns:
-        One line for each trial, with the columns ``TRIAL_COLUMNS``; ``score`` is RR@10 on valid.
+        One line for each trial, with the columns ``TRIAL_COLUMNS``; ``score`` is on valid.
 
     Raises:
         UserError: The file holds something else.
@@ -121,7 +215,7 @@ def published_trials(scale: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=TRIAL_COLUMNS)
     try:
-        texts = {"row": str, "setting": str, "stage": str, "commit": str}
+        texts = {"row": str, "setting": str, "measure": str, "stage": str, "commit": str}
         frame = pd.read_csv(path, dtype=texts, keep_default_na=False)
         if list(frame.columns) != TRIAL_COLUMNS:
             raise ValueError(f"its columns are {', '.join(frame.columns)}")
@@ -150,9 +244,9 @@ def tried_values(scale: str) -> dict[str, list[float]]:
     return {str(setting): sorted(set(group["value"])) for setting, group in trials.groupby("setting")}
 
 
-def best(trials: pd.DataFrame, setting: str, row: str) -> float:
-    """Return the value that the trials chose for a row: its own best for pre-training, otherwise the best mean."""
-    chosen = trials[trials["setting"] == setting]
-    if setting == PRETRAINING_RATE:
+def best(trials: pd.DataFrame, name: str, row: str) -> float:
+    """Return the value with the best score of a row where each has its own, otherwise with the best mean over rows."""
+    chosen = trials[trials["setting"] == name]
+    if SETTINGS[name].each:
         chosen = chosen[chosen["row"] == row]
     return float(chosen.groupby("value", sort=False)["score"].mean().idxmax())

@@ -1,7 +1,7 @@
 """Try settings on valid and never on test, the same values with every row that they concern.
 
-Learning rates with random init, base and SimLM, alphas with both distilled rows of Table 2, pre-training learning rates
-with every objective, and whether base and the generator are trained before anything else.
+Each is a line of `repro.trials.SETTINGS`: learning rates, the temperature, alphas, the length of trainings and texts,
+and whether base and the generator are trained before anything else. A scale says which values it tries.
 
 Examples:
   python -m repro.tuning --dry-run      what would run, and for how long
@@ -18,10 +18,21 @@ import pandas as pd
 from repro.command import Options, main
 from repro.run import make
 from repro.run_values import measure_on
-from repro.trials import MEASURE, TRIAL_COLUMNS, TUNED, PlannedTrial, best, in_force, planned_trials, trial_stages
+from repro.trials import (
+    MEASURE,
+    RERANKER_MEASURE,
+    SETTINGS,
+    TRIAL_COLUMNS,
+    TUNED,
+    PlannedTrial,
+    best,
+    planned_trials,
+    trial_stages,
+)
 from simlm.errors import UserError
 from simlm.files import write_atomically
 from simlm.paths import shown
+from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
@@ -45,18 +56,25 @@ def run(options: Options) -> None:
     outcomes = [_outcome(trial, stage) for trial, stage in zip(trials, made[1], strict=True)]
     frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
-    for setting, row in dict.fromkeys((one.setting, one.row) for one in trials):
-        found, own = best(frame, setting, row), in_force(options.open_scale(), setting, row)
-        print(f"chosen for {row}: {setting} {found:g}")
-        if found != own and options.collection:
-            print(f"the scale has {own:g}, chosen on InsuranceQA, and no option that sets it")
-        elif found != own:
-            print(f"the scale has {own:g}: change that in simlm/scales/{options.scale}.py or ablations/starts.py")
+    for name, row in dict.fromkeys((one.setting, one.row) for one in trials):
+        found, own = best(frame, name, row), SETTINGS[name].in_force(options.open_scale(), row)
+        print(f"best for {row}: {name} {found:g}")
+        if found != own:
+            print(_otherwise(options, name, own))
     targets = [options.results / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:
         _write(frame, target)
         print(f"trials: {shown(target)}")
+
+
+def _otherwise(options: Options, name: str, own: float) -> str:
+    """Say what to do where another value is best than the scale's own."""
+    if not SETTINGS[name].best:
+        return f"the scale has {own:g}: {SETTINGS[name].chosen}"
+    if options.collection:
+        return f"the scale has {own:g}, chosen on InsuranceQA, and no option that sets it"
+    return f"the scale has {own:g}: change that in simlm/scales/{options.scale}.py or ablations/starts.py"
 
 
 def _write(frame: pd.DataFrame, target: Path) -> None:
@@ -66,14 +84,20 @@ def _write(frame: pd.DataFrame, target: Path) -> None:
         raise UserError(f"{target}: cannot be written ({error.strerror}); mend that and run again") from None
 
 
-def _outcome(trial: PlannedTrial, stage: RunStage) -> dict[str, Any]:
+def _outcome(trial: PlannedTrial, stage: RunStage | TrainReranker) -> dict[str, Any]:
     job = job_of(stage)
     manifest = read_manifest(job) or {}
+    numbers = manifest["numbers"]
+    if isinstance(stage, TrainReranker):
+        measure, score = RERANKER_MEASURE, numbers["mrr"]
+    else:
+        measure, score = MEASURE, numbers[f"valid {measure_on(stage, MEASURE, 'valid')}"]
     return {
         "row": trial.row,
         "setting": trial.setting,
         "value": trial.value,
-        "score": round(manifest["numbers"][f"valid {measure_on(stage, MEASURE, 'valid')}"], 4),
+        "measure": measure,
+        "score": round(score, 4),
         "stage": job.name,
         "commit": manifest["commit"],
     }

@@ -40,12 +40,8 @@ class Scale:
     """What the re-ranker starts from: a start's name, "simlm" or "electra" for example, or "minilm"."""
     reranker: RerankerSettings
     search: SearchSettings
-    pretraining_rate_grid: tuple[float, ...]
-    """The pre-training learning rates that `repro.tuning` tries on valid with every objective; () for none."""
-    rate_grid: tuple[float, ...]
-    """The learning rates that `repro.tuning` tries on valid with random init, base and SimLM."""
-    alpha_grid: tuple[float, ...]
-    """The alphas that it tries with both distilled rows of Table 2."""
+    tried: Mapping[str, tuple[float, ...]]
+    """The values that `repro.tuning` tries on valid, by the setting (`repro.trials.SETTINGS`); {} for none."""
     bm25_grid: tuple[tuple[float, float], ...]
     """The (k1, b) tried on valid."""
     fusion_grid: tuple[float, ...]

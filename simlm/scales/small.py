@@ -53,8 +53,11 @@ def small() -> Scale:
             rerank_depth=200,
         ),
         pretraining_rates={},
-        pretraining_rate_grid=(3e-4, 1e-3),
-        rate_grid=(5e-5, 1e-4, 2e-4),
+        tried={
+            "learning rate": (5e-5, 1e-4, 2e-4),
+            "alpha": (0.2, 2.0),
+            "pre-training learning rate": (3e-4, 1e-3),
+        },
     )
 
 

@@ -116,9 +116,9 @@ class Pipeline(EncoderPipeline):
         )
 
     def distilled(
-        self, start: EncoderStage, negatives: RunStage, teacher: TeacherScoresOf, name: str, alpha: float
+        self, start: EncoderStage, negatives: RunStage, teacher: TeacherScoresOf, name: str
     ) -> TrainRetriever:
-        """Train Retriever_distill on teacher scores and, with the weight ``alpha``, contrastively."""
+        """Train Retriever_distill on teacher scores and, with the scale's weight alpha, contrastively."""
         return self.add(
             TrainRetriever.C(
                 data=self.data,
@@ -126,7 +126,7 @@ class Pipeline(EncoderPipeline):
                 negatives=negatives,
                 settings=self.scale.distillation,
                 teacher=teacher,
-                alpha=alpha,
+                alpha=self.scale.alpha,
             ),
             name,
         )

@@ -69,9 +69,9 @@ class Submitted:
         self.launcher = launcher
         self.jobs: dict[Path, Any] = {}
 
-    def submit(self, stage: Stage) -> None:
-        """Have a stage run as soon as those it depends on are done."""
-        stage.submit(launcher=self.launcher.for_stage(stage))
+    def submit(self, stage: Stage, behind: int) -> None:
+        """Have a stage, with ``behind`` others waiting for it, run as soon as those it depends on are done."""
+        stage.submit(launcher=self.launcher.for_stage(stage, behind))
         self.jobs[job_of(stage)] = stage.__xpm__.job
 
     def state(self, job: Path) -> str:

@@ -41,9 +41,12 @@ class LocalLauncher(DirectLauncher):
         self.imports = imports
         self.threads = cores()
 
-    def for_stage(self, stage: Stage) -> "LocalLauncher":
-        """Return the launcher that starts a stage."""
-        return LocalLauncher(self.choices, ("experimaestro.run", type(stage).__module__, *stage.imports))
+    def for_stage(self, stage: Stage, behind: int) -> "LocalLauncher":
+        """Return the launcher that starts a stage which has ``behind`` others waiting for it."""
+        return LocalLauncher(
+            dataclasses.replace(self.choices, behind=behind),
+            ("experimaestro.run", type(stage).__module__, *stage.imports),
+        )
 
     def scriptbuilder(self) -> PythonScriptBuilder:
         return LocalScript(self.choices)
@@ -125,7 +128,7 @@ class SlurmLauncher(ExperimaestroSlurmLauncher):
         self.choices = dataclasses.replace(choices, alone=True)
         self.threads = int(options.cpus_per_task or 1)
 
-    def for_stage(self, stage: Stage) -> "SlurmLauncher":
+    def for_stage(self, stage: Stage, behind: int) -> "SlurmLauncher":
         """Return the launcher that submits a stage: one that a single process does has one node."""
         options = self.options if stage.shared else dataclasses.replace(self.options, nodes=1)
         return SlurmLauncher(self.choices, options, str(self.binpath), self.interval)

@@ -2,15 +2,17 @@
 
 On a CPU two stages run at once, so that one computes while the other reads or writes. Each has as many threads as there
 are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without loss, and
-a stage that runs alone has all of them. The number of threads is the same either way, so results are too. On GPUs a
+a stage that runs alone has all of them. The number of threads is the same either way, so results are too. Two at a time
+do more than one alone, and so the longest line of stages goes first: what is short is left to run beside it. On GPUs a
 stage has one for each of its processes. Where a Slurm allocation has several nodes a stage has all of them. A slot is a
-file lock, which the system releases whenever a process ends.
+file lock, which the system releases whenever a process ends; so is the sign of a stage that waits for one.
 """
 
 import dataclasses
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from simlm.files import read_json, write_json
 CHOICES = "choices.json"
 SEARCHES = ("torch", "faiss")
 CPU_SLOTS = 2
+WAITS = ".waits"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Choices:
         search: what finds the nearest passages, one of ``SEARCHES``; runs are the same up to rounding.
         gpus: the numbers of the GPUs of this machine that stages compute on; none on a CPU.
         alone: whether each stage has a machine's resources for itself, so that it need not wait for a slot.
+        behind: how many stages wait for this one, the longest line of them: of the stages that wait for a slot, the one
+            with the most goes first.
         commit: of the project's code, for manifests.
         hardware: the processor, for manifests.
     """
@@ -46,6 +51,7 @@ class Choices:
     search: str = "torch"
     gpus: tuple[str, ...] = ()
     alone: bool = False
+    behind: int = 0
     commit: str = "unknown"
     hardware: str = "unknown"
 
@@ -120,23 +126,54 @@ def stage_slot(folder: Path, choices: Choices) -> AbstractContextManager[int | N
     """Hold a slot of this machine for a stage while the block runs; yield its number, None where it needs none."""
     if choices.alone:
         return nullcontext()
-    return slot(folder, 1 if allocated_nodes() > 1 else choices.slots())
+    return slot(folder, 1 if allocated_nodes() > 1 else choices.slots(), choices.behind)
 
 
 @contextmanager
-def slot(folder: Path, count: int) -> Iterator[int]:
+def slot(folder: Path, count: int, behind: int = 0) -> Iterator[int]:
     """Hold one of ``count`` slots, whose locks lie in ``folder``, while the block runs; yield its number."""
     folder.mkdir(parents=True, exist_ok=True)
-    while True:
-        for number in range(count):
-            lock = FileLock(folder / f"slot-{number}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            try:
-                yield number
-            finally:
-                lock.release()
-            return
-        time.sleep(0.1)
+    sign = folder / f"{behind:04d}-{uuid.uuid4().hex}"
+    with FileLock(sign):
+        # Seen only once it is locked: without a lock it would be the sign of a process that was killed.
+        waits = sign.rename(sign.with_suffix(WAITS))
+        while (held := _free_slot(folder, count, behind)) is None:
+            time.sleep(0.1)
+        waits.unlink()
+    number, lock = held
+    try:
+        yield number
+    finally:
+        lock.release()
+
+
+def _free_slot(folder: Path, count: int, behind: int) -> tuple[int, FileLock] | None:
+    """Take a slot and return its number and lock; None where all are held or a stage with more behind it waits."""
+    for number in range(count):
+        if _held(lock := FileLock(folder / f"slot-{number}.lock")):
+            if not _others_first(folder, behind):
+                return number, lock
+            lock.release()
+            return None
+    return None
+
+
+def _others_first(folder: Path, behind: int) -> bool:
+    """Return whether a stage with more behind it waits; remove the signs of processes that were killed."""
+    first = False
+    for waits in folder.glob(f"*{WAITS}"):
+        if _held(lock := FileLock(waits)):
+            waits.unlink(missing_ok=True)
+            lock.release()
+        else:
+            first |= int(waits.name.split("-")[0]) > behind
+    return first
+
+
+def _held(lock: FileLock) -> bool:
+    """Take a lock if nobody has it, and say whether it was taken."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True

@@ -100,12 +100,13 @@ def _run_once(
     left_out = {stage.job.name for stage in stages if stage.failure is not None or _unsettled(stage)}
     todo = [stage for stage in stages if not stage.finished and stage.job.name not in left_out]
     unfinished = [stage for stage in stages if not stage.finished]
+    behind = _behind(todo)
     name_only = naming(results)
     with environment(launcher), running(results, launcher, lambda: stop(unfinished)) as submitted:
 
         def submit(stage: Stage, name: str) -> None:
             if identifier_of(stage) not in left_out:
-                submitted.submit(stage)
+                submitted.submit(stage, behind.get(identifier_of(stage), 0))
                 return
             with quiet():
                 name_only(stage)  # what else is left out is built on it
@@ -126,6 +127,16 @@ def _run_once(
                 break
             time.sleep(POLL_SECONDS)
     return {stage.job: _failure(stage) for stage in failed}
+
+
+def _behind(stages: Sequence[Planned]) -> dict[str, int]:
+    """Return the length of the longest line of stages that wait for each, by identifier; each follows its inputs."""
+    behind: dict[str, int] = {}
+    for stage in reversed(stages):
+        after = behind.setdefault(stage.job.name, 0) + 1
+        for one in stage.inputs.values():
+            behind[one.job.name] = max(behind.get(one.job.name, 0), after)
+    return behind
 
 
 def _unsettled(stage: Planned) -> bool:

@@ -17,9 +17,10 @@ from repro.how_chosen import (
     SIZE,
     THE_PAPERS,
     UNTUNED,
-    by_trainings,
+    by_trials,
 )
 from repro.hyperparameters import choices, hyperparameters
+from repro.trials import MLM, ORDERED_MLM, RATE
 from simlm.scales import NAMES, Scale, on_collection, open_scale
 
 
@@ -123,11 +124,14 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
     untried = "the paper's" if scale.name == "paper" else "not tuned"
     assert untried in by_name(scale)[name].chosen
     tried = {row.name: row.chosen for row in hyperparameters(scale, {"learning rate": [0.001, 0.5]})}
-    assert tried[name].startswith("0.001, 0.5 tried on valid")
+    assert tried[name].startswith(
+        "0.001 and 0.5 tried on valid with Retriever1 of random init, base and SimLM; the best"
+    )
     assert "tried" not in tried["distillation: alpha"]
 
 
 def test_what_stands_for_bert_says_what_was_tried_on_top_of_it() -> None:
-    assert by_trainings({}, "updates of it") == UNTUNED
-    said = by_trainings({"updates of it": [0, 300], "learning rate": [0.1]}, "updates of it", "updates of that")
-    assert said == "0 and 300 updates of it tried on valid with Retriever1"
+    assert by_trials({}, MLM) == UNTUNED and by_trials({}, MLM, otherwise=SIZE) == SIZE
+    assert by_trials({MLM: [0, 300], RATE: [0.1, 1]}, MLM, ORDERED_MLM) == (
+        "0 and 300 updates of MLM before tried on valid with base's Retriever1; the best"
+    )

@@ -14,11 +14,15 @@ from repro.command import Options
 from repro.table2 import table2
 from repro.trials import (
     ALPHA,
+    DROPOUT,
+    MEASURE,
     PRETRAINING_RATE,
     RATE,
+    RERANKER_MEASURE,
+    SETTINGS,
     TRIAL_COLUMNS,
     TUNED,
-    in_force,
+    best,
     planned_trials,
     published_trials,
     trial_stages,
@@ -27,12 +31,12 @@ from repro.trials import (
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
-from simlm.stages.runs import RunStage
 from simlm.workflow.plan import plan
+from simlm.workflow.stage import Stage
 from tests.repro.commands import Results
 
 
-@pytest.fixture(params=[name for name in NAMES if open_scale(name).rate_grid])
+@pytest.fixture(params=[name for name in NAMES if open_scale(name).tried])
 def scale(request: pytest.FixtureRequest) -> Scale:
     return open_scale(request.param)
 
@@ -42,12 +46,12 @@ def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
 
     options = Options(scale=scale.name)
 
-    def build(submit: Any) -> tuple[dict[str, RunStage], list[RunStage]]:
+    def build(submit: Any) -> tuple[dict[str, Stage], list[Any]]:
         own = options.pipeline_runs(submit)
         rows = {row.key: row.run(own) for row in table2().rows} | {start: own.retriever1(start) for start in COMPARED}
-        return rows, trial_stages(options, submit)
+        return rows | {"reranker": own.reranker()}, trial_stages(options, submit)
 
-    def name(stage: RunStage) -> str:
+    def name(stage: Stage) -> str:
         return Path(stage.__xpm__.job.path).name
 
     _, (rows, trials) = plan(build, folder)
@@ -60,12 +64,12 @@ def test_every_row_gets_the_same_values_and_the_scales_own_is_among_them(scale: 
         values.setdefault(one.setting, {}).setdefault(one.row, []).append(one.value)
     assert set(values[RATE]) == {"random", "base", "simlm-1"}
     assert set(values[ALPHA]) == {"base-distilled", "simlm"}
-    if scale.pretraining_rate_grid:
-        assert set(values[PRETRAINING_RATE]) == {"simlm", *COMPARED}
+    assert set(values.get(PRETRAINING_RATE, {"simlm", *COMPARED})) == {"simlm", *COMPARED}
+    assert set(values) == set(scale.tried) <= set(SETTINGS)
     for setting, rows in values.items():
         (same,) = {tuple(row) for row in rows.values()}
         assert len(set(same)) == len(same) > 1
-        assert all(in_force(scale, setting, row) in same for row in rows)
+        assert all(SETTINGS[setting].in_force(scale, row) in same for row in rows)
 
 
 def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_differ(
@@ -75,7 +79,7 @@ def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_
     others = []
     for one, stage in zip(planned_trials(scale), trials, strict=True):
         row = rows["simlm-1" if (one.row, one.setting) == ("simlm", PRETRAINING_RATE) else one.row]
-        assert (stage == row) == (one.value == in_force(scale, one.setting, one.row)), one
+        assert (stage == row) == (one.value == SETTINGS[one.setting].in_force(scale, one.row)), one
         others += [stage] if stage != row else []
     assert len(set(others)) == len(others)
 
@@ -85,13 +89,9 @@ def test_published_trials_are_those_of_the_settings_in_force_which_they_choose(n
     frame, scale = published_trials(name), open_scale(name)
     assert list(frame["stage"]) == stages(scale, tmp_path)[1]
     assert list(frame["value"]) == [one.value for one in planned_trials(scale)]
-    means = frame.groupby(["setting", "value"])["score"].mean()
     for setting, row in {(one.setting, one.row) for one in planned_trials(scale)}:
-        scores = means[setting]
-        if setting == PRETRAINING_RATE:
-            mine = frame[(frame["setting"] == setting) & (frame["row"] == row)]
-            scores = mine.set_index("value")["score"]
-        assert scores.idxmax() == in_force(scale, setting, row), row
+        if SETTINGS[setting].best:
+            assert best(frame, setting, row) == SETTINGS[setting].in_force(scale, row), (setting, row)
 
 
 def test_a_scale_without_published_trials_has_none() -> None:
@@ -100,7 +100,7 @@ def test_a_scale_without_published_trials_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "row,score\nsimlm,0.1\n", ",".join(TRIAL_COLUMNS) + "\nsimlm,alpha,much,0.1,x,y\n"]
+    "content", ["", "row,score\nsimlm,0.1\n", ",".join(TRIAL_COLUMNS) + "\nsimlm,alpha,much,RR@10,0.1,x,y\n"]
 )
 def test_damaged_trials_are_refused_with_the_file_named(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -116,7 +116,9 @@ def test_a_report_shows_the_trials_of_the_rows_that_have_their_settings() -> Non
         return SimpleNamespace(__xpm__=SimpleNamespace(job=SimpleNamespace(path=f"jobs/retrieve/{identifier}")))
 
     lines = [("simlm", 0.2, 0.1, "a"), ("simlm", 2.0, 0.3, "b"), ("base-distilled", 0.2, 0.1, "c")]
-    trials = pd.DataFrame([(row, ALPHA, *rest, "commit") for row, *rest in lines], columns=TRIAL_COLUMNS)
+    trials = pd.DataFrame(
+        [(row, ALPHA, value, MEASURE, *rest, "commit") for row, value, *rest in lines], columns=TRIAL_COLUMNS
+    )
     (found,) = trials_in_force(
         {"simlm": run("b"), "base-distilled": run("another"), "bm25": run("none of them")}, trials
     )
@@ -135,11 +137,12 @@ def test_every_trial_is_left_with_the_measure_of_its_run_on_valid(tables: Result
     ]
     qrels = open_collection("insuranceqa-smoke").qrels("valid")
     judged = [ir_measures.Qrel(query, passage, grade) for query in qrels for passage, grade in qrels[query].items()]
-    for one in frame.itertuples():
+    assert set(frame.loc[frame["measure"] == RERANKER_MEASURE, "setting"]) == {DROPOUT}
+    for one in frame[frame["measure"] == MEASURE].itertuples():
         (run,) = folder.glob(f"jobs/*/{one.stage}/output/valid.run")
         values = ir_measures.iter_calc([ir_measures.RR @ 10], judged, ir_measures.read_trec_run(str(run)))
         assert one.score == pytest.approx(sum(value.value for value in values) / len(qrels), abs=1e-4)
-    assert "chosen for simlm-1: learning rate" in tables.printed
+    assert "best for simlm-1: learning rate" in tables.printed
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simlm.errors import UserError
-from simlm.workflow.resources import Choices, slot
+from simlm.workflow.resources import WAITS, Choices, slot
 from tests.workflow.driving import ROOT, until
 
 HOLDER = """
@@ -74,6 +74,24 @@ def test_a_killed_process_gives_its_slot_back(tmp_path: Path) -> None:
     waiting.join()
 
 
+def test_of_those_that_wait_the_one_with_the_most_behind_it_goes_first(tmp_path: Path) -> None:
+    order: list[int] = []
+
+    def work(behind: int) -> None:
+        with slot(tmp_path, 1, behind):
+            order.append(behind)
+
+    (tmp_path / f"0009-killed{WAITS}").touch()
+    threads = [threading.Thread(target=work, args=[behind]) for behind in (1, 3, 0, 2)]
+    with slot(tmp_path, 1):
+        for thread in threads:
+            thread.start()
+        until(lambda: len([*tmp_path.glob(f"*{WAITS}")]) == len(threads), "all of them")
+    for thread in threads:
+        thread.join()
+    assert order == [3, 2, 1, 0] and not [*tmp_path.glob(f"*{WAITS}")]
+
+
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert Choices("auto").compute_device() == Choices("cpu").compute_device() == "cpu"
@@ -85,7 +103,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_choices_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert Choices.read(tmp_path) == Choices()
-    choices = Choices("cuda", 4, "faiss", ("0", "1"), True, "abc+changes", "a processor")
+    choices = Choices("cuda", 4, "faiss", ("0", "1"), True, 3, "abc+changes", "a processor")
     choices.write(tmp_path)
     assert Choices.read(tmp_path) == choices
 
