@@ -9,7 +9,6 @@ from simlm.models.save import lasting
 
 CARD = """---
 library_name: sentence-transformers
-license: mit
 tags: [sentence-transformers, {tags}, simlm]
 ---
 # {what}
@@ -17,7 +16,8 @@ tags: [sentence-transformers, {tags}, simlm]
 Made by a reproduction of SimLM (Wang et al., "SimLM: Pre-training with Representation Bottleneck for Dense Passage
 Retrieval", ACL 2023){use}
 
-Below paper scale this is a small stand-in, trained for minutes on one collection: not for production.
+Below paper scale this is a small stand-in, trained for minutes on one collection: not for production. Weights
+that began as a public model's stand under that model's licence.
 
 ## Training
 
