@@ -39,8 +39,13 @@ COMPARED: dict[str, ComparedObjective] = {
     # Its decoder sees other tokens from every position: that attention has no packed form here.
     "retromae": ComparedObjective("ablations.objectives.retromae:RetroMAE", "RetroMAE", packed=False),
     "cocondenser": ComparedObjective("ablations.objectives.cocondenser:CoCondenser", "coCondenser"),
+    # Nor has its decoder's attention span.
+    "seed": ComparedObjective("ablations.objectives.seed:SEED", "SEED", packed=False),
+    "diffcse": ComparedObjective("ablations.objectives.diffcse:DiffCSE", "DiffCSE", generator=True),
+    "ict": ComparedObjective("ablations.objectives.inverse_cloze:InverseCloze", "ICT"),
+    "cropping": ComparedObjective("ablations.objectives.cropping:IndependentCropping", "cropping"),
 }
-"""Table 7's objectives beside SimLM's, and two that readers of the paper compare with, by the name of their start."""
+"""Table 7's objectives beside SimLM's, and others that its readers compare with, by the name of their start."""
 
 JOINT = "ablations.objectives.joint_generator:JointReplacedLM"
 """SimLM's objective with a generator that learns beside the encoder (Table 12)."""

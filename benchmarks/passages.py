@@ -27,7 +27,7 @@ def pieces(vocabulary: int) -> WordPieces:
     """Return a vocabulary in which every fifth word continues the one before."""
     continues = np.arange(vocabulary) % 5 == 0
     continues[:FIRST_WORD] = False
-    return WordPieces(continues, SPECIALS)
+    return WordPieces(continues, SPECIALS, np.zeros_like(continues))
 
 
 def lengths(count: int, seed: int, median: float, spread: float, longest: int) -> NDArray[np.int64]:

@@ -27,17 +27,20 @@ class WordPieces:
 
     ``continues`` (vocabulary,) is true for pieces that join the word before them ("##ing"), in a WordPiece vocabulary.
     In any other, as RoBERTa's byte-level BPE, no piece does: there tokens are masked one by one, as RoBERTa's are.
+    ``ends`` (vocabulary,) is true for the pieces that end a sentence.
     """
 
     continues: NDArray[np.bool_]
     specials: Specials
+    ends: NDArray[np.bool_]
 
     @classmethod
     def of(cls, tokenizer: Any) -> "WordPieces":
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         joins = isinstance(tokenizer.backend_tokenizer.model, WordPiece)
         continues = np.fromiter((joins and piece.startswith("##") for piece in pieces), dtype=bool, count=len(pieces))
-        return cls(continues, Specials.of(tokenizer))
+        ends = np.array([piece.lstrip("#Ġ") in (".", "!", "?") for piece in pieces])
+        return cls(continues, Specials.of(tokenizer), ends)
 
     def words(self, ids: NDArray[np.integer[Any]]) -> list[tuple[int, int]]:
         """Find (start, end) of every word among ``ids`` (length,); [CLS] and [SEP] belong to none."""

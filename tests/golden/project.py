@@ -68,7 +68,7 @@ class Masks:
     """
 
     def __init__(self, continues: np.ndarray) -> None:
-        self.pieces = WordPieces(continues, SPECIALS)
+        self.pieces = WordPieces(continues, SPECIALS, np.zeros_like(continues))
 
     def maskable(self, ids: np.ndarray) -> np.ndarray:
         """Whether each token can be masked, [CLS] and [SEP] apart, as booleans (length,)."""
@@ -133,7 +133,7 @@ class ReplacedLMRun:
         uniforms: dict[str, list[np.ndarray]],
         continues: np.ndarray,
     ) -> None:
-        pieces = WordPieces(continues, SPECIALS)
+        pieces = WordPieces(continues, SPECIALS, np.zeros_like(continues))
         config = ObjectiveConfig(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=True, seed=0)
         draws = zip(masks["encoder"], masks["decoder"], uniforms["encoder"], uniforms["decoder"], strict=True)
         self.examples = [Example(number, 0, *text) for number, text in enumerate(passages)]

@@ -8,8 +8,11 @@ from torch import Tensor
 from ablations.objectives.autoencoder import AutoEncoder
 from ablations.objectives.cocondenser import CoCondenser
 from ablations.objectives.condenser import Condenser
+from ablations.objectives.cropping import IndependentCropping
+from ablations.objectives.diffcse import DiffCSE
 from ablations.objectives.enc_dec_mlm import EncDecMLM
 from ablations.objectives.enc_dec_rtd import EncDecRTD
+from ablations.objectives.inverse_cloze import InverseCloze
 from ablations.objectives.joint_generator import JointReplacedLM
 from ablations.objectives.rtd import ReplacedTokenDetection
 from simlm.pretraining.mlm import MaskedLM
@@ -30,6 +33,9 @@ PACKABLE: Mapping[str, Callable[[], PackableObjective]] = {
     "coCondenser": lambda: CoCondenser.build(bert(layers=4), None, PIECES, CONFIG),
     "Enc-Dec RTD": lambda: EncDecRTD.build(bert(), electra(), PIECES, CONFIG),
     "RTD": lambda: ReplacedTokenDetection.build(bert(), electra(), PIECES, CONFIG),
+    "DiffCSE": lambda: DiffCSE.build(bert(), electra(), PIECES, CONFIG).eval(),  # its dropout is on otherwise
+    "ICT": lambda: InverseCloze.build(bert(), None, PIECES, CONFIG),
+    "cropping": lambda: IndependentCropping.build(bert(), None, PIECES, CONFIG),
     "AutoEncoder": lambda: AutoEncoder.build(bert(), None, PIECES, CONFIG),
 }
 

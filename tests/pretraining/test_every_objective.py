@@ -11,7 +11,7 @@ from simlm.pretraining.objective import OBJECTIVES, Objective, ObjectiveConfig, 
 from tests.pretraining.toys import CONFIG, PIECES, UNK, VOCABULARY, bert, electra, example, examples
 
 PATHS = [*OBJECTIVES, *(one.path for one in COMPARED.values() if ":" in one.path), JOINT, RTD]
-DETECTING = [path for path in PATHS if "rtd" in path]
+HEADLESS = [path for path in PATHS if any(name in path for name in ("rtd", "diffcse", "inverse_cloze", "cropping"))]
 """BERT's MLM head has no part in their loss."""
 LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
     "mlm": ({"loss": 0.7}, 20, 60),
@@ -22,6 +22,10 @@ LEARNS: dict[str, tuple[dict[str, float], int, int]] = {
     "condenser": ({"encoder_loss": 0.7, "head_loss": 0.7}, 20, 60),
     "cocondenser": ({"encoder_loss": 0.9, "head_loss": 0.8, "span_loss": 0.2}, 30, 60),
     "retromae": ({"encoder_loss": 0.7, "decoder_loss": 0.7}, 20, 60),
+    "seed": ({"encoder_loss": 0.7, "decoder_loss": 0.9}, 20, 60),
+    "diffcse": ({"contrastive_loss": 0.5}, 20, 60),
+    "inverse_cloze": ({"loss": 0.8}, 30, 60),
+    "cropping": ({"loss": 0.8}, 60, 200),
     # To know no more than how many tokens are replaced brings it to 0.92 of log 2 a side.
     "enc_dec_rtd": ({"loss": 0.8}, 20, 60),
     "rtd": ({"loss": 0.8}, 20, 90),
@@ -79,9 +83,9 @@ def test_every_weight_is_trained_but_what_has_no_part(path: str) -> None:
     objective = built(path)
     objective(**objective.collator(examples([22, 17, 9, 30], titled=True)))["loss"].backward()
     frozen: set[int] = set()
-    if module_of(path) in ("replaced_lm", "enc_dec_rtd"):
+    if module_of(path) in ("replaced_lm", "enc_dec_rtd", "diffcse"):
         frozen |= {id(weight) for weight in objective.replacer.parameters()}  # type: ignore[union-attr, operator]
-    if path in DETECTING:
+    if path in HEADLESS:
         encoder = objective.encoder
         frozen |= {id(weight) for weight in encoder.cls.parameters()}  # type: ignore[union-attr, operator]
         frozen.remove(id(encoder.get_input_embeddings().weight))
@@ -109,7 +113,7 @@ def test_masks_are_keyed_by_seed_epoch_and_passage(path: str) -> None:
 
 @every
 def test_in_bfloat16_the_loss_stays_in_single_precision_and_near(path: str) -> None:
-    objective = built(path)
+    objective = built(path).eval()  # DiffCSE has dropout of its own
     batch = objective.collator(examples([22, 17, 9, 30], titled=True))
     expected = objective(**batch)["loss"].item()
     with torch.autocast("cpu", dtype=torch.bfloat16):

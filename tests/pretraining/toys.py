@@ -1,6 +1,7 @@
 """A toy vocabulary, tiny models and a tiny corpus, shared by the tests of pre-training and of training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 FIRST_WORD, FIRST_ENDING = 5, 5 + len(WORDS)
 
 TOKENIZER = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=True)
-PIECES = WordPieces.of(TOKENIZER)
+ENDING = np.arange(len(VOCABULARY)) // 4 == 2  # four of the words end a sentence
+PIECES = replace(WordPieces.of(TOKENIZER), ends=ENDING)
 CONFIG = ObjectiveConfig(encoder_rate=0.3, decoder_rate=0.5, generator_dropout=False, seed=7)
 
 
