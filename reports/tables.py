@@ -188,7 +188,7 @@ def tuning(report: Report) -> str:
     for row in report.tuning:
         for trial in row.trials:
             settings = ", ".join(f"{name} {value}" for name, value in trial.settings.items())
-            chosen = "chosen" if trial.chosen else ""
+            chosen = "in force" if trial.chosen else ""
             cells = [report.row(row.row).label, settings, row.measure]
             lines.append([*(escape(cell) for cell in cells), number(trial.score), chosen])
     return table(["row", "setting", "measure on valid", "score", ""], lines, "lllrl")

@@ -49,7 +49,7 @@ from simlm.scales.settings import Optimisation, RetrieverSettings
 TOGETHER = " (query and passage together)"
 FINE_TUNING = ("Retriever1/2: ", "Retriever1 (", "distillation: ", "re-ranker: ", "retriever: ")
 """How the names of the settings of Table 13 begin; the others are of Table 11."""
-PUBLIC_START = f"first {LAYERS} layers of {REPOSITORY} where it is installed, otherwise SimLM"
+PUBLIC_START = f"first {LAYERS} layers of {REPOSITORY}"
 TABLE_1 = {"electra": {"learning rate": "4e-5", "epochs": 6}}
 """The settings in the footnote of Table 1, for a start that is not fine-tuned as Table 13 says."""
 

@@ -7,7 +7,7 @@ from repro.published import published
 from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
 from simlm.data.catalogue import MSMARCO
-from simlm.scales import Scale
+from simlm.scales import Scale, lacks_minilm
 from simlm.scales.minilm import MINILM
 
 SAME_TEACHER = (
@@ -69,7 +69,9 @@ def _beside(scale: Scale) -> list[RowSpec]:
     note = MINILM_AS_PUBLISHED.note
     reference = RowSpec(MINILM, label, "dense", lambda runs: runs.minilm_as_published(), note=note, reference=True)
     own = RowSpec("reranker-simlm", "SimLM, re-ranker from SimLM", "reranker", lambda runs: runs.reranked("simlm"))
-    return [own, reference] if scale.reranker_start == MINILM else []
+    if scale.reranker_start == MINILM:
+        return [own, reference]
+    return [reference] if lacks_minilm(scale) else []
 
 
 if __name__ == "__main__":

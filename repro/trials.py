@@ -19,7 +19,7 @@ from simlm.errors import UserError
 from simlm.scales import Scale
 from simlm.scales.settings import varied
 from simlm.stages.pipeline import Submit
-from simlm.stages.reranker import TrainReranker
+from simlm.stages.reranker import Rerank, TrainReranker
 from simlm.stages.runs import RunStage
 from simlm.workflow.plan import job_of
 
@@ -29,8 +29,12 @@ MEASURE = "RR@10"
 RERANKER_MEASURE = "RR in groups of 16"
 RATE, ALPHA, PRETRAINING_RATE = "learning rate", "alpha", "pre-training learning rate"
 TEMPERATURE, TOKENS, UPDATES = "temperature", "tokens a passage", "updates of Retriever1"
-PRETRAINING_UPDATES, DEVIATION, DROPOUT = "pre-training updates", "initial standard deviation", "re-ranker's dropout"
-MLM, ORDERED_MLM = "updates of MLM before", "updates of MLM with sentence order before"
+PRETRAINING_UPDATES, DEVIATION, DROPOUT = (
+    "pre-training updates",
+    "initial standard deviation",
+    "dropout of the re-ranker",
+)
+MLM, ORDERED_MLM = "updates of MLM first", "updates of ordered MLM first"
 GENERATOR = "updates of the generator"
 
 STARTED = {"random": "random", "base": "base", "simlm-1": "simlm"}
@@ -116,9 +120,9 @@ SETTINGS: Mapping[str, Setting] = {
         best=False,
     ),
     TOKENS: Setting(
-        {row: STARTED[row] for row in ("base", "simlm-1")},
+        STARTED,
         ("pretraining.max_length", "retriever.passage_length"),
-        "pre-training and Retriever1 of base and SimLM",
+        "pre-training and Retriever1 of random init, base and SimLM",
         "as many as the scale's time allows",
         best=False,
     ),
@@ -184,14 +188,13 @@ def trial_stages(options: Options, submit: Submit) -> list[RunStage | TrainReran
     trials = planned_trials(scale)
     runs: dict[tuple[str, float] | None, PipelineRuns] = {None: options.pipeline_runs(submit)}
     stages = {}
+    others = {one for one in trials if one.value != SETTINGS[one.setting].in_force(scale, one.row)}
     # What is in force comes first: stages that trials share are called what tables call them.
-    for used in (True, False):
-        for one in trials:
-            if (one.value == SETTINGS[one.setting].in_force(scale, one.row)) == used:
-                key = None if used else (one.setting, one.value)
-                if key not in runs:
-                    runs[key] = _runs_at(options, submit, one)
-                stages[one] = one.stage(runs[key])
+    for one in sorted(trials, key=others.__contains__):
+        key = (one.setting, one.value) if one in others else None
+        if key not in runs:
+            runs[key] = _runs_at(options, submit, one)
+        stages[one] = one.stage(runs[key])
     return [stages[one] for one in trials]
 
 
@@ -228,13 +231,13 @@ def published_trials(scale: str) -> pd.DataFrame:
 
 def trials_in_force(runs: Mapping[str, RunStage], trials: pd.DataFrame) -> list[Tuning]:
     """Return the published trials of the rows whose settings they chose; others were trained with other settings."""
-    chosen = {job_of(run).name: row for row, run in runs.items()}
+    chosen = {job_of(run.reranker if isinstance(run, Rerank) else run).name: row for row, run in runs.items()}
     tunings = []
     for _, group in trials.groupby(["row", "setting"], sort=False):
         for stage in [stage for stage in group["stage"] if stage in chosen]:
             lines = zip(group["setting"], group["value"], group["score"], group["stage"], strict=True)
             tried = [Trial({name: f"{value:g}"}, score, one == stage) for name, value, score, one in lines]
-            tunings.append(Tuning(chosen[stage], MEASURE, tried))
+            tunings.append(Tuning(chosen[stage], group["measure"].iloc[0], tried))
     return tunings
 
 

@@ -32,6 +32,8 @@ from repro.trials import (
 from simlm.errors import UserError
 from simlm.files import write_atomically
 from simlm.paths import shown
+from simlm.scales import lacks_minilm, open_scale
+from simlm.scales.minilm import INSTALL, REPOSITORY
 from simlm.stages.reranker import TrainReranker
 from simlm.stages.runs import RunStage
 from simlm.workflow.manifest import read_manifest
@@ -44,8 +46,12 @@ def run(options: Options) -> None:
         raise UserError("--rows: every row gets the same trials; leave it out")
     if options.publish and options.scale == "smoke":
         raise UserError("--publish: figures of the smoke scale mean nothing; choose another scale")
-    if options.publish and options.precision != "auto":
-        raise UserError("--publish: a scale has one file of trials, in its own precision; leave --precision out")
+    usual = open_scale(options.scale)
+    if options.publish and (options.open_scale().precision != usual.precision or lacks_minilm(usual)):
+        raise UserError(
+            f"--publish: a scale has one file of trials, in {usual.precision} and with {REPOSITORY} where the scale starts "
+            f"from it; leave --precision out on a processor that has it, and install the model ({INSTALL})"
+        )
     trials = planned_trials(options.open_scale())
     if not trials:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
@@ -56,11 +62,13 @@ def run(options: Options) -> None:
     outcomes = [_outcome(trial, stage) for trial, stage in zip(trials, made[1], strict=True)]
     frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
-    for name, row in dict.fromkeys((one.setting, one.row) for one in trials):
-        found, own = best(frame, name, row), SETTINGS[name].in_force(options.open_scale(), row)
-        print(f"best for {row}: {name} {found:g}")
-        if found != own:
-            print(_otherwise(options, name, own))
+    for name in dict.fromkeys(one.setting for one in trials):
+        rows = list(SETTINGS[name].rows)
+        for of in [[row] for row in rows] if SETTINGS[name].each else [rows]:
+            found, own = best(frame, name, of[0]), SETTINGS[name].in_force(options.open_scale(), of[0])
+            print(f"best {name}, {'mean of ' if of[1:] else ''}{', '.join(of)}: {found:g}")
+            if found != own:
+                print(_otherwise(options, name, own))
     targets = [options.results / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:
@@ -69,7 +77,7 @@ def run(options: Options) -> None:
 
 
 def _otherwise(options: Options, name: str, own: float) -> str:
-    """Say what to do where another value is best than the scale's own."""
+    """Say what to do where another value is better than the scale's own."""
     if not SETTINGS[name].best:
         return f"the scale has {own:g}: {SETTINGS[name].chosen}"
     if options.collection:

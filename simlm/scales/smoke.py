@@ -42,10 +42,10 @@ def smoke() -> Scale:
         search=varied(scale.search, evaluation_depth=100, mining_depth=40),
         pretraining_rates={},
         tried={
-            "updates of MLM before": (0, 6),
+            "updates of MLM first": (0, 6),
             "learning rate": (5e-4, 1e-3),
             "alpha": (0.2, 2.0),
-            "re-ranker's dropout": (0.0, 0.1),
+            "dropout of the re-ranker": (0.0, 0.1),
         },
         bm25_grid=scale.bm25_grid[:2],
         fusion_grid=scale.fusion_grid[::5],

@@ -3,7 +3,8 @@
 On a CPU two stages run at once, so that one computes while the other reads or writes. Each has as many threads as there
 are cores: with waiting threads that sleep (OMP_WAIT_POLICY=PASSIVE) two stages share the cores almost without loss, and
 a stage that runs alone has all of them. The number of threads is the same either way, so results are too. Two at a time
-do more than one alone, and so the longest line of stages goes first: what is short is left to run beside it. On GPUs a
+do more than one alone, and so the stage with the longest chain of dependants goes first: short ones are left to run
+beside it. On GPUs a
 stage has one for each of its processes. Where a Slurm allocation has several nodes a stage has all of them. A slot is a
 file lock, which the system releases whenever a process ends; so is the sign of a stage that waits for one.
 """
@@ -29,7 +30,7 @@ SEARCHES = ("torch", "faiss")
 CPU_SLOTS = 2
 WAITS = ".waits"
 MOST_SECONDS = 2.0
-"""How often a stage looks for a slot in the end: dozens that look ten times a second take a tenth of two cores."""
+"""The longest pause between two looks for a slot: dozens that look ten times a second take a tenth of two cores."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Choices:
         search: what finds the nearest passages, one of ``SEARCHES``; runs are the same up to rounding.
         gpus: the numbers of the GPUs of this machine that stages compute on; none on a CPU.
         alone: whether each stage has a machine's resources for itself, so that it need not wait for a slot.
-        behind: how many stages wait for this one, the longest line of them: of the stages that wait for a slot, the one
-            with the most goes first.
+        behind: the length of the longest chain of stages that depend on this one: of the stages that wait for a slot,
+            the one with the longest goes first.
         commit: of the project's code, for manifests.
         hardware: the processor, for manifests.
     """
@@ -164,15 +165,15 @@ def _free_slot(folder: Path, count: int, behind: int) -> tuple[int, FileLock] | 
 
 
 def _others_first(folder: Path, behind: int) -> bool:
-    """Return whether a stage with more behind it waits; remove the signs of processes that were killed."""
-    first = False
-    for waits in folder.glob(f"*{WAITS}"):
-        if _held(lock := FileLock(waits)):
-            waits.unlink(missing_ok=True)
-            lock.release()
-        else:
-            first |= int(waits.name.split("-")[0]) > behind
-    return first
+    """Return whether a stage with more behind it waits; remove the signs of such that were killed."""
+    for waits in sorted(folder.glob(f"*{WAITS}"), reverse=True):
+        if int(waits.name.split("-")[0]) <= behind:
+            return False
+        if not _held(lock := FileLock(waits)):
+            return True
+        waits.unlink(missing_ok=True)
+        lock.release()
+    return False
 
 
 def _held(lock: FileLock) -> bool:

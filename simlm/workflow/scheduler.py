@@ -130,7 +130,7 @@ def _run_once(
 
 
 def _behind(stages: Sequence[Planned]) -> dict[str, int]:
-    """Return the length of the longest line of stages that wait for each, by identifier; each follows its inputs."""
+    """Return the length of the longest chain of stages that depend on each, by identifier; each follows its inputs."""
     behind: dict[str, int] = {}
     for stage in reversed(stages):
         after = behind.setdefault(stage.job.name, 0) + 1

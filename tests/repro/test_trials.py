@@ -30,7 +30,7 @@ from repro.trials import (
 )
 from simlm.data.opening import open_collection
 from simlm.errors import UserError
-from simlm.scales import NAMES, Scale, open_scale
+from simlm.scales import NAMES, Scale, lacks_minilm, open_scale
 from simlm.workflow.plan import plan
 from simlm.workflow.stage import Stage
 from tests.repro.commands import Results
@@ -44,7 +44,7 @@ def scale(request: pytest.FixtureRequest) -> Scale:
 def stages(scale: Scale, folder: Path) -> tuple[dict[str, str], list[str]]:
     """The identifiers of the stages of Table 2's and 7's rows, and of the scale's trials in their order."""
 
-    options = Options(scale=scale.name)
+    options = Options(scale=scale.name, precision=scale.precision)
 
     def build(submit: Any) -> tuple[dict[str, Stage], list[Any]]:
         own = options.pipeline_runs(submit)
@@ -87,6 +87,8 @@ def test_a_trial_of_the_scales_own_value_is_the_stage_of_its_row_and_the_others_
 @pytest.mark.parametrize("name", [one.stem for one in TUNED.glob("*.csv")])
 def test_published_trials_are_those_of_the_settings_in_force_which_they_choose(name: str, tmp_path: Path) -> None:
     frame, scale = published_trials(name), open_scale(name)
+    if lacks_minilm(scale):  # what stands on it has other stages here
+        pytest.skip("the public model that the re-ranker starts from is not installed")
     assert list(frame["stage"]) == stages(scale, tmp_path)[1]
     assert list(frame["value"]) == [one.value for one in planned_trials(scale)]
     for setting, row in {(one.setting, one.row) for one in planned_trials(scale)}:
@@ -142,7 +144,7 @@ def test_every_trial_is_left_with_the_measure_of_its_run_on_valid(tables: Result
         (run,) = folder.glob(f"jobs/*/{one.stage}/output/valid.run")
         values = ir_measures.iter_calc([ir_measures.RR @ 10], judged, ir_measures.read_trec_run(str(run)))
         assert one.score == pytest.approx(sum(value.value for value in values) / len(qrels), abs=1e-4)
-    assert "best for simlm-1: learning rate" in tables.printed
+    assert "best learning rate, mean of random, base, simlm-1: " in tables.printed
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,7 @@ def test_every_trial_is_left_with_the_measure_of_its_run_on_valid(tables: Result
     [
         ({"rows": ("simlm",)}, "--rows: every row gets the same trials"),
         ({"publish": True}, "--publish: figures of the smoke scale mean nothing"),
+        ({"scale": "mini", "precision": "float32", "publish": True}, "--publish: a scale has one file of trials"),
         ({"scale": "paper"}, "the scale paper tunes nothing"),
     ],
 )
