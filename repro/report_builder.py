@@ -284,7 +284,7 @@ def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
         found.append(f"Tuned on valid, with the trials listed above: {', '.join(sorted(own))}.")
     tried = "None of this table's rows has published trials of its own."
     if dense:
-        tried = f"A setting was tried on valid with the same values for every row that it names; of these rows: {', '.join(dense)}."
+        tried = f"Settings were tried on valid, each with the same values for the rows it names: {', '.join(dense)}."
     found += [] if isinstance(scale.encoder, str) or report.groups else [STAND_IN]
     return [*found, f"{_shared(report, scale)} {tried}"]
 

@@ -49,8 +49,8 @@ def run(options: Options) -> None:
     usual = open_scale(options.scale)
     if options.publish and (options.open_scale().precision != usual.precision or lacks_minilm(usual)):
         raise UserError(
-            f"--publish: a scale has one file of trials, in {usual.precision} and with {REPOSITORY} where the scale starts "
-            f"from it; leave --precision out on a processor that has it, and install the model ({INSTALL})"
+            f"--publish: a scale has one file of trials, in {usual.precision}, with {REPOSITORY} where it starts from "
+            f"that; leave --precision out on a processor that has it, and install the model ({INSTALL})"
         )
     trials = planned_trials(options.open_scale())
     if not trials:

@@ -133,5 +133,5 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
 def test_what_stands_for_bert_says_what_was_tried_on_top_of_it() -> None:
     assert by_trials({}, MLM) == UNTUNED and by_trials({}, MLM, otherwise=SIZE) == SIZE
     assert by_trials({MLM: [0, 300], RATE: [0.1, 1]}, MLM, ORDERED_MLM) == (
-        "0 and 300 updates of MLM before tried on valid with base's Retriever1; the best"
+        "0 and 300 updates of MLM first tried on valid with base's Retriever1; the best"
     )
