@@ -23,6 +23,8 @@ NODES = ("n1", "n2")
 HOSTS = Path("/etc/hosts")
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sacctmgr")
 PACKAGES = "slurm-wlm slurmdbd mariadb-server munge"
+MARK = "SIMLM_CLUSTER"
+"""Tells in the environment of a daemon, and of what it starts for jobs, which of which cluster it is."""
 PATIENCE = 180.0
 SLURM = """ClusterName=simlm
 SlurmctldHost={host}(127.0.0.1)
@@ -126,15 +128,18 @@ class Cluster:
             "munged": ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket"]
             + [f"--{what}={folder}/munge.{what}" for what in ("key-file", "log-file", "pid-file", "seed-file")],
             "mariadbd": ["mariadbd", "--no-defaults", f"--datadir={folder}/data", "--user=root"]
-            + [f"--socket={folder}/mariadb.socket", f"--pid-file={folder}/mariadb.id", f"--init-file={folder}/start.sql"]
+            + [
+                f"--socket={folder}/mariadb.socket",
+                f"--pid-file={folder}/mariadb.id",
+                f"--init-file={folder}/start.sql",
+            ]
             + ["--bind-address=127.0.0.1", f"--port={(folder / 'mariadb.port').read_text()}"],
         }
         command = commands.get(name, ["slurmd", "-D", "-N", name] if name in NODES else [name, "-D"])
-        own = {"SIMLM_CLUSTER": str(folder), "SIMLM_DAEMON": name}
         with (folder / f"{name}.log").open("a") as log:
             subprocess.Popen(
                 command,
-                env=self.environment | own,
+                env=self.environment | {MARK: f"{folder}:{name}"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -143,20 +148,20 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Kill a daemon, as a machine does that loses its power: a node's jobs die with it."""
-        end([one for one in self.processes() if one.environ()["SIMLM_DAEMON"] == name])
+        end(self.processes(f"{self.folder}:{name}"))
 
-    def processes(self) -> list[psutil.Process]:
-        """Return all processes of the cluster, those of its jobs included."""
+    def processes(self, mark: str) -> list[psutil.Process]:
+        """Return the processes of the daemons whose mark begins so, those of jobs included."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get("SIMLM_CLUSTER") == str(self.folder):
+                if process.environ().get(MARK, "").startswith(mark):
                     found += [process, *process.children(recursive=True)]
         return found
 
     def down(self) -> None:
         """Kill all of the cluster's processes, and leave the machine as it was."""
-        end(self.processes())
+        end(self.processes(f"{self.folder}:"))
         HOSTS.write_text((self.folder / "hosts").read_text())
         shutil.rmtree(self.folder)
 
@@ -177,7 +182,11 @@ class Cluster:
     def wait_for_nodes(self) -> None:
         """Wait until every node waits for jobs."""
         idle = [f"{node} idle" for node in NODES]
-        until(lambda: self.call("sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %T").splitlines() == idle)
+        until(
+            lambda: (
+                self.call("sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %T").splitlines() == idle
+            )
+        )
 
 
 def end(processes: list[psutil.Process]) -> None:
