@@ -1,8 +1,8 @@
 """A Slurm cluster of two nodes that are both this machine: `python -m tests.slurm_cluster up`, and `down`.
 
-It needs root and Debian's packages slurm-wlm, slurmdbd, mariadb-server and munge, and starts none of their services: its
-daemons, their files, sockets and ports are its own, below one temporary folder. Only /etc/hosts learns the names of the
-nodes, until `down`.
+It needs root and Debian's packages slurm-wlm, slurmdbd, mariadb-server and munge, and starts none of their services:
+its daemons, their files, sockets and ports are its own, below one temporary folder. Only /etc/hosts learns the names of
+the nodes, until `down`.
 """
 
 import os
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -175,9 +174,10 @@ class Cluster:
         """Return whether a command succeeds."""
         return subprocess.run(command, env=self.environment, capture_output=True, timeout=PATIENCE).returncode == 0
 
-    def jobs(self) -> list[str]:
-        """Return the numbers of all jobs that have not ended."""
-        return self.call("squeue", "--noheader", "--format=%i").split()
+    def jobs(self, states: str, folder: Path = Path("/")) -> list[str]:
+        """Return the numbers of the jobs in one of some states that work below a folder."""
+        rows = self.call("squeue", "--noheader", f"--states={states}", "--format=%i %Z").splitlines()
+        return [row.split()[0] for row in rows if Path(row.split(maxsplit=1)[1]).is_relative_to(folder)]
 
     def wait_for_nodes(self) -> None:
         """Wait until every node waits for jobs."""

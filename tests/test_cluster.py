@@ -3,25 +3,25 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.slurm_cluster import PATIENCE, Cluster, until
-from tests.workflow.driving import Ran, attempts, end, manifest, start, steps
+from tests.workflow.driving import ROOT, Ran, attempts, end, hear_signals, manifest, start, steps
 
 pytestmark = pytest.mark.slurm
-LONG = {"SIMLM_TOY_STEPS": "200"}
+STEPS = {"SIMLM_TOY_STEPS": "200"}
+GRID = ("ablations", "--grids", "generators")
 
 
 @pytest.fixture(scope="module")
-def module_cluster() -> Iterator[Cluster]:
-    if folder := os.environ.get("SLURM_CONF"):
-        with pytest.MonkeyPatch.context() as patch:
-            yield Cluster(Path(folder).parent)
-            return
+def nodes() -> Iterator[Cluster]:
+    """The cluster, to which every command of these tests speaks."""
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="slurm-")))
     cluster.up()
     with pytest.MonkeyPatch.context() as patch:
@@ -31,13 +31,21 @@ def module_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(module_cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster, whose nodes are idle; no job is left when the test ends."""
-    module_cluster.wait_for_nodes()
-    yield module_cluster
-    left = module_cluster.jobs()
-    module_cluster.call("scancel", "--user=root")
+def cluster(nodes: Cluster) -> Iterator[Cluster]:
+    """The cluster with idle nodes; when the test ends no job is left."""
+    nodes.wait_for_nodes()
+    yield nodes
+    left = [job for job in nodes.jobs("PENDING,RUNNING,SUSPENDED")]
+    nodes.call("scancel", "--user=root")
     assert left == []
+
+
+def started(cluster: Cluster, results: Path, *options: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
+    """A driver whose stage has counted a few steps, and the number of the stage's job."""
+    driver = start(results, "leaf", "partition=main", *options, **STEPS | environment)
+    until(lambda: len(steps(results)) >= 5)
+    (job,) = cluster.jobs("RUNNING")
+    return driver, job
 
 
 def ended(driver: subprocess.Popen[str]) -> Ran:
@@ -45,98 +53,87 @@ def ended(driver: subprocess.Popen[str]) -> Ran:
     return end(driver)
 
 
-def begun(cluster: Cluster, results: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-    """A driver whose stage has counted a few steps, and the number of the stage's job."""
-    driver = start(results, "leaf", "partition=main", *options, **LONG)
-    until(lambda: len(steps(results)) >= 5)
-    (job,) = cluster.jobs()
-    return driver, job
+def same_command(results: Path) -> Ran:
+    return ended(start(results, "leaf", "partition=main", **STEPS))
 
 
-def resumed(results: Path) -> Ran:
-    """The same command again, which goes on from what was there."""
-    again = ended(start(results, "leaf", "partition=main", **LONG))
-    assert again.status == 0, again
-    assert manifest(again.jobs["leaf"])["numbers"]["resumed_from"] >= 5
-    return again
+def resumed_from(ran: Ran) -> int:
+    """The step that the stage of a finished run went on from."""
+    assert ran.status == 0, ran
+    return int(manifest(ran.jobs["leaf"])["numbers"]["resumed_from"])
 
 
-def test_a_node_is_lost(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = begun(cluster, tmp_path)
+def begin_again(cluster: Cluster, job: str) -> None:
+    """Have a job that Slurm has queued again begin now; it would wait for two minutes."""
+    until(lambda: job in cluster.jobs("PENDING"))
+    cluster.call("scontrol", "update", f"job={job}", "StartTime=now")
+
+
+def test_a_lost_node(cluster: Cluster, tmp_path: Path) -> None:
+    driver, job = started(cluster, tmp_path)
     node = cluster.call("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
     cluster.kill(node)
     try:
-        until(lambda: cluster.call("squeue", "--noheader", "--format=%T", f"--jobs={job}").strip() == "PENDING")
-        cluster.call("scontrol", "update", f"job={job}", "StartTime=now")
+        begin_again(cluster, job)
         ran = ended(driver)
     finally:
         cluster.start(node)
-    print(ran)
-    assert ran.status == 0
-    assert manifest(ran.jobs["leaf"])["numbers"]["resumed_from"] >= 5
-
-
-def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = begun(cluster, tmp_path)
-    cluster.call("scancel", job)
-    ran = ended(driver)
-    print(ran)
-    assert ran.status == 1
-    resumed(tmp_path)
-
-
-def test_time_limit(cluster: Cluster, tmp_path: Path) -> None:
-    driver = start(tmp_path, "leaf", "partition=main", "time=1", SIMLM_TOY_STEPS="1600")
-    ran = ended(driver)
-    print(ran)
-    resumed(tmp_path)
+    assert resumed_from(ran) >= 5
+    assert f"leaf: Slurm stopped job {job} and queued it again: it goes on from its last checkpoint (start 2)" in str(
+        ran
+    )
 
 
 def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = begun(cluster, tmp_path)
-    urgent = cluster.call(
-        "sbatch", "--parsable", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5"
-    ).strip()
-    until(lambda: cluster.call("squeue", "--noheader", "--format=%T", f"--jobs={job}").strip() == "PENDING")
-    cluster.call("scontrol", "update", f"job={job}", "StartTime=now")
-    ran = ended(driver)
-    print(ran)
-    assert ran.status == 0
-    assert manifest(ran.jobs["leaf"])["numbers"]["resumed_from"] >= 5
-    until(lambda: not cluster.jobs())
-
-
-def test_slurmdbd_is_away(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = begun(cluster, tmp_path)
-    cluster.kill("slurmdbd")
-    try:
-        driver.kill()
-        driver.communicate()
-        again = start(tmp_path, "leaf", "partition=main", **LONG)
-        until(lambda: not steps(tmp_path))
-        print(cluster.jobs())
-    finally:
-        cluster.start("slurmdbd")
-    ran = ended(again)
-    print(ran)
-    assert ran.status == 0
-    assert attempts(ran) == {"leaf": 1}
-
-
-def test_driver_is_killed(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = begun(cluster, tmp_path)
+    """The stage has noted that it failed; its command is killed then, and the next one follows the same job."""
+    driver, job = started(cluster, tmp_path)
+    words = ("--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
+    cluster.call("sbatch", *words)
+    until(lambda: job in cluster.jobs("PENDING"))
     driver.kill()
     driver.communicate()
-    ran = ended(start(tmp_path, "leaf", "partition=main", **LONG))
+    again = start(tmp_path, "leaf", "partition=main", **STEPS)
+    begin_again(cluster, job)
+    ran = ended(again)
+    assert resumed_from(ran) >= 5
+    assert f"Slurm stopped job {job} and queued it again" in str(ran)
+    assert len(cluster.jobs("COMPLETED", tmp_path)) == 1
+
+
+def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
+    driver, job = started(cluster, tmp_path)
+    cluster.call("scancel", job)
+    ran = ended(driver)
+    assert ran.status == 1
+    assert ran.lines[-1].startswith(f"failure leaf failed: Slurm ended job {job}: CANCELLED (see ")
+    assert resumed_from(same_command(tmp_path)) >= 5
+
+
+def test_a_time_limit(cluster: Cluster, tmp_path: Path) -> None:
+    driver, job = started(cluster, tmp_path, "time=1", SIMLM_TOY_STEPS="4000")
+    ran = ended(driver)
+    assert ran.status == 1
+    assert f"leaf failed: Slurm ended job {job}: TIMEOUT; --slurm time=... gives it more (see " in ran.lines[-1]
+    assert resumed_from(same_command(tmp_path)) >= 5
+
+
+def test_a_driver_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    driver, _ = started(cluster, tmp_path)
+    driver.kill()
+    driver.communicate()
+    cluster.kill("slurmdbd")
+    try:
+        ran = same_command(tmp_path)
+    finally:
+        cluster.start("slurmdbd")
     assert ran.status == 0
     assert attempts(ran) == {"leaf": 1}
+    assert len(cluster.jobs("COMPLETED", tmp_path)) == 1
 
 
-def test_sigterm(cluster: Cluster, tmp_path: Path) -> None:
-    driver, _ = begun(cluster, tmp_path)
+def test_a_driver_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:
+    driver, _ = started(cluster, tmp_path)
     driver.send_signal(signal.SIGTERM)
-    ran = ended(driver)
-    print(ran)
-    assert ran.status == 143
-    until(lambda: cluster.jobs() == [])
-    resumed(tmp_path)
+    assert ended(driver).status == 143
+    assert cluster.jobs("PENDING,RUNNING") == []
+    assert resumed_from(same_command(tmp_path)) >= 5

@@ -79,7 +79,7 @@ class Submitted:
     def state(self, job: Path) -> str:
         """Return "waiting", "running", "done", "failed", or "left out" when a stage that it depends on failed."""
         found = self.jobs[job]
-        # The scheduler knows how a process ended that was killed and has noted nothing, and that Slurm has stopped a job
+        # The scheduler knows how a process ended that was killed and has noted nothing, and that Slurm stopped a job
         # only to begin it again, which its process has noted as a failure.
         state = found.scheduler_state if found.scheduler_state.finished() else found.state
         if not state.finished():

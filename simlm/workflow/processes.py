@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) -> None:
-    """Make experimaestro, which knows no manifests, see a stage as the plan does; ``jobs`` are Slurm's of this stage."""
+    """Make experimaestro, which knows no manifests, see a stage as the plan does; ``jobs`` are Slurm's of it."""
     if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
             stage.marker(".done").touch()

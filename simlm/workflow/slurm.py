@@ -24,7 +24,7 @@ WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
     """Return a launcher that submits each stage with these options of sbatch, written "key=value".
 
-    UserError for an unknown option, for one that Slurm refuses here, where there is no sbatch, and for nodes that cannot
+    UserError for an unknown option, for one that sbatch refuses, where there is no sbatch, and for nodes that cannot
     share a stage's processes.
     """
     known = [field.name for field in dataclasses.fields(SlurmOptions)]

@@ -1,7 +1,7 @@
 """Jobs of Slurm: how they are submitted, followed and ended.
 
-Its controller (squeue) is asked and not its accounting (sacct), which a cluster need not have and which may be away. The
-controller forgets a job some minutes after its end. A job is a stage's when it works in that stage's folder.
+Its controller (squeue) is asked and not its accounting (sacct), which a cluster need not have and which may be away.
+The controller forgets a job some minutes after its end. A job is a stage's when it works in that stage's folder.
 """
 
 import asyncio
