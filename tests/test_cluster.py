@@ -1,6 +1,6 @@
-"""Stages as jobs of a real Slurm cluster (`tests.slurm_cluster`), and what goes wrong there: `pytest -m slurm --slurm`."""
+"""Stages on a real Slurm cluster (`tests.slurm_cluster`), and what goes wrong there: `pytest -m slurm --slurm`."""
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -8,15 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
+from tests.repro.commands import PATIENCE as LONG
+from tests.repro.commands import ROOT, Results
 from tests.slurm_cluster import PATIENCE, Cluster, until
-from tests.workflow.driving import ROOT, Ran, attempts, end, hear_signals, manifest, start, steps
+from tests.workflow.driving import Ran, attempts, end, hear_signals, manifest, start, steps
 
 pytestmark = pytest.mark.slurm
 STEPS = {"SIMLM_TOY_STEPS": "200"}
-GRID = ("ablations", "--grids", "generators")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def cluster(nodes: Cluster) -> Iterator[Cluster]:
     """The cluster with idle nodes; when the test ends no job is left."""
     nodes.wait_for_nodes()
     yield nodes
-    left = [job for job in nodes.jobs("PENDING,RUNNING,SUSPENDED")]
+    left = nodes.jobs("PENDING,RUNNING,SUSPENDED")
     nodes.call("scancel", "--user=root")
     assert left == []
 
@@ -137,3 +137,52 @@ def test_a_driver_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:
     assert ended(driver).status == 143
     assert cluster.jobs("PENDING,RUNNING") == []
     assert resumed_from(same_command(tmp_path)) >= 5
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONG, preexec_fn=hear_signals
+    )
+
+
+def figures(results: Path) -> dict[str, dict[str, float]]:
+    """The measures over test queries of all finished stages, by the names of their folders."""
+    found = {}
+    for path in results.glob("jobs/*/*/manifest.json"):
+        numbers = json.loads(path.read_text())["numbers"]
+        if measures := {name: number for name, number in numbers.items() if name.startswith("test ")}:
+            found[path.parent.name] = measures
+    return found
+
+
+@pytest.mark.parametrize("options", [[], ["nodes=2", "--processes", "2"]], ids=["one node", "two nodes"])
+def test_a_grid_has_the_figures_that_it_has_without_slurm(
+    options: list[str], cluster: Cluster, smoke: Results, tmp_path: Path
+) -> None:
+    words = ("--grids", "generators", "--results", str(tmp_path), "--slurm", "partition=main", *options)
+    ran = run(sys.executable, "-m", "ablations", "--scale", "smoke", *words)
+    assert ran.returncode == 0, ran.stderr
+    here, there = figures(smoke.folder), figures(tmp_path)
+    common = here.keys() & there.keys()
+    assert common and {one: here[one] for one in common} == {one: there[one] for one in common}
+
+
+def test_a_table_in_an_allocation_of_two_nodes(cluster: Cluster, smoke: Results, tmp_path: Path) -> None:
+    words = f"repro.table2 --scale smoke --rows bm25 random --processes 2 --results {tmp_path / 'results'}"
+    ran = run(
+        *("sbatch", "--wait", "--nodes=2", "--ntasks-per-node=1", f"--output={tmp_path / 'log'}"),
+        f"--wrap={sys.executable} -m {words}",
+    )
+    assert ran.returncode == 0, (tmp_path / "log").read_text()
+    here, there = figures(smoke.folder), figures(tmp_path / "results")
+    assert len(there) == 2 and there == {one: here[one] for one in there}
+
+
+def test_an_option_that_sbatch_refuses_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    words = ("--scale", "smoke", "--results", str(results), "--slurm", "partition=nowhere")
+    ran = run(sys.executable, "-m", "ablations", *words)
+    (line,) = ran.stderr.splitlines()
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert line.startswith("error: --slurm: sbatch refuses a job with --nodes=1 --partition=nowhere: invalid partition")
+    assert not results.exists()

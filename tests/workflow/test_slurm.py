@@ -38,7 +38,8 @@ echo "$number RUNNING 0 $directory" >> "$0.accounts"
 echo $number
 """
 SQUEUE = """#!/bin/sh
-[ ! -e "${0%/*}/sbatch.accounts" ] || awk '{last[$1] = $0} END {for (job in last) print last[job]}' "${0%/*}/sbatch.accounts"
+touch "${0%/*}/sbatch.accounts"
+awk '{last[$1] = $0} END {for (job in last) print last[job]}' "${0%/*}/sbatch.accounts"
 """
 
 
