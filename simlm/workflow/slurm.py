@@ -52,7 +52,9 @@ def _check_submission(options: SlurmOptions) -> None:
     if answer is None or answer.returncode:
         said = answer.stderr.strip().splitlines() if answer else []
         reason = said[-1].removeprefix("sbatch: error: ") if said else "it does not answer"
-        raise UserError(f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason} (on the nodes that are up now)")
+        raise UserError(
+            f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason}; mend that, or wait until such nodes are up"
+        )
 
 
 def _check_nodes(values: dict[str, Any], processes: int) -> None:
