@@ -16,7 +16,7 @@ from tests.slurm_cluster import PATIENCE, Cluster, until
 from tests.workflow.driving import Ran, attempts, end, hear_signals, manifest, start, steps
 
 pytestmark = pytest.mark.slurm
-STEPS = {"SIMLM_TOY_STEPS": "200"}
+STEPS = 5
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,18 @@ def cluster(nodes: Cluster) -> Iterator[Cluster]:
     assert left == []
 
 
-def started(cluster: Cluster, results: Path, *options: str, **environment: str) -> tuple[subprocess.Popen[str], str]:
-    """A driver whose stage has counted a few steps, and the number of the stage's job."""
-    driver = start(results, "leaf", "partition=main", *options, **STEPS | environment)
-    until(lambda: len(steps(results)) >= 5)
+def started(cluster: Cluster, results: Path, *options: str, most: int = STEPS) -> tuple[subprocess.Popen[str], str]:
+    """A driver whose stage has made its steps and waits for `finish`, and the number of the stage's job."""
+    gate = {"SIMLM_TOY_STEPS": str(most), "SIMLM_TOY_GATE": str(results / "gate")}
+    driver = start(results, "leaf", "partition=main", *options, **gate)
+    until(lambda: len(steps(results)) >= STEPS)
     (job,) = cluster.jobs("RUNNING")
     return driver, job
+
+
+def finish(results: Path) -> None:
+    """Let the stage end."""
+    (results / "gate").touch()
 
 
 def ended(driver: subprocess.Popen[str]) -> Ran:
@@ -53,14 +59,23 @@ def ended(driver: subprocess.Popen[str]) -> Ran:
     return end(driver)
 
 
-def same_command(results: Path) -> Ran:
-    return ended(start(results, "leaf", "partition=main", **STEPS))
+def same_command(results: Path) -> subprocess.Popen[str]:
+    """The same command once more, which has begun to show its stages."""
+    driver = start(results, "leaf", "partition=main", SIMLM_TOY_STEPS=str(STEPS), SIMLM_TOY_GATE=str(results / "gate"))
+    assert driver.stdout is not None and driver.stdout.readline() in ("waiting leaf\n", "running leaf\n")
+    return driver
 
 
-def resumed_from(ran: Ran) -> int:
-    """The step that the stage of a finished run went on from."""
+def goes_on(results: Path) -> bool:
+    """Whether the same command finishes the stage from where it was."""
+    finish(results)
+    return resumed(ended(same_command(results)))
+
+
+def resumed(ran: Ran) -> bool:
+    """Whether the stage of a finished run went on from its last step."""
     assert ran.status == 0, ran
-    return int(manifest(ran.jobs["leaf"])["numbers"]["resumed_from"])
+    return int(manifest(ran.jobs["leaf"])["numbers"]["resumed_from"]) >= STEPS
 
 
 def begin_again(cluster: Cluster, job: str) -> None:
@@ -75,29 +90,32 @@ def test_a_lost_node(cluster: Cluster, tmp_path: Path) -> None:
     cluster.kill(node)
     try:
         begin_again(cluster, job)
+        finish(tmp_path)
         ran = ended(driver)
     finally:
         cluster.start(node)
-    assert resumed_from(ran) >= 5
-    assert f"leaf: Slurm stopped job {job} and queued it again: it goes on from its last checkpoint (start 2)" in str(
-        ran
-    )
+    assert resumed(ran)
+    line = f"leaf: Slurm stopped job {job} and queued it again: it goes on from its last checkpoint (start 2)"
+    assert ran.said("said") == [line]
 
 
 def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
-    """The stage has noted that it failed; its command is killed then, and the next one follows the same job."""
+    """The command does not take the stage for failed, and when it is killed then, the next one follows the same job."""
     driver, job = started(cluster, tmp_path)
-    words = ("--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
-    cluster.call("sbatch", *words)
+    cluster.call("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
     until(lambda: job in cluster.jobs("PENDING"))
+    assert driver.poll() is None
     driver.kill()
     driver.communicate()
-    again = start(tmp_path, "leaf", "partition=main", **STEPS)
+    again = same_command(tmp_path)
     begin_again(cluster, job)
+    finish(tmp_path)
     ran = ended(again)
-    assert resumed_from(ran) >= 5
-    assert f"Slurm stopped job {job} and queued it again" in str(ran)
-    assert len(cluster.jobs("COMPLETED", tmp_path)) == 1
+    assert resumed(ran)
+    assert ran.said("said") == [
+        f"leaf: Slurm stopped job {job} and queued it again: it goes on from its last checkpoint (start 2)"
+    ]
+    assert cluster.jobs("COMPLETED", tmp_path) == [job]
 
 
 def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
@@ -106,37 +124,40 @@ def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
     ran = ended(driver)
     assert ran.status == 1
     assert ran.lines[-1].startswith(f"failure leaf failed: Slurm ended job {job}: CANCELLED (see ")
-    assert resumed_from(same_command(tmp_path)) >= 5
+    assert goes_on(tmp_path)
 
 
 def test_a_time_limit(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = started(cluster, tmp_path, "time=1", SIMLM_TOY_STEPS="4000")
+    driver, job = started(cluster, tmp_path, "time=1", most=4000)
     ran = ended(driver)
     assert ran.status == 1
     assert f"leaf failed: Slurm ended job {job}: TIMEOUT; --slurm time=... gives it more (see " in ran.lines[-1]
-    assert resumed_from(same_command(tmp_path)) >= 5
+    assert goes_on(tmp_path)
 
 
-def test_a_driver_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Path) -> None:
-    driver, _ = started(cluster, tmp_path)
+def test_a_command_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    """The next command follows the job, and submits no other."""
+    driver, job = started(cluster, tmp_path)
     driver.kill()
     driver.communicate()
     cluster.kill("slurmdbd")
     try:
-        ran = same_command(tmp_path)
+        again = same_command(tmp_path)
+        finish(tmp_path)
+        ran = ended(again)
     finally:
         cluster.start("slurmdbd")
     assert ran.status == 0
     assert attempts(ran) == {"leaf": 1}
-    assert len(cluster.jobs("COMPLETED", tmp_path)) == 1
+    assert cluster.jobs("COMPLETED", tmp_path) == [job]
 
 
-def test_a_driver_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_command_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:
     driver, _ = started(cluster, tmp_path)
     driver.send_signal(signal.SIGTERM)
     assert ended(driver).status == 143
     assert cluster.jobs("PENDING,RUNNING") == []
-    assert resumed_from(same_command(tmp_path)) >= 5
+    assert goes_on(tmp_path)
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
