@@ -53,7 +53,7 @@ def _check_submission(options: SlurmOptions) -> None:
         said = answer.stderr.strip().splitlines() if answer else []
         reason = said[-1].removeprefix("sbatch: error: ") if said else "it does not answer"
         raise UserError(
-            f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason}; mend that, or wait until such nodes are up"
+            f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason}; mend that, or wait for such nodes"
         )
 
 
