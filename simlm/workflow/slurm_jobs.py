@@ -6,7 +6,6 @@ The controller forgets a job some minutes after its end. A job is a stage's when
 
 import asyncio
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -69,25 +68,24 @@ def _ask() -> list[Seen] | None:
     answer = command("squeue", "--me", "--states=all", "--noheader", f"--Format={FIELDS}")
     if answer is None or answer.returncode:
         return None
-    rows = (line.split(maxsplit=3) for line in answer.stdout.splitlines() if line.strip())
-    return [Seen(number, state, int(restarts), Path(folder.rstrip())) for number, state, restarts, folder in rows]
+    rows = [line.rstrip().split(maxsplit=3) for line in answer.stdout.splitlines()]
+    return [Seen(row[0], row[1], int(row[2]), Path(row[3])) for row in rows if len(row) == 4]
 
 
 def command(name: str, *words: str) -> subprocess.CompletedProcess[str] | None:
     """Run a command of Slurm's; None where it is not installed or does not end."""
-    path = shutil.which(name)
     try:
-        return path and subprocess.run([path, *words], capture_output=True, text=True, check=False, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
+        return subprocess.run([name, *words], capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
 
 
 def jobs_by_folder() -> dict[Path, list[Seen]]:
-    """Return the jobs that have not ended, by the folder that they work in."""
+    """Return the jobs that have not ended, by the folder that they work in, without links."""
     found: dict[Path, list[Seen]] = {}
     for seen in QUEUE.look() or []:
         if seen.state not in ENDINGS:
-            found.setdefault(seen.folder, []).append(seen)
+            found.setdefault(seen.folder.resolve(), []).append(seen)
     return found
 
 
