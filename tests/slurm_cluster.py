@@ -153,8 +153,9 @@ class Cluster:
         """Return the processes of the daemons whose mark begins so, those of jobs included."""
         found = []
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get(MARK, "").startswith(mark):
+            with suppress(psutil.Error, OSError):
+                # Not psutil's, which reads nothing of a process that has changed its title, as slurmstepd does.
+                if f"{MARK}={mark}".encode() in Path(f"/proc/{process.pid}/environ").read_bytes():
                     found += [process, *process.children(recursive=True)]
         return found
 
