@@ -12,7 +12,7 @@ from simlm.files import read_json, write_json
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
 from simlm.workflow.server import is_server
-from simlm.workflow.slurm_jobs import ENDS, Seen, SlurmJob, cancel, jobs_by_folder
+from simlm.workflow.slurm_jobs import Seen, SlurmJob, cancel, jobs_by_folder
 from simlm.workflow.stage import MISTAKE, PROGRESS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +29,9 @@ def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) ->
         shutil.rmtree(stage.job)
     elif stage.was_finished:  # it waits to be judged, and what it said was shown when it ran
         (stage.job / PROGRESS).unlink(missing_ok=True)
-    elif job := next((one for one in jobs if one.state != ENDS), None):
+    elif jobs:
         # A process that Slurm stops to begin it again later leaves no number, and says that it failed.
-        write_json(stage.marker(".pid"), SlurmJob(job.number, stage.marker(".err")).tospec())
+        write_json(stage.marker(".pid"), SlurmJob(jobs[0].number, stage.marker(".err")).tospec())
         stage.marker(".failed").unlink(missing_ok=True)
     elif process_of(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.

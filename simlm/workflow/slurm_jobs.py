@@ -26,8 +26,8 @@ PATIENCE = 120.0
 FIELDS = "JobID:20,State:20,RestartCnt:10,WorkDir:4096"
 ENDINGS = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "BOOT_FAIL")
 """States that a job does not leave."""
-ENDS = "COMPLETING"
-"""A job's state while its processes are being ended; afterwards it has one of the endings, or is begun again."""
+LIVES = "PENDING,RUNNING,SUSPENDED"
+"""States of jobs that will do work, one that is being stopped to be queued again included."""
 SAYS_WHY = ("COMPLETED", "FAILED")
 """Endings of which the stage has noted the reason itself, where there is one."""
 ADVICE = {"TIMEOUT": "; --slurm time=... gives it more", "OUT_OF_MEMORY": "; --slurm mem=... gives it more"}
@@ -45,18 +45,18 @@ class Seen:
 
 
 class Queue:
-    """This user's jobs, those that ended some minutes ago included."""
+    """All jobs of this user, those that ended some minutes ago included."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] | None = None
         self.asked = float("-inf")
         self.asking = threading.Lock()
 
-    def look(self, within: float = 0.0) -> list[Seen] | None:
+    def look(self, within: float) -> list[Seen] | None:
         """Return the jobs as they are, or were less than ``within`` seconds ago; None without an answer."""
         with self.asking:
             if time.monotonic() - self.asked >= within:
-                self.seen = _ask()
+                self.seen = _ask("all")
                 self.asked = time.monotonic()
             return self.seen
 
@@ -64,8 +64,8 @@ class Queue:
 QUEUE = Queue()
 
 
-def _ask() -> list[Seen] | None:
-    answer = command("squeue", "--me", "--states=all", "--noheader", f"--Format={FIELDS}")
+def _ask(states: str) -> list[Seen] | None:
+    answer = command("squeue", "--me", f"--states={states}", "--noheader", f"--Format={FIELDS}")
     if answer is None or answer.returncode:
         return None
     rows = [line.rstrip().split(maxsplit=3) for line in answer.stdout.splitlines()]
@@ -81,11 +81,10 @@ def command(name: str, *words: str) -> subprocess.CompletedProcess[str] | None:
 
 
 def jobs_by_folder() -> dict[Path, list[Seen]]:
-    """Return the jobs that have not ended, by the folder that they work in, without links."""
+    """Return the jobs that will do work, by the folder that they work in, without links."""
     found: dict[Path, list[Seen]] = {}
-    for seen in QUEUE.look() or []:
-        if seen.state not in ENDINGS:
-            found.setdefault(seen.folder.resolve(), []).append(seen)
+    for seen in _ask(LIVES) or []:
+        found.setdefault(seen.folder.resolve(), []).append(seen)
     return found
 
 

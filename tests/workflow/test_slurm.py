@@ -39,7 +39,8 @@ echo $number
 """
 SQUEUE = """#!/bin/sh
 touch "${0%/*}/sbatch.accounts"
-awk '{last[$1] = $0} END {for (job in last) print last[job]}' "${0%/*}/sbatch.accounts"
+case "$*" in *--states=all*) states=. ;; *) states=RUNNING ;; esac
+awk '{last[$1] = $0} END {for (job in last) print last[job]}' "${0%/*}/sbatch.accounts" | grep $states || true
 """
 
 
