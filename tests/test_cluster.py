@@ -32,12 +32,13 @@ def nodes() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(nodes: Cluster) -> Iterator[Cluster]:
-    """The cluster with idle nodes; when the test ends no job is left."""
+    """The cluster with idle nodes; no job is left when the test has ended."""
     nodes.wait_for_nodes()
     yield nodes
-    left = nodes.jobs("PENDING,RUNNING,SUSPENDED")
-    nodes.call("scancel", "--user=root")
-    assert left == []
+    try:
+        until(lambda: not nodes.jobs("PENDING,RUNNING,SUSPENDED"))
+    finally:
+        nodes.call("scancel", "--user=root")
 
 
 def started(cluster: Cluster, results: Path, *options: str, most: int = STEPS) -> tuple[subprocess.Popen[str], str]:
@@ -115,7 +116,7 @@ def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
     assert ran.said("said") == [
         f"leaf: Slurm stopped job {job} and queued it again: it goes on from its last checkpoint (start 2)"
     ]
-    assert cluster.jobs("COMPLETED", tmp_path) == [job]
+    assert cluster.jobs("all", tmp_path) == [job]
 
 
 def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_command_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Pa
         cluster.start("slurmdbd")
     assert ran.status == 0
     assert attempts(ran) == {"leaf": 1}
-    assert cluster.jobs("COMPLETED", tmp_path) == [job]
+    assert cluster.jobs("all", tmp_path) == [job]
 
 
 def test_a_command_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from experimaestro.connectors import Process, ProcessBuilder, ProcessState
 from simlm.files import write_json
 from simlm.workflow.stage import PROGRESS
 
+LOOK_SECONDS = 1.0
+"""How often the mark of a finished stage is looked for, which tells earlier than Slurm does."""
 POLL_SECONDS = 15.0
 """How often Slurm is asked, about all jobs at once."""
 PATIENCE = 120.0
@@ -52,10 +54,10 @@ class Queue:
         self.asked = float("-inf")
         self.asking = threading.Lock()
 
-    def look(self, within: float) -> list[Seen] | None:
-        """Return the jobs as they are, or were less than ``within`` seconds ago; None without an answer."""
+    def look(self, since: float = float("-inf")) -> list[Seen] | None:
+        """Return the jobs as they were later than ``since``, by the monotonic clock; None without an answer."""
         with self.asking:
-            if time.monotonic() - self.asked >= within:
+            if self.asked <= max(since, time.monotonic() - POLL_SECONDS):
                 self.seen = _ask("all")
                 self.asked = time.monotonic()
             return self.seen
@@ -108,6 +110,7 @@ class SlurmJob(Process):
     def __init__(self, number: str, log: Path) -> None:
         self.number = number
         self.log = log
+        self.since = time.monotonic()
 
     def tospec(self) -> dict[str, Any]:
         """What experimaestro writes down of the job, by which a later command follows it."""
@@ -119,9 +122,9 @@ class SlurmJob(Process):
 
     async def aio_wait(self) -> int | None:
         restarts = 0
-        while True:
-            await asyncio.sleep(POLL_SECONDS)  # first, for the last look may be older than the job
-            seen = await asyncio.to_thread(QUEUE.look, POLL_SECONDS)
+        while not self.log.with_suffix(".done").exists():
+            await asyncio.sleep(LOOK_SECONDS)
+            seen = await asyncio.to_thread(QUEUE.look, self.since)
             if seen is None:
                 continue
             job = next((one for one in seen if one.number == self.number), None)
@@ -131,6 +134,7 @@ class SlurmJob(Process):
                 restarts = job.restarts
                 line = f"Slurm stopped job {self.number} and queued it again: it goes on from its last checkpoint"
                 write_json(self.log.parent / PROGRESS, {"said": [f"{line} (start {restarts + 1})"]})
+        return 0
 
     def _end(self, job: Seen | None) -> int | None:
         if job is not None and job.state not in SAYS_WHY:
@@ -139,7 +143,7 @@ class SlurmJob(Process):
         return None if job is None else int(job.state != "COMPLETED")
 
     async def aio_state(self, timeout: float | None = None) -> ProcessState:
-        seen = await asyncio.to_thread(QUEUE.look, POLL_SECONDS)
+        seen = await asyncio.to_thread(QUEUE.look)
         ended = seen is not None and not any(one.number == self.number for one in seen if one.state not in ENDINGS)
         return ProcessState.FINISHED if ended else ProcessState.RUNNING
 
