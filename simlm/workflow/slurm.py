@@ -50,8 +50,8 @@ def _check_submission(options: SlurmOptions) -> None:
     words = options.args()
     answer = command("sbatch", "--test-only", *words, "--wrap=true")
     if answer is None or answer.returncode:
-        said = answer.stderr.strip().splitlines() if answer else []
-        reason = said[-1].removeprefix("sbatch: error: ") if said else "it does not answer"
+        said = answer.stderr.replace("sbatch: error: ", "").split("\n") if answer else ["it does not answer"]
+        reason = "; ".join(line.strip() for line in said if line.strip())
         raise UserError(
             f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason}; mend that, or wait for such nodes"
         )
