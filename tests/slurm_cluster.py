@@ -5,6 +5,7 @@ its daemons, their files, sockets and ports are its own, below one temporary fol
 the nodes, until `down`.
 """
 
+import argparse
 import os
 import shutil
 import socket
@@ -215,11 +216,14 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def main(word: str) -> None:
+def main() -> None:
     """Set a cluster up and print what a shell needs to use it, or take down the one that this shell uses."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("up", "down"))
+    what = parser.parse_args().what
     if reason := lack():
         sys.exit(reason)
-    if word == "down":
+    if what == "down":
         Cluster(Path(os.environ["SLURM_CONF"]).parent).down()
         return
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="slurm-")))
@@ -228,4 +232,4 @@ def main(word: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

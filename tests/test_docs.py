@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ROOMS = "|".join(sorted(path.parent.name for path in ROOT.glob("*/__init__.py")))
 COMMAND = re.compile(rf"python -m ((?:{ROOMS})[\w.]*)([^`\n]*)")
-OTHERS = {"--benchmark-enable", "--slurm"}
+OTHERS = {"--benchmark-enable"}
 """Options of other programs that pages name outside of a whole command line."""
 HELP = """
 import contextlib, io, json, runpy, sys
