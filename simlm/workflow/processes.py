@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) -> None:
     """Make experimaestro, which knows no manifests, see a stage as the plan does; ``jobs`` are Slurm's of it."""
+    status = stage.job / ".experimaestro" / "status.json"
     if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
             stage.marker(".done").touch()
@@ -32,12 +33,16 @@ def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) ->
     elif jobs:
         # A process that Slurm stops to begin it again later leaves no number, and says that it failed.
         write_json(stage.marker(".pid"), SlurmJob(jobs[0].number, stage.marker(".err")).tospec())
-        stage.marker(".failed").unlink(missing_ok=True)
+        if stage.marker(".failed").exists():
+            _forget(stage.marker(".failed"), status)
     elif process_of(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
-        stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
-        for path in (*stale, stage.job / MISTAKE, stage.job / PROGRESS):
-            path.unlink(missing_ok=True)
+        _forget(stage.marker(".failed"), stage.marker(".pid"), status, stage.job / MISTAKE, stage.job / PROGRESS)
+
+
+def _forget(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def process_of(stage: Planned) -> psutil.Process | None:
