@@ -90,14 +90,14 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.names = f"\n127.0.0.1 {' '.join(NODES)} # {folder}\n"
 
     def up(self) -> None:
         """Set the cluster up, and wait until its nodes are idle. Where that fails, nothing is left of it."""
         with ExitStack() as failed:
             failed.callback(self.down)
             self._write()
-            shutil.copy2(HOSTS, self.folder / "hosts")
-            HOSTS.write_text(f"{HOSTS.read_text().rstrip()}\n127.0.0.1 {' '.join(NODES)}\n")
+            HOSTS.write_text(HOSTS.read_text() + self.names)
             data = f"--datadir={self.folder}/data"
             self.call("mariadb-install-db", "--no-defaults", data, "--user=root", "--skip-test-db")
             self.start("munged")
@@ -163,7 +163,7 @@ class Cluster:
     def down(self) -> None:
         """Kill all of the cluster's processes, and leave the machine as it was."""
         end(self.processes(f"{self.folder}:"))
-        HOSTS.write_text((self.folder / "hosts").read_text())
+        HOSTS.write_text(HOSTS.read_text().replace(self.names, ""))
         shutil.rmtree(self.folder)
 
     def call(self, *command: str) -> str:
