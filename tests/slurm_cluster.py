@@ -70,6 +70,17 @@ StorageUser=slurm
 StoragePass=slurm
 StorageLoc=slurm
 """
+MARIADB = """[mariadbd]
+datadir={folder}/data
+user=root
+socket={folder}/mariadb.socket
+pid-file={folder}/mariadb.id
+bind-address=127.0.0.1
+port={ports[4]}
+init-file={folder}/start.sql
+[client]
+socket={folder}/mariadb.socket
+"""
 SQL = """CREATE DATABASE IF NOT EXISTS slurm;
 CREATE USER IF NOT EXISTS slurm@127.0.0.1 IDENTIFIED BY 'slurm';
 GRANT ALL ON slurm.* TO slurm@127.0.0.1;
@@ -102,7 +113,7 @@ class Cluster:
             self.call("mariadb-install-db", "--no-defaults", data, "--user=root", "--skip-test-db")
             self.start("munged")
             self.start("mariadbd")
-            until(lambda: self.answers("mariadb-admin", f"--socket={self.folder}/mariadb.socket", "ping"))
+            until(lambda: self.answers("mariadb-admin", f"--defaults-file={self.folder}/mariadb.cnf", "ping"))
             self.start("slurmdbd")
             until(lambda: self.answers("sacctmgr", "-i", "add", "cluster", "simlm"))
             for name in ("slurmctld", *NODES):
@@ -112,10 +123,10 @@ class Cluster:
 
     def _write(self) -> None:
         values = {"folder": self.folder, "host": socket.gethostname().split(".")[0], "ports": free_ports(5)}
-        for name, text in (("slurm.conf", SLURM), ("slurmdbd.conf", SLURMDBD), ("start.sql", SQL)):
+        files = {"slurm.conf": SLURM, "slurmdbd.conf": SLURMDBD, "mariadb.cnf": MARIADB, "start.sql": SQL}
+        for name, text in files.items():
             (self.folder / name).touch(mode=0o600)
             (self.folder / name).write_text(text.format(**values))
-        (self.folder / "mariadb.port").write_text(str(values["ports"][4]))
         (self.folder / "munge.key-file").touch(mode=0o600)
         (self.folder / "munge.key-file").write_bytes(os.urandom(128))
         for name in ("state", *(f"spool-{node}" for node in NODES)):
@@ -127,13 +138,7 @@ class Cluster:
         commands = {
             "munged": ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket"]
             + [f"--{what}={folder}/munge.{what}" for what in ("key-file", "log-file", "pid-file", "seed-file")],
-            "mariadbd": ["mariadbd", "--no-defaults", f"--datadir={folder}/data", "--user=root"]
-            + [
-                f"--socket={folder}/mariadb.socket",
-                f"--pid-file={folder}/mariadb.id",
-                f"--init-file={folder}/start.sql",
-            ]
-            + ["--bind-address=127.0.0.1", f"--port={(folder / 'mariadb.port').read_text()}"],
+            "mariadbd": ["mariadbd", f"--defaults-file={folder}/mariadb.cnf"],
         }
         command = commands.get(name, ["slurmd", "-D", "-N", name] if name in NODES else [name, "-D"])
         with (folder / f"{name}.log").open("a") as log:
