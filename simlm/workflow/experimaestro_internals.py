@@ -84,7 +84,7 @@ class Submitted:
         state = found.scheduler_state if found.scheduler_state.finished() else found.state
         if not state.finished():
             return "running" if state.running() else "waiting"
-        if state.is_error() and state is not found.scheduler_state:
+        if state.is_error() and not found.scheduler_state.finished():
             return "running"
         if not state.is_error():
             return "done"
