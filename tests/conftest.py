@@ -1,6 +1,6 @@
 """Settings of every test: no network, two threads, no window, no collection written under the user's home.
 
-GPU-marked tests are skipped where there is no GPU.
+GPU-marked tests are skipped where there is no GPU, and those of a Slurm cluster without --slurm.
 """
 
 import os
@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.slurm_cluster import lack
 
 # Set before the libraries that read them are imported, and inherited by the processes that tests start.
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="ir_datasets_")
@@ -33,7 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("many" if config.option.markexpr == "slow or hypothesis" else "few")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "set up a Slurm cluster on this machine for the tests that need one: changes /etc/hosts meanwhile"
+    parser.addoption("--slurm", action="store_true", help=words)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if reason := lack() if config.getoption("--slurm") else "needs --slurm":
+        for item in items:
+            if item.get_closest_marker("slurm"):
+                item.add_marker(pytest.mark.skip(reason=reason))
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return

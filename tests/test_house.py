@@ -41,7 +41,12 @@ def test_readme_gives_two_commands_and_ci_runs_the_second() -> None:
     assert test.endswith("&& .venv/bin/python -m pytest")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r'^TEST_COMMAND="(.*)"$', script, re.MULTILINE) == [test]
-    assert script.endswith('\neval "$TEST_COMMAND"\npython -m pytest -m "slow or hypothesis"\n')
+    last = """
+eval "$TEST_COMMAND"
+python -m pytest -m "slow or hypothesis"
+if [[ "${1:-}" == --slurm ]]; then python -m pytest -m slurm --slurm -rs; fi
+"""
+    assert script.endswith(last)
 
 
 def test_ci_runs_the_checks_of_tox() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experimaestro import RunMode, experiment
+from experimaestro.connectors import Process
 from experimaestro.core.objects import ConfigInformation
 from experimaestro.scheduler.interfaces import JobFailureStatus
 from experimaestro.scheduler.workspace import Workspace
@@ -18,6 +19,7 @@ from experimaestro.settings import WorkspaceSettings, get_settings
 from experimaestro.taskglobals import Env
 
 from simlm.workflow.launchers import Launcher
+from simlm.workflow.slurm_jobs import SlurmJob
 from simlm.workflow.stage import Stage
 
 LET_GO_SECONDS = 5.0
@@ -77,11 +79,13 @@ class Submitted:
     def state(self, job: Path) -> str:
         """Return "waiting", "running", "done", "failed", or "left out" when a stage that it depends on failed."""
         found = self.jobs[job]
-        # A process that was killed has not noted how it ended: then the scheduler knows it.
-        ended = not found.state.finished() and found.scheduler_state.finished()
-        state = found.scheduler_state if ended else found.state
+        # The scheduler knows how a process ended that was killed and has noted nothing, and that Slurm stopped a job
+        # only to begin it again, which its process has noted as a failure.
+        state = found.scheduler_state if found.scheduler_state.finished() else found.state
         if not state.finished():
             return "running" if state.running() else "waiting"
+        if state.is_error() and not found.scheduler_state.finished():
+            return "running"
         if not state.is_error():
             return "done"
         return "left out" if state.failure_reason is JobFailureStatus.DEPENDENCY else "failed"
@@ -100,6 +104,8 @@ def running(results: Path, launcher: Launcher, stop: Callable[[], object]) -> It
         stop: called when the block fails, once no more stages are started: ends those that run.
     """
     logging.getLogger("xpm").setLevel(logging.CRITICAL)
+    if Process.handler(SlurmJob.KIND) is not SlurmJob:  # experimaestro's own asks the accounting about jobs it finds
+        Process.HANDLERS[SlurmJob.KIND] = SlurmJob
     with experiment(results, "run", no_environmental_impact=True, register_signals=False, launcher=launcher) as current:
         scheduler = current.scheduler
         scheduler.jobs.clear()

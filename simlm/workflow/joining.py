@@ -10,7 +10,8 @@ from simlm.files import put_in_place
 from simlm.paths import instead
 from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.plan import Build, Planned, plan
-from simlm.workflow.processes import process_of, slurm_job
+from simlm.workflow.processes import process_of
+from simlm.workflow.slurm_jobs import jobs_by_folder
 
 NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
 
@@ -52,6 +53,7 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
                 f"--join {folder}: no results folder (jobs {instead(folder / 'jobs')}); choose one that a command wrote"
             )
     stages, _ = plan(build, results)
+    at_work = jobs_by_folder()
     digests: dict[Path, str] = {}
     joined, refused = [], []
     for stage in stages:
@@ -70,7 +72,7 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
                 "remove the one that you do not trust and run again"
             )
         digests[stage.job] = finished[first]
-        if first != stage.job and process_of(stage) is None and slurm_job(stage) is None:
+        if first != stage.job and process_of(stage) is None and stage.job.resolve() not in at_work:
             joined.append(Joined(stage, first))
     return Joinable(joined, refused)
 

@@ -21,6 +21,7 @@ from experimaestro.scriptbuilder import PythonScriptBuilder
 
 from simlm.workflow.resources import Choices, cores
 from simlm.workflow.server import stage_server
+from simlm.workflow.slurm_jobs import SlurmBuilder
 from simlm.workflow.stage import Stage
 
 STEP = "\nsrun ./"
@@ -120,21 +121,28 @@ class SlurmLauncher(ExperimaestroSlurmLauncher):
         choices: how stages compute.
         options: sbatch's options.
         binpath: the folder of Slurm's commands.
-        interval: seconds after which Slurm's accounting is asked again.
     """
 
-    def __init__(self, choices: Choices, options: SlurmOptions, binpath: str, interval: float) -> None:
-        super().__init__(options=options, binpath=binpath, interval=interval)
+    def __init__(self, choices: Choices, options: SlurmOptions, binpath: Path) -> None:
+        super().__init__(options=options, binpath=binpath)
         self.choices = dataclasses.replace(choices, alone=True)
         self.threads = int(options.cpus_per_task or 1)
 
     def for_stage(self, stage: Stage, behind: int) -> "SlurmLauncher":
         """Return the launcher that submits a stage: one that a single process does has one node."""
-        options = self.options if stage.shared else dataclasses.replace(self.options, nodes=1)
-        return SlurmLauncher(self.choices, options, str(self.binpath), self.interval)
+        options = self.options if stage.shared else on_one_node(self.options)
+        return SlurmLauncher(self.choices, options, self.binpath)
 
     def scriptbuilder(self) -> SlurmScriptBuilder:
         return SlurmScript(self)
+
+    def processbuilder(self) -> ProcessBuilder:
+        return SlurmBuilder()
+
+
+def on_one_node(options: SlurmOptions) -> SlurmOptions:
+    """Return the options of a job for a stage that a single process does."""
+    return dataclasses.replace(options, nodes=1)
 
 
 class SlurmScript(SlurmScriptBuilder):

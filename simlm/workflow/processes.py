@@ -5,22 +5,22 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from simlm.files import read_json
+from simlm.files import read_json, write_json
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
 from simlm.workflow.server import is_server
-from simlm.workflow.slurm import cancel
+from simlm.workflow.slurm_jobs import Seen, SlurmJob, cancel, jobs_by_folder
 from simlm.workflow.stage import MISTAKE, PROGRESS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def prepare(stage: Planned, say: Callable[[str], None]) -> None:
-    """Make experimaestro, which knows no manifests, see a stage as the plan does."""
+def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) -> None:
+    """Make experimaestro, which knows no manifests, see a stage as the plan does; ``jobs`` are Slurm's of it."""
+    status = stage.job / ".experimaestro" / "status.json"
     if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
             stage.marker(".done").touch()
@@ -30,26 +30,25 @@ def prepare(stage: Planned, say: Callable[[str], None]) -> None:
         shutil.rmtree(stage.job)
     elif stage.was_finished:  # it waits to be judged, and what it said was shown when it ran
         (stage.job / PROGRESS).unlink(missing_ok=True)
-    elif process_of(stage) is None and slurm_job(stage) is None:
+    elif jobs:
+        # A process that Slurm stops to begin it again later leaves no number, and says that it failed.
+        write_json(stage.marker(".pid"), SlurmJob(jobs[0].number, stage.marker(".err")).tospec())
+        if stage.marker(".failed").exists():
+            _forget(stage.marker(".failed"), status)
+    elif process_of(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
-        stale = (stage.marker(".failed"), stage.marker(".pid"), stage.job / ".experimaestro" / "status.json")
-        for path in (*stale, stage.job / MISTAKE, stage.job / PROGRESS):
-            path.unlink(missing_ok=True)
+        _forget(stage.marker(".failed"), stage.marker(".pid"), status, stage.job / MISTAKE, stage.job / PROGRESS)
 
 
-def slurm_job(stage: Planned) -> str | None:
-    """Return the number of the Slurm job of a stage, which an earlier command may have submitted; None without one.
-
-    Whether it still runs is for experimaestro to ask of Slurm. A job that has failed does not count.
-    """
-    process = _process_file(stage)
-    return str(process["pid"]) if process.get("type") == "slurm" and not stage.marker(".failed").exists() else None
+def _forget(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def process_of(stage: Planned) -> psutil.Process | None:
     """Return the process that works on a stage, which an earlier command may have left behind; None without one."""
     try:
-        written = _process_file(stage)
+        written = read_json(stage.marker(".pid")) or {}
         process = psutil.Process(written["pid"])
         # Another process may have got the number since, or the stage's has ended and its parent has not noticed.
         same = abs(process.create_time() - written["started"]) < 1
@@ -58,16 +57,13 @@ def process_of(stage: Planned) -> psutil.Process | None:
         return None
 
 
-def _process_file(stage: Planned) -> dict[str, Any]:
-    return read_json(stage.marker(".pid")) or {}
-
-
 def stop(stages: Sequence[Planned]) -> None:
     """End the stages' processes, those of an earlier command included; whatever they had checkpointed stays.
 
     All processes below this one but the stage server are theirs.
     """
-    cancel([number for stage in stages if (number := slurm_job(stage)) is not None])
+    jobs = jobs_by_folder()
+    cancel([job for stage in stages for job in jobs.get(stage.job.resolve(), [])])
     processes = {process for process in psutil.Process().children(recursive=True) if not is_server(process.pid)}
     processes |= {process for stage in stages if (process := process_of(stage)) is not None}
     for process in processes:

@@ -14,6 +14,7 @@ from simlm.workflow.experimaestro_internals import Submitted, identifier_of, nam
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned, ancestors, mark_failures, plan
 from simlm.workflow.processes import environment, prepare, stop
+from simlm.workflow.slurm_jobs import ENDED_BY_SLURM, jobs_by_folder
 from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
 
 POLL_SECONDS = 0.25
@@ -74,8 +75,9 @@ def run(
             mark_failures(stages, failures)
             finished = {stage.job for stage in stages if stage.finished}
             found = finished if found is None else found & finished
+            jobs = jobs_by_folder()
             for stage in (one for one in stages if one.failure is None):
-                prepare(stage, display.say)
+                prepare(stage, jobs.get(stage.job.resolve(), []), display.say)
             lacking = next((stage for stage in stages if not stage.finished and stage.failure is None), None)
             if lacking is None:
                 for stage in stages:
@@ -175,7 +177,10 @@ def _failure(planned: Planned) -> Exception:
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
     said = [line for line in lines if line.strip() and not NO_REASON.search(line)]
     ending = read_json(planned.marker(".failed")) or {}
-    if ending.get("reason") == "cancelled":  # experimaestro heard a signal, and the log does not end with it
+    slurm = next((line for line in said if line.startswith(ENDED_BY_SLURM)), None)
+    if slurm is not None:
+        said.append(slurm)
+    elif ending.get("reason") == "cancelled":  # experimaestro heard a signal, and the log does not end with it
         said.append(f"its process was told to end: {ending.get('message')}")
     last = said[-1] if said else "its process ended and did not say why"
     if "SIGKILL" in last:  # no command of this project sent it: that would have been told

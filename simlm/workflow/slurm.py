@@ -6,7 +6,6 @@ stage that several processes can do together has all the nodes that were asked f
 
 import dataclasses
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from typing import Any
 from experimaestro.launchers.slurm import SlurmOptions
 
 from simlm.errors import UserError
-from simlm.workflow.launchers import SlurmLauncher
+from simlm.workflow.launchers import SlurmLauncher, on_one_node
 from simlm.workflow.resources import Choices, share_of_node
+from simlm.workflow.slurm_jobs import command
 
-POLL_SECONDS = 15.0
-"""How often Slurm's accounting is asked about all jobs at once."""
 WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 """Options that cannot be the same for jobs of several nodes, with one task on each, and for those of one."""
 
@@ -26,7 +24,8 @@ WHOLE_JOBS = ("gpus", "nodelist", "ntasks_per_node")
 def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
     """Return a launcher that submits each stage with these options of sbatch, written "key=value".
 
-    UserError for an unknown option, where there is no sbatch, and for nodes that cannot share a stage's processes.
+    UserError for an unknown option, for one that sbatch refuses, where there is no sbatch, and for nodes that cannot
+    share a stage's processes.
     """
     known = [field.name for field in dataclasses.fields(SlurmOptions)]
     values: dict[str, Any] = {}
@@ -40,7 +39,22 @@ def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError("--slurm: there is no sbatch here; run the command where Slurm jobs are submitted")
-    return SlurmLauncher(choices, SlurmOptions(**values), str(Path(sbatch).parent), POLL_SECONDS)
+    launcher = SlurmLauncher(choices, SlurmOptions(**values), Path(sbatch).parent)
+    for jobs in (launcher.options, on_one_node(launcher.options)):
+        _check_submission(jobs)
+    return launcher
+
+
+def _check_submission(options: SlurmOptions) -> None:
+    """Have sbatch say whether it would take a job; it submits none."""
+    words = options.args()
+    answer = command("sbatch", "--test-only", *words, "--wrap=true")
+    if answer is None or answer.returncode:
+        said = answer.stderr.replace("sbatch: error: ", "").split("\n") if answer else ["it does not answer"]
+        reason = "; ".join(line.strip() for line in said if line.strip())
+        raise UserError(
+            f"--slurm: sbatch refuses a job with {' '.join(words)}: {reason}; mend that, or wait for such nodes"
+        )
 
 
 def _check_nodes(values: dict[str, Any], processes: int) -> None:
@@ -60,9 +74,3 @@ def _check_nodes(values: dict[str, Any], processes: int) -> None:
             f"--slurm gpus_per_node={values['gpus_per_node']}: --processes {processes} on {nodes} nodes are {share} on "
             "each, and each needs a GPU; choose fewer processes"
         )
-
-
-def cancel(jobs: Sequence[str]) -> None:
-    """Ask Slurm to end jobs; it ignores those that have ended already."""
-    if jobs and (scancel := shutil.which("scancel")):
-        subprocess.run([scancel, *jobs], capture_output=True, check=False, timeout=60)

@@ -19,7 +19,7 @@ from simlm.errors import UserError
 from simlm.files import checksums, read_json, write_json, write_sealed
 from simlm.progress import follow, say
 from simlm.workflow.attempts import Attempt, attempts
-from simlm.workflow.manifest import MANIFEST, outputs_digest, read_manifest
+from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.resources import Choices, stage_slot
 from simlm.workflow.sources import sources_digest
 
@@ -79,11 +79,17 @@ class Stage(ResumableTask):
         return None
 
     def execute(self) -> None:
-        """Run the stage in a process of its own; experimaestro calls it."""
-        for name in (MISTAKE, MANIFEST, PROGRESS):
-            (self.job / name).unlink(missing_ok=True)
+        """Run the stage in a process of its own; experimaestro calls it.
+
+        There is nothing to do where Slurm begins a job again that had sealed the stage and could not end any more.
+        """
+        (self.job / MISTAKE).unlink(missing_ok=True)
         try:
-            self._run_and_seal()
+            if damage(self.job, self._input_digests()) is not None or self.outdated(self.job) is not None:
+                for name in (MANIFEST, PROGRESS):
+                    (self.job / name).unlink(missing_ok=True)
+                self._run_and_seal()
+            shutil.rmtree(self.work, ignore_errors=True)
         except UserError as error:
             (self.job / MISTAKE).write_text(str(error), encoding="utf-8")
             sys.exit(2)
@@ -102,7 +108,6 @@ class Stage(ResumableTask):
                 numbers = self._numbers()
             attempt.write()
             write_sealed(self.job / MANIFEST, self._manifest(digests, numbers))
-        shutil.rmtree(self.work, ignore_errors=True)
 
     def _numbers(self) -> dict[str, Any]:
         processes = self.choices.processes if self.shared else 1

@@ -80,7 +80,7 @@ def drive(results: Path, shape: str = "tree", *options: str, **environment: str)
     began = time.time()
     output, errors = io.StringIO(), io.StringIO()
     with patch.dict(os.environ, environment), redirect_stdout(output), redirect_stderr(errors):
-        status = main(results, shape, "keep-going" in options)
+        status = main(results, shape, *options)
     return Ran(status, output.getvalue().splitlines(), errors.getvalue(), began)
 
 

@@ -1,14 +1,17 @@
 """Drivers and stages that are killed, stopped, or started twice."""
 
 import json
+import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.workflow.driving import (
+    ROOT,
     attempts,
     damage,
     drive,
@@ -68,6 +71,16 @@ def test_a_driver_says_by_which_signal_its_stage_ended_and_the_next_one_goes_on(
     again = drive(tmp_path, "leaf", **SLOW)
     assert again.status == 0
     assert manifest(again.jobs["leaf"])["numbers"]["resumed_from"] >= 5
+
+
+def test_a_stage_that_is_begun_again_when_it_is_done_does_nothing(tmp_path: Path) -> None:
+    """As Slurm does with a job whose node is lost in its last moment."""
+    job = drive(tmp_path, "leaf").jobs["leaf"]
+    sealed, done = manifest(job), job / "number.done"
+    done.unlink()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([job / "number.py"], check=True, capture_output=True, env=environment)
+    assert manifest(job) == sealed and done.exists()
 
 
 def test_work_on_outputs_that_were_made_again_is_not_resumed(tmp_path: Path) -> None:

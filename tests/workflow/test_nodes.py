@@ -133,6 +133,7 @@ def test_options_of_jobs_must_fit(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "sbatch").touch(mode=0o755)
+    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
     if said is None:
         slurm_launcher(options, Choices(processes=3))
     else:

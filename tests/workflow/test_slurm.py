@@ -8,7 +8,7 @@ import pytest
 from experimaestro.launchers.slurm import SlurmLauncher
 
 from simlm.errors import UserError
-from simlm.workflow import slurm
+from simlm.workflow import slurm_jobs
 from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import run
 from simlm.workflow.slurm import slurm_launcher
@@ -18,7 +18,9 @@ from tests.workflow.driving import manifest
 from tests.workflow.toy import Broken, Number, Shared, Submit, tree
 
 SBATCH = """#!/bin/sh
-# sbatch --parsable SCRIPT: starts it, as its #SBATCH lines say, and writes what sacct shall tell.
+# sbatch --parsable SCRIPT: starts it, as its #SBATCH lines say, and writes what squeue shall tell.
+case "$*" in *--partition=nowhere*) echo "sbatch: error: invalid partition specified: nowhere" >&2; exit 1;; esac
+[ "$1" = --test-only ] && exit 0
 script=$2
 number=$(($(cat "$0.count" 2>/dev/null || echo 100) + 1))
 echo $number > "$0.count"
@@ -28,15 +30,17 @@ cd "$directory" || exit 1
 err=$(sed -n 's/^#SBATCH --error=//p' "$script")
 out=$(sed -n 's/^#SBATCH --output=//p' "$script")
 export SLURM_JOB_NUM_NODES=$(sed -n 's/^#SBATCH --nodes=//p' "$script") SLURM_CPUS_PER_TASK=1
-echo "$number|RUNNING|now|now|" >> "$0.accounts"
+echo "$number RUNNING 0 $directory" >> "$0.accounts"
 (
     if sh "$script" > "$out" 2> "$err"; then state=COMPLETED; else state=FAILED; fi
-    echo "$number|$state|now|now|" >> "$0.accounts"
+    echo "$number $state 0 $directory" >> "$0.accounts"
 ) > "$0.log" 2>&1 &
 echo $number
 """
-SACCT = """#!/bin/sh
-cat "$(dirname "$0")/sbatch.accounts" 2>/dev/null
+SQUEUE = """#!/bin/sh
+touch "${0%/*}/sbatch.accounts"
+case "$*" in *--states=all*) states=. ;; *) states=RUNNING ;; esac
+awk '{last[$1] = $0} END {for (job in last) print last[job]}' "${0%/*}/sbatch.accounts" | grep $states || true
 """
 
 
@@ -45,12 +49,12 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of commands named as Slurm's, first on the PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name, script in (("sbatch", SBATCH), ("sacct", SACCT)):
+    for name, script in (("sbatch", SBATCH), ("squeue", SQUEUE)):
         (folder / name).write_text(script)
         (folder / name).chmod(0o755 | stat.S_IXUSR)
     put_srun(folder)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(slurm_jobs, "POLL_SECONDS", 0.2)
     return folder
 
 
@@ -71,6 +75,13 @@ def test_the_launcher_has_the_options_that_were_given(cluster: Path) -> None:
 def test_an_unknown_option_is_the_users_mistake(option: str) -> None:
     with pytest.raises(UserError, match=f"--slurm {option}: write key=value with one of these keys: nodes, time, "):
         slurm_launcher([option], Choices())
+
+
+def test_an_option_that_sbatch_refuses_is_the_users_mistake(cluster: Path) -> None:
+    said = "--slurm: sbatch refuses a job with --nodes=1 --partition=nowhere: invalid partition specified: nowhere"
+    with pytest.raises(UserError, match=said):
+        slurm_launcher(["partition=nowhere"], Choices())
+    assert not list(cluster.glob("sbatch.*"))
 
 
 def test_a_machine_without_slurm_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
