@@ -24,14 +24,16 @@ def run(options: claims.ClaimOptions) -> None:
     """Make all reports, one after the other; the first that fails ends it."""
     refuse(options, "all", "rows")
     claims.check_seeds(options)
+    if options.dry_run or options.rehearse:
+        make(_everything, options)
     if options.dry_run:
-        make(lambda submit: _everything(options, submit), options)
         return
     of_tables = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
     for name in (*tables_on(options.open_scale().collection), *PAGES):
         run_report(name, of_tables)
     # Pages of settings and the index run no stage, and refuse options that only stages read.
-    of_pages = replace(of_tables, device=Options.device, processes=Options.processes, search=Options.search)
+    usual = {"device": Options.device, "processes": Options.processes, "search": Options.search, "rehearse": False}
+    of_pages = replace(of_tables, **usual)
     if not options.variant:  # settings are the same for every seed and source of negatives
         for name in SETTINGS:
             run_report(name, of_pages)

@@ -1,0 +1,96 @@
+"""A part of a collection, whatever its source, for a rehearsal: some queries, what is judged for them, some others.
+
+All of the whole's files are read to find it, in their own format: what is wrong with them is found too.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any
+
+from simlm.data.collection import Collection, Passage, Query
+from simlm.data.ids import text_key
+
+QUERIES = 300
+"""Of each split: the first that have a judgement, or the first where none has one."""
+NEGATIVES = 10
+"""Passages of each list of negatives that comes with the collection; the lists hold those of the part."""
+
+
+class Part(Collection):
+    """Some queries of each split, all passages judged for them, and ``others`` more, those with the smallest keys.
+
+    Passages and queries stand in the order of the whole. Nothing is read before it is asked for; the part's passages
+    are then kept in memory.
+    """
+
+    def __init__(self, whole: Collection, others: int) -> None:
+        super().__init__(**{one.name: getattr(whole, one.name) for one in fields(whole)})
+        self.whole, self.others = whole, others
+        self.files = None  # whose numbers of lines are the whole's
+        self.answers = {split: partial(self._answers, split) for split in whole.answers}
+        self._chosen: dict[str, dict[str, Query]] = {}
+
+    def passages(self) -> Iterator[Passage]:
+        return iter(self._passages[0])
+
+    def queries(self, split: str) -> Iterator[Query]:
+        return iter(self._queries(split).values())
+
+    def qrels(self, split: str) -> dict[str, dict[str, int]]:
+        kept = self._queries(split)
+        return {query: judged for query, judged in self.whole.qrels(split).items() if query in kept}
+
+    def negatives(self, split: str) -> Iterator[tuple[str, list[str]]]:
+        kept, known = self._queries(split), self._ids
+        rows = ((query, row) for query, row in self.whole.negatives(split) if query in kept)
+        return ((query, [id for id in row if id in known]) for query, row in rows)
+
+    def distinct_negatives(self, split: str) -> Iterator[tuple[str, str]]:
+        kept, known = self._queries(split), self._ids
+        return (pair for pair in self.whole.distinct_negatives(split) if pair[0] in kept and pair[1] in known)
+
+    def counted(self) -> dict[str, Any]:
+        """Return how many passages the whole has, and how many queries each of its splits."""
+        queries = {split: sum(1 for _ in self.whole.queries(split)) for split in self.splits}
+        return {"passages": self._passages[1], "queries": queries}
+
+    def _queries(self, split: str) -> dict[str, Query]:
+        if split not in self._chosen:
+            judged = self.whole.qrels(split)
+            rows = (one for one in self.whole.queries(split) if one.id in judged or not judged)
+            self._chosen[split] = {one.id: one for one in islice(rows, QUERIES)}
+        return self._chosen[split]
+
+    def _answers(self, split: str) -> Iterator[tuple[str, list[str]]]:
+        kept = self._queries(split)
+        return (row for row in self.whole.answers[split]() if row[0] in kept)
+
+    @cached_property
+    def _passages(self) -> tuple[list[Passage], int]:
+        """The part's passages, and the number of the whole's."""
+        named = {id for split in self.splits for row in self.qrels(split).values() for id in row}
+        for split in self.splits if self.has_negatives else ():
+            kept = self._queries(split)
+            named |= {id for query, row in self.whole.negatives(split) if query in kept for id in row[:NEGATIVES]}
+        wanted: list[tuple[int, Passage]] = []
+        others: list[tuple[int, int, Passage]] = []  # a heap, the largest key first
+        number = -1
+        for number, passage in enumerate(self.whole.passages()):
+            if passage.id in named:
+                wanted.append((number, passage))
+                continue
+            put = heapq.heappush if len(others) < self.others else heapq.heappushpop
+            put(others, (-text_key(passage.id), number, passage))
+        return [passage for _, passage in sorted(wanted + [one[1:] for one in others])], number + 1
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether lists of negatives come with the collection."""
+        return any(self.whole.dataset(split).has_scoreddocs() for split in self.splits)
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(passage.id for passage in self.passages())
