@@ -87,7 +87,7 @@ class Options:
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     def __post_init__(self) -> None:
-        """Take a name of the scale's own collection as if the option were left out; keep a rehearsal's results apart."""
+        """Take a scale's own collection as if it were not named; keep a rehearsal's results apart."""
         object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
         if self.rehearse:
             object.__setattr__(self, "results", folder_of(self.results))
@@ -134,7 +134,7 @@ class Options:
         return replace(self, rehearse=False, results=self.results.parent) if self.rehearse else self
 
     def pipeline_runs(self, submit: Submit, scale: Scale | None = None) -> PipelineRuns:
-        """Return the pipeline's runs at this scale, or at one that was made of it, with this seed and these negatives."""
+        """Return the pipeline's runs at this scale or one made of it, with this seed and these negatives."""
         if scale is None:
             scale = self.open_scale()
         elif self.rehearse:

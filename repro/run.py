@@ -29,7 +29,7 @@ from simlm.workflow.plan import Build, Planned, plan, resolve_graph
 
 CITATION = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
-O = TypeVar("O", bound=Options)
+Chosen = TypeVar("Chosen", bound=Options)
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"
 
 
@@ -121,7 +121,7 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
             print(f"published: {shown(path)}")
 
 
-def make(asked: Callable[[O, Submit], Any], options: O) -> tuple[list[Planned], Any] | None:
+def make(asked: Callable[[Chosen, Submit], Any], options: Chosen) -> tuple[list[Planned], Any] | None:
     """Run every stage of a call that is not finished.
 
     Args:

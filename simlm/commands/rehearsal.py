@@ -101,7 +101,7 @@ class Rehearsal:
 
     @cached_property
     def _asked(self) -> tuple[list[Planned], list[Path], list[Path]]:
-        """The whole's stages, and the folders of all that is asked for: the whole's, and the rehearsal's beside them."""
+        """The whole's stages, and the folders of all that is asked for, the whole's and the rehearsal's."""
         stages, wholes = _in_order(self.whole, self.results.parent)
         return stages, wholes, _in_order(self.build, self.results)[1]
 
@@ -250,7 +250,7 @@ def _tried(trial: Planned | None) -> list[str]:
     if not found:
         return []
     return [
-        f"vectors of the whole collection, {found['vectors']:,} of {found['width']} dimensions, {size(found['bytes'])}: "
-        f"written in {found['write_seconds']:.1f} s, searched for {found['queries']} queries in "
-        f"{found['search_seconds']:.1f} s, made ready to answer single queries in {found['resident_seconds']:.1f} s"
+        f"vectors of the whole collection, {found['vectors']:,} of {found['width']} dimensions "
+        f"({size(found['bytes'])}): written in {found['write_seconds']:.1f} s, searched for {found['queries']} queries "
+        f"in {found['search_seconds']:.1f} s, made ready to answer single queries in {found['resident_seconds']:.1f} s"
     ]

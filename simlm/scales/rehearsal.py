@@ -1,4 +1,4 @@
-"""A rehearsal: a scale with its own models, batches, lengths and depths, but few updates, on a part of its collection."""
+"""A rehearsal: a scale with its models, batches, lengths and depths, but few updates on a part of its collection."""
 
 from dataclasses import replace
 from typing import TypeVar

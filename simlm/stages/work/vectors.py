@@ -18,9 +18,7 @@ SHARD = 1_000_000
 NUMBER_BYTES = 4
 
 
-def try_vectors(
-    rows: int, like: Path, depth: int, faiss: bool, device_kind: str, folder: Path
-) -> dict[str, float]:
+def try_vectors(rows: int, like: Path, depth: int, faiss: bool, device_kind: str, folder: Path) -> dict[str, float]:
     """Write vectors, search them for a block of queries and then for one query, delete them; return the figures.
 
     Args:
