@@ -103,6 +103,8 @@ class Rehearsal:
     def _asked(self) -> tuple[list[Planned], list[Path], list[Path]]:
         """The whole's stages, and the folders of all that is asked for, the whole's and the rehearsal's."""
         stages, wholes = _in_order(self.whole, self.results.parent)
+        for stage in (one for one in stages if read_manifest(one.job) is None):
+            stage.reason = "new"
         return stages, wholes, _in_order(self.build, self.results)[1]
 
     @property
@@ -137,7 +139,7 @@ class Rehearsal:
     def _obstacles(self, stages: Sequence[Planned]) -> list[str]:
         """Return what would stop the whole run, in words."""
         choices = self.launcher.choices
-        todo = [stage for stage in self._wholes if read_manifest(stage.job) is None]
+        todo = [stage for stage in self._wholes if not stage.finished]
         own = (stage for stage in stages if stage.failure is not None and not _inherits(stage))
         found = [f"{stage.name}: {stage.failure}" for stage in own]
         try:
