@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,21 +120,18 @@ def test_nothing_of_it_is_published_and_its_results_lie_apart(tmp_path: Path) ->
 
 
 def test_trials_of_updates_are_as_short_and_stand_beside_the_whole_ones(tmp_path: Path) -> None:
+    def asked(options: Options) -> tuple[list[str], int]:
+        names: list[str] = []
+
+        def build(submit: Any) -> None:
+            trial_stages(options, lambda stage, name: (submit(stage, name), names.append(name)))
+
+        configs: list[Any] = [stage.config for stage in plan(build, options.results)[0]]
+        return names, max(one.settings.optimisation.steps for one in configs if hasattr(one, "settings"))
+
     options = Options(rehearse=True, results=tmp_path)
-    asked: dict[bool, list[str]] = {True: [], False: []}
-    for one in (options, options.whole()):
-
-        def note(submit: object, one: Options = one) -> object:
-            def noted(stage: object, name: str) -> None:
-                submit(stage, name)  # type: ignore[operator]
-                asked[one.rehearse].append(name)
-
-            return trial_stages(one, noted)
-
-        stages, _ = plan(note, one.results)
-        steps = [stage.config.settings.optimisation.steps for stage in stages if hasattr(stage.config, "settings")]
-        assert (max(steps) <= 8) == one.rehearse
-    assert asked[True] == asked[False] != []
+    (names, most), (whole, most_of_whole) = asked(options), asked(options.whole())
+    assert names == whole != [] and most == 8 < most_of_whole
 
 
 def test_a_part_has_an_identity_of_its_own_and_sizes(tmp_path: Path) -> None:
