@@ -38,7 +38,7 @@ def test_queries_keep_what_is_judged_for_them_and_lists_something(whole: Collect
         assert queries == [query.id for query in whole.queries(split) if query.id in whole.qrels(split)][:2]
         assert one.qrels(split) == {query: whole.qrels(split)[query] for query in queries}
         named |= {passage for row in one.qrels(split).values() for passage in row}
-    for split in ("train", "valid"):
+    for split in whole.splits:
         lists = dict(whole.negatives(split))
         for query, row in one.negatives(split):
             assert row == [id for id in lists[query] if id in set(ids)] and row[0] == lists[query][0]
