@@ -65,7 +65,7 @@ def test_what_is_wrong_behind_the_part_is_found(tmp_path: Path) -> None:
 
 
 def test_answers_are_those_of_the_parts_questions() -> None:
-    rows = [(str(number), [f"answer {number}"]) for number in range(400)]
+    rows = [(f"none {number}", [f"answer {number}"]) for number in range(400)]
     whole = open_collection("insuranceqa-smoke")
     whole.answers = {"test": lambda: iter(rows + [(next(whole.queries("test")).id, ["yes"])])}
     one = Part(whole, OTHERS)
