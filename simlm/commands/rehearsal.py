@@ -20,18 +20,21 @@ from simlm.costs.work import UNKNOWN, work_of
 from simlm.errors import StageFailed, UserError
 from simlm.scales.rehearsal import FOLDER
 from simlm.stages.data import Prepare
+from simlm.stages.models import EncoderStage
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.stages.vectors import TryVectors
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.manifest import read_manifest, seconds_of
 from simlm.workflow.plan import Build, Planned, job_of, resolve_graph
-from simlm.workflow.stage import Stage
+from simlm.workflow.stage import Stage, inputs_of
 
 VECTORS = "vectors of the whole collection"
 """The name of the stage that a rehearsal has and the whole has not."""
 MINUTES = 120
 """From so many seconds on a time is given in minutes."""
+MADE_FROM = ("retriever", "passages", "start", "shape_of")
+"""The parameters by which a search has its encoder, and an encoder the one that it was made from."""
 DEPTH = 1_000
 """Passages a query that it is searched for."""
 
@@ -70,7 +73,8 @@ class Rehearsal:
 
         built = self.build(watched)
         for one in searches[:1]:
-            submit(TryVectors.C(ranked=one, depth=DEPTH), VECTORS)
+            # Of the model at its root, which all searches have in common: they are tried once for all commands.
+            submit(TryVectors.C(data=one.data, encoder=_root_of(one), depth=DEPTH), VECTORS)
         return built
 
     def run(self, display: TerminalDisplay) -> tuple[list[Planned], Any]:
@@ -205,6 +209,15 @@ def seconds_an_update(job: Path) -> float | None:
     times = [one.wall_time for one in events.Scalars("train/loss")]
     gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
     return median(gaps[: -(-len(gaps) // 2)]) if gaps else None
+
+
+def _root_of(search: RunStage) -> EncoderStage:
+    """Return the model that the encoder of a search was made from, by trainings or otherwise."""
+    stage: Stage = search
+    while names := [name for name in MADE_FROM if name in inputs_of(stage)]:
+        stage = inputs_of(stage)[names[0]]
+    assert isinstance(stage, EncoderStage)
+    return stage
 
 
 def _in_order(build: Build, results: Path) -> tuple[list[Planned], list[Path]]:

@@ -4,9 +4,9 @@ from typing import Any
 
 from experimaestro import Param
 
-from simlm.stages.data import WHOLE
+from simlm.stages.data import WHOLE, Prepare
 from simlm.stages.libraries import LIBRARIES
-from simlm.stages.runs import RunStage
+from simlm.stages.models import EncoderStage
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.stage import Stage
 
@@ -16,17 +16,19 @@ class TryVectors(Stage):
 
     imports = LIBRARIES
 
-    ranked: Param[RunStage]
-    """A stage that left the vectors of a part of the collection, in ``passages``."""
+    data: Param[Prepare]
+    """A part of the collection."""
+    encoder: Param[EncoderStage]
+    """Whose width the vectors have."""
     depth: Param[int]
 
     def run(self) -> dict[str, Any]:
         from simlm.stages.work.vectors import try_vectors
 
-        numbers = (read_manifest(self.ranked.data.job) or {})["numbers"]
+        numbers = (read_manifest(self.data.job) or {})["numbers"]
         return try_vectors(
             numbers[WHOLE]["passages"],
-            self.ranked.folder / "passages",
+            self.encoder.model,
             self.depth,
             self.choices.search == "faiss",
             self.choices.compute_device(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from transformers import AutoConfig
 
 from simlm.distributed import own_device
 from simlm.errors import UserError
@@ -18,12 +19,12 @@ SHARD = 1_000_000
 NUMBER_BYTES = 4
 
 
-def try_vectors(rows: int, like: Path, depth: int, faiss: bool, device_kind: str, folder: Path) -> dict[str, float]:
+def try_vectors(rows: int, encoder: Path, depth: int, faiss: bool, device_kind: str, folder: Path) -> dict[str, float]:
     """Write vectors, search them for a block of queries and then for one query, delete them; return the figures.
 
     Args:
         rows: how many.
-        like: a folder of vectors that are as wide.
+        encoder: the folder of a model that is as wide.
         depth: passages a query.
         faiss: whether faiss searches instead of torch.
         device_kind: "cpu" or "cuda".
@@ -32,7 +33,7 @@ def try_vectors(rows: int, like: Path, depth: int, faiss: bool, device_kind: str
     Raises:
         UserError: there is no room for them on the disk.
     """
-    device, width = own_device(device_kind), Embeddings.open(like).dim
+    device, width = own_device(device_kind), AutoConfig.from_pretrained(encoder).hidden_size
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     size, free = NUMBER_BYTES * rows * width, shutil.disk_usage(folder).free
