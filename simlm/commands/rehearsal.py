@@ -1,6 +1,6 @@
 """Rehearse a command: its stages with few updates on a part of the collection, and what that says of the whole."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,20 +172,20 @@ def judge(whole: Planned, part: Planned, trial: Planned | None, begin: float) ->
         trial: the stage that tried vectors of the whole collection.
         begin: seconds that a stage takes before it does anything.
     """
+    config: Any = whole.config
+    brief: Any = part.config
     numbers = _numbers(part)
-    if numbers is None or whole.config is None or part.config is None:
+    if numbers is None or config is None or brief is None:
         return None
-    seconds, all_work, work = _seconds(part), work_of(whole.config), work_of(part.config)
-    settings, brief = (getattr(one.config, "settings", None) for one in (whole, part))
+    seconds, all_work, work = _seconds(part), work_of(config), work_of(brief)
     update = seconds_an_update(part.job)
-    if settings is not None and update is not None:
-        return seconds + (settings.optimisation.steps - brief.optimisation.steps) * update
+    if update is not None:
+        return seconds + (_updates(config) - _updates(brief)) * update
     if UNKNOWN in (all_work, work):
         return None
     searched = None if trial is None else _numbers(trial)
     if searched and "search" in all_work.flop and numbers.get("passages_per_second"):
-        all_sizes, sizes = (sizes_of(one.config.data) for one in (whole, part))
-        splits = whole.config.splits
+        all_sizes, sizes, splits = sizes_of(config.data), sizes_of(brief.data), config.splits
         passages = (all_sizes.passages - sizes.passages) / numbers["passages_per_second"]
         return seconds + passages + all_sizes.count(splits) * searched["search_seconds"] / searched["queries"]
     amounts = (all_work.all_flop, work.all_flop) if work.flop else (all_work.disk_bytes, work.disk_bytes)
@@ -209,6 +209,10 @@ def seconds_an_update(job: Path) -> float | None:
     times = [one.wall_time for one in events.Scalars("train/loss")]
     gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
     return median(gaps[: -(-len(gaps) // 2)]) if gaps else None
+
+
+def _updates(training: Any) -> int:
+    return int(training.settings.optimisation.steps)
 
 
 def _root_of(search: RunStage) -> EncoderStage:
@@ -252,7 +256,7 @@ def _said(seconds: float | None) -> str:
     return "unknown" if seconds is None else span(seconds) if seconds >= MINUTES else f"{seconds:.0f} s"
 
 
-def _sum(pairs: Iterable[tuple[Planned, Planned]], seconds: dict[Path, Any]) -> str:
+def _sum(pairs: Iterable[tuple[Planned, Planned]], seconds: Mapping[Path, float | None]) -> str:
     found = [seconds.get(whole.job) for whole, _ in pairs]
     known = [one for one in found if one is not None]
     without = f" without {len(found) - len(known)}" if len(known) < len(found) else ""
