@@ -61,7 +61,8 @@ class Attempt:
 
     def _beat(self) -> None:
         while not self.stop.wait(BEAT_SECONDS):
-            self.write()
+            if self.waiting_since is None:  # there is nothing new to write
+                self.write()
 
     def _joules(self) -> float | None:
         """Return what all processors of the machine used since the start, other stages included; None if unknown."""

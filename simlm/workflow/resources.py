@@ -28,6 +28,8 @@ CHOICES = "choices.json"
 SEARCHES = ("torch", "faiss")
 CPU_SLOTS = 2
 WAITS = ".waits"
+MOST_SECONDS = 2.0
+"""How often a stage looks for a slot in the end: dozens that look ten times a second take a tenth of two cores."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,11 @@ def slot(folder: Path, count: int, behind: int = 0) -> Iterator[int]:
     with FileLock(sign):
         # Seen only once it is locked: without a lock it would be the sign of a process that was killed.
         waits = sign.rename(sign.with_suffix(WAITS))
+        waited = 0.0
         while (held := _free_slot(folder, count, behind)) is None:
-            time.sleep(0.1)
+            pause = min(MOST_SECONDS, 0.1 + waited / 50)
+            time.sleep(pause)
+            waited += pause
         waits.unlink()
     number, lock = held
     try:
