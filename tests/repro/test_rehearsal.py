@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from ablations.__main__ import Options as GridOptions
 from repro.claims import ClaimOptions
@@ -71,7 +70,7 @@ def test_table_2_goes_papers_own_way(rehearse: Callable[..., str], archive: Path
     (judged,) = re.findall(r"s +[\d.]+ [MG]B +([\d,]+) (?:h|min)", lines["SimLM pre-training"])
     assert int(judged.replace(",", "")) > 10, "80,000 updates take more than a few"
     assert f"{VECTORS}, {PASSAGES} of 16 dimensions" in printed
-    assert torch.cuda.is_available() or "paper scale needs a GPU for SimLM pre-training" in printed
+    assert "nothing was found that would stop the whole run" in printed
     assert "report: " in printed.splitlines()[-1] and "measured beside published" not in printed
 
 
