@@ -132,7 +132,7 @@ class Rehearsal:
             peak = max((one["peak_bytes"] for one in manifest.get("attempts", [])), default=0)
             table.add_row(
                 whole.name,
-                f"{seconds_of(manifest):.0f} s" if manifest else "failed" if part.failure else "–",
+                f"{seconds_of(manifest):.0f} s" if manifest else "left out" if _inherits(part) else "failed",
                 size(peak) if manifest else "–",
                 *(_said(found.get(whole.job)) for found in (judged, reckoned)),
             )

@@ -72,7 +72,7 @@ class Part(Collection):
     def _passages(self) -> tuple[list[Passage], int]:
         """The part's passages, and the number of the whole's."""
         named = {id for split in self.splits for row in self.qrels(split).values() for id in row}
-        for split in self.splits if self.has_negatives else ():
+        for split in (one for one in self.splits if self.whole.dataset(one).has_scoreddocs()):
             kept = self._queries(split)
             named |= {id for query, row in self.whole.negatives(split) if query in kept for id in row[:NEGATIVES]}
         wanted: list[tuple[int, Passage]] = []
@@ -85,11 +85,6 @@ class Part(Collection):
             put = heapq.heappush if len(others) < self.others else heapq.heappushpop
             put(others, (-text_key(passage.id), number, passage))
         return [passage for _, passage in sorted(wanted + [one[1:] for one in others])], number + 1
-
-    @property
-    def has_negatives(self) -> bool:
-        """Whether lists of negatives come with the collection."""
-        return any(self.whole.dataset(split).has_scoreddocs() for split in self.splits)
 
     @cached_property
     def _ids(self) -> frozenset[str]:

@@ -81,5 +81,6 @@ def test_a_stage_that_fails_ends_only_what_depends_on_it_and_is_told(
     assert ran.returncode == 1 and "3 of 6 stages of the rehearsal; the same command" in ran.stderr.splitlines()[-1]
     lines = [line.split() for line in ran.stdout.splitlines()]
     assert ["wrong", "failed", "–", "unknown", "unknown"] in lines
+    assert ["above", "wrong", "left", "out", "–", "unknown", "unknown"] in lines
     assert any(line[:3] == ["top", "of", "right"] and line[4] == "s" for line in lines)
     assert ran.stdout.count("the seventh wheel came off") == 1, "what depends on it does not say so again"

@@ -2,6 +2,8 @@
 
 import gzip
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,19 @@ def test_what_is_wrong_behind_the_part_is_found(tmp_path: Path) -> None:
     folder = unpacked(tmp_path / "data", passages__jsonl__gz=gzip.compress(b"".join(lines[:-2] + lines[-1:])))
     with pytest.raises(UserError, match="a line is missing"):
         list(Part(open_collection(str(folder)), OTHERS).passages())
+
+
+def test_a_split_without_lists_of_negatives_has_none() -> None:
+    whole = open_collection("insuranceqa-smoke")
+    whole.datasets = dict(whole.datasets) | {"test": _without_lists(whole.datasets["test"])}
+    one = Part(whole, OTHERS)
+    assert list(one.passages()) and list(one.negatives("train"))
+    with pytest.raises(UserError, match="no negatives of its own for 'test'"):
+        one.negatives("test").__next__()
+
+
+def _without_lists(split: Any) -> Any:
+    return SimpleNamespace(queries_iter=split.queries_iter, qrels_iter=split.qrels_iter, has_scoreddocs=lambda: False)
 
 
 def test_answers_are_those_of_the_parts_questions() -> None:
