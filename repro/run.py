@@ -44,6 +44,7 @@ def _help(table: Table, doc: str) -> str:
         "": "the whole table at mini scale",
         "--scale smoke": "the same in small, on a few hundred passages",
         "--dry-run": "what would run, and for how long",
+        "--scale paper --rehearse": "whether all of that will run on this machine, in minutes",
         f"--rows {rows}": "two rows, with the stages that they need",
     }
     if table.released:
