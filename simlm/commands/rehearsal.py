@@ -259,8 +259,8 @@ def _said(seconds: float | None) -> str:
 def _sum(pairs: Iterable[tuple[Planned, Planned]], seconds: Mapping[Path, float | None]) -> str:
     found = [seconds.get(whole.job) for whole, _ in pairs]
     known = [one for one in found if one is not None]
-    without = f" without {len(found) - len(known)}" if len(known) < len(found) else ""
-    return f"{_said(sum(known))}{without}"
+    without = f", without {len(found) - len(known)} stages" if len(known) < len(found) else ""
+    return f"{_said(sum(known))}{without}" if known else _said(None)
 
 
 def _tried(trial: Planned | None) -> list[str]:
