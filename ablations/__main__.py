@@ -7,6 +7,7 @@ Examples:
   python -m ablations --grids objectives --seeds 3             Table 7's starts, three seeds each
   python -m ablations --dry-run                                every grid's cells, shared stages and time
   python -m ablations --join DIR                               take over what another machine has finished first
+  python -m ablations --rehearse                               few updates on a part of the collection, in minutes
   python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
 """
 
@@ -35,6 +36,7 @@ from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
 from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.rehearsal import Rehearsal, folder_of
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
@@ -42,6 +44,7 @@ from simlm.errors import StageFailed, UserError
 from simlm.files import short_name
 from simlm.paths import shown
 from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
+from simlm.scales.rehearsal import rehearsed
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.launchers import Launcher, LocalLauncher
@@ -77,14 +80,19 @@ class Options:
     """Results folders made elsewhere: stages of these grids that are finished there and verify are copied first."""
     slurm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE ...")] = ()
     """Run each stage as a Slurm job with options of sbatch, e.g. partition=gpu gpus=1 (nodes=2 gpus_per_node=8)."""
+    rehearse: bool = False
+    """Try everything first: few updates on a part of the collection, into <results>/rehearsal; ends with what each
+    stage took, what the whole run will take, and what would stop it (docs/paper-scale.md)."""
     dry_run: bool = False
     """List cells, shared stages, and an estimate of the time and of what they need, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     def __post_init__(self) -> None:
-        """Take a name of the scale's own collection as if the option were left out."""
+        """Take a scale's own collection as if it were not named; keep a rehearsal's results apart."""
         object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
+        if self.rehearse:
+            object.__setattr__(self, "results", folder_of(self.results))
 
 
 def check(options: Options) -> None:
@@ -134,7 +142,9 @@ def run(options: Options) -> None:
         own = open_scale(options.scale, options.collection)
         return replace(own, precision=chosen_precision(options.precision, own.precision, lambda: on_gpu))
 
-    build = build_cells(cells_of(_grids(options), options.seeds), scale)
+    cells = cells_of(_grids(options), options.seeds)
+    whole = build_cells(cells, scale)
+    build = build_cells(cells, lambda: rehearsed(scale())) if options.rehearse else whole
     check_collections(build, results, fetch=not options.dry_run)
     found = joinable(build, results, options.join) if options.join else Joinable([], [])
     if options.dry_run:
@@ -154,11 +164,17 @@ def run(options: Options) -> None:
         with only_run(results, display):
             taken = take(joinable(build, results, options.join).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
-    stages, runs = run_stages(build, results, display, launcher, keep_going=True)
+    rehearsal = Rehearsal(build, whole, options.scale, results, launcher) if options.rehearse else None
+    if rehearsal is None:
+        stages, runs = run_stages(build, results, display, launcher, keep_going=True)
+    else:
+        stages, runs = rehearsal.run(display)
     ended = outcomes(_by_cell(stages, runs))
     written = write_outcomes(ended, options.scale, results / options.scale / _variant(options) / "grid")
     print_outcomes(ended)
     print("outcome: " + ", ".join(map(shown, written)))
+    if rehearsal is not None:
+        rehearsal.end(stages)
     failed = sum(one["state"] == "failed" for one in ended)
     if failed:
         raise StageFailed(f"{failed} of {len(ended)} cells; the same command runs only those again")

@@ -1,6 +1,8 @@
 """Published systems as stages: the collection in a system's own pieces, encoded and searched as its record says."""
 
+from contextlib import suppress
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from baselines.prebuilt_index import search_prebuilt
 from baselines.system import System
 from simlm.costs.work import Work, search_work, work_rule
 from simlm.data.collection import Collection
+from simlm.data.ids import IdTable
 from simlm.data.tokenizer import PieceMaker, Specials, check_tokenizer_matches, load_tokenizer
 from simlm.data.tokens import TokenStore
 from simlm.errors import UserError
@@ -198,6 +201,8 @@ class SearchPrebuilt(RunStage):
             own = collection.own_passages(split)
             places = self.depth if own is None else self.depth + 1
             search_prebuilt(self.location or self.index, queries, path, self.k1, self.b, places)
+            if self.data.part:
+                _keep_known(path, collection.passages.ids)
             ids = collection.queries(split).ids
             run = read_run(path, [ids[i] for i in range(len(ids))], collection.passages.ids)
             if own is None:
@@ -205,6 +210,16 @@ class SearchPrebuilt(RunStage):
             else:
                 figures |= self.leave(split, without(run, own, self.depth), collection)
         return figures
+
+
+def _keep_known(path: Path, passages: IdTable) -> None:
+    """Keep the lines of a run file whose passages are in a part of the collection: the index is of the whole."""
+    known = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        with suppress(KeyError):
+            passages.index(line.split()[2])
+            known.append(line)
+    path.write_text("".join(known), encoding="utf-8")
 
 
 class SystemPipeline(Pipeline):

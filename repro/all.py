@@ -10,7 +10,10 @@ Examples:
   python -m repro.all --publish          everything, copied to reports/mini/
 """
 
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields, replace
+from io import StringIO
+from typing import Any
 
 from repro import claims, index
 from repro.command import Options, main, refuse
@@ -24,14 +27,26 @@ def run(options: claims.ClaimOptions) -> None:
     """Make all reports, one after the other; the first that fails ends it."""
     refuse(options, "all", "rows")
     claims.check_seeds(options)
+    if options.dry_run or options.rehearse:
+        make(_everything, options)
     if options.dry_run:
-        make(lambda submit: _everything(options, submit), options)
         return
+    with redirect_stdout(StringIO()) if options.rehearse else nullcontext():  # the end of the rehearsal is told already
+        _reports(options)
+
+
+def _reports(options: claims.ClaimOptions) -> None:
     of_tables = Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
     for name in (*tables_on(options.open_scale().collection), *PAGES):
         run_report(name, of_tables)
     # Pages of settings and the index run no stage, and refuse options that only stages read.
-    of_pages = replace(of_tables, device=Options.device, processes=Options.processes, search=Options.search)
+    usual: dict[str, Any] = {
+        "device": Options.device,
+        "processes": Options.processes,
+        "search": Options.search,
+        "rehearse": False,
+    }
+    of_pages = replace(of_tables, **usual)
     if not options.variant:  # settings are the same for every seed and source of negatives
         for name in SETTINGS:
             run_report(name, of_pages)

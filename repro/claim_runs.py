@@ -97,7 +97,7 @@ def published_seed(options: ClaimOptions, seed: int) -> Seed | None:
 
 def made_seed(options: ClaimOptions, seed: int) -> Seed:
     """Make the runs of a seed, or find them made, and publish what they left if the options say so."""
-    made = make(partial(asked, options, seed), options)
+    made = make(lambda chosen, submit: asked(chosen, seed, submit), options)
     assert made is not None, "no dry run"
     stages, (rows, index) = made
     results = StageResults.of(stages)

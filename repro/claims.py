@@ -65,7 +65,7 @@ def run(options: ClaimOptions) -> None:
     check_seeds(options)
     started = time.perf_counter()
     if options.dry_run:
-        make(lambda submit: [asked(options, seed, submit) for seed in seeds_of(options)], options)
+        make(lambda chosen, submit: [asked(chosen, seed, submit) for seed in seeds_of(chosen)], options)
         return
     seeds = [published_seed(options, seed) or made_seed(options, seed) for seed in seeds_of(options)]
     rows = {row: [seed.rows[row] for seed in seeds if row in seed.rows] for row in seeds[0].rows}

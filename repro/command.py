@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import tyro
 
@@ -22,11 +22,13 @@ from simlm.commands.checks import (
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
+from simlm.commands.rehearsal import folder_of
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.files import short_name
 from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
+from simlm.scales.rehearsal import rehearsed
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
 
@@ -76,14 +78,19 @@ class Options:
     """Folder of stages, runs and reports. What is finished there is reused."""
     publish: bool = False
     """Also copy the outcome into the repository, a table's report to reports/<scale>/."""
+    rehearse: bool = False
+    """Try everything first, in minutes: few updates on a part of the collection, into <results>/rehearsal; ends with
+    what each stage took, what the whole run will take, and what would stop it (docs/paper-scale.md)."""
     dry_run: bool = False
     """List every stage as finished or to do, with an estimate of its time, disk and GPU memory, and stop."""
     tflops: float = 0.0
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     def __post_init__(self) -> None:
-        """Take a name of the scale's own collection as if the option were left out."""
+        """Take a scale's own collection as if it were not named; keep a rehearsal's results apart."""
         object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
+        if self.rehearse:
+            object.__setattr__(self, "results", folder_of(self.results))
 
     @property
     def trains(self) -> bool:
@@ -119,11 +126,20 @@ class Options:
         """Return the settings of the scale, on the collection that was named; new ones at each call."""
         scale = open_scale(self.scale, self.collection)
         precision = chosen_precision(self.precision, scale.precision, self.on_gpu)
-        return replace(scale, keep_own=self.keep_own_passages, precision=precision)
+        chosen = replace(scale, keep_own=self.keep_own_passages, precision=precision)
+        return rehearsed(chosen) if self.rehearse else chosen
 
-    def pipeline_runs(self, submit: Submit) -> PipelineRuns:
-        """Return the pipeline's runs at this scale, with this seed and these negatives."""
-        return PipelineRuns(self.open_scale(), self.seed, submit, self.negatives)
+    def whole(self) -> Self:
+        """Return the options of the run that these rehearse, or these."""
+        return replace(self, rehearse=False, results=self.results.parent) if self.rehearse else self
+
+    def pipeline_runs(self, submit: Submit, scale: Scale | None = None) -> PipelineRuns:
+        """Return the pipeline's runs at this scale or one made of it, with this seed and these negatives."""
+        if scale is None:
+            scale = self.open_scale()
+        elif self.rehearse:
+            scale = rehearsed(scale)
+        return PipelineRuns(scale, self.seed, submit, self.negatives)
 
 
 def main(command: Callable[[Any], None], description: str | None, kind: type[Options] = Options) -> None:
@@ -147,6 +163,8 @@ def check(options: Options) -> None:
     """Raise UserError for options that cannot work, before anything is written."""
     check_scale(options.scale)
     check_known("source of negatives", options.negatives, NEGATIVES)
+    if options.publish and options.rehearse:
+        raise UserError("--publish: nothing of a rehearsal is published; leave out --publish, or --rehearse")
     if options.publish and (options.collection or options.variant not in ("", options.precision)):
         raise UserError(
             "--publish is for the whole table of the scale's own collection: leave out --collection, --rows, --seed, "

@@ -76,7 +76,7 @@ class ExportOptions(Options):
 
 def run(options: ExportOptions) -> None:
     """Export the chosen rows; nothing is written before everything has been checked."""
-    refuse(options, "repro.export", "publish", "device", "processes", "search")
+    refuse(options, "repro.export", "publish", "device", "processes", "search", "rehearse")
     check_known("table", options.table, TABLES)
     for name in options.what:
         check_known("kind of export", name, WHAT)

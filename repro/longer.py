@@ -19,7 +19,6 @@ from reports.page import Cell, Page, Section
 from repro.command import Options, main, refuse
 from repro.origin import StageResults, complete
 from repro.paper_claims import CLAIMS
-from repro.pipeline_runs import PipelineRuns
 from repro.run import finish, make
 from repro.run_values import measure_on, values_of
 from repro.table7 import NAMES
@@ -75,7 +74,7 @@ def ask(options: Options, submit: Submit) -> dict[str, Trial]:
 
     usual = options.pipeline_runs(submit)
     more = {
-        what: PipelineRuns(longer(options.open_scale(), what), options.seed, named, options.negatives)
+        what: options.pipeline_runs(named, longer(options.open_scale(), what))
         for what in ("pre-training", "fine-tuning")
     }
     return {start: Trial(usual.retriever1(start), more[trained_longer(start)].retriever1(start)) for start in ROWS}
@@ -85,7 +84,7 @@ def run(options: Options) -> None:
     """Make the runs, and write the page."""
     refuse(options, NAME, "rows")
     started = time.perf_counter()
-    made = make(lambda submit: ask(options, submit), options)
+    made = make(ask, options)
     if made is None:
         return
     stages, trials = made

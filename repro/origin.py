@@ -131,6 +131,8 @@ def without_minilm(options: Options, stages: Iterable[Stage | None]) -> list[str
 def warnings(options: Options, stages: Iterable[Stage | None]) -> list[str]:
     """Return what a reader must know before the first figure, which stands on some stages."""
     found = without_minilm(options, stages)
+    if options.rehearse:
+        found.append("This is a rehearsal, on a part of the collection: its figures mean nothing.")
     if options.scale == "smoke":
         found.append("The smoke scale is for tests: its figures mean nothing.")
     if options.trains:

@@ -18,6 +18,7 @@ from repro.trials import published_trials
 from simlm.commands.dryrun import print_plan
 from simlm.commands.estimate import published
 from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.rehearsal import Rehearsal
 from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
 from simlm.files import lock
 from simlm.paths import shown
@@ -28,6 +29,7 @@ from simlm.workflow.plan import Build, Planned, plan, resolve_graph
 
 CITATION = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
+Chosen = TypeVar("Chosen", bound=Options)
 ELSEWHERE = "estimates are those of InsuranceQA's 27,413 passages, but for stages like those that ran here before"
 
 
@@ -42,6 +44,7 @@ def _help(table: Table, doc: str) -> str:
         "": "the whole table at mini scale",
         "--scale smoke": "the same in small, on a few hundred passages",
         "--dry-run": "what would run, and for how long",
+        "--scale paper --rehearse": "whether all of that will run on this machine, in minutes",
         f"--rows {rows}": "two rows, with the stages that they need",
     }
     if table.released:
@@ -61,8 +64,8 @@ def run_table(table: Table, options: Options) -> None:
     rows = table.chosen(options.rows, references=options.publish)
     check_domains(table, options)
 
-    def build(submit: Submit) -> dict[str, RunStage]:
-        pipeline_runs = options.pipeline_runs(submit)
+    def build(chosen: Options, submit: Submit) -> dict[str, RunStage]:
+        pipeline_runs = chosen.pipeline_runs(submit)
         return {row.key: row.run(pipeline_runs) for row in rows}
 
     trials = published_trials(options.scale)
@@ -92,7 +95,7 @@ def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R
     """
     refuse(options, name, "rows")
     started = time.perf_counter()
-    found = make(lambda submit: ask(options.pipeline_runs(submit)), options)
+    found = make(lambda chosen, submit: ask(chosen.pipeline_runs(submit)), options)
     if found is None:
         return
     stages, asked = found
@@ -103,24 +106,33 @@ def run_page(name: str, ask: Callable[[PipelineRuns], R], fill: Callable[[str, R
 
 
 def finish(report: Report | Page, name: str, options: Options) -> None:
-    """Write a report below the results folder, print it, and publish it if the options say so."""
+    """Write a report below the results folder, print it, and publish it if the options say so.
+
+    A rehearsal's is written, and not printed: its figures mean nothing.
+    """
     make_folder(options.results)
     folder = options.results / options.scale / options.variant
     with lock(options.results / "report.lock"):
         written = write_report(report, folder, name)
-    print_report(report)
+    if not options.rehearse:
+        print_report(report)
     print(f"report: {shown(written[0])}")
     if options.publish:
         for path in publish(folder, name, options.published_in):
             print(f"published: {shown(path)}")
 
 
-def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
-    """Run every stage of ``build`` that is not finished.
+def make(asked: Callable[[Chosen, Submit], Any], options: Chosen) -> tuple[list[Planned], Any] | None:
+    """Run every stage of a call that is not finished.
+
+    Args:
+        asked: Builds the stages with the options that it is given, those of a rehearsal or of the whole run.
+        options: How to run them.
 
     Returns:
-        All stages, and what ``build`` returned. None after a dry run, which only prints the plan.
+        All stages, and what ``asked`` returned. None after a dry run, which only prints the plan.
     """
+    build: Build = partial(asked, options)
     check_collections(build, options.results, fetch=not options.dry_run)
     choices = options.choices()
     for line in without_minilm(options, (one.config for one in resolve_graph(build, options.results)[0])):
@@ -132,4 +144,10 @@ def make(build: Build, options: Options) -> tuple[list[Planned], Any] | None:
             print(ELSEWHERE)
         return None
     check_ready(build, options.scale, options.results, choices)
-    return run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
+    launcher, display = LocalLauncher(choices), TerminalDisplay()
+    if not options.rehearse:
+        return run_stages(build, options.results, display, launcher)
+    rehearsal = Rehearsal(build, partial(asked, options.whole()), options.scale, options.results, launcher)
+    stages, built = rehearsal.run(display)
+    rehearsal.end(stages)
+    return stages, built

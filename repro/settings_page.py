@@ -27,7 +27,7 @@ class PaperColumns(NamedTuple):
 def run_settings(name: str, fill: Callable[[Scale, Sequence[HyperParameter]], Page], options: Options) -> None:
     """Write a page of settings, for which no stage has to run."""
     changing = "collection", "rows", "negatives", "keep_own_passages", "seed", "precision"
-    refuse(options, name, *changing, "device", "processes", "search")
+    refuse(options, name, *changing, "device", "processes", "search", "rehearse")
     if options.dry_run:
         print("no stage to run: the page is read from the scale's configuration")
         return

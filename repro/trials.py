@@ -184,7 +184,7 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
 
 def trial_stages(options: Options, submit: Submit) -> list[RunStage | TrainReranker]:
     """Return the stage of every planned trial of a scale, in their order."""
-    scale = options.open_scale()
+    scale = options.whole().open_scale()
     trials = planned_trials(scale)
     runs: dict[tuple[str, float] | None, PipelineRuns] = {None: options.pipeline_runs(submit)}
     stages = {}
@@ -200,9 +200,9 @@ def trial_stages(options: Options, submit: Submit) -> list[RunStage | TrainReran
 
 def _runs_at(options: Options, submit: Submit, trial: PlannedTrial) -> PipelineRuns:
     """Return the pipeline at a scale that has the value of a trial."""
-    scale = SETTINGS[trial.setting].changed(options.open_scale(), trial.value)
+    scale = SETTINGS[trial.setting].changed(options.whole().open_scale(), trial.value)
     mark = f", {trial.setting} {trial.value:g}"
-    return PipelineRuns(scale, options.seed, lambda stage, name: submit(stage, name + mark), options.negatives)
+    return options.pipeline_runs(lambda stage, name: submit(stage, name + mark), scale)
 
 
 def published_trials(scale: str) -> pd.DataFrame:

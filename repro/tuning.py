@@ -9,7 +9,6 @@ Examples:
   python -m repro.tuning --publish      the same, copied to repro/tuned/mini.csv, where reports read it
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +55,12 @@ def run(options: Options) -> None:
     if not trials:
         raise UserError(f"the scale {options.scale} tunes nothing on valid: its values are the paper's; choose another")
 
-    made = make(partial(trial_stages, options), options)
+    made = make(trial_stages, options)
     if made is None:
         return
     outcomes = [_outcome(trial, stage) for trial, stage in zip(trials, made[1], strict=True)]
+    if options.rehearse:
+        return
     frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
     for name in dict.fromkeys(one.setting for one in trials):

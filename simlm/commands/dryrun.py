@@ -81,7 +81,7 @@ def summary(stages: Sequence[Planned], estimates: Estimates, scale: str, results
     line = f"{len(todo)} of {len(stages)} stages to do"
     if known:
         slots, on = _slots(estimates)
-        line += f", about {_span(sum(known))} of work: at least {_span(sum(known) / slots)} with {on}"
+        line += f", about {span(sum(known))} of work: at least {span(sum(known) / slots)} with {on}"
     if len(known) < len(todo):
         line += f"; {len(todo) - len(known)} without an estimate"
     lines = [line, *sources(stages, scale, estimates)]
@@ -103,7 +103,7 @@ def _slots(estimates: Estimates) -> tuple[int, str]:
     return CPU_SLOTS, f"{CPU_SLOTS} slots on a CPU"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a time in minutes, or in hours where there are many."""
     return f"{seconds / 60:.0f} min" if seconds < LONG_SECONDS else f"{seconds / 3_600:,.0f} h"
 

@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from simlm.data.catalogue import CATALOGUE, IRDS, BuiltIn
-from simlm.stages.data import Prepare
+from simlm.data.catalogue import CATALOGUE, IRDS, MSMARCO, BuiltIn
+from simlm.data.part import QUERIES as PART_QUERIES
+from simlm.files import read_sealed, write_sealed
+from simlm.scales.rehearsal import FOLDER
+from simlm.stages.data import WHOLE, Prepare
 from simlm.workflow.manifest import read_manifest
 from simlm.workflow.plan import job_of
 
 LONGEST = 512
+JUDGED = 10
+"""Judged passages of a query in a part of a collection, before they are counted."""
 Shares = npt.NDArray[np.float64]
 """(LONGEST + 1,): the share of the texts that have 0, 1, ... tokens, special tokens included."""
 
@@ -60,19 +65,45 @@ QUERIES = log_normal(8.5, 0.35)
 
 
 def sizes_of(data: Prepare) -> Sizes:
-    """Return what a finished stage counted, or else what its record states; Unknown for a collection without one."""
+    """Return what a finished stage counted, or a rehearsal of it, or else what its record states.
+
+    Unknown for a collection of which nothing is known.
+    """
     job = job_of(data)
     if read_manifest(job) is not None:
         return _counted(job)
+    rehearsed = read_sealed(_note_of(job))
+    if rehearsed is not None and read_manifest(part := job.parents[2] / rehearsed["part"]) is not None:
+        return replace(_counted(part), **rehearsed[WHOLE])
     if data.whole is not None:
         whole = sizes_of(data.whole)
         halves = {split: count // 2 for split, count in whole.queries.items()}
         return replace(whole, passages=whole.passages // 2, queries=halves, download_bytes=0.0)
     name = data.collection.removeprefix(IRDS).partition(",")[0]
     known = CATALOGUE.get(name) or next((one for one in CATALOGUE.values() if one.download_folder == name), None)
-    if known is None:
+    if known is None and not data.part:
         raise Unknown
-    return stated(known)
+    return _part_of(stated(known or MSMARCO), data.part) if data.part else stated(known or MSMARCO)
+
+
+def note_whole(whole: Prepare, part: Prepare) -> None:
+    """Keep what a finished part of a collection counted of the whole, for estimates of the stage that prepares that."""
+    numbers = (read_manifest(job_of(part)) or {}).get("numbers", {})
+    if WHOLE in numbers:
+        path, results = _note_of(job_of(whole)), job_of(whole).parents[2]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(path, {"part": str(job_of(part).relative_to(results)), WHOLE: numbers[WHOLE]})
+
+
+def _note_of(job: Path) -> Path:
+    return job.parents[2] / FOLDER / "sizes" / f"{job.name}.json"
+
+
+def _part_of(whole: Sizes, others: int) -> Sizes:
+    """Return at most what a part of a collection has, with so many passages beside those that are judged."""
+    queries = {split: min(count, PART_QUERIES) for split, count in whole.queries.items()}
+    judged = JUDGED * sum(queries.values())
+    return replace(whole, passages=min(whole.passages, others + judged), queries=queries)
 
 
 def stated(known: BuiltIn) -> Sizes:

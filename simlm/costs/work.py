@@ -5,9 +5,12 @@ another room registers its rule with `work_rule`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
 
 from simlm.costs.model import BERT_BASE, PUBLIC, TRAINING, Model, pretraining_flop
 from simlm.costs.sizes import Sizes, Unknown, sizes_of
@@ -109,7 +112,7 @@ def model_of(stage: Stage) -> Model:
     if isinstance(stage, PublicModel):
         folder = Path(stage.copied_from)
         try:
-            return Model.of(read_json(folder / "config.json") or {})
+            return Model.of(read_json(_config_of(stage, folder)) or {})
         except (KeyError, TypeError):
             if folder.is_dir():
                 raise Unknown from None
@@ -126,6 +129,14 @@ def model_of(stage: Stage) -> Model:
         if name in below:
             return model_of(below[name])
     raise Unknown
+
+
+def _config_of(stage: PublicModel, folder: Path) -> Path:
+    """Return the file of a public model's configuration: in its folder, or in the Hub's cache where it is there."""
+    with suppress(ValueError):  # for what is no name of a repository
+        cached = None if folder.is_dir() else try_to_load_from_cache(stage.name, "config.json", revision=stage.revision)
+        return Path(cached) if isinstance(cached, str) else folder / "config.json"
+    return folder / "config.json"
 
 
 @singledispatch

@@ -59,6 +59,9 @@ class Scale:
     """The collection's test splits beside "test"."""
     by_answers: bool = False
     """Whether passages of a run are told apart by answers when models train on it, as Natural Questions are."""
+    part: int = 0
+    """In a rehearsal the passages that are kept of the collection beside those judged; 0 for all
+    (`simlm.scales.rehearsal`)."""
     starts: Mapping[str, str] = field(default_factory=dict)
     """The Hub name or folder of pre-trained models other than ``encoder``, by the name of their start."""
     retrievers: Mapping[str, RetrieverSettings] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from simlm.data.catalogue import IRDS, fetched, find
 from simlm.data.checks import validate
 from simlm.data.collection import Collection
 from simlm.data.own_passages import may_have_own
+from simlm.data.part import Part
 from simlm.data.store import TokenisedCollection, tokenise_collection
 from simlm.data.tokenizer import load_tokenizer
 from simlm.models.public import revision_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 OWN = "queries that are passages"
 """The number of them in each split that has any, among a manifest's numbers."""
+WHOLE = "whole"
+"""The sizes of the collection that a part was taken of, likewise."""
 
 
 class Prepare(Stage):
@@ -34,6 +37,9 @@ class Prepare(Stage):
     With ``qrels_order`` a query's positives are trained on in the order of the qrels, as in the released
     implementation, not of the passages. A part of a collection takes the tokenizer of the ``whole``: a model that is
     trained on one part must know the other part's pieces (Table 10).
+
+    With ``part``, in a rehearsal, it is a part of the collection with so many passages beside those that are judged
+    (`simlm.data.part`).
 
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
     ``location``, which may change, does not.
@@ -50,6 +56,7 @@ class Prepare(Stage):
     qrels_order: Param[bool] = field(default=False, ignore_default=True)
     whole: Param["Prepare | None"] = field(default=None)
     digest: Param[str] = field(default="", ignore_default=True)
+    part: Param[int] = field(default=0, ignore_default=True)
     location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
@@ -60,7 +67,8 @@ class Prepare(Stage):
         store = tokenise_collection(collection, tokenizer, self.folder / "store", *form)
         own = {split: count for split in store.splits if (count := len(store.queries_in_corpus(split)))}
         sizes = {"passages": len(store.passages), "vocabulary": len(tokenizer)}
-        return sizes | store.meta["statistics"] | {OWN: own, "name": collection.name}
+        whole = {WHOLE: collection.counted()} if isinstance(collection, Part) else {}
+        return sizes | store.meta["statistics"] | {OWN: own, "name": collection.name} | whole
 
     def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":
         """Return the tokenizer whose pieces are kept: the whole's, an existing one, or one trained on the corpus."""
@@ -86,7 +94,7 @@ class Prepare(Stage):
             return "it was prepared when other grades counted as relevant"
         if self.digest or fetched(self.collection) or self.collection.startswith(IRDS):
             return None
-        if stored(job)["fingerprint"] == installed_fingerprint(self.collection):
+        if stored(job)["fingerprint"] == installed_fingerprint(self.collection, self.part):
             return None
         return f"the installed collection {self.collection} is another one than was tokenised"
 
@@ -96,9 +104,7 @@ class Prepare(Stage):
 
     def source(self) -> Collection:
         """Open the collection itself, for its texts."""
-        from simlm.data.opening import open_collection  # imports ir_datasets, which makes folders below HOME
-
-        return open_collection(self.collection, self.location, self.digest)
+        return opened(self.collection, self.location, self.digest, self.part)
 
 
 def stored(job: Path) -> dict[str, Any]:
@@ -114,9 +120,15 @@ def _lacks_own(job: Path) -> bool:
     return any(may_have_own(store.passages, store.queries(split)) for split in store.splits)
 
 
-@cache
-def installed_fingerprint(name: str) -> str:
-    """Return the fingerprint of a collection as it is now, read once a process."""
+def opened(name: str, location: str = "", digest: str = "", part: int = 0) -> Collection:
+    """Open a collection, or a part of it with so many passages beside those that are judged."""
     from simlm.data.opening import open_collection  # imports ir_datasets, which makes folders below HOME
 
-    return open_collection(name).fingerprint()
+    whole = open_collection(name, location, digest)
+    return Part(whole, part) if part else whole
+
+
+@cache
+def installed_fingerprint(name: str, part: int = 0) -> str:
+    """Return the fingerprint of a collection, or of a part of it, as it is now, read once a process."""
+    return opened(name, part=part).fingerprint()

@@ -80,7 +80,7 @@ class EncoderPipeline:
         """What every tokenisation of the scale's collection has in common, whatever its pieces."""
         scale = self.scale
         names = {"collection": scale.collection, "digest": scale.digest, "location": scale.location}
-        return names | {"keep_own": scale.keep_own, "qrels_order": scale.qrels_order}
+        return names | {"keep_own": scale.keep_own, "qrels_order": scale.qrels_order, "part": scale.part}
 
     @cached_property
     def random(self) -> RandomModel | Reinitialised:

@@ -217,7 +217,8 @@ class HalfPipeline(Pipeline):
     def data(self) -> Prepare:
         collection = f"{self.scale.collection}-{self.name}"
         whole = self.whole.data
-        return self.add(Prepare.C(collection=collection, vocabulary=0, tokenizer="", whole=whole), "collection")
+        prepared = Prepare.C(collection=collection, vocabulary=0, tokenizer="", whole=whole, part=self.scale.part)
+        return self.add(prepared, "collection")
 
     @property
     def random(self) -> RandomModel | Reinitialised:

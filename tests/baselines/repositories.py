@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertModel,
     DistilBertConfig,
     DistilBertModel,
@@ -16,13 +17,17 @@ from transformers import (
     DPRContextEncoder,
     DPRQuestionEncoder,
     ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForPreTraining,
     ElectraForSequenceClassification,
     PreTrainedModel,
     RobertaConfig,
+    RobertaForMaskedLM,
     RobertaModel,
 )
 
 from baselines.lucene import java_home, lucene_jar
+from simlm.models.public import PINS
 
 WIDTH = 16
 PIECES = ["[PAD]", "[unused0]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "text", "title", "query", "dev", ":"]
@@ -40,8 +45,8 @@ def wordpiece(folder: Path) -> None:
     )
 
 
-def byte_level(folder: Path) -> None:
-    """A tokenizer as roberta-base has it: vocab.json and merges.txt."""
+def byte_level(folder: Path) -> int:
+    """A tokenizer as roberta-base has it, vocab.json and merges.txt; how many pieces it has."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     words = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), "te", "xt", "text", "<mask>"]
@@ -50,6 +55,7 @@ def byte_level(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"model_max_length": 512, "tokenizer_class": "RobertaTokenizer"})
     )
+    return len(words)
 
 
 def save(model: PreTrainedModel, folder: Path, pickled: bool, extra: dict[str, torch.Tensor] | None = None) -> None:
@@ -92,19 +98,20 @@ def distilbert(folder: Path) -> None:
 def ance(folder: Path) -> None:
     """RoBERTa below a linear map and a layer norm of names of their own, as a pickle."""
     folder.mkdir(parents=True)
-    byte_level(folder)
     torch.manual_seed(3)
-    words = len(json.loads((folder / "vocab.json").read_text()))
-    config = RobertaConfig(
-        vocab_size=words, max_position_embeddings=514, type_vocab_size=1, pad_token_id=1, **SHAPE, **SPREAD
-    )
-    model = RobertaModel(config)
+    model = RobertaModel(roberta_config(byte_level(folder)))
     head = {"embeddingHead.weight": torch.randn(WIDTH, WIDTH), "embeddingHead.bias": torch.randn(WIDTH)}
     head |= {"norm.weight": torch.randn(WIDTH), "norm.bias": torch.randn(WIDTH)}
     model.save_pretrained(folder)
     (folder / "model.safetensors").unlink()
     body = {f"roberta.{name}": value for name, value in model.state_dict().items()}
     torch.save(body | head, folder / "pytorch_model.bin")
+
+
+def roberta_config(words: int) -> RobertaConfig:
+    return RobertaConfig(
+        vocab_size=words, max_position_embeddings=514, type_vocab_size=1, pad_token_id=1, **SHAPE, **SPREAD
+    )
 
 
 def dpr(folder: Path, kind: type[DPRContextEncoder] | type[DPRQuestionEncoder], seed: int) -> None:
@@ -167,3 +174,25 @@ def repositories(folder: Path) -> Path:
     for name, make in REPOSITORIES.items():
         make(folder / name.replace("/", "--"))
     return folder
+
+
+def papers_models(cache: Path) -> Path:
+    """A cache of the Hub's with what paper scale starts from, at the pinned commits; the generator's embeddings are
+    wider than its layers, as ELECTRA's are."""
+    electra = {"vocab_size": len(PIECES), **SHAPE}
+    makers: dict[str, Callable[[Path], PreTrainedModel]] = {
+        "bert-base-uncased": lambda _: BertForMaskedLM(BertConfig(vocab_size=len(PIECES), **SHAPE)),
+        "google/electra-base-generator": lambda _: ElectraForMaskedLM(ElectraConfig(embedding_size=24, **electra)),
+        "google/electra-base-discriminator": lambda _: ElectraForPreTraining(
+            ElectraConfig(embedding_size=WIDTH, **electra)
+        ),
+        "roberta-base": lambda folder: RobertaForMaskedLM(roberta_config(byte_level(folder))),
+    }
+    for number, (name, pin) in enumerate(PINS.items()):
+        folder = cache / f"models--{name.replace('/', '--')}" / "snapshots" / pin.commit
+        folder.mkdir(parents=True)
+        torch.manual_seed(number)
+        save(makers[name](folder), folder, pickled=False)
+        if name != "roberta-base":
+            wordpiece(folder)
+    return cache

@@ -28,8 +28,8 @@ PAGES = ("table3", "table9")
 def main(results: Path) -> None:
     """Make everything."""
 
-    def build(submit: Any) -> None:
-        runs = Options(scale="smoke").pipeline_runs(submit)
+    def build(options: Options, submit: Any) -> None:
+        runs = options.pipeline_runs(submit)
         for name, keys in ROWS.items():
             for row in TABLES[name]().chosen(keys):
                 row.run(runs)

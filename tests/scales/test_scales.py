@@ -8,6 +8,7 @@ import pytest
 
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
+from simlm.scales.rehearsal import rehearsed
 from simlm.scales.settings import (
     EncoderShape,
     GeneratorShape,
@@ -16,6 +17,7 @@ from simlm.scales.settings import (
     RetrieverSettings,
     varied,
 )
+from simlm.stages.models import SHARES, step_at
 from simlm.stages.pipeline import Pipeline
 from simlm.stages.runs import PackageLists
 from simlm.training.plan import schedule
@@ -160,3 +162,21 @@ def test_micro_batches_count_in_a_stages_identity_where_they_are_not_the_whole_b
     identity = settings.__xpm__.identifier.all.hex()
     assert varied(settings, micro_batch=0).__xpm__.identifier.all.hex() == identity
     assert varied(settings, micro_batch=8).__xpm__.identifier.all.hex() != identity
+
+
+def test_a_rehearsal_has_few_updates_and_else_what_the_scale_has(scale: Scale) -> None:
+    brief = rehearsed(scale)
+    assert brief.part and not scale.part
+    for name, one in optimisations(brief).items():
+        whole = optimisations(scale)[name]
+        assert 0 < one.warmup_steps < one.steps <= 8 and len({step_at(share, one.steps) for share in SHARES}) == 3
+        assert varied(one, steps=whole.steps, warmup_steps=whole.warmup_steps).__xpm__.identifier == (
+            whole.__xpm__.identifier
+        )
+    for settings, whole in ((brief.reranker, scale.reranker), (brief.distillation, scale.distillation)):
+        assert 1 <= settings.evaluations <= 2 and settings.passages_per_query == whole.passages_per_query
+    assert {one.optimisation.steps for one in brief.retrievers.values()} <= {8}
+    again = rehearsed(brief)
+    assert {name: one.steps for name, one in optimisations(again).items()} == {
+        name: one.steps for name, one in optimisations(brief).items()
+    }
