@@ -11,6 +11,7 @@ Examples:
   python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,10 @@ from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import only_run
 from simlm.workflow.slurm import slurm_launcher
+
+
+GPU_JOBS = re.compile(r"(gpus|mem_per_gpu|cpus_per_gpu)|partition=.*gpu")
+"""How an option of sbatch begins by which jobs get GPUs."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def run(options: Options) -> None:
             check_common(results)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    on_gpu = any("gpu" in one for one in options.slurm) or bool(launcher.choices.gpus)
+    on_gpu = bool(launcher.choices.gpus) or options.device != "cpu" and any(map(GPU_JOBS.match, options.slurm))
 
     def scale() -> Scale:
         own = open_scale(options.scale, options.collection)

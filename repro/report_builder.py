@@ -285,7 +285,8 @@ def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
     tried = "None of this table's rows has published trials of its own."
     if dense:
         tried = f"Settings were tried on valid, each with the same values for the rows it names: {', '.join(dense)}."
-    found += [] if isinstance(scale.encoder, str) or report.groups else [STAND_IN]
+    parts = any(group.collection.name != report.collection.name for group in report.groups)  # Table 10 says it itself
+    found += [] if isinstance(scale.encoder, str) or parts else [STAND_IN]
     return [*found, f"{_shared(report, scale)} {tried}"]
 
 

@@ -38,7 +38,8 @@ REMARKS = (
     "before test), a half is made of whole domains, and of all ways to do so the one with the most even numbers of "
     "passages is taken. A half has the questions of its domains with a relevant passage in it.",
     "Every row has the same tokenizer and every pre-training the same generator, both trained on both halves, as "
-    "ELECTRA is a model of general text. The base model, which stands for BERT-base, is made from the half that is not "
+    "ELECTRA is a model of general text. The base model, which stands for BERT-base, begins with word vectors (Levy & "
+    "Goldberg 2014) and attention that passes on what it reads (Trockman & Kolter 2023), of the half that is not "
     "searched, in all three rows: only the matching row's encoder was trained on the searched passages. Every "
     "pre-training has the same number of updates and every fine-tuning the same, Table 2's, on a collection of half "
     "the size.",

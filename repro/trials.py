@@ -150,7 +150,7 @@ def _with(settings: Any, path: list[str], value: float) -> Any:
     """Return settings with another value at a path; a training of another length warms up for a tenth of it."""
     name, *rest = path
     changes: dict[str, Any] = {name: _with(getattr(settings, name), rest, value) if rest else value}
-    if name == "steps":
+    if name == "steps" and value != settings.steps:
         changes["warmup_steps"] = int(value) // 10
     return replace(settings, **changes) if isinstance(settings, Scale) else varied(settings, **changes)
 
