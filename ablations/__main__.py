@@ -54,7 +54,6 @@ from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import only_run
 from simlm.workflow.slurm import slurm_launcher
 
-
 GPU_JOBS = re.compile(r"(gpus|mem_per_gpu|cpus_per_gpu)|partition=.*gpu")
 """How an option of sbatch begins by which jobs get GPUs."""
 
