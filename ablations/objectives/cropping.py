@@ -44,7 +44,6 @@ class IndependentCropping(PairedTexts):
         text = text_of(example)
         if len(text) < 2:
             return None
-        first, second = crop(text, rng), crop(text, rng)
-        return query_input(first, len(first) + 2, pieces.specials), query_input(
-            second, len(second) + 2, pieces.specials
-        )
+        spans = crop(text, rng), crop(text, rng)
+        first, second = (query_input(span, len(span) + 2, pieces.specials) for span in spans)
+        return first, second

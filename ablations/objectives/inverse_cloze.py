@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ablations.objectives.cocondenser import text_of
 from ablations.objectives.paired import PairedTexts
 from simlm.data.inputs import Encoded, Ids, query_input
 from simlm.pretraining.masking import WordPieces
@@ -35,8 +36,8 @@ class InverseCloze(PairedTexts):
 
     @staticmethod
     def draw(example: Example, pieces: WordPieces, rng: np.random.Generator) -> tuple[Encoded, Encoded] | None:
-        start = int(example.types.argmax()) or 1  # of the text, behind the title if there is one
-        text = example.ids[start:-1]
+        text = text_of(example)
+        start = len(example.ids) - 1 - len(text)
         found = sentences(text, pieces)
         if len(found) < 2:
             return None

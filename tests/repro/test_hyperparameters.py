@@ -19,7 +19,7 @@ from repro.how_chosen import (
     UNTUNED,
     by_trials,
 )
-from repro.hyperparameters import choices, hyperparameters
+from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.trials import MLM, ORDERED_MLM, RATE
 from simlm.scales import NAMES, Scale, on_collection, open_scale
 
@@ -128,6 +128,8 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
         "0.001 and 0.5 tried on valid with Retriever1 of random init, base and SimLM; the best"
     )
     assert "tried" not in tried["distillation: alpha"]
+    there = {row.name: row.chosen for row in elsewhere(hyperparameters(scale, {"learning rate": [0.001, 0.5]}))}
+    assert there[name].startswith("0.001 and 0.5 tried on InsuranceQA's valid with")
 
 
 def test_what_stands_for_bert_says_what_was_tried_on_top_of_it() -> None:
