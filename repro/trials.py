@@ -7,7 +7,7 @@ A trial is a row of Table 2 or 7 at a scale of which one setting has another val
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ STARTED = {"random": "random", "base": "base", "simlm-1": "simlm"}
 DISTILLED = {"base-distilled": "base", "simlm": "simlm"}
 """The distilled rows of Table 2, with their starts."""
 RERANKER = {"reranker": ""}
-"""Its re-ranker, whose start is the scale's."""
+"""Its re-ranker, which starts from the scale's own."""
 PRETRAINED = {start: start for start in ("simlm", *COMPARED)}
 """The rows of Table 7 whose pre-training has a learning rate of its own."""
 
@@ -57,6 +57,8 @@ class Setting:
     """Where a scale has it: the names of attributes, with dots between."""
     tried_with: str
     """The rows in words."""
+    run: Literal["retriever1", "distilled", "reranker"] = "retriever1"
+    """What is made from each start and judged."""
     chosen: str = "the best mean, one value for all"
     """What chose the value in force, in words."""
     best: bool = True
@@ -89,7 +91,7 @@ SETTINGS: Mapping[str, Setting] = {
         {"base": "base-mlm"},
         ("stand_in.optimisation.steps",),
         "base's Retriever1",
-        "the best",
+        chosen="the best",
         without="base",
         unused=True,
     ),
@@ -97,7 +99,7 @@ SETTINGS: Mapping[str, Setting] = {
         {"base": "base-ordered-mlm"},
         ("stand_in.optimisation.steps",),
         "base's Retriever1",
-        "the best",
+        chosen="the best",
         without="base",
         unused=True,
     ),
@@ -105,41 +107,43 @@ SETTINGS: Mapping[str, Setting] = {
         {"simlm-1": "simlm"},
         ("generator_training.optimisation.steps",),
         "SimLM's Retriever1",
-        "seconds of training, kept whether it shows or not",
+        chosen="seconds of training, kept whether it shows or not",
         best=False,
         without="simlm-untrained-generator",
     ),
-    DEVIATION: Setting({"random": "random"}, ("encoder.initializer_range",), "random init's Retriever1", "the best"),
+    DEVIATION: Setting(
+        {"random": "random"}, ("encoder.initializer_range",), "random init's Retriever1", chosen="the best"
+    ),
     RATE: Setting(STARTED, ("retriever.optimisation.learning_rate",), "Retriever1 of random init, base and SimLM"),
     TEMPERATURE: Setting(STARTED, ("retriever.temperature",), "Retriever1 of random init, base and SimLM"),
     UPDATES: Setting(
         STARTED,
         ("retriever.optimisation.steps",),
         "Retriever1 of random init, base and SimLM",
-        "as many as the scale's time allows",
+        chosen="as many as the scale's time allows",
         best=False,
     ),
     TOKENS: Setting(
         STARTED,
         ("pretraining.max_length", "retriever.passage_length"),
         "pre-training and Retriever1 of random init, base and SimLM",
-        "as many as the scale's time allows",
+        chosen="as many as the scale's time allows",
         best=False,
     ),
     PRETRAINING_UPDATES: Setting(
         {"simlm-1": "simlm"},
         ("pretraining.optimisation.steps",),
         "SimLM's Retriever1",
-        "as many as the scale's time allows",
+        chosen="as many as the scale's time allows",
         best=False,
     ),
-    ALPHA: Setting(DISTILLED, ("alpha",), "both distilled rows of Table 2"),
-    DROPOUT: Setting(RERANKER, ("reranker.dropout",), "the re-ranker", "the best"),
+    ALPHA: Setting(DISTILLED, ("alpha",), "both distilled rows of Table 2", run="distilled"),
+    DROPOUT: Setting(RERANKER, ("reranker.dropout",), "the re-ranker", run="reranker", chosen="the best"),
     PRETRAINING_RATE: Setting(
         PRETRAINED,
         ("pretraining.optimisation.learning_rate",),
         "Retriever1 of every objective",
-        "the best of each",
+        chosen="the best of each",
         each=True,
     ),
 }
@@ -167,9 +171,9 @@ class PlannedTrial:
         """Return the stage that is judged on valid, of the pipeline at a scale that has the value."""
         setting = SETTINGS[self.setting]
         start = setting.without if setting.without and not self.value else setting.rows[self.row]
-        if setting.rows is RERANKER:
+        if setting.run == "reranker":
             return runs.reranker()
-        return runs.distilled(start) if setting.rows is DISTILLED else runs.retriever1(start)
+        return runs.distilled(start) if setting.run == "distilled" else runs.retriever1(start)
 
 
 def planned_trials(scale: Scale) -> list[PlannedTrial]:

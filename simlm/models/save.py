@@ -11,7 +11,6 @@ ATTEMPT_FIGURES = ("tokens", "tokens_per_second", "training_seconds", "resumed_f
 
 TEMPLATE = """---
 library_name: transformers
-license: mit
 tags: [dense-retrieval, simlm]
 ---
 # {what}

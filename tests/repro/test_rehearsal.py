@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -16,12 +17,15 @@ from repro.command import Options, check
 from repro.pipeline_runs import PipelineRuns
 from repro.trials import trial_stages
 from simlm.commands.rehearsal import VECTORS, folder_of
-from simlm.costs.sizes import sizes_of
+from simlm.costs import sizes
+from simlm.costs.sizes import note_whole, sizes_of
+from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
+from simlm.files import write_sealed
 from simlm.scales import open_scale
 from simlm.scales.rehearsal import rehearsed
-from simlm.stages.data import Prepare
-from simlm.workflow.plan import plan
+from simlm.stages.data import WHOLE, Prepare
+from simlm.workflow.plan import job_of, plan
 from tests.baselines.repositories import papers_models, prebuilt, repositories
 from tests.data import irds_home, released
 from tests.repro.commands import PATIENCE, ROOT
@@ -103,6 +107,12 @@ def test_natural_questions_do(rehearse: Callable[..., str], tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_two_processes_a_stage_do(rehearse: Callable[..., str], archive: Path) -> None:
+    words = ("--rows", "bm25", "simlm-1", "--processes", "2", "--collection", str(archive))
+    assert "nothing was found that would stop the whole run" in rehearse("repro.table2", *words)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["tuning", "longer", "claims", "all", "table10"])
 def test_smaller_scales_have_it_too(command: str, rehearse: Callable[..., str]) -> None:
     assert "together" in rehearse(f"repro.{command}", scale="smoke")
@@ -133,12 +143,30 @@ def test_trials_of_updates_are_as_short_and_stand_beside_the_whole_ones(tmp_path
     assert names == whole != [] and most == 8 < most_of_whole
 
 
-def test_a_part_has_an_identity_of_its_own_and_sizes(tmp_path: Path) -> None:
-    def prepared(part: bool) -> Prepare:
-        scale = rehearsed(open_scale("paper")) if part else open_scale("paper")
-        return plan(lambda submit: PipelineRuns(scale, 0, submit).pipeline.data, tmp_path)[1]
+def prepared(results: Path, part: bool = False) -> Prepare:
+    """The stage that prepares paper scale's collection, or the part of it that a rehearsal has."""
+    scale, folder = open_scale("paper"), results
+    if part:
+        scale, folder = rehearsed(scale), folder_of(results)
+    return plan(lambda submit: PipelineRuns(scale, 0, submit).pipeline.data, folder)[1]
 
-    whole, part = prepared(False), prepared(True)
+
+def test_a_part_has_an_identity_of_its_own_and_sizes(tmp_path: Path) -> None:
+    whole, part = prepared(tmp_path), prepared(tmp_path, part=True)
     assert whole.__xpm__.identifier != part.__xpm__.identifier
     assert sizes_of(part).passages < 30_000 < sizes_of(whole).passages
     assert sizes_of(part).queries["train"] == 300 and sizes_of(part).queries["trec-dl-2019"] == 43
+
+
+def test_what_a_part_counted_of_the_whole_is_known_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, part = prepared(tmp_path), prepared(tmp_path, part=True)
+    monkeypatch.setattr(sizes, "_counted", lambda job: sizes.stated(MSMARCO))
+    note_whole(whole, part)  # which has not run: nothing is kept
+    known = sizes_of(whole)
+    job_of(part).mkdir(parents=True)
+    counted: dict[str, Any] = {"passages": 7, "queries": {"train": 5}}
+    write_sealed(job_of(part) / "manifest.json", {"outputs": {}, "inputs": {}, "numbers": {WHOLE: counted}})
+    note_whole(whole, part)
+    assert sizes_of(whole).passages == 7 and sizes_of(whole).queries == {"train": 5}
+    rmtree(job_of(part))
+    assert sizes_of(whole).passages == known.passages
