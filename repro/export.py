@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from repro.command import Options, main, refuse
-from repro.run_values import output_of
+from repro.run_values import SPLIT, output_of
 from repro.table import RowSpec, at_scale
 from repro.tables import TABLES
 from simlm.commands.checks import check_known, check_writable
@@ -38,7 +39,7 @@ DESCRIPTION = """Write the rows of a table, as they lie in a results folder, in 
 
 A row's folder holds up to three, each there when it is whole:
   model      a retriever for AutoModel and sentence-transformers, a re-ranker for its CrossEncoder
-  runs       run files, TREC's and MS MARCO's
+  runs       run files, TREC's and MS MARCO's, and the judgements they are measured against
   training   what the model was trained from, in the released implementation's files
 
 Nothing is trained: where a stage is to do, the command that makes it is named. An earlier export is replaced; anything
@@ -47,6 +48,7 @@ else in its place is left alone, and refused.
 Examples:
   python -m repro.export                                      all of Table 2, at mini scale, to exports/mini/table2/
   python -m repro.export --rows simlm reranker --what model   two models
+  python -m repro.export --rows simlm --what model --check    a model, held against this repository's scores
   python -m repro.export --rows simlm --what training         passages, lists of negatives, teacher scores
   python -m repro.export --table table7 --rows mlm --to DIR   a row of another table, to another place
   python -m repro.export --dry-run                            what would be written, and which stages are lacking
@@ -65,6 +67,9 @@ class ExportOptions(Options):
     """The table whose rows are exported."""
     what: tuple[str, ...] = ()
     """model, runs and training, or some of them; whatever a row has when left out."""
+    check: bool = False
+    """Score up to 200 test questions with each exported model under sentence-transformers (extra test); say how far
+    the scores lie from ours in float32, beyond 1e-5 nothing is exported, and from the run's, and what RR@10 becomes."""
     to: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("exports")
     """Folder to write to: DIR/<scale>/<table>/<row>/."""
 
@@ -90,6 +95,12 @@ def run(options: ExportOptions) -> None:
 
     stages, runs = plan(build, options.results)
     wanted = [one for row in rows for one in _wanted(row, runs[row.key], options)]
+    if options.check and find_spec("sentence_transformers") is None:
+        raise UserError(
+            "--check needs sentence-transformers, which is not installed: pip install 'sentence-transformers>=6.2'"
+        )
+    if options.check and not any(one.check for one in wanted):
+        raise UserError("--check scores with exported models, and none is to be exported: leave it out")
     if options.dry_run:
         print_plan(stages, options.scale, options.results, options.choices())
         print("to write: " + ", ".join(str(options.target / one.name) for one in wanted))
@@ -124,6 +135,8 @@ class Export:
     name: str
     stages: Mapping[str, str]
     write: Callable[[Path], None]
+    check: Callable[[Path], str] | None = None
+    """What `--check` does with the folder; returns what a user is told."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,8 @@ def exports_of(row: RowSpec, run: RunStage) -> dict[str, Export]:
 
     found: dict[str, Export] = {}
     if isinstance(run, Retrieve | Rerank) and model is not None:
-        found["model"] = export("model", partial(_write_model, run, model, row.label), model=model)
+        written = export("model", partial(_write_model, run, model, row.label), model=model)
+        found["model"] = replace(written, check=partial(_check_model, run, model))
     found["runs"] = export("runs", partial(_write_runs, run), run=run)
     # The released files of a training hold one run's lists, which several sets are not.
     if training is not None and model is not None and not isinstance(training.run, AnswerSets):
@@ -183,20 +197,42 @@ def _write_model(run: Retrieve | Rerank, model: EncoderStage, label: str, folder
 
     source = output_of(model) / "model"
     numbers = (read_manifest(job_of(model)) or {})["numbers"]
-    collection = _collection(run.data)
-    titled = collection.passages.has_titles
     what = f"{label}, on {run.data.source().name}"
     if isinstance(run, Rerank):
+        titled = _collection(run.data).passages.has_titles
         write_reranker(source, folder, what, run.max_length, titled, numbers)
     else:
-        titles: Any = "pair" if titled else "joined" if run.data.source().has_titles else "none"
-        write_retriever(source, folder, what, run.query_length, run.passage_length, titles, numbers)
+        write_retriever(source, folder, what, run.query_length, run.passage_length, _titles(run.data), numbers)
+
+
+def _check_model(run: Retrieve | Rerank, model: EncoderStage, folder: Path) -> str:
+    from simlm.export.check import Sample, check_reranker, check_retriever
+
+    source, collection = output_of(model) / "model", _collection(run.data)
+    ranked = load_run(output_of(run), SPLIT, collection)
+    sample = Sample(collection, run.data.source(), SPLIT, ranked, run.depth)
+    if isinstance(run, Rerank):
+        found = check_reranker(source, folder, sample, run.max_length)
+    else:
+        found = check_retriever(source, folder, sample, run.query_length, run.passage_length, _titles(run.data))
+    return found.told(run.precision)
+
+
+def _titles(data: Prepare) -> Any:
+    """Return how a retriever was given titles, one of `simlm.export.models.Titles`."""
+    return "pair" if _collection(data).passages.has_titles else "joined" if data.source().has_titles else "none"
 
 
 def _write_runs(run: RunStage, folder: Path) -> None:
-    from simlm.export.files import write_runs
+    from simlm.export.files import write_qrels, write_runs
 
-    write_runs({path.stem: path for path in sorted(output_of(run).glob("*.run"))}, folder)
+    runs = {path.stem: path for path in sorted(output_of(run).glob("*.run"))}
+    write_runs(runs, folder)
+    collection = _collection(run.data)
+    for split in runs:
+        if len(qrels := collection.qrels(split)):
+            ids = collection.queries(split).ids, collection.passages.ids
+            write_qrels(folder / f"{split}.qrels", qrels, *ids)
 
 
 def _write_training(training: Training, label: str, folder: Path) -> None:
@@ -233,7 +269,8 @@ def _write(wanted: Sequence[Export], options: ExportOptions) -> None:
             folder = options.target / one.name
             with export_folder(folder, {**made_by, "export": one.name, "stages": one.stages}) as partial:
                 one.write(partial)
-            print(f"{number}/{len(wanted)}: {folder}", flush=True)
+                told = [one.check(partial)] if options.check and one.check else []
+            print(f"{number}/{len(wanted)}: {folder}", *told, sep="\n  ", flush=True)
 
 
 if __name__ == "__main__":

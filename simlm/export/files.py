@@ -82,7 +82,8 @@ def write_training(
     for split in collection.splits:
         ids = collection.queries(split).ids
         write_queries(folder, split, source.queries(split), ids)
-        write_qrels(folder, split, collection.qrels(split), ids)
+        lines = range(len(collection.passages))
+        write_qrels(folder / f"{released_name(split)}_qrels.txt", collection.qrels(split), ids, lines)
     for split, (found, run) in lists.items():
         ids = collection.queries(split).ids
         name = released_name(split)
@@ -122,11 +123,11 @@ def write_queries(folder: Path, split: str, queries: Iterable[Query], ids: IdTab
             file.write(f"{query.id}\t{text}\n")
 
 
-def write_qrels(folder: Path, split: str, qrels: Qrels, ids: IdTable) -> None:
-    """Write a split's *_qrels.txt: query id, 0, passage id and label, between tabs; ids are the queries'."""
-    with (folder / f"{released_name(split)}_qrels.txt").open("w", encoding="utf-8", newline="\n") as file:
+def write_qrels(path: Path, qrels: Qrels, queries: IdTable, passages: IdTable | range) -> None:
+    """Write judgements: query id, 0, what ``passages`` calls the passage, and grade, between tabs."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         for query, passage, grade in zip(qrels.query, qrels.passage, qrels.grade, strict=True):
-            file.write(f"{ids[int(query)]}\t0\t{passage}\t{grade}\n")
+            file.write(f"{queries[int(query)]}\t0\t{passages[int(passage)]}\t{grade}\n")
 
 
 def write_lists(

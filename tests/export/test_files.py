@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ir_measures
 import numpy as np
 import pytest
+import pytrec_eval
 
 from simlm.data.collection import Passage, Query
 from simlm.errors import UserError
@@ -66,7 +68,7 @@ def test_queries_and_qrels(store: Any, tmp_path: Path) -> None:
     for split, released in (("train", "train"), ("valid", "dev"), ("test", "test")):
         ids = store.queries(split).ids
         write_queries(tmp_path, split, QUERIES[split], ids)
-        write_qrels(tmp_path, split, store.qrels(split), ids)
+        write_qrels(tmp_path / f"{released}_qrels.txt", store.qrels(split), ids, range(len(PASSAGES)))
         rows = [line.split("\t") for line in (tmp_path / f"{released}_queries.tsv").read_text().split("\n")[:-1]]
         assert [(name, text.split()) for name, text in rows] == [(q.id, q.text.split()) for q in QUERIES[split]]
         lines = [line.split("\t") for line in (tmp_path / f"{released}_qrels.txt").read_text().splitlines()]
@@ -163,3 +165,23 @@ def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.run").write_text("a Q0 p0 1 0.5 dense\na Q0 p1 2 much dense\n")
     with pytest.raises(UserError, match=r"a\.run:2: not a line of a TREC run"):
         write_runs({"test": tmp_path / "a.run"}, tmp_path)
+
+
+def test_evaluators_rank_equal_scores_as_we_do(store: Any, tmp_path: Path) -> None:
+    scores = np.array([[0.5] * 6, [0.5, 0.5, 0.5, 0.25, 0.25, 0.25], [-np.inf] * 6], dtype=np.float32)
+    places = np.where(scores > 0, np.arange(6), -1)
+    write_run(tmp_path / "train.run", Run(["a", "b", "c"], places, scores), store.passages.ids, "dense")
+    write_runs({"train": tmp_path / "train.run"}, tmp_path)
+    write_qrels(tmp_path / "train.qrels", store.qrels("train"), store.queries("train").ids, store.passages.ids)
+    # By passage: p1 and p4 are relevant to a, p3 to b, and c, for which nothing was found, counts.
+    expected = {"RR@10": (1 / 2 + 1 / 4) / 3, "R@3": (1 / 2 + 0) / 3, "Success@4": 2 / 3}
+    judged, ranked = str(tmp_path / "train.qrels"), str(tmp_path / "train.trec")
+    measures = [ir_measures.parse_measure(name) for name in expected]
+    found = ir_measures.calc_aggregate(measures, ir_measures.read_trec_qrels(judged), ir_measures.read_trec_run(ranked))
+    assert {str(measure): value for measure, value in found.items()} == pytest.approx(expected)
+    with open(judged) as one, open(ranked) as other:
+        qrels, run = pytrec_eval.parse_qrel(one), pytrec_eval.parse_run(other)
+    assert qrels == QRELS["train"] and run.keys() == {"a", "b"}
+    values = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank", "recall.3", "success.4"}).evaluate(run)
+    sums = {name: sum(row[name] for row in values.values()) / 3 for name in ("recip_rank", "recall_3", "success_4")}
+    assert list(sums.values()) == pytest.approx(list(expected.values()))

@@ -1,4 +1,5 @@
-"""Exported models: other libraries give the vectors and the logits that our own encoder and scorer give."""
+"""Exported models: other libraries give the vectors and the logits that our own encoder and scorer give, and the check
+of an export says so."""
 
 import json
 import os
@@ -14,6 +15,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from simlm.data.inputs import Specials, batch_inputs, passage_input, query_input
 from simlm.data.tokenizer_training import train_byte_level_bpe
+from simlm.errors import UserError
+from simlm.export import check as checks
+from simlm.export.check import GIVEN, Deviation, Sample, check_reranker, check_retriever, given_to_reranker
 from simlm.export.models import Titles, write_reranker, write_retriever
 from simlm.finetuning.biencoder import BiEncoder
 from simlm.finetuning.datasets import Pairs
@@ -23,10 +27,12 @@ from simlm.models.load import load_body, load_reranker, load_reranker_start
 from simlm.models.save import save_model
 from simlm.packed.layouts import Inference
 from simlm.packed.texts import Padded
+from simlm.retrieval.runs import Run
 from tests.export.toys import (
     PAIR_LENGTH,
     PASSAGE_LENGTH,
     PASSAGES,
+    QRELS,
     QUERIES,
     QUERY_LENGTH,
     retriever_folder,
@@ -34,13 +40,9 @@ from tests.export.toys import (
     toy_collection,
 )
 from tests.pretraining.toys import TOKENIZER, bert, electra
+from tests.rows import collection_of
 
 Vectors = np.ndarray[Any, Any]
-GIVEN: dict[Titles, Callable[[Any], Any]] = {
-    "none": lambda passage: passage.text,
-    "pair": lambda passage: [passage.title, passage.text],
-    "joined": lambda passage: f"{passage.title} {passage.text}" if passage.title else passage.text,
-}
 
 
 def ours(folder: Path, store: Any) -> tuple[Vectors, Vectors]:
@@ -104,6 +106,48 @@ def check(source: Path, store: Any, titles: Titles, folder: Path) -> None:
             np.testing.assert_allclose(vectors, own, atol=1e-5, rtol=0)
             np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.ptp(expected[1], axis=0).max() > 0.1  # passages differ, so that a wrong one would show
+    scores = expected[0] @ expected[1].T
+    sample, known = negated(scores, store, titles != "none")
+    assert_told(check_retriever(source, folder, sample, QUERY_LENGTH, PASSAGE_LENGTH, titles), known)
+    with pytest.raises(UserError, match="gives scores that are up to .* from ours, and 1e-05 is allowed"):
+        check_retriever(source, folder, sample, QUERY_LENGTH, PASSAGE_LENGTH - 1, titles)
+
+
+def negated(scores: Vectors, store: Any, titled: bool) -> tuple[Sample, Deviation]:
+    """A run whose scores are those of the train queries (3, 6) with the sign changed, and what a check finds."""
+    order = np.argsort(scores, axis=1)
+    run = Run(list(QRELS["train"]), order, -np.take_along_axis(scores, order, axis=1))
+    sample = Sample(store, toy_collection(titled), "train", run, depth=5)
+    kept = np.take_along_axis(scores, order[:, :5], axis=1)
+
+    def rr(rows: Vectors) -> float:
+        relevant = [{int(id[1:]) for id, grade in judged.items() if grade} for judged in QRELS["train"].values()]
+        ranks = [
+            [1 / rank for rank, p in enumerate(row, 1) if p in own] for row, own in zip(rows, relevant, strict=True)
+        ]
+        return float(np.mean([max(found, default=0) for found in ranks]))
+
+    figures = rr(order[:, :5]), rr(order[:, 4::-1])
+    return sample, Deviation(3, 15, 0, 2 * float(np.abs(kept).max()), figures)
+
+
+def assert_told(found: Deviation, known: Deviation) -> None:
+    assert (found.questions, found.pairs) == (known.questions, known.pairs)
+    assert found[2:4] == pytest.approx(known[2:4], abs=2e-5) and found.rr == pytest.approx(known.rr)
+    assert found.ours <= 1e-5 and found.rr is not None and found.rr[0] != found.rr[1]
+    assert f"the run's (bfloat16); RR@10 {found.rr[0]:.4f} in the run, {found.rr[1]:.4f}" in found.told("bfloat16")
+
+
+def test_a_check_takes_the_first_judged_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "QUESTIONS", 1)
+    splits: dict[str, Any] = {split: (QUERIES[split], QRELS[split]) for split in QUERIES}
+    collection = collection_of("toy", PASSAGES, splits | {"train": (QUERIES["train"], {"b": {"p3": 1}})})
+    run = Run(
+        ["a", "b", "c"], np.array([[0, 1], [3, -1], [2, 4]]), np.array([[2, 1], [2, -np.inf], [2, 1]], np.float32)
+    )
+    sample = Sample(tokenised(tmp_path), collection, "train", run, 2)
+    assert sample.questions == {1: QUERIES["train"][1].text} and sample.texts == {3: PASSAGES[3]}
+    assert (sample.queries.tolist(), sample.passages.tolist(), sample.scores.tolist()) == ([1], [3], [2])
 
 
 def test_the_card_says_how_queries_and_passages_are_given(tmp_path: Path) -> None:
@@ -144,7 +188,8 @@ def test_scores_are_our_logits(titled: bool, start: Callable[[], Any], tmp_path:
     save_model(model, TOKENIZER, tmp_path / "source", "a re-ranker", {})
     write_reranker(tmp_path / "source", tmp_path / "export", "a re-ranker", PAIR_LENGTH, titled, {})
 
-    pairs = Pairs(tokenised(tmp_path / "store", titled), "train", PAIR_LENGTH)
+    store = tokenised(tmp_path / "store", titled)
+    pairs = Pairs(store, "train", PAIR_LENGTH)
     queries, passages = np.divmod(np.arange(len(QUERIES["train"]) * len(PASSAGES)), len(PASSAGES))
     assert max(len(pairs(q, p)[0]) for q, p in zip(queries.tolist(), passages.tolist(), strict=True)) == PAIR_LENGTH
     reranker = Reranker(load_reranker(tmp_path / "source", TOKENIZER)).eval()
@@ -152,11 +197,16 @@ def test_scores_are_our_logits(titled: bool, start: Callable[[], Any], tmp_path:
     own = PairScorer(score, pairs, 1_000)(queries, passages)
     assert np.ptp(own) > 1 and (own.min() < 0 or own.max() > 1)
 
-    texts = [f"{row.title}: {row.text}" if titled and row.title else row.text for row in PASSAGES]
+    texts = [given_to_reranker(passage) for passage in toy_collection(titled).passages()]
     given = [(QUERIES["train"][q].text, texts[p]) for q, p in zip(queries, passages, strict=True)]
     crossed = CrossEncoder(str(tmp_path / "export"), device="cpu")
     assert crossed.num_labels == 1 and isinstance(crossed.model, ElectraForSequenceClassification)
     np.testing.assert_allclose(crossed.predict(given, batch_size=5), own, atol=1e-5, rtol=0)
+
+    sample, known = negated(own.reshape(3, 6), store, titled)
+    assert_told(check_reranker(tmp_path / "source", tmp_path / "export", sample, PAIR_LENGTH), known)
+    with pytest.raises(UserError, match="is allowed"):
+        check_reranker(tmp_path / "source", tmp_path / "export", sample, PAIR_LENGTH - 1)
 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
     inputs = tokenizer(*map(list, zip(*given, strict=True)), truncation=True, padding=True, return_tensors="pt")

@@ -1,15 +1,22 @@
-"""`python -m repro.export` over Table 2's results: what other tools read is what the table measured."""
+"""`python -m repro.export` over Table 2's results: what other tools read, score and measure is what the table has."""
 
 import gzip
 import json
+import os
+import platform
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import ir_measures
 import numpy as np
 import pytest
+import pytrec_eval
 
+from baselines.lucene import java_home
 from repro.export import WHAT, ExportOptions, run
 from repro.table2 import table2 as table
 from simlm.data.opening import open_collection
@@ -26,11 +33,13 @@ def exported(smoke: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of Table 2's exported rows."""
     to = tmp_path_factory.mktemp("exports")
     before = listing(smoke.folder)
-    ran = finished(export("--results", str(smoke.folder), "--to", str(to), "--rows", *ROWS))
+    ran = finished(export("--results", str(smoke.folder), "--to", str(to), "--check", "--rows", *ROWS))
     assert ran.returncode == 0, ran.stderr
     assert listing(smoke.folder) == before
     folder = to / "smoke" / "table2"
-    assert [line.split(": ")[1] for line in ran.stdout.splitlines()] == [str(folder / name) for name in names(folder)]
+    written = [line.split(": ")[1] for line in ran.stdout.splitlines() if line[0] != " "]
+    assert written == [str(folder / name) for name in names(folder)] and ran.stderr == ""
+    (to / "printed").write_text(ran.stdout)
     return folder
 
 
@@ -62,6 +71,66 @@ def test_runs_are_those_of_the_table(row: str, exported: Path, smoke: Results) -
     assert (exported / row / "runs" / "test.trec").read_bytes() == source
     other = [line.split("\t") for line in (exported / row / "runs" / "test.msmarco.txt").read_text().splitlines()]
     assert other == [[q, p, rank, score] for q, _, p, rank, score, _ in map(str.split, source.decode().splitlines())]
+
+
+CHECKED = re.compile(
+    r"/(\w+)/model\n  (\d+) questions, (\d+) pairs under sentence-transformers: scores differ by at most (\S+) from "
+    r"ours in float32, by at most (\S+) from the run's \(float32\); RR@10 (\S+) in the run, (\S+) by these scores"
+)
+
+
+def test_sentence_transformers_gives_the_scores_of_the_run(exported: Path, smoke: Results) -> None:
+    found = CHECKED.findall((exported.parent.parent / "printed").read_text())
+    assert [row for row, *_ in found] == ["random", "reranker", "simlm"]
+    asked = [query.id for query in open_collection("insuranceqa-smoke").queries("test")]
+    for row, questions, pairs, ours, theirs, before, after in found:
+        assert (int(questions), int(pairs)) == (len(asked), len(asked) * (10 if row == "reranker" else 20))
+        assert max(float(ours), float(theirs)) <= 1e-5
+        assert before == f"{figure(smoke, row, 'RR@10'):.4f}" and float(after) == pytest.approx(float(before), abs=1e-3)
+
+
+def figure(smoke: Results, row: str, measure: str) -> float:
+    value: float = smoke.measured()[row][measure]["mean"]
+    return value
+
+
+MEASURES = {"RR@10": "recip_rank", "R@50": "recall_50", "R@1000": "recall_1000", "nDCG@10": "ndcg_cut_10"}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_ir_measures_and_trec_eval_give_the_figures_of_the_report(row: str, exported: Path, smoke: Results) -> None:
+    runs = exported / row / "runs"
+    qrels, run = (
+        ir_measures.read_trec_qrels(str(runs / "test.qrels")),
+        ir_measures.read_trec_run(str(runs / "test.trec")),
+    )
+    found = ir_measures.calc_aggregate(map(ir_measures.parse_measure, MEASURES), qrels, run)
+    with (runs / "test.qrels").open() as one, (runs / "test.trec").open() as other:
+        judged, ranked = pytrec_eval.parse_qrel(one), pytrec_eval.parse_run(other)
+    values = pytrec_eval.RelevanceEvaluator(judged, set(MEASURES.values())).evaluate(ranked)
+    for measure, value in found.items():
+        ours = figure(smoke, row, str(measure))
+        theirs = [values.get(query, {}).get(MEASURES[str(measure)], 0) for query in judged]
+        if str(measure) == "RR@10":  # pytrec_eval has no cut-off for it
+            theirs = [one if one >= 0.1 else 0 for one in theirs]
+        assert (value, np.mean(theirs)) == pytest.approx((ours, ours))
+
+
+@pytest.mark.skipif(
+    sys.platform == "linux" and platform.machine() != "x86_64", reason="Pyserini has no trec_eval for this processor"
+)
+def test_pyserinis_evaluator_gives_the_figures_of_the_report(exported: Path, smoke: Results) -> None:
+    options = (["-m", "recall.50,1000", "-m", "ndcg_cut.10"], ["-M", "10", "-m", "recip_rank"])
+    files = [[str(exported / row / "runs" / name) for name in ("test.qrels", "test.trec")] for row in ROWS]
+    calls = [["trec_eval", "-c", *cuts, *pair] for pair in files for cuts in options]
+    code = f"from pyserini.eval.trec_eval import trec_eval\nfor call in {calls}: trec_eval(call)"
+    java = {"JAVA_HOME": str(java_home()), "PATH": f"{java_home() / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    # Pyserini imports a client that wants a key, whatever it is.
+    env = os.environ | {"OPENAI_API_KEY": "none"} | java
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    found = [float(value) for value in re.findall(r"^\w+ *\tall\t(\S+)$", ran.stdout, re.MULTILINE)]
+    names = ("R@50", "R@1000", "nDCG@10", "RR@10")
+    assert found == pytest.approx([figure(smoke, row, name) for row in ROWS for name in names], abs=5.1e-5)
 
 
 def test_training_files_hold_the_collection_and_the_pairs(exported: Path, smoke: Results) -> None:
@@ -107,6 +176,7 @@ def test_a_dry_run_says_what_and_writes_nothing(smoke: Results, tmp_path: Path, 
         ({"table": "table3"}, "unknown table 'table3': choose one of table1"),
         ({"what": ("modle",)}, "unknown kind of export 'modle': choose one of model, runs, training"),
         ({"rows": ("simlm", "bm25"), "what": ("model",)}, "row 'bm25' of table2 has no model to export, only runs"),
+        ({"rows": ("bm25",), "check": True}, "--check scores with exported models, and none is to be exported"),
         ({"device": "cpu"}, "--device changes nothing in repro.export: leave it out"),
         ({"rows": ("simlm",), "seed": 1}, "stages are not made, .* --rows simlm --seed 1"),
     ],
