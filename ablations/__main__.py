@@ -11,7 +11,6 @@ Examples:
   python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,10 +51,7 @@ from simlm.workflow.launchers import Launcher, LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import only_run
-from simlm.workflow.slurm import slurm_launcher
-
-GPU_JOBS = re.compile(r"(gpus|mem_per_gpu|cpus_per_gpu)|partition=.*gpu")
-"""How an option of sbatch begins by which jobs get GPUs."""
+from simlm.workflow.slurm import asks_for_gpus, slurm_launcher
 
 
 @dataclass(frozen=True)
@@ -138,9 +134,10 @@ def run(options: Options) -> None:
         launcher = slurm_launcher(options.slurm, choices)
         if launcher.options.nodes > 1:
             check_common(results)
+        on_gpu = options.device != "cpu" and asks_for_gpus(launcher.options)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    on_gpu = bool(launcher.choices.gpus) or options.device != "cpu" and any(map(GPU_JOBS.match, options.slurm))
+        on_gpu = bool(launcher.choices.gpus)
 
     def scale() -> Scale:
         own = open_scale(options.scale, options.collection)
