@@ -177,6 +177,27 @@ def test_a_command_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Pa
     assert cluster.jobs("all", tmp_path) == [job]
 
 
+def test_the_controller_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    """A command says what it could not cancel, and another one begins no stage whose job may live."""
+    driver, job = started(cluster, tmp_path)
+    cluster.call("scontrol", "shutdown", "slurmctld")
+    until(lambda: not cluster.processes(f"{cluster.folder}:slurmctld"))
+    try:
+        driver.send_signal(signal.SIGTERM)
+        stopped, refused = ended(driver), ended(start(tmp_path, "leaf"))
+    finally:
+        cluster.start("slurmctld")
+    assert stopped.status == 143
+    assert stopped.said("said") == [f"scancel failed, and jobs may be left: end them later with scancel {job}"]
+    assert refused.status == 2
+    assert refused.lines[0].startswith(f"mistake squeue does not answer, and job {job} may still run the stage in ")
+    until(lambda: cluster.answers("sbatch", "--test-only", "--wrap=true"))
+    finish(tmp_path)
+    ran = ended(start(tmp_path, "leaf", "partition=main"))
+    assert ran.status == 0 and attempts(ran) == {"leaf": 1}
+    assert cluster.jobs("all", tmp_path) == [job]
+
+
 @pytest.mark.parametrize(
     ("number", "queued"),
     [(signal.SIGINT, False), (signal.SIGHUP, False), (signal.SIGTERM, False), (signal.SIGTERM, True)],
