@@ -146,7 +146,7 @@ def run(options: Options) -> None:
         own = open_scale(options.scale, options.collection)
         return replace(own, precision=chosen_precision(options.precision, own.precision, lambda: on_gpu))
 
-    cells = cells_of(_grids(options), options.seeds)
+    cells = cells_of(_grids(options), options.seeds, scale().left_out)
     whole = build_cells(cells, scale)
     build = build_cells(cells, lambda: rehearsed(scale())) if options.rehearse else whole
     check_collections(build, results, fetch=not options.dry_run)
