@@ -67,7 +67,7 @@ class Options:
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
-    """smoke (for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
+    """smoke (for tests), mini (InsuranceQA on two cores), small (the same from a public model) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """A folder, irds:ID, or a name, in place of the scale's own (docs/own-collection.md)."""
     device: str = "auto"
