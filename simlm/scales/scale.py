@@ -69,7 +69,7 @@ class Scale:
     """Settings of Retriever1 for the starts that have others than ``retriever``."""
     head_training: PretrainingSettings | None = None
     """The training of a fresh MLM head over a public ``encoder`` that came without; None where no head is lacking."""
-    left_out: frozenset[str] = frozenset()
+    left_out: tuple[str, ...] = ()
     """The keys of the rows that are measured only if they are named; a grid has no cells of these starts."""
 
     @property
