@@ -113,7 +113,7 @@ def test_at_small_every_trained_row_stands_on_the_public_start(tmp_path: Path, r
     assert {stage.name for stage in stages} >= {"re-ranker", "base", "all-MiniLM-L6-v2: collection"}
     for start in ("electra", "roberta"):
         with pytest.raises(UserError, match="the scale small has"):
-            PipelineRuns(open_scale("small"), 0, lambda stage, name: None).retriever1(start)
+            plan(lambda submit, start=start: PipelineRuns(open_scale("small"), 0, submit).retriever1(start), tmp_path)
 
 
 def test_a_command_says_what_its_re_ranker_starts_from_where_the_model_is_not_there(
