@@ -11,7 +11,6 @@ Examples:
   python -m ablations --slurm partition=gpu gpus=1 mem=16G     each stage a Slurm job
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +36,7 @@ from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
 from simlm.commands.preflight import check_collections, check_ready
-from simlm.commands.rehearsal import Rehearsal, folder_of
+from simlm.commands.rehearsal import Rehearsal
 from simlm.commands.run_stages import make_folder, run_stages
 from simlm.data.catalogue import halves
 from simlm.data.lookup import resolve
@@ -45,17 +44,14 @@ from simlm.errors import StageFailed, UserError
 from simlm.files import short_name
 from simlm.paths import shown
 from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
-from simlm.scales.rehearsal import rehearsed
+from simlm.scales.rehearsal import FOLDER, rehearsed
 from simlm.stages.runs import RunStage
 from simlm.workflow.joining import Joinable, joinable, take
 from simlm.workflow.launchers import Launcher, LocalLauncher
 from simlm.workflow.plan import Build, Planned, plan
 from simlm.workflow.resources import Choices
 from simlm.workflow.scheduler import only_run
-from simlm.workflow.slurm import slurm_launcher
-
-GPU_JOBS = re.compile(r"(gpus|mem_per_gpu|cpus_per_gpu)|partition=.*gpu")
-"""How an option of sbatch begins by which jobs get GPUs."""
+from simlm.workflow.slurm import asks_for_gpus, slurm_launcher
 
 
 @dataclass(frozen=True)
@@ -93,10 +89,13 @@ class Options:
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     def __post_init__(self) -> None:
-        """Take a scale's own collection as if it were not named; keep a rehearsal's results apart."""
+        """Take a scale's own collection as if it were not named."""
         object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
-        if self.rehearse:
-            object.__setattr__(self, "results", folder_of(self.results))
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of stages and outcomes: a rehearsal's is apart from all others."""
+        return self.results / FOLDER if self.rehearse else self.results
 
 
 def check(options: Options) -> None:
@@ -107,12 +106,14 @@ def check(options: Options) -> None:
         check_known("grid", grid, GRIDS)
     check_seed("--seeds", options.seeds, 1)
     check_tflops(options.tflops, options.dry_run)
+    if options.join and options.rehearse:
+        raise UserError("--join: a rehearsal tries all stages itself; leave out --join, or --rehearse")
     check_known("precision", options.precision, ("auto", *PRECISIONS))
     check_scale(options.scale)
     # The machine that submits jobs need not have what those that run them have.
     reports = Path(options.scale, _variant(options), "grid")
-    check_machine("auto" if options.slurm else options.device, options.results, reports)
-    check_processes(options.processes, None if options.slurm else options.device, options.results)
+    check_machine("auto" if options.slurm else options.device, options.folder, reports)
+    check_processes(options.processes, None if options.slurm else options.device, options.folder)
     check_search(options.search, None if options.slurm else options.device)
     if options.collection:
         check_collection(options.collection, options.scale)
@@ -131,16 +132,17 @@ def run(options: Options) -> None:
         StageFailed: Some cells failed.
     """
     check(options)
-    results = options.results
+    results = options.folder
     choices = with_origin(Choices(options.device, options.processes, options.search))
     launcher: Launcher
     if options.slurm:
         launcher = slurm_launcher(options.slurm, choices)
         if launcher.options.nodes > 1:
             check_common(results)
+        on_gpu = options.device != "cpu" and asks_for_gpus(launcher.options)
     else:
         launcher = LocalLauncher(on_this_machine(choices))
-    on_gpu = bool(launcher.choices.gpus) or options.device != "cpu" and any(map(GPU_JOBS.match, options.slurm))
+        on_gpu = bool(launcher.choices.gpus)
 
     def scale() -> Scale:
         own = open_scale(options.scale, options.collection)
@@ -149,7 +151,7 @@ def run(options: Options) -> None:
     cells = cells_of(_grids(options), options.seeds, scale().left_out)
     whole = build_cells(cells, scale)
     build = build_cells(cells, lambda: rehearsed(scale())) if options.rehearse else whole
-    check_collections(build, results, fetch=not options.dry_run)
+    check_collections(whole, options.results, fetch=not options.dry_run)
     found = joinable(build, results, options.join) if options.join else Joinable([], [])
     if options.dry_run:
         planned = _planned(build, results)
@@ -168,17 +170,18 @@ def run(options: Options) -> None:
         with only_run(results, display):
             taken = take(joinable(build, results, options.join).stages)
         display.say(f"joined {taken} stages from {', '.join(map(str, options.join))}")
-    rehearsal = Rehearsal(build, whole, options.scale, results, launcher) if options.rehearse else None
+    rehearsal = Rehearsal(build, whole, options.scale, options.results, launcher) if options.rehearse else None
     if rehearsal is None:
         stages, runs = run_stages(build, results, display, launcher, keep_going=True)
     else:
         stages, runs = rehearsal.run(display)
     ended = outcomes(_by_cell(stages, runs))
     written = write_outcomes(ended, options.scale, results / options.scale / _variant(options) / "grid")
-    print_outcomes(ended)
+    if rehearsal is None:
+        print_outcomes(ended)
     print("outcome: " + ", ".join(map(shown, written)))
     if rehearsal is not None:
-        rehearsal.end(stages)
+        rehearsal.end(stages)  # which tells failed cells; its figures mean nothing
     failed = sum(one["state"] == "failed" for one in ended)
     if failed:
         raise StageFailed(f"{failed} of {len(ended)} cells; the same command runs only those again")

@@ -10,14 +10,12 @@ Examples:
   python -m repro.all --publish          everything, copied to reports/mini/
 """
 
-from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields, replace
-from io import StringIO
 from typing import Any
 
 from repro import claims, index
 from repro.command import Options, main, refuse
-from repro.run import make
+from repro.run import make, told_already
 from repro.table import at_scale
 from repro.tables import PAGES, SETTINGS, run_report, tables_on
 from simlm.stages.pipeline import Submit
@@ -31,7 +29,7 @@ def run(options: claims.ClaimOptions) -> None:
         make(_everything, options)
     if options.dry_run:
         return
-    with redirect_stdout(StringIO()) if options.rehearse else nullcontext():  # the end of the rehearsal is told already
+    with told_already(options):
         _reports(options)
 
 

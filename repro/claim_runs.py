@@ -93,7 +93,7 @@ def published_seed(options: ClaimOptions, seed: int) -> Seed | None:
     left = read(path_of(options.published_in, seed)) if options.publish else None
     if left is None:
         return None
-    planned, (rows, _) = resolve_graph(partial(asked, options, seed), options.results)
+    planned, (rows, _) = resolve_graph(partial(asked, options, seed), options.folder)
     wanted = (left.has(rows[row], name) for row, names in measures_of(rows).items() for name in names)
     return Seed(rows, left) if left.is_of(planned) and all(wanted) else None
 

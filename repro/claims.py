@@ -27,7 +27,7 @@ from repro.command import main, refuse
 from repro.origin import cost, origin, warnings
 from repro.paper_claims import CLAIMS, REASON, Claim, RowOf
 from repro.public_start import public_start
-from repro.run import finish, make
+from repro.run import finish, make, told_already
 from repro.run_values import measure_on
 from repro.training_diagnostics import below
 from simlm.evaluation.crossed import POWER, crossed
@@ -63,10 +63,16 @@ def run(options: ClaimOptions) -> None:
     """Make the runs that are not there yet, seed by seed, judge every claim, and write the page."""
     refuse(options, "claims", "rows")
     check_seeds(options)
-    started = time.perf_counter()
-    if options.dry_run:
+    if options.dry_run or options.rehearse:
         make(lambda chosen, submit: [asked(chosen, seed, submit) for seed in seeds_of(chosen)], options)
+    if options.dry_run:
         return
+    with told_already(options):
+        _write(options)
+
+
+def _write(options: ClaimOptions) -> None:
+    started = time.perf_counter()
     seeds = [published_seed(options, seed) or made_seed(options, seed) for seed in seeds_of(options)]
     rows = {row: [seed.rows[row] for seed in seeds if row in seed.rows] for row in seeds[0].rows}
     values = {job_of(run): seed.left for seed in seeds for run in seed.rows.values()}

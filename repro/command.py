@@ -22,13 +22,12 @@ from simlm.commands.checks import (
 from simlm.commands.command_line import parse
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import chosen_precision, on_this_machine, with_origin
-from simlm.commands.rehearsal import folder_of
 from simlm.data.catalogue import find
 from simlm.data.lookup import resolve
 from simlm.errors import UserError
 from simlm.files import short_name
 from simlm.scales import PRECISIONS, Scale, open_scale, other_collection
-from simlm.scales.rehearsal import rehearsed
+from simlm.scales.rehearsal import FOLDER, rehearsed
 from simlm.stages.pipeline import Submit
 from simlm.workflow.resources import Choices
 
@@ -87,10 +86,13 @@ class Options:
     """With --dry-run: the estimate for a GPU that reaches so many TFLOP/s in bfloat16 matrix products (H100: 800)."""
 
     def __post_init__(self) -> None:
-        """Take a scale's own collection as if it were not named; keep a rehearsal's results apart."""
+        """Take a scale's own collection as if it were not named."""
         object.__setattr__(self, "collection", other_collection(self.scale, self.collection))
-        if self.rehearse:
-            object.__setattr__(self, "results", folder_of(self.results))
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of stages and reports: a rehearsal's is apart from all others."""
+        return self.results / FOLDER if self.rehearse else self.results
 
     @property
     def trains(self) -> bool:
@@ -130,8 +132,8 @@ class Options:
         return rehearsed(chosen) if self.rehearse else chosen
 
     def whole(self) -> Self:
-        """Return the options of the run that these rehearse, or these."""
-        return replace(self, rehearse=False, results=self.results.parent) if self.rehearse else self
+        """Return the options of the run that these rehearse, or the same."""
+        return replace(self, rehearse=False)
 
     def pipeline_runs(self, submit: Submit, scale: Scale | None = None) -> PipelineRuns:
         """Return the pipeline's runs at this scale or one made of it, with this seed and these negatives."""
@@ -172,9 +174,9 @@ def check(options: Options) -> None:
         )
     check_seed("--seed", options.seed, 0)
     check_tflops(options.tflops, options.dry_run)
-    check_machine(options.device, options.results, Path(options.scale, options.variant))
+    check_machine(options.device, options.folder, Path(options.scale, options.variant))
     check_known("precision", options.precision, ("auto", *PRECISIONS))
-    check_processes(options.processes, options.device, options.results)
+    check_processes(options.processes, options.device, options.folder)
     check_search(options.search, options.device)
     if options.keep_own_passages and (not options.collection or find(options.collection.partition(":")[0])):
         raise UserError(

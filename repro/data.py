@@ -16,12 +16,14 @@ from simlm.commands.dryrun import print_plan
 from simlm.commands.leave import leave_by
 from simlm.commands.machine import with_origin
 from simlm.commands.preflight import check_collections, check_ready
+from simlm.commands.rehearsal import Rehearsal
 from simlm.commands.run_stages import TerminalDisplay, run_stages
 from simlm.data.catalogue import CATALOGUE, MSMARCO
 from simlm.errors import UserError
 from simlm.files import read_json
 from simlm.paths import shown
 from simlm.scales import NAMES, open_scale, other_collection
+from simlm.scales.rehearsal import FOLDER, rehearsed
 from simlm.stages.data import Prepare
 from simlm.stages.pipeline import Pipeline
 from simlm.workflow.launchers import LocalLauncher
@@ -36,6 +38,7 @@ Examples:
   python -m repro.data prepare insuranceqa       check and tokenise a collection, as any table would
   python -m repro.data prepare notes             the same with a folder of yours, which lies in ./notes
   python -m repro.data prepare msmarco --scale paper    fetch and tokenise MS MARCO
+  python -m repro.data prepare notes --rehearse  find out in minutes whether that will go well, and how long it takes
   python -m repro.data verify notes              compare what was prepared with its checksums and with the folder
 """
 
@@ -77,6 +80,8 @@ class PrepareOptions:
     """The scale whose vocabulary is trained on it."""
     results: Results = Path("results")
     """Folder of stages, runs and reports."""
+    rehearse: bool = False
+    """Fetch and read all of it, but tokenise a part, into <results>/rehearsal (docs/paper-scale.md)."""
     dry_run: bool = False
     """Say whether there is something to do, and stop."""
 
@@ -131,6 +136,12 @@ def prepare(options: PrepareOptions) -> None:
     if options.dry_run:
         print_plan(plan(build, options.results)[0], options.scale, options.results, choices)
         return
+    if options.rehearse:
+        part = _build(options.name, options.scale, part=True)
+        check_ready(part, options.scale, options.results / FOLDER, choices)
+        rehearsal = Rehearsal(part, build, options.scale, options.results, LocalLauncher(choices))
+        rehearsal.end(rehearsal.run(TerminalDisplay())[0])
+        return
     check_ready(build, options.scale, options.results, choices)
     (stage,), data = run_stages(build, options.results, TerminalDisplay(), LocalLauncher(choices))
     _describe(stage, data.source().name)
@@ -164,8 +175,8 @@ def _describe(stage: Planned, name: str) -> None:
     print(f"prepared: {shown(stage.job)} in {seconds_of(manifest):.0f} s, every file has its checksum")
 
 
-def _build(name: str, scale: str) -> Build:
-    """Return the stage of a collection at a scale; UserError for a name that is none."""
+def _build(name: str, scale: str, part: bool = False) -> Build:
+    """Return the stage of a collection, or of a part of it, at a scale; UserError for a name that is none."""
     check_scale(scale)
     own = {one: open_scale(one).collection for one in NAMES}
     if name in own.values() and own[scale] != name:
@@ -176,7 +187,8 @@ def _build(name: str, scale: str) -> Build:
         check_collection(collection, scale)
 
     def build(submit: Callable[[Any, str], object]) -> Prepare:
-        return Pipeline(open_scale(scale, collection), 0, submit).data
+        chosen = open_scale(scale, collection)
+        return Pipeline(rehearsed(chosen) if part else chosen, 0, submit).data
 
     return build
 

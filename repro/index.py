@@ -28,7 +28,7 @@ AS_TODAY = "as today"
 def run(options: Options) -> None:
     """Read the JSON of every report and write the index."""
     refuse(options, NAME, "rows", "device", "processes", "search", "rehearse", "dry_run")
-    folder = ROOT / options.published_in if options.publish else options.results / options.scale / options.variant
+    folder = ROOT / options.published_in if options.publish else options.folder / options.scale / options.variant
     page = index(folder, options.scale)
     complete(page, NAME, options, StageResults.of([]), 0.0)
     finish(page, NAME, options)

@@ -75,7 +75,7 @@ def checkpoints_for(options: Options) -> Checkpoints | None:
         raise UserError("--released trains nothing: leave out --negatives and --seed")
     if options.models is not None or options.dry_run:  # which shows what would run if everything were to be had
         return Checkpoints(options.models)
-    return Checkpoints(refusal=hub_refusals(options.results))
+    return Checkpoints(refusal=hub_refusals(options.folder))
 
 
 def released(table: Table, checkpoints: Checkpoints, options: Options) -> Table:

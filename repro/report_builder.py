@@ -65,7 +65,7 @@ def build_report(
         title=table.title,
         scale=options.scale,
         collection=_facts(collection, results.numbers(whole)),
-        rows=_rows(table, rows, runs, results, options.results),
+        rows=_rows(table, rows, runs, results, options.folder),
         measures=list(table.measures),
         columns=list(table.columns),
         baselines=[key for key in table.baselines if key in runs],

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from functools import partial
+from io import StringIO
 from typing import Any, TypeVar
 
 from reports.files import publish, write_report
@@ -25,7 +27,7 @@ from simlm.paths import shown
 from simlm.stages.pipeline import Submit
 from simlm.stages.runs import RunStage
 from simlm.workflow.launchers import LocalLauncher
-from simlm.workflow.plan import Build, Planned, plan, resolve_graph
+from simlm.workflow.plan import Planned, plan, resolve_graph
 
 CITATION = "SimLM (Wang et al., ACL 2023)"
 R = TypeVar("R")
@@ -110,9 +112,9 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
 
     A rehearsal's is written, and not printed: its figures mean nothing.
     """
-    make_folder(options.results)
-    folder = options.results / options.scale / options.variant
-    with lock(options.results / "report.lock"):
+    make_folder(options.folder)
+    folder = options.folder / options.scale / options.variant
+    with lock(options.folder / "report.lock"):
         written = write_report(report, folder, name)
     if not options.rehearse:
         print_report(report)
@@ -120,6 +122,11 @@ def finish(report: Report | Page, name: str, options: Options) -> None:
     if options.publish:
         for path in publish(folder, name, options.published_in):
             print(f"published: {shown(path)}")
+
+
+def told_already(options: Options) -> AbstractContextManager[object]:
+    """Print nothing in the block if it repeats in parts a rehearsal whose end was told for the whole."""
+    return redirect_stdout(StringIO()) if options.rehearse else nullcontext()
 
 
 def make(asked: Callable[[Chosen, Submit], Any], options: Chosen) -> tuple[list[Planned], Any] | None:
@@ -132,22 +139,23 @@ def make(asked: Callable[[Chosen, Submit], Any], options: Chosen) -> tuple[list[
     Returns:
         All stages, and what ``asked`` returned. None after a dry run, which only prints the plan.
     """
-    build: Build = partial(asked, options)
-    check_collections(build, options.results, fetch=not options.dry_run)
+    build, whole = partial(asked, options), partial(asked, options.whole())
+    # A mistake in a collection is told with its file and line, which a part of it does not know.
+    check_collections(whole, options.results, fetch=not options.dry_run)
     choices = options.choices()
-    for line in without_minilm(options, (one.config for one in resolve_graph(build, options.results)[0])):
+    for line in without_minilm(options, (one.config for one in resolve_graph(build, options.folder)[0])):
         print(line)
     if options.dry_run:
-        stages, _ = plan(build, options.results)
-        print_plan(stages, options.scale, options.results, choices, options.tflops or None)
+        stages, _ = plan(build, options.folder)
+        print_plan(stages, options.scale, options.folder, choices, options.tflops or None)
         if options.collection and published(options.scale):
             print(ELSEWHERE)
         return None
-    check_ready(build, options.scale, options.results, choices)
+    check_ready(build, options.scale, options.folder, choices)
     launcher, display = LocalLauncher(choices), TerminalDisplay()
     if not options.rehearse:
-        return run_stages(build, options.results, display, launcher)
-    rehearsal = Rehearsal(build, partial(asked, options.whole()), options.scale, options.results, launcher)
+        return run_stages(build, options.folder, display, launcher)
+    rehearsal = Rehearsal(build, whole, options.scale, options.results, launcher)
     stages, built = rehearsal.run(display)
     rehearsal.end(stages)
     return stages, built

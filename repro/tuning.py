@@ -70,7 +70,7 @@ def run(options: Options) -> None:
             print(f"best {name}, {'mean of ' if of[1:] else ''}{', '.join(of)}: {found:g}")
             if found != own:
                 print(_otherwise(options, name, own))
-    targets = [options.results / options.scale / options.variant / "tuning.csv"]
+    targets = [options.folder / options.scale / options.variant / "tuning.csv"]
     targets += [TUNED / f"{options.scale}.csv"] if options.publish else []
     for target in targets:
         _write(frame, target)

@@ -229,7 +229,10 @@ def main() -> None:
     if reason := lack():
         sys.exit(reason)
     if what == "down":
-        Cluster(Path(os.environ["SLURM_CONF"]).parent).down()
+        cluster = Cluster(Path(os.environ.get("SLURM_CONF", "/")).parent)
+        if cluster.names not in HOSTS.read_text():
+            sys.exit("SLURM_CONF names no cluster that `up` made: call `down` in the shell that has evaluated its line")
+        cluster.down()
         return
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="slurm-")))
     cluster.up()

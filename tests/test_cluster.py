@@ -17,6 +17,7 @@ from tests.workflow.driving import Ran, attempts, end, hear_signals, manifest, s
 
 pytestmark = pytest.mark.slurm
 STEPS = 5
+ROWS = ("--rows", "bm25", "random", "simlm-1")
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,12 @@ def cluster(nodes: Cluster) -> Iterator[Cluster]:
         nodes.call("scancel", "--user=root")
 
 
-def started(cluster: Cluster, results: Path, *options: str, most: int = STEPS) -> tuple[subprocess.Popen[str], str]:
+def started(
+    cluster: Cluster, results: Path, *options: str, most: int = STEPS, **environment: str
+) -> tuple[subprocess.Popen[str], str]:
     """A driver whose stage has made its steps and waits for `finish`, and the number of the stage's job."""
     gate = {"SIMLM_TOY_STEPS": str(most), "SIMLM_TOY_GATE": str(results / "gate")}
-    driver = start(results, "leaf", "partition=main", *options, **gate)
+    driver = start(results, "leaf", "partition=main", *options, **gate, **environment)
     until(lambda: len(steps(results)) >= STEPS)
     (job,) = cluster.jobs("RUNNING")
     return driver, job
@@ -103,7 +106,7 @@ def test_a_lost_node(cluster: Cluster, tmp_path: Path) -> None:
 def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
     """The command does not take the stage for failed, and when it is killed then, the next one follows the same job."""
     driver, job = started(cluster, tmp_path)
-    cluster.call("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
+    take_all_nodes(cluster)
     until(lambda: job in cluster.jobs("PENDING"))
     assert driver.poll() is None
     driver.kill()
@@ -119,13 +122,35 @@ def test_preemption(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.jobs("all", tmp_path) == [job]
 
 
-def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
-    driver, job = started(cluster, tmp_path)
-    cluster.call("scancel", job)
+def take_all_nodes(cluster: Cluster) -> None:
+    """Submit a short job of higher priority."""
+    cluster.call("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
+
+
+def test_a_job_that_slurm_may_not_queue_again(cluster: Cluster, tmp_path: Path) -> None:
+    driver, job = started(cluster, tmp_path, SBATCH_NO_REQUEUE="1")
+    take_all_nodes(cluster)
     ran = ended(driver)
     assert ran.status == 1
-    assert ran.lines[-1].startswith(f"failure leaf failed: Slurm ended job {job}: CANCELLED (see ")
+    assert ran.lines[-1].startswith(f"failure leaf failed: Slurm ended job {job}: PREEMPTED (see ")
     assert goes_on(tmp_path)
+
+
+def test_scancel(cluster: Cluster, tmp_path: Path) -> None:
+    """What does not stand on the stage goes on."""
+    words = ("two trees", "partition=main", "keep-going")
+    driver = start(tmp_path, *words, SIMLM_TOY_GATE=str(tmp_path / "gate"))
+    until(lambda: len(cluster.jobs("RUNNING", tmp_path)) == 2)
+    (wrong,) = tmp_path.glob("jobs/*.broken/*")
+    (job,) = cluster.jobs("RUNNING", wrong)
+    cluster.call("scancel", job)
+    finish(tmp_path)
+    ran = ended(driver)
+    assert ran.status == 0
+    assert set(ran.jobs) == {"leaf", "right", "top of right"}
+    assert ran.said("lacks")[0].startswith(f"wrong: wrong failed: Slurm ended job {job}: CANCELLED (see ")
+    again = ended(start(tmp_path, *words))
+    assert len(again.jobs) == 6 and attempts(again)["leaf"] == 1
 
 
 def test_a_time_limit(cluster: Cluster, tmp_path: Path) -> None:
@@ -153,11 +178,44 @@ def test_a_command_is_killed_and_slurmdbd_is_away(cluster: Cluster, tmp_path: Pa
     assert cluster.jobs("all", tmp_path) == [job]
 
 
-def test_a_command_is_told_to_end(cluster: Cluster, tmp_path: Path) -> None:
-    driver, _ = started(cluster, tmp_path)
-    driver.send_signal(signal.SIGTERM)
-    assert ended(driver).status == 143
-    assert cluster.jobs("PENDING,RUNNING") == []
+def test_the_controller_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    """A command says what it could not cancel, and another one begins no stage whose job may live."""
+    driver, job = started(cluster, tmp_path)
+    cluster.call("scontrol", "shutdown", "slurmctld")
+    until(lambda: not cluster.processes(f"{cluster.folder}:slurmctld"))
+    try:
+        driver.send_signal(signal.SIGTERM)
+        stopped, refused = ended(driver), ended(start(tmp_path, "leaf"))
+    finally:
+        cluster.start("slurmctld")
+    assert stopped.status == 143
+    assert stopped.said("said") == [f"scancel failed, and jobs may be left: end them later with scancel {job}"]
+    assert refused.status == 2
+    assert refused.lines[0].startswith(f"mistake squeue does not answer, and job {job} may still run the stage in ")
+    until(lambda: cluster.answers("sbatch", "--test-only", "--wrap=true"))
+    finish(tmp_path)
+    ran = ended(start(tmp_path, "leaf", "partition=main"))
+    assert ran.status == 0 and attempts(ran) == {"leaf": 1}
+    assert cluster.jobs("all", tmp_path) == [job]
+
+
+@pytest.mark.parametrize(
+    ("number", "queued"),
+    [(signal.SIGINT, False), (signal.SIGHUP, False), (signal.SIGTERM, False), (signal.SIGTERM, True)],
+)
+def test_a_command_is_told_to_end(number: signal.Signals, queued: bool, cluster: Cluster, tmp_path: Path) -> None:
+    """It cancels its jobs, also one that Slurm has queued again, and no other that works in a stage's folder."""
+    driver, job = started(cluster, tmp_path)
+    (folder,) = tmp_path.glob("jobs/*.number/*")
+    words = (f"--chdir={folder}", "--output=/dev/null", "--wrap=sleep 600")
+    other = cluster.call("sbatch", "--parsable", *words).strip()
+    if queued:
+        cluster.call("scontrol", "requeue", job)
+        until(lambda: job in cluster.jobs("PENDING"))
+    driver.send_signal(number)
+    assert ended(driver).status == 128 + number
+    assert cluster.jobs("PENDING,RUNNING") == [other]
+    cluster.call("scancel", other)
     assert goes_on(tmp_path)
 
 
@@ -181,7 +239,7 @@ def figures(results: Path) -> dict[str, dict[str, float]]:
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes of this machine make of some rows: dropout draws other numbers for them than for one."""
     results = tmp_path_factory.mktemp("two") / "results"
-    ran = table2("--rows", "bm25", "random", "simlm-1", "--processes", "2", "--results", str(results))
+    ran = table2(*ROWS, "--processes", "2", "--results", str(results))
     assert ran.returncode == 0, ran.stderr
     return results
 
@@ -199,14 +257,14 @@ def test_a_grid_has_the_figures_that_it_has_without_slurm(
 
 
 def test_a_table_in_an_allocation_of_two_nodes(cluster: Cluster, two_processes: Path, tmp_path: Path) -> None:
-    words = f"repro.table2 --scale smoke --rows bm25 random --processes 2 --results {tmp_path / 'results'}"
+    words = f"repro.table2 --scale smoke {' '.join(ROWS)} --processes 2 --results {tmp_path / 'results'}"
     ran = run(
         *("sbatch", "--wait", "--nodes=2", "--ntasks-per-node=1", f"--output={tmp_path / 'log'}"),
         f"--wrap={sys.executable} -m {words}",
     )
     assert ran.returncode == 0, (tmp_path / "log").read_text()
     here, there = figures(two_processes), figures(tmp_path / "results")
-    assert len(there) == 2 and there == {one: here[one] for one in there}
+    assert len(here) == 3 and here == there
 
 
 def test_an_option_that_sbatch_refuses_leaves_nothing(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Rehearse a command: its stages with few updates on a part of the collection, and what that says of the whole."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -12,11 +12,12 @@ from rich.table import Table
 
 from simlm.commands.dryrun import gpu_bytes, span
 from simlm.commands.estimate import estimated
-from simlm.commands.preflight import check_collections, check_gpu
-from simlm.commands.run_stages import TerminalDisplay, run_stages
-from simlm.costs.needs import misfits, size
-from simlm.costs.sizes import note_whole, sizes_of
-from simlm.costs.work import UNKNOWN, work_of
+from simlm.commands.judging import judge, numbers_of, seconds_here
+from simlm.commands.preflight import check_gpu
+from simlm.commands.run_stages import TerminalDisplay, make_folder, run_stages
+from simlm.costs.needs import check_disk, in_parts, size
+from simlm.costs.sizes import note_whole
+from simlm.costs.work import total, work_of
 from simlm.errors import StageFailed, UserError
 from simlm.scales.rehearsal import FOLDER
 from simlm.stages.data import Prepare
@@ -27,6 +28,8 @@ from simlm.stages.vectors import TryVectors
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.manifest import read_manifest, seconds_of
 from simlm.workflow.plan import Build, Planned, job_of, resolve_graph
+from simlm.workflow.resources import CHOICES, Choices
+from simlm.workflow.scheduler import only_run
 from simlm.workflow.stage import Stage, inputs_of
 
 VECTORS = "vectors of the whole collection"
@@ -37,11 +40,7 @@ MADE_FROM = ("retriever", "passages", "start", "shape_of")
 """The parameters by which a search has its encoder, and an encoder the one that it was made from."""
 DEPTH = 1_000
 """Passages a query that it is searched for."""
-
-
-def folder_of(results: Path) -> Path:
-    """Return the folder of a rehearsal's results, given that of the whole's or its own."""
-    return results if results.name == FOLDER else results / FOLDER
+NOTHING = "nothing was found that would stop the whole run"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Rehearsal:
         build: the rehearsed stages.
         whole: the same call with the settings of the whole run; it asks for as many stages, in the same order.
         scale: whose published reports tell how long stages took.
-        results: the rehearsal's results folder, below that of the whole.
+        results: the results folder of the whole; the rehearsal's own lies in it.
         launcher: starts the stages.
     """
 
@@ -61,6 +60,11 @@ class Rehearsal:
     scale: str
     results: Path
     launcher: Launcher
+
+    @property
+    def folder(self) -> Path:
+        """Return the rehearsal's own results folder."""
+        return self.results / FOLDER
 
     def with_vectors(self, submit: Submit) -> Any:
         """Build the rehearsed stages, and behind the first search the one that tries vectors of the whole."""
@@ -78,14 +82,19 @@ class Rehearsal:
         return built
 
     def run(self, display: TerminalDisplay) -> tuple[list[Planned], Any]:
-        """Run every stage that is not finished; a failed one leaves out what depends on it and nothing else."""
-        return run_stages(self.with_vectors, self.results, display, self.launcher, keep_going=True)
+        """Run every stage that has not run in the same way; a failed one leaves out only what depends on it."""
+        make_folder(self.folder)
+        with only_run(self.folder, display):
+            for stage in resolve_graph(self.with_vectors, self.folder)[0]:
+                if (stage.job / CHOICES).exists() and _way(Choices.read(stage.job)) != _way(self.launcher.choices):
+                    shutil.rmtree(stage.job)
+        return run_stages(self.with_vectors, self.folder, display, self.launcher, keep_going=True)
 
     def end(self, stages: Sequence[Planned]) -> None:
         """Print what each of the stages that `run` returned took, what the whole will take, and what would stop it.
 
         Raises:
-            StageFailed: some stages failed.
+            StageFailed: some stages failed, or something else would stop the whole run.
         """
         parts = {stage.job: stage for stage in stages}
         pairs = [(whole, parts[self._part_of[whole.job]]) for whole in self._wholes]
@@ -95,21 +104,27 @@ class Rehearsal:
         trial = next((stage for stage in stages if stage.name == VECTORS), None)
         console = Console()
         console.print(self._table(pairs, trial), markup=False)
-        for line in [*_tried(trial), *self._obstacles(stages)]:
+        stops, slows = self._obstacles(stages)
+        lines = [] if trial is None else _tried(trial)
+        lines += ["what would stop the whole run:", *(f"  {line}" for line in stops)] if stops else [NOTHING]
+        lines += ["what would slow it down:", *(f"  {line}" for line in slows)] if slows else []
+        for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        failed = [stage for stage in stages if not stage.finished]
+        failed = sum(not stage.finished for stage in stages)
         if failed:
             raise StageFailed(
-                f"{len(failed)} of {len(stages)} stages of the rehearsal; the same command runs only those again"
+                f"{failed} of {len(stages)} stages of the rehearsal; the same command runs only those again"
             )
+        if stops:
+            raise StageFailed("the rehearsal; what would stop the whole run stands above")
 
     @cached_property
     def _asked(self) -> tuple[list[Planned], list[Path], list[Path]]:
         """The whole's stages, and the folders of all that is asked for, the whole's and the rehearsal's."""
-        stages, wholes = _in_order(self.whole, self.results.parent)
+        stages, wholes = _in_order(self.whole, self.results)
         for stage in (one for one in stages if read_manifest(one.job) is None):
             stage.reason = "new"
-        return stages, wholes, _in_order(self.build, self.results)[1]
+        return stages, wholes, _in_order(self.build, self.folder)[1]
 
     @property
     def _wholes(self) -> list[Planned]:
@@ -122,10 +137,10 @@ class Rehearsal:
 
     def _table(self, pairs: Sequence[tuple[Planned, Planned]], trial: Planned | None) -> Table:
         reckoned = estimated(self._wholes, self.scale, self.launcher.choices).seconds
-        table = Table("stage", "took here", "memory", "judging from that", "by the dry run", box=None)
+        table = Table("stage", "took here", "RAM", "judging from that", "by the dry run", box=None)
         for column in table.columns[1:]:
             column.justify = "right"
-        begin = min((_seconds(part) for _, part in pairs if _numbers(part)), default=0.0)
+        begin = min((seconds_here(part) for _, part in pairs if numbers_of(part)), default=0.0)
         judged = {whole.job: judge(whole, part, trial, begin) for whole, part in pairs}
         for whole, part in pairs:
             manifest = read_manifest(part.job) or {}
@@ -136,83 +151,23 @@ class Rehearsal:
                 size(peak) if manifest else "–",
                 *(_said(found.get(whole.job)) for found in (judged, reckoned)),
             )
-        here = sum(_seconds(part) for part in {part.job: part for _, part in pairs}.values())
-        table.add_row("together", f"{here:.0f} s", "", *(_sum(pairs, found) for found in (judged, reckoned)))
+        here = sum(seconds_here(part) for part in {part.job: part for _, part in pairs}.values())
+        table.add_row("one after another", f"{here:.0f} s", "", *(_sum(pairs, found) for found in (judged, reckoned)))
         return table
 
-    def _obstacles(self, stages: Sequence[Planned]) -> list[str]:
-        """Return what would stop the whole run, in words."""
+    def _obstacles(self, stages: Sequence[Planned]) -> tuple[list[str], list[str]]:
+        """Return what would stop the whole run, and what would slow it down, in words."""
         choices = self.launcher.choices
         todo = [stage for stage in self._wholes if not stage.finished]
-        own = (stage for stage in stages if stage.failure is not None and not _inherits(stage))
-        found = [f"{stage.name}: {stage.failure}" for stage in own]
+        works = {stage.name: work_of(stage.config) for stage in todo}
+        stops = [f"{one.name}: {one.failure}" for one in stages if one.failure is not None and not _inherits(one)]
         try:
-            check_collections(self.whole, self.results.parent)
             if not choices.alone:
                 check_gpu(todo, self.scale, choices)
+            check_disk(total(works.values()), self.results)
         except UserError as error:
-            found.append(str(error))
-        works = {stage.name: work_of(stage.config) for stage in todo}
-        found += misfits(works, self.results.parent, gpu_bytes(choices))
-        if not found:
-            return ["nothing was found that would stop the whole run"]
-        return ["what would stop the whole run, or slow it down:", *(f"  {line}" for line in dict.fromkeys(found))]
-
-
-def judge(whole: Planned, part: Planned, trial: Planned | None, begin: float) -> float | None:
-    """Return the seconds that a stage of the whole run will take, judging from its rehearsal; None where that failed.
-
-    A training takes as much longer as it has more updates; a search as the passages and the queries take that it has
-    more; another stage so many times as it has more to do. What is short here was not yet at full speed: the whole may
-    be faster.
-
-    Args:
-        whole: the stage.
-        part: its rehearsal.
-        trial: the stage that tried vectors of the whole collection.
-        begin: seconds that a stage takes before it does anything.
-    """
-    config: Any = whole.config
-    brief: Any = part.config
-    numbers = _numbers(part)
-    if numbers is None or config is None or brief is None:
-        return None
-    seconds, all_work, work = _seconds(part), work_of(config), work_of(brief)
-    update = seconds_an_update(part.job)
-    if update is not None:
-        return seconds + (_updates(config) - _updates(brief)) * update
-    if UNKNOWN in (all_work, work):
-        return None
-    searched = None if trial is None else _numbers(trial)
-    if searched and "search" in all_work.flop and numbers.get("passages_per_second"):
-        all_sizes, sizes, splits = sizes_of(config.data), sizes_of(brief.data), config.splits
-        passages = (all_sizes.passages - sizes.passages) / numbers["passages_per_second"]
-        return seconds + passages + all_sizes.count(splits) * searched["search_seconds"] / searched["queries"]
-    amounts = (all_work.all_flop, work.all_flop) if work.flop else (all_work.disk_bytes, work.disk_bytes)
-    ratio = amounts[0] / amounts[1] if amounts[1] else 1.0
-    return begin + (seconds - begin) * max(1.0, ratio)
-
-
-def seconds_an_update(job: Path) -> float | None:
-    """Return what an update of a training takes, without checkpoints and evaluations; None where none was trained.
-
-    It is the median over the faster half of the updates but the first: between the others checkpoints are written.
-    """
-    folder = job / "tensorboard"
-    if not folder.is_dir():
-        return None
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # takes a second
-
-    events = EventAccumulator(str(folder)).Reload()
-    if "train/loss" not in events.Tags()["scalars"]:
-        return None
-    times = [one.wall_time for one in events.Scalars("train/loss")]
-    gaps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
-    return median(gaps[: -(-len(gaps) // 2)]) if gaps else None
-
-
-def _updates(training: Any) -> int:
-    return int(training.settings.optimisation.steps)
+            stops.append(str(error))
+        return list(dict.fromkeys(stops)), in_parts(works, gpu_bytes(choices))
 
 
 def _root_of(search: RunStage) -> EncoderStage:
@@ -244,14 +199,6 @@ def _inherits(stage: Planned) -> bool:
     return any(one.failure is not None for one in stage.inputs.values())
 
 
-def _numbers(stage: Planned) -> dict[str, Any] | None:
-    return (read_manifest(stage.job) or {}).get("numbers")
-
-
-def _seconds(stage: Planned) -> float:
-    return seconds_of(read_manifest(stage.job) or {})
-
-
 def _said(seconds: float | None) -> str:
     return "unknown" if seconds is None else span(seconds) if seconds >= MINUTES else f"{seconds:.0f} s"
 
@@ -263,13 +210,19 @@ def _sum(pairs: Iterable[tuple[Planned, Planned]], seconds: Mapping[Path, float 
     return f"{_said(sum(known))}{without}" if known else _said(None)
 
 
-def _tried(trial: Planned | None) -> list[str]:
+def _way(choices: Choices) -> Choices:
+    """Return how a stage computed and on what machine, without what changes nothing for it."""
+    return replace(choices, behind=0, commit="")
+
+
+def _tried(trial: Planned) -> list[str]:
     """Say what the trial of vectors found."""
-    found = None if trial is None else _numbers(trial)
+    found = numbers_of(trial)
     if not found:
         return []
     return [
         f"vectors of the whole collection, {found['vectors']:,} of {found['width']} dimensions "
-        f"({size(found['bytes'])}): written in {found['write_seconds']:.1f} s, searched for {found['queries']} queries "
-        f"in {found['search_seconds']:.1f} s, made ready to answer single queries in {found['resident_seconds']:.1f} s"
+        f"({size(found['bytes'])}): written in {found['write_seconds']:.1f} s, searched for one query in "
+        f"{found['one_query_seconds']:.1f} s and for {found['queries']} in {found['search_seconds']:.1f} s, "
+        f"made ready to answer single queries in {found['resident_seconds']:.1f} s"
     ]

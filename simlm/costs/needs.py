@@ -49,19 +49,23 @@ def check_disk(needs: Work, results: Path) -> None:
 
 def misfits(works: Mapping[str, Work], results: Path, gpu_bytes: float) -> list[str]:
     """Return what does not fit, by the stages' names, and how to make it fit; [] when all does."""
-    found = []
     try:
         check_disk(total(works.values()), results)
     except UserError as error:
-        found.append(f"does not fit: {error}")
+        return [f"does not fit: {error}", *in_parts(works, gpu_bytes)]
+    return in_parts(works, gpu_bytes)
+
+
+def in_parts(works: Mapping[str, Work], gpu_bytes: float) -> list[str]:
+    """Return which stages cannot have their whole batch in a GPU's memory at once, in one line; [] when all can."""
     large = [
         f"{name} ({size(work.gpu_bytes)}, of which {size(work.weights_bytes)} are no batch)"
         for name, work in works.items()
         if work.gpu_bytes > gpu_bytes
     ]
-    if large:
-        found.append(
-            f"not the whole batch at once in {size(gpu_bytes)} of GPU memory: {', '.join(large)}; batches go in parts, "
-            "what is no batch has to fit"
-        )
-    return found
+    if not large:
+        return []
+    return [
+        f"not the whole batch at once in {size(gpu_bytes)} of GPU memory: {', '.join(large)}; batches go in parts, "
+        "what is no batch has to fit"
+    ]

@@ -14,9 +14,10 @@ from simlm.data.collection import Collection, Passage, Query
 from simlm.data.ids import text_key
 
 QUERIES = 300
-"""Of each split: the first that have a judgement, or the first where none has one."""
-NEGATIVES = 10
-"""Passages of each list of negatives that comes with the collection; the lists hold those of the part."""
+"""Of each split: the first that have a relevant passage, or the first where nothing is judged."""
+NEGATIVES = 20
+"""Passages of each list of negatives that comes with the collection, more than a training takes of it (15 at paper
+scale); the lists hold those of the part."""
 
 
 class Part(Collection):
@@ -57,8 +58,8 @@ class Part(Collection):
 
     def _kept_of(self, split: str) -> tuple[dict[str, Query], dict[str, dict[str, int]]]:
         """Return the queries of a split by their ids, and what is judged for them."""
-        judged = self.whole.qrels(split)
-        rows = (one for one in self.whole.queries(split) if one.id in judged or not judged)
+        judged, relevant = self.whole.qrels(split), self.whole.relevant(split)
+        rows = (one for one in self.whole.queries(split) if relevant.get(one.id) or not judged)
         queries = {one.id: one for one in islice(rows, QUERIES)}
         return queries, {query: row for query, row in judged.items() if query in queries}
 

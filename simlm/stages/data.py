@@ -1,5 +1,6 @@
 """The collection, tokenised: what every other stage reads."""
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ OWN = "queries that are passages"
 """The number of them in each split that has any, among a manifest's numbers."""
 WHOLE = "whole"
 """The sizes of the collection that a part was taken of, likewise."""
+TOKENISING = "tokenising_seconds"
+"""Seconds that a part took to tokenise, without those to find it in the whole; likewise."""
 
 
 class Prepare(Stage):
@@ -63,12 +66,15 @@ class Prepare(Stage):
     def run(self) -> dict[str, Any]:
         collection = self.source()
         validate(collection)
+        begun = time.monotonic()  # a part has read the whole by now
         tokenizer = self.tokenizer_for(collection)
         form = self.segments, self.keep_own, self.qrels_order
         store = tokenise_collection(collection, tokenizer, self.folder / "store", *form)
         own = {split: count for split in store.splits if (count := len(store.queries_in_corpus(split)))}
         sizes = {"passages": len(store.passages), "vocabulary": len(tokenizer)}
-        whole = {WHOLE: collection.counted()} if isinstance(collection, Part) else {}
+        whole: dict[str, Any] = {}
+        if isinstance(collection, Part):
+            whole = {WHOLE: collection.counted(), TOKENISING: time.monotonic() - begun}
         return sizes | store.meta["statistics"] | {OWN: own, "name": collection.name} | whole
 
     def tokenizer_for(self, collection: Collection) -> "PreTrainedTokenizerFast":

@@ -10,8 +10,7 @@ from simlm.files import put_in_place
 from simlm.paths import instead
 from simlm.workflow.manifest import MANIFEST, damage, outputs_digest, read_manifest
 from simlm.workflow.plan import Build, Planned, plan
-from simlm.workflow.processes import process_of
-from simlm.workflow.slurm_jobs import jobs_by_folder
+from simlm.workflow.processes import jobs_of, process_of
 
 NOT_TAKEN = shutil.ignore_patterns("work", "*.pid", "*.lock")
 
@@ -44,8 +43,9 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
         others: results folders made elsewhere.
 
     Raises:
-        UserError: a folder holds no stages, or two folders hold different results for one configuration. A stage that
-            never leaves the same bytes twice is taken from the first folder that has it, this one before all others.
+        UserError: a folder holds no stages, Slurm does not say whether a job works on a stage here, or two folders hold
+            different results for one configuration. A stage that never leaves the same bytes twice is taken from the
+            first folder that has it, this one before all others.
     """
     for folder in others:
         if not (folder / "jobs").is_dir():
@@ -53,7 +53,7 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
                 f"--join {folder}: no results folder (jobs {instead(folder / 'jobs')}); choose one that a command wrote"
             )
     stages, _ = plan(build, results)
-    at_work = jobs_by_folder()
+    at_work = jobs_of(stages)
     digests: dict[Path, str] = {}
     joined, refused = [], []
     for stage in stages:
@@ -72,7 +72,7 @@ def joinable(build: Build, results: Path, others: Sequence[Path]) -> Joinable:
                 "remove the one that you do not trust and run again"
             )
         digests[stage.job] = finished[first]
-        if first != stage.job and process_of(stage) is None and stage.job.resolve() not in at_work:
+        if first != stage.job and process_of(stage) is None and stage.job not in at_work:
             joined.append(Joined(stage, first))
     return Joinable(joined, refused)
 

@@ -52,7 +52,7 @@ class Planned:
         return self.marker(".done").exists()
 
     def marker(self, suffix: str) -> Path:
-        """Return a file that experimaestro keeps of the stage: ".done", ".failed", ".pid", or the log ".err"."""
+        """Return a file that experimaestro keeps of the stage: ".done", ".failed", ".pid", ".sh", or the log ".err"."""
         return self.job / f"{self.job.parent.name.rsplit('.', 1)[-1]}{suffix}"
 
 

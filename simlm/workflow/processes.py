@@ -8,18 +8,56 @@ from pathlib import Path
 
 import psutil
 
+from simlm.errors import UserError
 from simlm.files import read_json, write_json
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Planned
 from simlm.workflow.server import is_server
-from simlm.workflow.slurm_jobs import Seen, SlurmJob, cancel, jobs_by_folder
+from simlm.workflow.slurm_jobs import SlurmJob, cancel, living_jobs
 from simlm.workflow.stage import MISTAKE, PROGRESS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) -> None:
-    """Make experimaestro, which knows no manifests, see a stage as the plan does; ``jobs`` are Slurm's of it."""
+def prepare(stages: Sequence[Planned], say: Callable[[str], None]) -> None:
+    """Make experimaestro, which knows no manifests, see stages as the plan does."""
+    jobs = jobs_of(stages)
+    for stage in stages:
+        _prepare(stage, jobs.get(stage.job, []), say)
+
+
+def jobs_of(stages: Sequence[Planned]) -> dict[Path, list[str]]:
+    """Return the numbers of Slurm's jobs that will work on stages, by folder.
+
+    UserError where Slurm does not answer, and may still have such a job.
+    """
+    found = _living_jobs_of(stages)
+    if found is None and (noted := _noted_jobs_of(stages)):
+        job, (number,) = next(iter(noted.items()))
+        raise UserError(
+            f"squeue does not answer, and job {number} may still run the stage in {job}; try again later, or delete "
+            f"{job}/*.pid if that job is gone"
+        )
+    return found or {}
+
+
+def _living_jobs_of(stages: Sequence[Planned]) -> dict[Path, list[str]] | None:
+    """Ask Slurm for the jobs, if an unfinished stage has a script that was submitted to it; None without an answer."""
+    scripts = {stage.job: script for stage in stages if not stage.finished and (script := stage.marker(".sh")).exists()}
+    living = living_jobs() if scripts else {}
+    if living is None:
+        return None
+    return {job: living[real] for job, script in scripts.items() if (real := script.resolve()) in living}
+
+
+def _noted_jobs_of(stages: Sequence[Planned]) -> dict[Path, list[str]]:
+    """Return the numbers of the jobs that unfinished stages were last given, by folder, whether they live or not."""
+    notes = {stage.job: read_json(stage.marker(".pid")) or {} for stage in stages if not stage.finished}
+    return {job: [str(note["pid"])] for job, note in notes.items() if note.get("type") == SlurmJob.KIND}
+
+
+def _prepare(stage: Planned, jobs: Sequence[str], say: Callable[[str], None]) -> None:
+    """Prepare a stage that has these living jobs."""
     status = stage.job / ".experimaestro" / "status.json"
     if stage.finished:
         if not stage.was_finished:  # its process was killed right after it had written the manifest
@@ -32,12 +70,13 @@ def prepare(stage: Planned, jobs: Sequence[Seen], say: Callable[[str], None]) ->
         (stage.job / PROGRESS).unlink(missing_ok=True)
     elif jobs:
         # A process that Slurm stops to begin it again later leaves no number, and says that it failed.
-        write_json(stage.marker(".pid"), SlurmJob(jobs[0].number, stage.marker(".err")).tospec())
+        write_json(stage.marker(".pid"), SlurmJob(jobs[0], stage.marker(".err")).tospec())
         if stage.marker(".failed").exists():
             _forget(stage.marker(".failed"), status)
     elif process_of(stage) is None:
         # Experimaestro would give up a stage that failed a few times, and wait for a stranger with its process number.
-        _forget(stage.marker(".failed"), stage.marker(".pid"), status, stage.job / MISTAKE, stage.job / PROGRESS)
+        markers = (stage.marker(suffix) for suffix in (".failed", ".pid", ".sh"))
+        _forget(*markers, status, stage.job / MISTAKE, stage.job / PROGRESS)
 
 
 def _forget(*paths: Path) -> None:
@@ -57,13 +96,12 @@ def process_of(stage: Planned) -> psutil.Process | None:
         return None
 
 
-def stop(stages: Sequence[Planned]) -> None:
-    """End the stages' processes, those of an earlier command included; whatever they had checkpointed stays.
+def stop(stages: Sequence[Planned], say: Callable[[str], None]) -> None:
+    """End the stages' processes and jobs, those of an earlier command included; what they had checkpointed stays.
 
-    All processes below this one but the stage server are theirs.
+    All processes below this one but the stage server are theirs. Slurm comes last: it may not answer for minutes, and
+    an sbatch that still ran may have submitted a job.
     """
-    jobs = jobs_by_folder()
-    cancel([job for stage in stages for job in jobs.get(stage.job.resolve(), [])])
     processes = {process for process in psutil.Process().children(recursive=True) if not is_server(process.pid)}
     processes |= {process for stage in stages if (process := process_of(stage)) is not None}
     for process in processes:
@@ -72,6 +110,10 @@ def stop(stages: Sequence[Planned]) -> None:
     for process in psutil.wait_procs(list(processes), timeout=5)[1]:
         with _gone():
             process.kill()
+    jobs = _living_jobs_of(stages)
+    numbers = [number for one in (_noted_jobs_of(stages) if jobs is None else jobs).values() for number in one]
+    if not cancel(numbers):
+        say(f"scancel failed, and jobs may be left: end them later with scancel {' '.join(numbers)}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from simlm.workflow.experimaestro_internals import Submitted, identifier_of, nam
 from simlm.workflow.launchers import Launcher
 from simlm.workflow.plan import Build, Planned, ancestors, mark_failures, plan
 from simlm.workflow.processes import environment, prepare, stop
-from simlm.workflow.slurm_jobs import ENDED_BY_SLURM, jobs_by_folder
+from simlm.workflow.slurm_jobs import ENDED_JOB, FORGOTTEN_JOB
 from simlm.workflow.stage import MISTAKE, PROGRESS, Stage
 
 POLL_SECONDS = 0.25
@@ -75,9 +75,7 @@ def run(
             mark_failures(stages, failures)
             finished = {stage.job for stage in stages if stage.finished}
             found = finished if found is None else found & finished
-            jobs = jobs_by_folder()
-            for stage in (one for one in stages if one.failure is None):
-                prepare(stage, jobs.get(stage.job.resolve(), []), display.say)
+            prepare([stage for stage in stages if stage.failure is None], display.say)
             lacking = next((stage for stage in stages if not stage.finished and stage.failure is None), None)
             if lacking is None:
                 for stage in stages:
@@ -104,7 +102,7 @@ def _run_once(
     unfinished = [stage for stage in stages if not stage.finished]
     behind = _behind(todo)
     name_only = naming(results)
-    with environment(launcher), running(results, launcher, lambda: stop(unfinished)) as submitted:
+    with environment(launcher), running(results, launcher, lambda: stop(unfinished, display.say)) as submitted:
 
         def submit(stage: Stage, name: str) -> None:
             if identifier_of(stage) not in left_out:
@@ -177,7 +175,7 @@ def _failure(planned: Planned) -> Exception:
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
     said = [line for line in lines if line.strip() and not NO_REASON.search(line)]
     ending = read_json(planned.marker(".failed")) or {}
-    slurm = next((line for line in said if line.startswith(ENDED_BY_SLURM)), None)
+    slurm = next((line for line in reversed(said) if line.startswith((ENDED_JOB, FORGOTTEN_JOB))), None)
     if slurm is not None:
         said.append(slurm)
     elif ending.get("reason") == "cancelled":  # experimaestro heard a signal, and the log does not end with it

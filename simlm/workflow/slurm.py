@@ -45,6 +45,12 @@ def slurm_launcher(options: Sequence[str], choices: Choices) -> SlurmLauncher:
     return launcher
 
 
+def asks_for_gpus(options: SlurmOptions) -> bool:
+    """Return whether jobs with these options of sbatch get GPUs, as far as their names tell."""
+    names = f"{options.partition} {options.qos} {options.constraint}".lower()
+    return "gpu" in names or any((options.gpus, options.gpus_per_node, options.mem_per_gpu))
+
+
 def _check_submission(options: SlurmOptions) -> None:
     """Have sbatch say whether it would take a job; it submits none."""
     words = options.args()

@@ -1,7 +1,7 @@
 """Jobs of Slurm: how they are submitted, followed and ended.
 
 Its controller (squeue) is asked and not its accounting (sacct), which a cluster need not have and which may be away.
-The controller forgets a job some minutes after its end. A job is a stage's when it works in that stage's folder.
+The controller forgets a job some minutes after its end. A job is a stage's when it runs that stage's script.
 """
 
 import asyncio
@@ -25,15 +25,18 @@ POLL_SECONDS = 15.0
 """How often Slurm is asked, about all jobs at once."""
 PATIENCE = 120.0
 """How long a command of Slurm's may take, in seconds: a busy controller answers late."""
-FIELDS = "JobID:20,State:20,RestartCnt:10,WorkDir:4096"
-ENDINGS = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "BOOT_FAIL")
+FIELDS = "JobID:20,State:20,RestartCnt:10,Command:4096"
+BY_ITSELF = ("COMPLETED", "FAILED")
+"""Endings of which the stage has noted the reason itself, where there is one."""
+BY_SLURM = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "BOOT_FAIL", "DEADLINE", "REVOKED")
+ENDINGS = BY_ITSELF + BY_SLURM
 """States that a job does not leave."""
 LIVES = "PENDING,RUNNING,SUSPENDED"
 """States of jobs that will do work, one that is being stopped to be queued again included."""
-SAYS_WHY = ("COMPLETED", "FAILED")
-"""Endings of which the stage has noted the reason itself, where there is one."""
 ADVICE = {"TIMEOUT": "; --slurm time=... gives it more", "OUT_OF_MEMORY": "; --slurm mem=... gives it more"}
-ENDED_BY_SLURM = "Slurm ended job "
+ENDED_JOB = "Slurm ended job "
+FORGOTTEN_JOB = "Slurm no longer knows job "
+"""How lines of a stage's log begin that tell of its job's end."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Seen:
     number: str
     state: str
     restarts: int
-    folder: Path
+    script: Path
 
 
 class Queue:
@@ -82,18 +85,23 @@ def command(name: str, *words: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def jobs_by_folder() -> dict[Path, list[Seen]]:
-    """Return the jobs that will do work, by the folder that they work in, without links."""
-    found: dict[Path, list[Seen]] = {}
-    for seen in _ask(LIVES) or []:
-        found.setdefault(seen.folder.resolve(), []).append(seen)
+def living_jobs() -> dict[Path, list[str]] | None:
+    """Return the numbers of the jobs that will do work, by their scripts, without links; None without an answer."""
+    seen = _ask(LIVES)
+    if seen is None:
+        return None
+    found: dict[Path, list[str]] = {}
+    for one in seen:
+        found.setdefault(one.script.resolve(), []).append(one.number)
     return found
 
 
-def cancel(jobs: Sequence[Seen]) -> None:
-    """Ask Slurm to end jobs; it ignores those that have ended already."""
-    if jobs:
-        command("scancel", *(job.number for job in jobs))
+def cancel(numbers: Sequence[str]) -> bool:
+    """Have Slurm end jobs, of which it ignores those that have ended already; return whether it does so."""
+    if not numbers:
+        return True
+    answer = command("scancel", *numbers)
+    return answer is not None and answer.returncode == 0
 
 
 class SlurmJob(Process):
@@ -132,15 +140,23 @@ class SlurmJob(Process):
                 return self._end(job)
             if job.restarts > restarts:
                 restarts = job.restarts
+                write_json(self.log.with_suffix(".pid"), self.tospec())  # its process has removed that
                 line = f"Slurm stopped job {self.number} and queued it again: it goes on from its last checkpoint"
                 write_json(self.log.parent / PROGRESS, {"said": [f"{line} (start {restarts + 1})"]})
         return 0
 
     def _end(self, job: Seen | None) -> int | None:
-        if job is not None and job.state not in SAYS_WHY:
-            with self.log.open("a", encoding="utf-8") as log:
-                log.write(f"\n{ENDED_BY_SLURM}{self.number}: {job.state}{ADVICE.get(job.state, '')}\n")
-        return None if job is None else int(job.state != "COMPLETED")
+        if job is None:
+            if not any(self.log.with_suffix(suffix).exists() for suffix in (".done", ".failed")):
+                self._note(f"{FORGOTTEN_JOB}{self.number}")
+            return None
+        if job.state in BY_SLURM:
+            self._note(f"{ENDED_JOB}{self.number}: {job.state}{ADVICE.get(job.state, '')}")
+        return int(job.state != "COMPLETED")
+
+    def _note(self, line: str) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"\n{line}\n")
 
     async def aio_state(self, timeout: float | None = None) -> ProcessState:
         seen = await asyncio.to_thread(QUEUE.look)
@@ -156,6 +172,7 @@ class SlurmBuilder(ProcessBuilder):
 
     def start(self, task_mode: bool = False) -> SlurmJob:
         log = Path(self.stderr.path)
+        log.unlink(missing_ok=True)  # what it says of an earlier job would stand there until this one begins
         answer = command("sbatch", "--parsable", self.command[0])
         number = answer and re.search(r"^\d+", answer.stdout, re.MULTILINE)
         if not number:

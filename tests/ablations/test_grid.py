@@ -16,6 +16,7 @@ from ablations import __main__ as grid
 from ablations.grids import CORPORA, GRIDS, build_cells, cells_of
 from ablations.retriever1_runs import ENCODERS
 from ablations.starts import STARTS, TRIED
+from repro.command import Options
 from repro.pipeline_runs import PipelineRuns
 from repro.table10 import table10
 from simlm.scales import open_scale
@@ -28,6 +29,11 @@ ALL = ("objectives", "replace_rates", "generators")
 """The grids that are run whole."""
 PATIENCE = 3600.0
 TOY = ("--grids", "toy", "toy again", "--seeds", "2")
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_its_outcome_lies_where_a_table_of_that_precision_does(precision: str) -> None:
+    assert grid._variant(grid.Options(precision=precision)) == Options(precision=precision).variant
 
 
 def command(*arguments: str, module: str = "ablations", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from simlm.data.collection import Collection
 from simlm.data.opening import open_collection
 from simlm.data.part import Part
 from simlm.errors import UserError
+from tests.data.beir import HEAD, write_beir
 from tests.data.released import passages, trec_dl, unpacked
 
 OTHERS = 7
@@ -64,6 +65,13 @@ def test_what_is_wrong_behind_the_part_is_found(tmp_path: Path) -> None:
     folder = unpacked(tmp_path / "data", passages__jsonl__gz=gzip.compress(b"".join(lines[:-2] + lines[-1:])))
     with pytest.raises(UserError, match="a line is missing"):
         list(Part(open_collection(str(folder)), OTHERS).passages())
+
+
+def test_a_query_without_a_relevant_passage_is_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "QUERIES", 1)
+    one = Part(open_collection(str(write_beir(tmp_path, train=f"{HEAD}q0\tp2\t0\nq1\tp1\t1\n"))), OTHERS)
+    validate(one)
+    assert [query.id for query in one.queries("train")] == ["q1"]
 
 
 def test_a_split_without_lists_of_negatives_has_none() -> None:

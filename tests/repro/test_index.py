@@ -43,6 +43,17 @@ def test_the_index_leads_to_every_report_and_counts_its_verdicts(tmp_path: Path)
     assert "](table10.md)" in written.read_text(encoding="utf-8")
 
 
+def test_the_index_of_a_precision_is_of_its_reports(tmp_path: Path) -> None:
+    options = Options(scale="smoke", precision="float32", results=tmp_path)
+    page = Page("Page table2", "smoke", "", [])
+    page.provenance = {"implementation": {"source": {}}}
+    write_report(page, tmp_path / "smoke" / "float32", "table2")
+    index.run(options)
+    assert (tmp_path / "smoke" / "float32" / "index.md").exists()
+    with pytest.raises(UserError, match="there is no report"):
+        index.run(Options(scale="smoke", results=tmp_path))
+
+
 @pytest.mark.parametrize(
     ("stages", "said"),
     [

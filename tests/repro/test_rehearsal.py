@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 
 from ablations.__main__ import Options as GridOptions
+from ablations.__main__ import check as check_grid
 from repro.claims import ClaimOptions
 from repro.command import Options, check
 from repro.pipeline_runs import PipelineRuns
 from repro.trials import trial_stages
-from simlm.commands.rehearsal import VECTORS, folder_of
+from simlm.commands.rehearsal import NOTHING, VECTORS
 from simlm.costs import sizes
 from simlm.costs.sizes import note_whole, sizes_of
 from simlm.data.catalogue import MSMARCO
 from simlm.errors import UserError
 from simlm.files import write_sealed
 from simlm.scales import open_scale
-from simlm.scales.rehearsal import rehearsed
+from simlm.scales.rehearsal import FOLDER, rehearsed
 from simlm.stages.data import WHOLE, Prepare
 from simlm.workflow.plan import job_of, plan
 from tests.baselines.repositories import papers_models, prebuilt, repositories
@@ -74,20 +75,20 @@ def test_table_2_goes_papers_own_way(rehearse: Callable[..., str], archive: Path
     (judged,) = re.findall(r"s +[\d.]+ [MG]B +([\d,]+) (?:h|min)", lines["SimLM pre-training"])
     assert int(judged.replace(",", "")) > 10, "80,000 updates take more than a few"
     assert f"{VECTORS}, {PASSAGES} of 16 dimensions" in printed
-    assert "nothing was found that would stop the whole run" in printed
+    assert NOTHING in printed
     assert "report: " in printed.splitlines()[-1] and "measured beside published" not in printed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", [*(f"table{number}" for number in (1, 3, 4, 5, 6, 7, 8, 9, 12)), "figure3"])
 def test_every_other_table_does(table: str, rehearse: Callable[..., str], archive: Path) -> None:
-    assert "together" in rehearse(f"repro.{table}", "--collection", str(archive))
+    assert NOTHING in rehearse(f"repro.{table}", "--collection", str(archive))
 
 
 @pytest.mark.slow
 def test_the_grid_does(rehearse: Callable[..., str], archive: Path) -> None:
     grids = ("objectives", "replace_rates", "generators", "plms", "steps")
-    assert "together" in rehearse("ablations", "--collection", str(archive), "--seeds", "2", "--grids", *grids)
+    assert NOTHING in rehearse("ablations", "--collection", str(archive), "--seeds", "2", "--grids", *grids)
 
 
 @pytest.mark.slow
@@ -109,23 +110,26 @@ def test_natural_questions_do(rehearse: Callable[..., str], tmp_path: Path) -> N
 @pytest.mark.slow
 def test_two_processes_a_stage_do(rehearse: Callable[..., str], archive: Path) -> None:
     words = ("--rows", "bm25", "simlm-1", "--processes", "2", "--collection", str(archive))
-    assert "nothing was found that would stop the whole run" in rehearse("repro.table2", *words)
+    assert NOTHING in rehearse("repro.table2", *words)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["tuning", "longer", "claims", "all", "table10"])
 def test_smaller_scales_have_it_too(command: str, rehearse: Callable[..., str]) -> None:
-    assert "together" in rehearse(f"repro.{command}", scale="smoke")
+    assert NOTHING in rehearse(f"repro.{command}", scale="smoke")
 
 
 def test_nothing_of_it_is_published_and_its_results_lie_apart(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="^--publish: nothing of a rehearsal is published"):
         check(Options(publish=True, rehearse=True, results=tmp_path))
-    for kind in (Options, GridOptions, ClaimOptions):
-        assert kind(rehearse=True, results=tmp_path).results == tmp_path / "rehearsal"
-    options = Options(rehearse=True, results=tmp_path)
-    assert options.whole() == Options(results=tmp_path) == Options(results=tmp_path).whole()
-    assert folder_of(folder_of(tmp_path)) == folder_of(tmp_path)
+    for results in (tmp_path, tmp_path / "rehearsal"):
+        for kind in (Options, GridOptions, ClaimOptions):
+            assert kind(rehearse=True, results=results).folder == results / "rehearsal"
+            assert kind(results=results).folder == results
+        options = Options(rehearse=True, results=results)
+        assert options.whole() == Options(results=results) == Options(results=results).whole()
+    with pytest.raises(UserError, match="^--join: a rehearsal tries all stages itself"):
+        check_grid(GridOptions(rehearse=True, join=(tmp_path,)))
 
 
 def test_trials_of_updates_are_as_short_and_stand_beside_the_whole_ones(tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ def test_trials_of_updates_are_as_short_and_stand_beside_the_whole_ones(tmp_path
         def build(submit: Any) -> None:
             trial_stages(options, lambda stage, name: (submit(stage, name), names.append(name)))
 
-        configs: list[Any] = [stage.config for stage in plan(build, options.results)[0]]
+        configs: list[Any] = [stage.config for stage in plan(build, options.folder)[0]]
         return names, max(one.settings.optimisation.steps for one in configs if hasattr(one, "settings"))
 
     options = Options(rehearse=True, results=tmp_path)
@@ -147,7 +151,7 @@ def prepared(results: Path, part: bool = False) -> Prepare:
     """The stage that prepares paper scale's collection, or the part of it that a rehearsal has."""
     scale, folder = open_scale("paper"), results
     if part:
-        scale, folder = rehearsed(scale), folder_of(results)
+        scale, folder = rehearsed(scale), results / FOLDER
     return plan(lambda submit: PipelineRuns(scale, 0, submit).pipeline.data, folder)[1]
 
 

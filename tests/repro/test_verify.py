@@ -37,6 +37,22 @@ def again(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return run
 
 
+@pytest.mark.parametrize("asked", ["auto", "bfloat16"])
+def test_the_precision_is_that_of_the_published_report(
+    asked: str, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = copy.deepcopy(report)
+    report.provenance |= {"method": {"precision": "bfloat16"}}
+    write(report, tmp_path / "published" / ("smoke" if asked == "auto" else "smoke-bfloat16"), "table2")
+
+    def command(name: str, options: Options) -> None:
+        assert options.precision == "bfloat16"
+        write(report, options.results / options.scale / options.variant, name)
+
+    monkeypatch.setattr(verify, "run_report", command)
+    assert verify.run(VerifyOptions("table2", scale="smoke", results=tmp_path, precision=asked), tmp_path / "published")
+
+
 def moved(report: Report, key: str, by: float) -> Report:
     """The report with one row's first measure `by` higher."""
     now = copy.deepcopy(report)

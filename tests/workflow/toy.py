@@ -19,7 +19,7 @@ from simlm.files import intact, sealed_file
 from simlm.progress import Bar
 from simlm.workflow.stage import Stage
 
-PAUSE, PATIENCE = 0.05, 60.0
+PAUSE, PATIENCE = 0.05, 180.0
 
 
 class Number(Stage):
