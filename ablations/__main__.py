@@ -63,7 +63,7 @@ class Options:
     seeds: int = 1
     """How many seeds: 0, which is the published tables', to this number less one."""
     scale: str = "mini"
-    """smoke (for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO)."""
+    """smoke (for tests), mini (InsuranceQA on two cores), small (the same from a public model) or paper (MS MARCO)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """A folder, irds:ID, or a name, in place of the scale's own (docs/own-collection.md)."""
     device: str = "auto"
@@ -148,7 +148,7 @@ def run(options: Options) -> None:
         own = open_scale(options.scale, options.collection)
         return replace(own, precision=chosen_precision(options.precision, own.precision, lambda: on_gpu))
 
-    cells = cells_of(_grids(options), options.seeds)
+    cells = cells_of(_grids(options), options.seeds, scale().left_out)
     whole = build_cells(cells, scale)
     build = build_cells(cells, lambda: rehearsed(scale())) if options.rehearse else whole
     check_collections(whole, options.results, fetch=not options.dry_run)

@@ -1,6 +1,6 @@
 """The ablations as grids: a cell is one start with one seed, fine-tuned as Retriever1."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ablations.retriever1_runs import Retriever1Runs
@@ -69,10 +69,13 @@ class Cell:
         return f"{self.grid} {self.start}, seed {self.seed}"
 
 
-def cells_of(grids: Sequence[str], seeds: int) -> list[Cell]:
-    """Return the cells of some grids with the seeds 0 to ``seeds`` - 1; the published tables have seed 0."""
-    chosen = dict.fromkeys(grids)
-    return [Cell(grid, start, seed) for grid in chosen for start in GRIDS[grid] for seed in range(seeds)]
+def cells_of(grids: Sequence[str], seeds: int, without: Collection[str] = ()) -> list[Cell]:
+    """Return the cells of some grids with the seeds 0 to ``seeds`` - 1; the published tables have seed 0.
+
+    ``without`` names the starts that are left out.
+    """
+    starts = [(grid, start) for grid in dict.fromkeys(grids) for start in GRIDS[grid] if start not in without]
+    return [Cell(grid, start, seed) for grid, start in starts for seed in range(seeds)]
 
 
 def build_cells(cells: Sequence[Cell], scale: Callable[[], Scale]) -> Build:

@@ -1,10 +1,9 @@
-"""all-MiniLM-L6-v2: what mini's re-ranker starts from, and as published a reference beside Table 2."""
+"""all-MiniLM-L6-v2: what mini's re-ranker and small start from, and as published a reference beside Table 2."""
 
 from baselines.released import SystemPipeline
 from baselines.system import System
-from simlm.errors import UserError
-from simlm.scales.minilm import INSTALL, LAYERS, MINILM, PACKAGE, REPOSITORY, SHA256, WEIGHTS, minilm_folder
-from simlm.stages.models import FirstLayers, public_model
+from simlm.scales.minilm import LAYERS, MINILM, REPOSITORY
+from simlm.stages.models import FirstLayers
 from simlm.stages.pipeline import Pipeline
 
 SYSTEM = System(
@@ -29,11 +28,7 @@ def minilm_pipeline(whole: Pipeline) -> SystemPipeline:
 
     Its passages stand in the whole's order, so that runs and lists of negatives mean the same there.
     """
-    folder = minilm_folder()
-    if folder is None:
-        raise UserError(f"{SYSTEM.label} is neither installed as {PACKAGE} nor in the Hub's cache: {INSTALL}")
-    model = whole.add(public_model(REPOSITORY, str(folder), digest=SHA256[WEIGHTS]), SYSTEM.label)
-    return SystemPipeline(whole, SYSTEM, model)
+    return SystemPipeline(whole, SYSTEM, whole.public(REPOSITORY, SYSTEM.label))
 
 
 def first_layers(public: SystemPipeline) -> FirstLayers:

@@ -15,6 +15,7 @@ from repro.pipeline_runs import PipelineRuns
 from repro.run import make
 from repro.run_values import measure_on, values_of
 from repro.seed_file import SeedFile, path_of, read, value_lists, write
+from repro.table import at_scale
 from repro.tables import TABLES, tables_on
 from simlm.commands.checks import check_seed
 from simlm.commands.seeds import naming_seed
@@ -42,7 +43,9 @@ class Seed(NamedTuple):
 def ask(runs: PipelineRuns, claims: Sequence[Claim]) -> dict[RowOf, RunStage]:
     """Return the run of every row that is compared by one of these claims whose rows are all measured."""
     tables = tables_on(runs.scale.collection)
-    measured = {(name, row.key): row for name, table in tables.items() for row in table().rows}
+    measured = {
+        (name, row.key): row for name, table in tables.items() for row in at_scale(table(), runs.scale).chosen([])
+    }
     compared = [row for claim in claims if measured.keys() >= set(claim.rows) for row in claim.rows]
     return {row: measured[row].run(runs) for row in dict.fromkeys(compared)}
 

@@ -53,8 +53,8 @@ class Options:
     """How to run a table."""
 
     scale: str = "mini"
-    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same on a GPU) or paper (MS MARCO;
-    docs/paper-scale.md says where it departs from the released code)."""
+    """smoke (seconds, for tests), mini (InsuranceQA on two cores), small (the same from a public model) or paper (MS
+    MARCO; docs/paper-scale.md says where it departs from the released code)."""
     collection: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """In place of the scale's own: a folder, irds:ID, or a name (docs/own-collection.md)."""
     rows: Annotated[tuple[str, ...], ROWS] = ()

@@ -11,14 +11,13 @@ from repro.how_chosen import (
     FOR_NQ,
     OF_NQ,
     OPEN,
+    OTHER_PUBLIC,
     PUBLIC,
     RELEASED,
     SHARE,
     SIZE,
     THE_PAPERS,
-    UNDROPPED,
     UNTUNED,
-    WIDTH,
     by_trials,
     how,
     kept,
@@ -26,14 +25,11 @@ from repro.how_chosen import (
     steps,
     tuned,
 )
+from repro.model_settings import model_settings
 from repro.published import published
 from repro.trials import (
     ALPHA,
-    DEVIATION,
     DROPOUT,
-    GENERATOR,
-    MLM,
-    ORDERED_MLM,
     PRETRAINING_RATE,
     PRETRAINING_UPDATES,
     RATE,
@@ -63,8 +59,8 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     """
     thirteen = _printed_for_finetuning(scale)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    return [
-        *_models(scale, tried),
+    found = [
+        *model_settings(scale, tried),
         *_pretraining(scale, tried),
         *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), tried),
         *_own_retrievers(scale),
@@ -73,6 +69,17 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
         *_reranker(scale, thirteen["reranker"].to_dict(), tried),
         *(_only_for_nq(scale) if scale.by_answers else ()),
     ]
+    return _without(found, scale)
+
+
+def _without(settings: Sequence[HyperParameter], scale: Scale) -> list[HyperParameter]:
+    """Return the same where trials had no rows of those that a scale leaves out."""
+    if "random" not in scale.left_out:
+        return list(settings)
+    said = {"random init, base and SimLM": "base and SimLM", "both distilled rows of Table 2": "SimLM distilled"}
+    for all_rows, fewer in said.items():
+        settings = [replace(one, chosen=one.chosen.replace(all_rows, fewer)) for one in settings]
+    return list(settings)
 
 
 def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
@@ -99,60 +106,17 @@ def _rates(scale: Scale) -> str:
     return "; ".join(own + [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()])
 
 
-def _models(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
-    """Return the settings of the models that a scale makes itself; none if they come from the Hub."""
-    encoder, generator = scale.encoder, scale.generator
-    if (
-        isinstance(encoder, str)
-        or isinstance(generator, str)
-        or scale.stand_in is None
-        or scale.generator_training is None
-    ):
-        return []
-    trained = scale.generator_training
-    small = f"{generator.layers} layers, {generator.hidden} wide"
-    return [
-        row("vocabulary", scale.vocabulary, "30522 (BERT's)", SIZE),
-        row("encoder", f"{encoder.layers} layers, {encoder.hidden} wide", "12 layers, 768 wide (BERT-base)", SIZE),
-        row(
-            "encoder: initial standard deviation",
-            encoder.initializer_range,
-            "0.02 (BERT's)",
-            f"{WIDTH}. {by_trials(tried, DEVIATION, otherwise='Not tuned')}",
-        ),
-        row("encoder: dropout", encoder.dropout, "0.1 (BERT's)", "BERT's" if encoder.dropout else UNDROPPED),
-        row(
-            "base",
-            "word vectors of the corpus, no training",
-            "BERT-base's own pre-training",
-            by_trials(tried, MLM, ORDERED_MLM),
-        ),
-        row("ELECTRA's stand-in: RTD steps", scale.stand_in.optimisation.steps, "ELECTRA's own pre-training", SIZE),
-        row(
-            "ELECTRA's stand-in: learning rate", scale.stand_in.optimisation.learning_rate, "2e-4 (ELECTRA's)", UNTUNED
-        ),
-        row("ELECTRA's stand-in: mask rate", f"{scale.stand_in.encoder_rate:.0%}", "15% (ELECTRA's)", THE_PAPERS),
-        row("generator", small, "ELECTRA-base generator", SIZE),
-        row("generator: initial standard deviation", generator.initializer_range, "0.02 (ELECTRA's)", WIDTH),
-        row("generator: learning rate", trained.optimisation.learning_rate, "5e-4 (ELECTRA's)", UNTUNED),
-        row("generator: mask rate", f"{trained.encoder_rate:.0%}", "15% (ELECTRA's)", "that of the encoder's input"),
-        row(
-            "generator: MLM steps",
-            trained.optimisation.steps,
-            "ELECTRA's own pre-training",
-            by_trials(tried, GENERATOR),
-        ),
-    ]
-
-
 def _pretraining(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
     column = "wikipedia" if scale.by_answers else "ms_marco"
     paper = published("table11").set_index("hyperparameter")[column].to_dict()
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
-    own_base = not isinstance(scale.encoder, str)
-    start = "base stand-in (word vectors of the corpus)" if own_base else scale.encoder
+    start, chosen = "base stand-in (word vectors of the corpus)", SIZE
+    if isinstance(scale.encoder, str):
+        start, chosen = scale.encoder, PUBLIC if scale.has_papers_models else OTHER_PUBLIC
+    pieces = row("pre-training: pieces with logits", "the corpus's", "all", "the others have none to learn from")
     return [
-        row("pre-training: start", start, paper["initialisation"], SIZE if own_base else PUBLIC),
+        row("pre-training: start", start, paper["initialisation"], chosen),
+        *([pieces] if pre.corpus_pieces else []),
         kept("pre-training: batch", optimisation.batch_size, paper["batch size"]),
         row(
             "pre-training: passages averaged over",
@@ -292,7 +256,7 @@ def _only_for_nq(scale: Scale) -> list[HyperParameter]:
 
 def choices(scale: Scale) -> list[HyperParameter]:
     """Return what is in force where paper and released implementation differ or are silent, or a scale departs."""
-    return [*_everywhere(scale), *(_at_paper_scale(scale) if isinstance(scale.encoder, str) else ())]
+    return [*_everywhere(scale), *(_at_paper_scale(scale) if scale.has_papers_models else ())]
 
 
 def _at_paper_scale(scale: Scale) -> list[HyperParameter]:

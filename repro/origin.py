@@ -160,7 +160,7 @@ def _settings_elsewhere(options: Options) -> list[str]:
             "them (200k updates of pre-training, longer passages, both sets of negatives in one, a rising multiplier "
             "of the similarities) is in force at paper scale alone."
         ]
-    if options.collection and isinstance(scale.encoder, str):
+    if options.collection and scale.has_papers_models:
         if scale.collection in (MSMARCO.name, MSMARCO.layout):
             return []
         return ["This collection is not the one that the scale's hyper-parameters, the paper's for MS MARCO, are for."]
@@ -242,7 +242,11 @@ def complete(
 
 
 def _seeds(scale: Scale, added: Sequence[int]) -> dict[str, int | list[int]]:
-    made = {"stand-ins' short training": scale.stand_in, "generator": scale.generator_training}
+    made = {
+        "stand-ins' short training": scale.stand_in,
+        "MLM head": scale.head_training,
+        "generator": scale.generator_training,
+    }
     seeds = {name: settings.optimisation.seed for name, settings in made.items() if settings is not None} | {
         "pre-training": scale.pretraining.optimisation.seed,
         "Retriever1/2": scale.retriever.optimisation.seed,

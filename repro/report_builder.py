@@ -14,10 +14,10 @@ from repro.agreement import beside_authors, beside_teacher
 from repro.command import Options
 from repro.hyperparameters import choices, elsewhere, hyperparameters
 from repro.origin import StageResults, cost, data_of, origin, warnings
-from repro.public_start import confounded, noted
+from repro.public_start import confounded, noted, said_of_start
 from repro.query_examples import disagreeing
 from repro.run_values import SPLIT, measure_on, values_of
-from repro.table import STAND_IN, RowSpec, Table
+from repro.table import RowSpec, Table
 from repro.trials import MEASURE, trials_in_force, tried_values
 from simlm.data.collection import Collection
 from simlm.scales import Scale
@@ -286,14 +286,14 @@ def notes(report: Report, seconds: float, scale: Scale) -> list[str]:
     if dense:
         tried = f"Settings were tried on valid, each with the same values for the rows it names: {', '.join(dense)}."
     parts = any(group.collection.name != report.collection.name for group in report.groups)  # Table 10 says it itself
-    found += [] if isinstance(scale.encoder, str) or parts else [STAND_IN]
+    found += said_of_start(scale) if isinstance(scale.encoder, str) or not parts else []
     return [*found, f"{_shared(report, scale)} {tried}"]
 
 
 def _shared(report: Report, scale: Scale) -> str:
     """Say what rows have in common. The paper has one pre-training rate for all; Table 1 has settings of its own."""
     but = " and the pre-training's learning rate"
-    if isinstance(scale.encoder, str):
+    if scale.has_papers_models:
         own = [row.label for row in report.measured_rows() if row.kind == "dense" and row.key in scale.retrievers]
         but = f", {' and '.join(own)} excepted" if own else ""
     return f"Dense rows of the same stage share every hyper-parameter but what the table varies{but}."

@@ -57,7 +57,7 @@ def settings_page(
         scale: The scale whose settings these are.
         settings: Our settings of this table.
     """
-    counts = "" if isinstance(scale.encoder, str) else " A scale's counts are made to fit its time."
+    counts = "" if scale.has_papers_models else " A scale's counts are made to fit its time."
     named = {name for part in parts for name in part.settings.values()}
     others: list[dict[str, Cell]] = [
         {

@@ -20,17 +20,12 @@ from simlm.scales import Scale
 from simlm.stages.runs import RunStage
 from simlm.workflow.stage import Stage
 
+BERT_LIKE = "BERT-like (word vectors)"
+"""What a label says of the start that stands for BERT-base, where it is no public model."""
 MRR = MAIN_COLUMNS[:1]
 """The columns of a table that prints MRR@10 alone."""
 MRR_AND_R1K = [column for column in MAIN_COLUMNS if column.key in ("mrr10", "r1k")]
 """The columns of a table that prints MRR@10 and R@1k."""
-STAND_IN = (
-    "What stands for BERT-base is a fresh model with word vectors of the collection's own passages as token embeddings "
-    "(how often pieces stand near each other, as positive pointwise mutual information, factorised: Levy & Goldberg, "
-    "2014) and attention whose value and output matrices are half the identity (Trockman & Kolter, 2023). Nothing "
-    "trains it before its row is fine-tuned or pre-trained further; random init is the same model without this."
-)
-"""What a report says of `base` where it is no public model."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,8 @@ class RowSpec:
     reference: bool = False
     """Whether it is outside the comparison: no other row is tested with it, and it is measured where it is named, or
     published."""
+    left_out: bool = False
+    """Whether it is measured only where it is named, as the scale says."""
 
 
 class PaperRow(NamedTuple):
@@ -127,7 +124,9 @@ class Table:
         return next((group.measures[0] for group in self.groups if group.key == row.group), self.measures[0])
 
     def chosen(self, keys: Sequence[str], references: bool = False) -> list[RowSpec]:
-        """Return the rows with these keys in the table's order; without keys all rows, and references if asked for.
+        """Return the rows with these keys in the table's order; without keys all that are not left out.
+
+        These have references among them if asked for.
 
         Raises:
             UserError: A key is unknown.
@@ -137,15 +136,20 @@ class Table:
         if unknown:
             raise UserError(f"unknown row {unknown[0]!r}: choose from {', '.join(known)}")
         if not keys:
-            return [row for row in self.rows if references or not row.reference]
+            return [row for row in self.rows if not row.left_out and (references or not row.reference)]
         return [row for row in self.rows if row.key in keys]
 
 
 def at_scale(table: Table, scale: Scale) -> Table:
     """Return the table with all rows of a scale, whose labels name the public models if it starts from them."""
-    rows = [*table.rows, *table.beside(scale)]
-    if isinstance(scale.encoder, str):
+    rows = [
+        replace(row, left_out=True) if row.key in scale.left_out else row for row in (*table.rows, *table.beside(scale))
+    ]
+    if scale.has_papers_models:
         rows = [_labelled(row, scale) for row in rows]
+    elif isinstance(scale.encoder, str):
+        name = scale.encoder.rpartition("/")[2]
+        rows = [replace(row, label=row.label.replace(BERT_LIKE, f"{name} (a public model)")) for row in rows]
     return replace(table, rows=rows, beside=Table.beside)
 
 

@@ -7,10 +7,10 @@ BERT's after a short training by replaced token detection. GLUE is quoted, never
 
 from reports.model import Column
 from repro.run import table_command
-from repro.table import Table, falling, figures, retriever1
+from repro.table import BERT_LIKE, Table, falling, figures, retriever1
 
 MODELS = {
-    "base": ("BERT", "BERT-like (word vectors)"),
+    "base": ("BERT", BERT_LIKE),
     "roberta": ("RoBERTa", "RoBERTa-like (word vectors, byte-level BPE)"),
     "electra": ("ELECTRA", "ELECTRA-like (word vectors, then RTD)"),
 }

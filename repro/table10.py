@@ -4,11 +4,17 @@ The collection is split by domain into two halves. On each, three starts are fin
 pre-trained on that half, on the other half, and without further pre-training.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from ablations.grids import CORPORA, NONE, cell_name, corpora
 from reports.model import MAIN_MEASURES, Column
+from repro.public_start import public_start
 from repro.run import table_command
 from repro.table import GroupSpec, RowSpec, Table, falling, figures
 from simlm.data.catalogue import HALVES
+from simlm.stages.runs import RunStage
+from simlm.workflow.stage import Stage
 
 STANDS_FOR = {
     "life": (
@@ -38,12 +44,15 @@ REMARKS = (
     "before test), a half is made of whole domains, and of all ways to do so the one with the most even numbers of "
     "passages is taken. A half has the questions of its domains with a relevant passage in it.",
     "Every row has the same tokenizer and every pre-training the same generator, both trained on both halves, as "
-    "ELECTRA is a model of general text. The base model, which stands for BERT-base, begins with word vectors (Levy & "
-    "Goldberg 2014) and attention that passes on what it reads (Trockman & Kolter 2023), of the half that is not "
-    "searched, in all three rows: only the matching row's encoder was trained on the searched passages. Every "
-    "pre-training has the same number of updates and every fine-tuning the same, Table 2's, on a collection of half "
-    "the size.",
+    "ELECTRA is a model of general text. {base}only the matching row's encoder was trained on the searched passages. "
+    "Every pre-training has the same number of updates and every fine-tuning the same, Table 2's, on a collection of "
+    "half the size.",
 )
+OWN_BASE = (
+    "The base model, which stands for BERT-base, begins with word vectors (Levy & Goldberg 2014) and attention that "
+    "passes on what it reads (Trockman & Kolter 2023), of the half that is not searched, in all three rows: "
+)
+PUBLIC_BASE = "The base model, which stands for BERT-base, is a public one in all three rows: "
 
 
 def table10() -> Table:
@@ -60,8 +69,12 @@ def table10() -> Table:
         groups=groups,
         by_domain=True,
         orders=[order for key in HALVES for order in falling(_keys(key), "Table 10")],
-        remarks=lambda runs, numbers: list(REMARKS),
+        remarks=_remarks,
     )
+
+
+def _remarks(runs: Sequence[RunStage], numbers: Callable[[Stage], dict[str, Any]]) -> list[str]:
+    return [said.format(base=PUBLIC_BASE if public_start(runs) else OWN_BASE) for said in REMARKS]
 
 
 def _keys(searched: str) -> list[str]:

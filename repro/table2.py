@@ -8,7 +8,7 @@ from repro.run import table_command
 from repro.table import PaperRow, ReleasedRows, RowSpec, Table, figures
 from simlm.data.catalogue import MSMARCO
 from simlm.scales import Scale, lacks_minilm
-from simlm.scales.minilm import MINILM
+from simlm.scales.minilm import MINILM, REPOSITORY
 
 SAME_TEACHER = (
     "The hard negatives and teacher scores are those of SimLM distilled, that is, SimLM's own, and so is the number of "
@@ -64,14 +64,14 @@ def table2() -> Table:
 
 
 def _beside(scale: Scale) -> list[RowSpec]:
-    """Return the reference and, where the re-ranker starts from its first layers, one that starts from SimLM."""
+    """Return the reference where anything starts from it; beside a re-ranker from its first layers one from SimLM."""
     label = f"{MINILM_AS_PUBLISHED.label}, as published"
     note = MINILM_AS_PUBLISHED.note
     reference = RowSpec(MINILM, label, "dense", lambda runs: runs.minilm_as_published(), note=note, reference=True)
     own = RowSpec("reranker-simlm", "SimLM, re-ranker from SimLM", "reranker", lambda runs: runs.reranked("simlm"))
     if scale.reranker_start == MINILM:
         return [own, reference]
-    return [reference] if lacks_minilm(scale) else []
+    return [reference] if lacks_minilm(scale) or scale.encoder == REPOSITORY else []
 
 
 if __name__ == "__main__":

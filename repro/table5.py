@@ -6,7 +6,7 @@ Below paper scale the stand-ins of BERT and ELECTRA are those of Table 1.
 
 from repro.pipeline_runs import PipelineRuns
 from repro.run import table_command
-from repro.table import MRR, RowSpec, Table, falling, figures
+from repro.table import BERT_LIKE, MRR, RowSpec, Table, falling, figures
 from simlm.scales import Scale
 from simlm.scales.minilm import LAYERS, MINILM
 from simlm.stages.runs import RunStage
@@ -14,7 +14,7 @@ from simlm.stages.runs import RunStage
 MODELS = {
     "electra": ("ELECTRA-base", "ELECTRA-like (word vectors, then RTD)"),
     "simlm": ("SimLM", "SimLM"),
-    "base": ("BERT-base", "BERT-like (word vectors)"),
+    "base": ("BERT-base", BERT_LIKE),
 }
 """The paper's name of each start, best first, and what it is called below paper scale."""
 

@@ -30,8 +30,9 @@ COUNT = 6
 
 
 def ask(runs: PipelineRuns) -> dict[str, RunStage]:
-    """Return the runs of both pairs, by Table 2's keys."""
-    rows = table2().chosen([key for pair in PAIRS for key in pair])
+    """Return the runs of the pairs of which the scale leaves out no row, by Table 2's keys."""
+    pairs = [pair for pair in PAIRS if not {*pair} & {*runs.scale.left_out}]
+    rows = table2().chosen([key for pair in pairs for key in pair])
     return {row.key: row.run(runs) for row in rows}
 
 
@@ -42,7 +43,7 @@ def table9(scale: str, runs: dict[str, RunStage]) -> Page:
     first_run = next(iter(runs.values()))
     collection, measure = first_run.data.source(), measure_on(first_run, MEASURE)
     sections = []
-    for pair in PAIRS:
+    for pair in (pair for pair in PAIRS if runs.keys() >= {*pair}):
         named = {labels[key]: runs[key] for key in pair}
         first, second = (values[key] for key in pair)
         cases = disagreeing(first, second, named, collection, measure, COUNT)

@@ -182,6 +182,7 @@ def planned_trials(scale: Scale) -> list[PlannedTrial]:
         PlannedTrial(row, name, value)
         for name, setting in SETTINGS.items()
         for row in setting.rows
+        if row not in scale.left_out
         for value in scale.tried.get(name, ())
     ]
 

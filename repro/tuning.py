@@ -64,7 +64,7 @@ def run(options: Options) -> None:
     frame = pd.DataFrame(outcomes, columns=TRIAL_COLUMNS)
     print(frame.to_string(index=False))
     for name in dict.fromkeys(one.setting for one in trials):
-        rows = list(SETTINGS[name].rows)
+        rows = list(dict.fromkeys(one.row for one in trials if one.setting == name))
         for of in [[row] for row in rows] if SETTINGS[name].each else [rows]:
             found, own = best(frame, name, of[0]), SETTINGS[name].in_force(options.open_scale(), of[0])
             print(f"best {name}, {'mean of ' if of[1:] else ''}{', '.join(of)}: {found:g}")

@@ -67,6 +67,14 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
+def minilm(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a tiny model stand for all-MiniLM-L6-v2, which need not be installed."""
+    from tests.minilm import install  # imports torch
+
+    install(tmp_path_factory.mktemp("site"), monkeypatch)
+
+
+@pytest.fixture
 def leaves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """Returns the status with which a command ends that gets these words, and the one line that it says."""
 

@@ -18,7 +18,7 @@ from simlm.files import read_json
 from simlm.packed import MAX_TOKENS
 from simlm.scales.settings import EncoderShape, GeneratorShape
 from simlm.stages.data import Prepare
-from simlm.stages.models import SHARES, EncoderStage, FirstLayers, Pretrained, PublicModel
+from simlm.stages.models import HEAD_MLM, SHARES, EncoderStage, FirstLayers, Pretrained, PublicModel
 from simlm.stages.reranker import Rerank, TeacherScoresOf, TrainReranker
 from simlm.stages.retriever import TrainRetriever
 from simlm.stages.runs import MINED_SPLIT, Retrieve, RunStage
@@ -165,7 +165,7 @@ def _pretraining(stage: Pretrained) -> Work:
     model, settings, drawn = model_of(stage), stage.settings, _drawn(stage)
     length = sizes_of(stage.data).passage(settings.max_length)
     tokens = drawn * length
-    alone, padded = stage.objective == "mlm", stage.objective in PADDED_OBJECTIVES
+    alone, padded = stage.objective in ("mlm", HEAD_MLM), stage.objective in PADDED_OBJECTIVES
     counted = settings.encoder_rate * tokens if alone else tokens - 2 * drawn
     masked = (settings.encoder_rate + settings.decoder_rate) * tokens
     generator = model_of(stage.generator) if stage.generator is not None else None

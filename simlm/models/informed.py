@@ -68,6 +68,11 @@ def word_vectors(counts: csr_array, width: int, seed: int) -> NDArray[np.float64
     return vectors
 
 
+def log_frequencies(counts: NDArray[np.int64]) -> torch.Tensor:
+    """Return the logarithm of each piece's share of a corpus, (V,), from ``counts`` (V,) plus 1."""
+    return torch.from_numpy(np.log((counts + 1) / (counts + 1).sum()))
+
+
 @torch.no_grad()
 def inform(
     model: BertForMaskedLM | ElectraForMaskedLM, vectors: NDArray[np.float64], counts: NDArray[np.int64]
@@ -86,7 +91,7 @@ def inform(
     embeddings[known] = torch.from_numpy(vectors).to(embeddings.dtype)[known] * scale
     output: Any = model.get_output_embeddings()
     body: Any = model.base_model
-    output.bias.copy_(torch.from_numpy(np.log((counts + 1) / (counts + 1).sum())))
+    output.bias.copy_(log_frequencies(counts))
     for layer in body.encoder.layer:
         for linear in (layer.attention.self.value, layer.attention.output.dense):
             linear.weight.copy_((linear.weight + torch.eye(len(linear.weight))) / 2)

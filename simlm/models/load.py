@@ -98,13 +98,31 @@ def reranker_from_encoder(encoder: BertModel | ElectraModel) -> ElectraForSequen
     """
     if not isinstance(encoder, BertModel | ElectraModel):
         raise TypeError(f"a re-ranker comes from a BertModel or ElectraModel, not a {type(encoder).__name__}")
+    model = ElectraForSequenceClassification(_electra_config(encoder, num_labels=1))
+    weights = encoder.state_dict().items()
+    model.electra.load_state_dict({key: value for key, value in weights if not key.startswith("pooler.")})
+    return model
+
+
+def _electra_config(encoder: PreTrainedModel, **changes: Any) -> ElectraConfig:
+    """Return the configuration of an ELECTRA with an encoder's own weights."""
     own: dict[str, Any] = encoder.config.to_dict()
     settings = {name: value for name, value in own.items() if name not in _NOT_COPIED}
     settings.setdefault("embedding_size", encoder.config.hidden_size)
-    settings |= {"num_labels": 1, "attn_implementation": encoder.config._attn_implementation}
-    model = ElectraForSequenceClassification(ElectraConfig(**settings))
-    weights = encoder.state_dict().items()
-    model.electra.load_state_dict({key: value for key, value in weights if not key.startswith("pooler.")})
+    return ElectraConfig(**settings | changes | {"attn_implementation": encoder.config._attn_implementation})
+
+
+def with_masked_lm_head(encoder: PreTrainedModel, generator: bool) -> BertForMaskedLM | ElectraForMaskedLM:
+    """Put a BERT without pooler under a fresh MLM head: BERT's, or with ``generator`` that of ELECTRA's generator.
+
+    The head is drawn from torch's global generator, which the caller seeds. UserError for another kind of encoder.
+    """
+    if not isinstance(encoder, BertModel):
+        raise UserError(f"{encoder.name_or_path}: an MLM head is put on BERT, not on {type(encoder).__name__}")
+    model: BertForMaskedLM | ElectraForMaskedLM
+    model = ElectraForMaskedLM(_electra_config(encoder)) if generator else BertForMaskedLM(encoder.config)
+    body: Any = model.base_model
+    body.load_state_dict(encoder.state_dict())
     return model
 
 

@@ -76,3 +76,20 @@ class MaskedLM(PackableObjective):
         hidden = batch.encode(body, batch["input_ids"])
         rows, output = word_rows(self.model, batch.at(hidden, "masked"))
         return {"loss": batch.word_loss(rows, output, batch["targets"], "masked")}
+
+
+class HeadMLM(MaskedLM):
+    """MLM that trains the head alone: the encoder, and with it the output matrix, stays as it was published.
+
+    A public encoder whose files have no head gets one so. Frozen, it is the same model whether a row is fine-tuned from
+    it at once or pre-trained first.
+    """
+
+    @classmethod
+    def build(
+        cls, encoder: PreTrainedModel, generator: ElectraForMaskedLM | None, pieces: WordPieces, config: ObjectiveConfig
+    ) -> "HeadMLM":
+        made = super().build(encoder, generator, pieces, config)
+        assert isinstance(made, cls)
+        made.model.base_model.requires_grad_(False)
+        return made

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2, the public model that mini's re-ranker starts from: where it lies on this machine.
+"""all-MiniLM-L6-v2, which mini's re-ranker and all of small start from: where it lies on this machine.
 
 It is read from the Python package that carries it, or from the Hub's cache; nothing is fetched, and no code that comes
 with it runs.
@@ -41,6 +41,19 @@ def on_this_machine(scale: Scale) -> Scale:
     if scale.reranker_start != MINILM or minilm_folder() is not None:
         return scale
     return replace(scale, reranker_start=IN_ITS_PLACE)
+
+
+def location_of(model: str) -> str:
+    """Return the folder that holds all-MiniLM-L6-v2, "" for any other model, which lies where its name says.
+
+    UserError where it is not to be had, and as in `minilm_folder`.
+    """
+    if model != REPOSITORY:
+        return ""
+    folder = minilm_folder()
+    if folder is None:
+        raise UserError(f"{REPOSITORY} is neither installed as {PACKAGE} nor in the Hub's cache: {INSTALL}")
+    return str(folder)
 
 
 def minilm_folder() -> Path | None:

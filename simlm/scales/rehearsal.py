@@ -28,6 +28,7 @@ def rehearsed(scale: Scale) -> Scale:
         part=PASSAGES,
         stand_in=None if scale.stand_in is None else _brief(scale.stand_in),
         generator_training=None if scale.generator_training is None else _brief(scale.generator_training),
+        head_training=None if scale.head_training is None else _brief(scale.head_training),
         pretraining=_brief(scale.pretraining),
         retriever=_brief(scale.retriever),
         distillation=_brief(scale.distillation),

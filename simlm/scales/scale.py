@@ -17,7 +17,7 @@ FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Scale:
-    """Everything that a run's size decides. At paper scale models come from the Hub instead of being made here."""
+    """Everything that a run's size decides. A model is made here in a shape, or is a public one."""
 
     name: str
     collection: str
@@ -25,7 +25,8 @@ class Scale:
     """WordPieces to train on the corpus, or the Hub name or folder of a tokenizer."""
     encoder: EncoderShape | str
     """The shape of `base`, or the Hub name or folder of the model that every row starts from."""
-    generator: GeneratorShape | str
+    generator: GeneratorShape | int | str
+    """A shape, how many first layers of the public ``encoder`` it starts from, or a Hub name or folder."""
     stand_in: PretrainingSettings | None
     """The short training by which ELECTRA's stand-in differs from BERT's; trials also give it to BERT's."""
     generator_training: PretrainingSettings | None
@@ -66,3 +67,12 @@ class Scale:
     """The Hub name or folder of pre-trained models other than ``encoder``, by the name of their start."""
     retrievers: Mapping[str, RetrieverSettings] = field(default_factory=dict)
     """Settings of Retriever1 for the starts that have others than ``retriever``."""
+    head_training: PretrainingSettings | None = None
+    """The training of a fresh MLM head over a public ``encoder`` that came without; None where no head is lacking."""
+    left_out: tuple[str, ...] = ()
+    """The keys of the rows that are measured only if they are named; a grid has no cells of these starts."""
+
+    @property
+    def has_papers_models(self) -> bool:
+        """Whether every model is the paper's own, from the Hub."""
+        return isinstance(self.generator, str)

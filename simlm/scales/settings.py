@@ -72,6 +72,8 @@ class PretrainingSettings(Config):
     """The epsilon of the layer norm before the generator's output layer; 0 for what transformers takes today."""
     micro_batch: Param[int] = field(default=0, ignore_default=True)
     """Passages whose counted tokens are averaged together; these means are averaged plainly. 0: the whole batch."""
+    corpus_pieces: Param[bool] = field(default=False, ignore_default=True)
+    """Whether only pieces of the corpus have logits, and can be drawn (`simlm.pretraining.corpus_pieces`)."""
 
 
 class NegativesSettings(Config):

@@ -45,7 +45,7 @@ class Prepare(Stage):
     (`simlm.data.part`).
 
     Of a collection in files (`simlm.data.lookup.Reference`) the ``digest`` of the files counts in the identity; their
-    ``location``, which may change, does not.
+    ``location``, which may change, does not; nor does the ``tokenizer_location``, the folder of a named tokenizer.
     """
 
     imports = LIBRARIES
@@ -61,6 +61,7 @@ class Prepare(Stage):
     digest: Param[str] = field(default="", ignore_default=True)
     part: Param[int] = field(default=0, ignore_default=True)
     location: Meta[str] = field(default="")
+    tokenizer_location: Meta[str] = field(default="")
 
     def run(self) -> dict[str, Any]:
         collection = self.source()
@@ -83,7 +84,7 @@ class Prepare(Stage):
         if self.whole is not None:
             return self.whole.open().tokenizer
         if self.tokenizer:
-            return load_tokenizer(self.tokenizer, revision_of(self.tokenizer))
+            return load_tokenizer(self.tokenizer_location or self.tokenizer, revision_of(self.tokenizer))
         texts = (f"{passage.title} {passage.text}" for passage in collection.passages())
         train = {"wordpiece": train_wordpiece, "byte-level-bpe": train_byte_level_bpe}[self.algorithm]
         return train(texts, self.vocabulary, self.work / "tokenizer")

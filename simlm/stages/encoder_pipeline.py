@@ -9,12 +9,15 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from simlm.errors import UserError
+from simlm.scales.minilm import SHA256, WEIGHTS, location_of
 from simlm.scales.scale import Scale
-from simlm.scales.settings import Optimisation, PretrainingSettings, varied
+from simlm.scales.settings import GeneratorShape, Optimisation, PretrainingSettings, varied
 from simlm.stages.computing import ComputingStage
 from simlm.stages.data import Prepare
 from simlm.stages.models import (
+    HEAD_MLM,
     EncoderStage,
+    FirstLayers,
     Informed,
     Pretrained,
     PublicModel,
@@ -22,6 +25,7 @@ from simlm.stages.models import (
     RandomModel,
     Reinitialised,
     Snapshot,
+    WithHead,
     public_model,
     step_at,
 )
@@ -65,14 +69,18 @@ class EncoderPipeline:
 
         The vocabulary is RoBERTa's at paper scale, otherwise one of the scale's size.
         """
-        vocabulary = self.scale.vocabulary if isinstance(self.scale.vocabulary, int) else self.scale.starts["roberta"]
+        own = self.scale.vocabulary
+        vocabulary = own if isinstance(own, int) else self.scale.starts.get("roberta")
+        if vocabulary is None:
+            raise UserError(f"the scale {self.scale.name} has no RoBERTa: leave out what needs one")
         form = {"algorithm": "byte-level-bpe", "segments": False}
         return self._prepared(vocabulary, "collection (byte-level BPE)", **form)
 
     def _prepared(self, vocabulary: int | str, name: str, **form: Any) -> Prepare:
         """Tokenise the collection in so many pieces of its own, or in those of the tokenizer of that name."""
-        trained = isinstance(vocabulary, int)
-        pieces = {"vocabulary": vocabulary if trained else 0, "tokenizer": "" if trained else vocabulary}
+        pieces: dict[str, Any] = {"vocabulary": vocabulary, "tokenizer": ""}
+        if isinstance(vocabulary, str):
+            pieces = {"vocabulary": 0, "tokenizer": vocabulary, "tokenizer_location": location_of(vocabulary)}
         return self.add(Prepare.C(**self.collection, **pieces, **form), name)
 
     @property
@@ -97,10 +105,30 @@ class EncoderPipeline:
 
     @cached_property
     def base(self) -> EncoderStage:
-        """What every pre-training starts from: BERT-base, or the informed start that stands for it."""
+        """BERT-base, or what stands for it: another public model, or the informed start."""
         if isinstance(self.scale.encoder, str):
             return self.public(self.scale.encoder, "base")
         return self.informed
+
+    @property
+    def pretraining_start(self) -> EncoderStage:
+        """What every pre-training starts from: `base`, with an MLM head."""
+        return self.base if self.scale.head_training is None else self.healed
+
+    @cached_property
+    def healed(self) -> Pretrained:
+        """`base` with an MLM head that was trained on the corpus; all other weights are `base`'s."""
+        settings = self.scale.head_training
+        start = self._with_head(self.base, False, "base with a fresh MLM head")
+        return self.add(
+            Pretrained.C(data=self.data, start=start, objective=HEAD_MLM, settings=settings), "base with an MLM head"
+        )
+
+    def _with_head(self, start: EncoderStage, generator: bool, name: str) -> WithHead:
+        return self.add(
+            WithHead.C(start=start, corpus=self.data, generator=generator, seed=self._first_seed),
+            name,
+        )
 
     @cached_property
     def informed(self) -> Informed:
@@ -111,19 +139,25 @@ class EncoderPipeline:
         return self.add(Informed.C(start=start, corpus=corpus, seed=self._first_seed), name)
 
     def public(self, model: str, name: str) -> PublicModel:
-        """Copy a model of the Hub or of a local folder."""
-        return self.add(public_model(model), name)
+        """Copy a model of the Hub or of a local folder; UserError as in `location_of`."""
+        folder = location_of(model)
+        return self.add(public_model(model, folder, digest=SHA256[WEIGHTS] if folder else ""), name)
 
     @cached_property
     def generator(self) -> EncoderStage:
         """The frozen generator."""
         if isinstance(self.scale.generator, str):
             return self.public(self.scale.generator, "generator")
-        assert self.scale.generator_training is not None
+        start: EncoderStage
+        if isinstance(self.scale.generator, int):
+            layers = FirstLayers.C(start=self.base, layers=self.scale.generator)
+            part = self.add(layers, f"first {layers.layers} layers of base")
+            start = self._with_head(part, True, "generator with a fresh MLM head")
+        else:
+            start = self.informed_generator
         settings = self.scale.generator_training
         return self.add(
-            Pretrained.C(data=self.data, start=self.informed_generator, objective="mlm", settings=settings),
-            "generator (MLM)",
+            Pretrained.C(data=self.data, start=start, objective="mlm", settings=settings), "generator (MLM)"
         )
 
     @cached_property
@@ -135,10 +169,10 @@ class EncoderPipeline:
     def random_generator(self) -> EncoderStage:
         """A fresh generator of the scale's shape, that of the public one where there is one."""
         shape = self.scale.generator
-        if isinstance(shape, str):
-            stage = Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed)
-        else:
+        if isinstance(shape, GeneratorShape):
             stage = RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed)
+        else:
+            stage = Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed)
         return self.add(stage, "random generator")
 
     @cached_property
@@ -169,8 +203,9 @@ class EncoderPipeline:
     ) -> Pretrained:
         """Pre-train `base` further with an objective, on the collection or on another in the same pieces."""
         data = data or self.data
+        start = self.pretraining_start
         return self.add(
-            Pretrained.C(data=data, start=self.base, generator=generator, objective=objective, settings=settings), name
+            Pretrained.C(data=data, start=start, generator=generator, objective=objective, settings=settings), name
         )
 
     def stand_in(
@@ -206,5 +241,6 @@ def _optimisations(scale: Scale) -> list[Optimisation]:
     """Return every optimisation of a scale, each once."""
     settings: list[Any] = [scale.pretraining, scale.retriever, scale.distillation, scale.reranker]
     settings += scale.retrievers.values()
-    settings += [one for one in (scale.stand_in, scale.generator_training) if one is not None]
+    made = scale.stand_in, scale.head_training, scale.generator_training
+    settings += [one for one in made if one is not None]
     return list({id(one.optimisation): one.optimisation for one in settings}.values())

@@ -16,6 +16,8 @@ from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.manifest import outputs_digest
 from simlm.workflow.stage import Stage
 
+HEAD_MLM = "simlm.pretraining.mlm:HeadMLM"
+"""The objective that trains a fresh MLM head over a frozen encoder."""
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
 """Where a pre-training keeps its encoder: of the paper's 80k updates these are 10k, 30k and 60k (Figure 3)."""
 
@@ -83,6 +85,24 @@ class FirstLayers(EncoderStage):
         from simlm.stages.work.fresh_models import save_first_layers
 
         save_first_layers(self.start.model, self.layers, self.model)
+        return {}
+
+
+class WithHead(EncoderStage):
+    """A public encoder, or layers of one, under a fresh MLM head that knows how frequent the corpus's pieces are.
+
+    It is BERT, or with ``generator`` ELECTRA's generator, which is BERT with another head.
+    """
+
+    start: Param[EncoderStage]
+    corpus: Param[Prepare]
+    generator: Param[bool]
+    seed: Param[int]
+
+    def run(self) -> dict[str, Any]:
+        from simlm.stages.work.fresh_models import save_with_head
+
+        save_with_head(self.start.model, self.corpus.open(), self.generator, self.seed, self.model)
         return {}
 
 
@@ -192,8 +212,10 @@ class Snapshot(EncoderStage):
         from simlm.stages.work.pretraining import keep_snapshot
 
         steps = self.start.settings.optimisation.steps
+        pieces = self.start.settings.corpus_pieces
         what = f"pre-training objective {self.start.objective}, after {self.step} of {steps} updates"
-        return keep_snapshot(self.start.data.open(), self.start.model, self.start.folder, self.step, what, self.model)
+        made = self.start.model, self.start.folder
+        return keep_snapshot(self.start.data.open(), *made, self.step, pieces, what, self.model)
 
 
 def local_digest(name: str) -> str:

@@ -200,9 +200,9 @@ class HalfPipeline(Pipeline):
     """The pipeline over the half ``name`` of a whole collection; the names of its stages end in the half's name.
 
     It is the half that is searched. What stands for a public model is the whole's, as BERT-base is one for every
-    corpus: the tokenizer, `random` and the generators. Only the stand-in for `base` is made from the other half, so
-    that no row knows how the words of the searched passages go together unless it was pre-trained on them. A half's
-    halves are the whole's.
+    corpus: the tokenizer, `random`, `healed` and the generators. Only the stand-in for `base` is made from the other
+    half, so that no row knows how the words of the searched passages go together unless it was pre-trained on them. A
+    half's halves are the whole's.
     """
 
     def __init__(self, whole: Pipeline, name: str) -> None:
@@ -228,6 +228,10 @@ class HalfPipeline(Pipeline):
     def informed(self) -> Informed:
         (other,) = (name for name in halves(self.scale.collection) if name != self.name)
         return self._informed(self.random, self.half(other).data, f"informed start from {other}")
+
+    @property
+    def healed(self) -> Pretrained:
+        return self.whole.healed
 
     @property
     def generator(self) -> EncoderStage:

@@ -39,6 +39,7 @@ def test_both_runs_and_their_ends_are_table_7s(tmp_path: Path) -> None:
     assert len({stage.job for stage in ours.values()}) == len(ours)
 
 
+@pytest.mark.usefixtures("minilm")
 @pytest.mark.parametrize("scale", NAMES)
 def test_points_lie_at_the_updates_of_their_encoders(scale: str, tmp_path: Path) -> None:
     """The step of each snapshot's configuration, and the whole run's length."""

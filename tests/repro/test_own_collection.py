@@ -176,6 +176,7 @@ def distilled(scale: Scale, results: Path) -> set[Path]:
     return {stage.job for stage in plan(lambda submit: PipelineRuns(scale, 0, submit).distilled("simlm"), results)[0]}
 
 
+@pytest.mark.usefixtures("minilm")
 @pytest.mark.parametrize("scale", NAMES)
 def test_a_scales_own_collection_by_name_is_as_without_the_option(scale: str, tmp_path: Path) -> None:
     own = open_scale(scale).collection

@@ -24,7 +24,7 @@ from simlm.stages.retriever import TrainRetriever
 from simlm.workflow.plan import ancestors
 from tests.repro.planning import planned
 
-BELOW = [name for name in NAMES if name != "paper"]
+BELOW = [name for name in NAMES if name not in ("small", "paper")]
 MODELS = {
     "base": ("BERT-base", "bert-base-uncased"),
     "roberta": ("RoBERTa-base", "roberta-base"),
@@ -37,6 +37,10 @@ def test_no_row_is_called_a_stand_in_at_paper_scale_and_nothing_changes_below_it
     table = TABLES[name]()
     for scale in BELOW:
         assert at_scale(table, open_scale(scale)).chosen([])[: len(table.rows)] == table.rows
+    small = open_scale("small")
+    rows = [row for row in at_scale(table, small).chosen([]) if not row.reference]
+    assert [row.key for row in rows] == [row.key for row in table.rows if row.key not in small.left_out]
+    assert not [row.label for row in rows if "like" in row.label]
     public = at_scale(table, open_scale("paper")).chosen([])
     assert [row.key for row in public] == [row.key for row in table.rows]
     assert not [row.label for row in public if "like" in row.label]

@@ -8,10 +8,13 @@ import pytest
 
 from reports.model import CONFOUNDED, CheckedOrder, Comparison, Report
 from reports.render import render
+from repro import claim_runs
 from repro.command import Options
 from repro.origin import warnings
+from repro.paper_claims import CLAIMS
 from repro.pipeline_runs import PipelineRuns
 from repro.public_start import confounded, noted, public_start
+from repro.report_builder import notes
 from repro.run import run_table
 from repro.table import Table, at_scale
 from repro.table2 import table2
@@ -85,6 +88,32 @@ def test_rows_beside_tables_2_and_5_are_those_that_the_machine_and_the_command_a
     assert (keys(table2()), keys(table2(), references=True), keys(table5())) == ([], [MINILM], [])
     with pytest.raises(UserError, match=r"is neither installed as .* nor in the Hub's cache: pip install .*minilm"):
         PipelineRuns(open_scale("mini"), 0, lambda stage, name: None).minilm_as_published()
+
+
+@pytest.mark.usefixtures("minilm")
+def test_at_small_every_trained_row_stands_on_the_public_start(tmp_path: Path, report: Report) -> None:
+    """Its report says so once, the reference is a row of its own, and rows that cost too much are left out."""
+    table = at_scale(table2(), open_scale("small"))
+    rows = table.chosen([], references=True)
+
+    def build(submit: Any) -> tuple[dict[str, RunStage], Any]:
+        made = PipelineRuns(open_scale("small"), 0, submit)
+        return {row.key: row.run(made) for row in rows}, claim_runs.ask(made, CLAIMS)
+
+    stages, (runs, compared) = plan(build, tmp_path / "results")
+    assert {key for key in runs if not public_start([runs[key]])} == {"bm25", "bm25-tuned"}
+    assert {*runs} == {row.key for row in table2().rows} - {"random", "base-distilled"} | {MINILM}
+    assert all(public_start([run]) for (_, key), run in compared.items() if key != "bm25")
+    assert ("table5", "simlm") in compared and not [key for _, key in compared if key in open_scale("small").left_out]
+    assert {noted("As ever.", run) for run in runs.values()} == {"As ever."}
+    said = " ".join(notes(report, 0.0, open_scale("small")))
+    for part in ("a billion pairs", "[CLS]", "confounded", "not counted", "logits at minus infinity"):
+        assert part in said
+    assert "word vectors" not in said
+    assert {stage.name for stage in stages} >= {"re-ranker", "base", "all-MiniLM-L6-v2: collection"}
+    for start in ("electra", "roberta"):
+        with pytest.raises(UserError, match="the scale small has"):
+            plan(lambda submit, start=start: PipelineRuns(open_scale("small"), 0, submit).retriever1(start), tmp_path)
 
 
 def test_a_command_says_what_its_re_ranker_starts_from_where_the_model_is_not_there(

@@ -8,6 +8,7 @@ import pytest
 
 from simlm.errors import UserError
 from simlm.scales import NAMES, Scale, open_scale
+from simlm.scales.minilm import REPOSITORY
 from simlm.scales.rehearsal import rehearsed
 from simlm.scales.settings import (
     EncoderShape,
@@ -56,6 +57,7 @@ def test_each_call_gives_new_objects(scale: Scale) -> None:
             assert value is not getattr(other, field.name), field.name
 
 
+@pytest.mark.usefixtures("minilm")
 def test_only_paper_scale_and_released_lists_follow_the_release(scale: Scale, tmp_path: Path) -> None:
     """Elsewhere figures would change, and the lists that come with a collection are rankings."""
 
@@ -79,13 +81,14 @@ def test_a_pipelines_seed_is_added_once_to_each(scale: Scale) -> None:
     assert {name: one.seed - 7 for name, one in optimisations(scale).items()} == before
 
 
+@pytest.mark.usefixtures("minilm")
 def test_the_stages_of_another_seed_are_others_but_for_the_collection(scale: Scale, tmp_path: Path) -> None:
     def identifiers(seed: int) -> dict[str, str]:
         stages, _ = plan(lambda submit: Pipeline(open_scale(scale.name), seed, submit).simlm, tmp_path)
         return {stage.name: stage.job.name for stage in stages}
 
     one, other = identifiers(0), identifiers(1)
-    public = {"base", "generator"} if scale.name == "paper" else set()
+    public = {"paper": {"base", "generator"}, "small": {"base", "first 2 layers of base"}}.get(scale.name, set())
     assert {name for name in one if one[name] == other[name]} == {"collection"} | public
     assert len(one) >= 4
 
@@ -98,8 +101,9 @@ def test_warm_up_ends_before_training_does(scale: Scale) -> None:
 
 
 def test_seeds_differ_where_the_same_passages_are_drawn_from(scale: Scale) -> None:
-    """A stand-in's training, the generator's and SimLM's own see other masks."""
-    seeds = [one.seed for name, one in optimisations(scale).items() if name in ("stand_in", "generator_training")]
+    """A stand-in's or a head's training, the generator's and SimLM's own see other masks."""
+    before = ("stand_in", "head_training", "generator_training")
+    seeds = [one.seed for name, one in optimisations(scale).items() if name in before]
     assert len({*seeds, scale.pretraining.optimisation.seed}) == (1 if scale.name == "paper" else 3)
 
 
@@ -121,6 +125,12 @@ def test_shapes_can_be_built(scale: Scale) -> None:
     if scale.name == "paper":
         assert (*shapes, scale.vocabulary) == (BERT, "google/electra-base-generator", BERT)
         assert scale.stand_in is None and scale.generator_training is None
+        return
+    alone = [one.corpus_pieces for one in (scale.pretraining, scale.generator_training) if one is not None]
+    assert alone == 2 * [scale.name == "small"]
+    if scale.name == "small":
+        assert (*shapes, scale.vocabulary) == (REPOSITORY, 2, REPOSITORY) and not scale.has_papers_models
+        assert scale.head_training is not None and scale.head_training.corpus_pieces
         return
     for shape in shapes:
         assert isinstance(shape, EncoderShape | GeneratorShape)

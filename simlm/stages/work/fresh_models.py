@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from simlm.data.frequencies import piece_counts
 from simlm.data.store import TokenisedCollection
 from simlm.data.tokenizer import load_tokenizer
-from simlm.models.informed import cooccurrences, inform, word_vectors
-from simlm.models.load import load_body, load_masked_lm
+from simlm.models.informed import cooccurrences, inform, log_frequencies, word_vectors
+from simlm.models.load import load_body, load_masked_lm, with_masked_lm_head
 from simlm.models.new import new_encoder, new_generator, new_like
 from simlm.models.save import save_model
 from simlm.scales.settings import EncoderShape, GeneratorShape
@@ -39,6 +40,21 @@ def save_first_layers(public: Path, layers: int, model: Path) -> None:
     encoder.encoder.layer = encoder.encoder.layer[:layers]
     encoder.config.num_hidden_layers = layers
     save_model(encoder, tokenizer, model, f"the first {layers} layers of a public model, no training", {})
+
+
+def save_with_head(public: Path, corpus: TokenisedCollection, generator: bool, seed: int, model: Path) -> None:
+    """Save the encoder in the folder ``public`` in the folder ``model``, under a fresh MLM head for the corpus.
+
+    With ``generator`` it becomes an ELECTRA generator.
+    """
+    tokenizer = corpus.tokenizer
+    body = load_body(public, tokenizer)
+    torch.manual_seed(seed)
+    made = with_masked_lm_head(body, generator)
+    output: Any = made.get_output_embeddings()
+    with torch.no_grad():
+        output.bias.copy_(log_frequencies(piece_counts(corpus.passages, len(tokenizer))))
+    save_model(made, tokenizer, model, "a public model under a fresh MLM head, no training", {})
 
 
 def save_informed(fresh: Path, corpus: TokenisedCollection, seed: int, model: Path) -> None:

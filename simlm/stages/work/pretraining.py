@@ -4,8 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from transformers import ElectraForMaskedLM, PreTrainedModel
 
 from simlm.data.store import TokenisedCollection
@@ -14,6 +16,7 @@ from simlm.distributed import is_first, own_device
 from simlm.errors import UserError
 from simlm.models.load import load_masked_lm
 from simlm.models.save import save_model
+from simlm.pretraining.corpus_pieces import CorpusPieces
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.generator import load_generator
 from simlm.pretraining.masking import WordPieces
@@ -64,7 +67,11 @@ def pretrain(
     if generator is not None:
         electra = load_generator(generator, settings.generator_epsilon)
         check_tokenizer_matches(tokenizer, electra.config, generator)
-    figures = _pretrain(collection, encoder, electra, objective, settings, kept, device_kind, half, work, output)
+    pieces = CorpusPieces.of(collection, settings.corpus_pieces)
+    with pieces.alone(*[encoder] if electra is None else [encoder, electra]):
+        figures = _pretrain(
+            collection, pieces, encoder, electra, objective, settings, kept, device_kind, half, work, output
+        )
     if is_first():
         save_model(encoder, tokenizer, model, f"pre-training objective {objective}", figures)
     return figures | {"word_losses": list(find_objective(objective).word_losses)}
@@ -72,6 +79,7 @@ def pretrain(
 
 def _pretrain(
     collection: TokenisedCollection,
+    chosen: CorpusPieces,
     encoder: PreTrainedModel,
     generator: ElectraForMaskedLM | None,
     objective_name: str,
@@ -82,22 +90,29 @@ def _pretrain(
     work: Path,
     output: Path,
 ) -> dict[str, Any]:
-    """Pre-train ``encoder`` in place; return the figures, with the loss on held-out passages."""
+    """Pre-train ``encoder`` in place; return the figures, with the loss on held-out passages.
+
+    Both models have the ``chosen`` pieces alone.
+    """
     device = own_device(device_kind)
     optimisation = settings.optimisation
-    pieces = WordPieces.of(collection.tokenizer)
+    whole = WordPieces.of(collection.tokenizer)
+    pieces = chosen.words(whole)
     config = ObjectiveConfig(
         settings.encoder_rate, settings.decoder_rate, settings.generator_dropout, optimisation.seed
     )
     torch.manual_seed(optimisation.seed)
     objective = find_objective(objective_name).build(encoder, generator, pieces, config).to(device)
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
-    dataset = PassageExamples(collection.passages, train_on, pieces.specials, settings.max_length)
+
+    def examples(indices: NDArray[np.int64], epoch: int = 0) -> PassageExamples:
+        return PassageExamples(collection.passages, indices, whole.specials, settings.max_length, epoch, chosen.numbers)
+
     snapshots = Snapshots(encoder, kept, work / SNAPSHOTS)
     batches = batches_of(objective, settings.max_length, device)
     outcome = train(
         objective,
-        dataset,
+        examples(train_on),
         batches,
         Plan.of(optimisation, half, settings.micro_batch),
         work,
@@ -106,7 +121,7 @@ def _pretrain(
     )
     if kept and is_first():
         snapshots.copy_to(output / SNAPSHOTS)
-    unseen = PassageExamples(collection.passages, held_out, pieces.specials, settings.max_length, EVALUATION_EPOCH)
+    unseen = examples(held_out, EVALUATION_EPOCH)
     figures = outcome.leave(output) | {"held_out_loss": held_out_loss(objective, unseen, batches, device, half)}
     encoder.cpu()
     return figures
@@ -132,15 +147,22 @@ def _moved(part: Any, device: torch.device) -> Any:
 
 
 def keep_snapshot(
-    collection: TokenisedCollection, pretrained: Path, output: Path, step: int, what: str, model: Path
+    collection: TokenisedCollection,
+    pretrained: Path,
+    output: Path,
+    step: int,
+    corpus_pieces: bool,
+    what: str,
+    model: Path,
 ) -> dict[str, Any]:
     """Save an encoder as it was during its pre-training; return the figures.
 
     Args:
-        collection: has the tokenizer.
+        collection: what it was pre-trained on.
         pretrained: the folder of the finished encoder.
         output: where the pre-training left its folder ``SNAPSHOTS``.
         step: after how many updates.
+        corpus_pieces: whether it had the corpus's pieces alone.
         what: the model's description for readers.
         model: the folder that it is saved in.
 
@@ -154,6 +176,7 @@ def keep_snapshot(
             "made it; delete that folder and run the command again"
         )
     encoder = load_masked_lm(pretrained, collection.tokenizer)
-    safetensors.torch.load_model(encoder, weights)
+    with CorpusPieces.of(collection, corpus_pieces).alone(encoder):
+        safetensors.torch.load_model(encoder, weights)
     save_model(encoder, collection.tokenizer, model, what, {})
     return {"step": step}
