@@ -43,6 +43,7 @@ def _reports(options: claims.ClaimOptions) -> None:
         "processes": Options.processes,
         "search": Options.search,
         "rehearse": False,
+        "results": of_tables.folder,
     }
     of_pages = replace(of_tables, **usual)
     if not options.variant:  # settings are the same for every seed and source of negatives
