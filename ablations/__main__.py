@@ -148,7 +148,10 @@ def run(options: Options) -> None:
         own = open_scale(options.scale, options.collection)
         return replace(own, precision=chosen_precision(options.precision, own.precision, lambda: on_gpu))
 
-    cells = cells_of(_grids(options), options.seeds, scale().left_out)
+    grids, left_out = _grids(options), scale().left_out
+    cells = cells_of(grids, options.seeds, left_out)
+    if missing := [start for start in left_out if any(start in GRIDS[grid] for grid in grids)]:
+        print(f"the scale {options.scale} leaves out {', '.join(missing)}")
     whole = build_cells(cells, scale)
     build = build_cells(cells, lambda: rehearsed(scale())) if options.rehearse else whole
     check_collections(whole, options.results, fetch=not options.dry_run)

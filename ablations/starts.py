@@ -144,7 +144,7 @@ TRIED: dict[str, Start] = {
     "simlm-untrained-generator": lambda pipeline: pipeline.pretrained(
         "replaced_lm",
         "SimLM pre-training, untrained generator",
-        pipeline.informed_generator,
+        pipeline.untrained_generator,
         pipeline.pretraining_of("simlm"),
     ),
 }

@@ -44,6 +44,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | Non
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
+
+
 def number(value: float | None, digits: int = 4) -> str:
     return NONE if value is None else f"{value:.{digits}f}".replace("-", "−")
 

@@ -4,14 +4,14 @@ import html
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports import tables
 from reports.facts import Case, CasePassage
-from reports.markdown import count, escape, number, table
+from reports.markdown import count, escape, listed, number, table
 from reports.model import ALPHA, CONFOUNDED, PAPER_SCALE, Report
 from reports.page import Page, Section
 
@@ -109,7 +109,7 @@ def _of_report(report: Report, name: str) -> dict[str, Any]:
     drawn = plots_of(report)
     return {
         "collections": [_collection(section) for section in report.by_group()],
-        "ours": _listed(
+        "ours": listed(
             [
                 f'"{escape(section.collection.name)} {escape(section.collection.split)}, {escape(report.scale)}"'
                 for section in report.by_group()
@@ -118,7 +118,7 @@ def _of_report(report: Report, name: str) -> dict[str, Any]:
         "alpha": ALPHA,
         "comparable": report.papers_own,
         "printed": report.scale == PAPER_SCALE,
-        "places": escape(_listed([*dict.fromkeys(column.place for column in report.columns)])),
+        "places": escape(listed([*dict.fromkeys(column.place for column in report.columns)])),
         "effectiveness": tables.effectiveness(report),
         "marks": tables.marks(report) if report.marks else "",
         "fair": report.comparable,
@@ -150,11 +150,6 @@ def _collection(report: Report) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    """Return names as a sentence has them: "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), *names[-1:]] if len(names) > 1 else names)
-
-
 def _verdicts(report: Report) -> str:
     """Return a sentence that says how many of the paper's orders got each verdict."""
     total = len(report.claims)
@@ -174,7 +169,7 @@ def _verdicts(report: Report) -> str:
         void = [void[0].removeprefix("re-ranker: ")]  # the sentence names it already
     reasons = f" Not testable, as the re-ranker learnt nothing: {'; '.join(void)}." if void else ""
     if counts[CONFOUNDED]:
-        reasons += " Confounded: a row stands on a public model that the paper did not start from, as its note says."
+        reasons += " Confounded: a row stands on a public model that the paper did not start from, as the notes say."
     return f"Of {total} orders that the paper reports between rows of this table: {'; '.join(parts)}.{reasons}"
 
 
@@ -206,7 +201,7 @@ def _statistics(report: Report) -> str:
 def _queries(counts: Mapping[str, int]) -> str:
     if len(counts) == 1:
         return f"{count(next(iter(counts.values())))} queries"
-    return _listed([f"{count(number)} queries of {name}" for name, number in counts.items()])
+    return listed([f"{count(number)} queries of {name}" for name, number in counts.items()])
 
 
 def _case(case: Case, label: Callable[[str], str]) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class ExportOptions(Options):
     """model, runs and training, or some of them; whatever a row has when left out."""
     check: bool = False
     """Score up to 200 test questions with each exported model under sentence-transformers (extra test); say how far
-    the scores lie from ours in float32, beyond 1e-5 nothing is exported, and from the run's, and what RR@10 becomes."""
+    the scores lie from ours in float32 and from the run's, and what RR@10 becomes. A model whose scores are not ours
+    (docs/exports.md) is not exported, and the command stops; what came before it stays."""
     to: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("exports")
     """Folder to write to: DIR/<scale>/<table>/<row>/."""
 

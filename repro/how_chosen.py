@@ -1,9 +1,10 @@
 """One hyper-parameter of the report: our value, the paper's, and in words how ours was chosen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from reports.facts import HyperParameter
-from repro.trials import SETTINGS
+from reports.markdown import listed
+from repro.trials import ROW_NAMES, SETTINGS
 from simlm.scales import paper_nq
 from simlm.scales.paper import TRAIN_QUERIES, epochs
 from simlm.scales.settings import Optimisation
@@ -17,7 +18,7 @@ UNDROPPED = "off: training is short, and faster without"
 RELEASED = "as in the released implementation"
 OPEN = "open in the paper; chosen here"
 PUBLIC = "the paper's model, from the Hub"
-OTHER_PUBLIC = "the public model of its kind that installs without a network"
+OTHER_PUBLIC = "a public model of BERT's kind that a Python package carries"
 EPOCHS = f"the paper's epochs, of {TRAIN_QUERIES:,} queries"
 EPOCHS_OF_NQ = f"as many epochs, of two sets of {paper_nq.TRAIN_QUESTIONS:,} questions"
 FOR_NQ, FOR_MS_MARCO = " (for NQ)", " (for MS MARCO)"
@@ -80,12 +81,22 @@ def same(value: object, paper: object) -> bool:
         return str(value) == str(paper)
 
 
-def by_trials(tried: Mapping[str, Sequence[float]], *names: str, otherwise: str = UNTUNED) -> str:
-    """Say how a value was chosen, by the values of some settings that were tried; ``otherwise`` if none was."""
-    said = []
-    for name in names:
-        if name in tried:
-            values = [f"{value:g}" for value in tried[name]]
-            what = f"{', '.join(values[:-1])} and {values[-1]}{f' {name}' if SETTINGS[name].without else ''}"
-            said.append(f"{what} tried on valid with {SETTINGS[name].tried_with}; {SETTINGS[name].chosen}")
-    return ". ".join(said) or otherwise
+def in_words(tried: Mapping[str, Sequence[float]], left_out: Collection[str]) -> dict[str, str]:
+    """Say of each setting with which values, and with which rows, it was tried.
+
+    Args:
+        tried: The values of each setting that were tried on valid.
+        left_out: The keys of the rows that the scale, and so its trials, leaves out.
+    """
+    said = {}
+    for name, found in tried.items():
+        setting, values = SETTINGS[name], [f"{value:g}" for value in found]
+        what = f"{', '.join(values[:-1])} and {values[-1]}{f' {name}' if setting.without else ''}"
+        rows = listed([label for row, label in ROW_NAMES.items() if row in setting.rows and row not in left_out])
+        said[name] = f"{what} tried on valid with {setting.tried_with.format(rows=rows)}; {setting.chosen}"
+    return said
+
+
+def by_trials(tried: Mapping[str, str], *names: str, otherwise: str = UNTUNED) -> str:
+    """Say how a value was chosen, by those of some settings that were tried (`in_words`); ``otherwise`` if none was."""
+    return ". ".join(tried[name] for name in names if name in tried) or otherwise

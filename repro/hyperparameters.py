@@ -20,6 +20,7 @@ from repro.how_chosen import (
     UNTUNED,
     by_trials,
     how,
+    in_words,
     kept,
     row,
     steps,
@@ -59,27 +60,17 @@ def hyperparameters(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[
     """
     thirteen = _printed_for_finetuning(scale)
     alpha = thirteen.loc["alpha", "retriever_distill"]
-    found = [
-        *model_settings(scale, tried),
-        *_pretraining(scale, tried),
-        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), tried),
+    chosen = in_words(tried, scale.left_out)
+    return [
+        *model_settings(scale, chosen),
+        *_pretraining(scale, chosen),
+        *_retriever("Retriever1/2", scale.retriever, thirteen["retriever_1_2"].to_dict(), chosen),
         *_own_retrievers(scale),
         *_retriever("distillation", scale.distillation, thirteen["retriever_distill"].to_dict(), {}),
-        tuned("distillation: alpha", scale.alpha, alpha, by_trials(tried, ALPHA)),
-        *_reranker(scale, thirteen["reranker"].to_dict(), tried),
+        tuned("distillation: alpha", scale.alpha, alpha, by_trials(chosen, ALPHA)),
+        *_reranker(scale, thirteen["reranker"].to_dict(), chosen),
         *(_only_for_nq(scale) if scale.by_answers else ()),
     ]
-    return _without(found, scale)
-
-
-def _without(settings: Sequence[HyperParameter], scale: Scale) -> list[HyperParameter]:
-    """Return the same where trials had no rows of those that a scale leaves out."""
-    if "random" not in scale.left_out:
-        return list(settings)
-    said = {"random init, base and SimLM": "base and SimLM", "both distilled rows of Table 2": "SimLM distilled"}
-    for all_rows, fewer in said.items():
-        settings = [replace(one, chosen=one.chosen.replace(all_rows, fewer)) for one in settings]
-    return list(settings)
 
 
 def elsewhere(settings: Sequence[HyperParameter]) -> list[HyperParameter]:
@@ -106,7 +97,7 @@ def _rates(scale: Scale) -> str:
     return "; ".join(own + [f"{start} {rate:g}" for start, rate in scale.pretraining_rates.items()])
 
 
-def _pretraining(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+def _pretraining(scale: Scale, tried: Mapping[str, str]) -> list[HyperParameter]:
     column = "wikipedia" if scale.by_answers else "ms_marco"
     paper = published("table11").set_index("hyperparameter")[column].to_dict()
     pre, optimisation = scale.pretraining, scale.pretraining.optimisation
@@ -157,7 +148,7 @@ def _schedule(name: str, settings: Optimisation) -> HyperParameter:
 
 
 def _retriever(
-    name: str, settings: RetrieverSettings, paper: dict[str, object], tried: Mapping[str, Sequence[float]]
+    name: str, settings: RetrieverSettings, paper: dict[str, object], tried: Mapping[str, str]
 ) -> list[HyperParameter]:
     return [
         *_optimisation(name, settings.optimisation, paper, tried),
@@ -186,17 +177,19 @@ def _own_retrievers(scale: Scale) -> list[HyperParameter]:
     return found
 
 
-def _reranker(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+def _reranker(scale: Scale, paper: dict[str, object], tried: Mapping[str, str]) -> list[HyperParameter]:
     ranker = scale.reranker
+    names = {MINILM: PUBLIC_START} | ({"base": scale.encoder} if isinstance(scale.encoder, str) else {})
+    untuned = "set beforehand, not tuned"
+    if "electra" not in scale.left_out:
+        untuned += "; Table 5 has the start that the paper chose"
     return [
         *_optimisation("re-ranker", ranker.optimisation, paper, {}),
         row(
             "re-ranker: start",
-            PUBLIC_START if scale.reranker_start == MINILM else scale.reranker_start,
+            names.get(scale.reranker_start, scale.reranker_start),
             paper["initialisation"],
-            PUBLIC
-            if scale.reranker_start in scale.starts
-            else "set beforehand, not tuned; Table 5 has the start that the paper chose",
+            PUBLIC if scale.reranker_start in scale.starts else untuned,
         ),
         kept("re-ranker: negatives a query", ranker.passages_per_query - 1, paper["negatives per query"]),
         kept("re-ranker: negatives' depth", ranker.negatives.depth, paper["negatives depth"]),
@@ -223,7 +216,7 @@ def _reranker(scale: Scale, paper: dict[str, object], tried: Mapping[str, Sequen
 
 
 def _optimisation(
-    name: str, settings: Optimisation, paper: dict[str, object], tried: Mapping[str, Sequence[float]]
+    name: str, settings: Optimisation, paper: dict[str, object], tried: Mapping[str, str]
 ) -> list[HyperParameter]:
     return [
         tuned(f"{name}: learning rate", settings.learning_rate, paper["learning rate"], by_trials(tried, RATE)),

@@ -1,6 +1,6 @@
 """The settings of the models that a scale makes, or takes in place of the paper's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from reports.model import HyperParameter
 from repro.how_chosen import OTHER_PUBLIC, SIZE, THE_PAPERS, UNDROPPED, UNTUNED, WIDTH, by_trials, row
@@ -9,7 +9,7 @@ from simlm.scales import Scale
 from simlm.scales.settings import GeneratorShape, PretrainingSettings
 
 
-def model_settings(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+def model_settings(scale: Scale, tried: Mapping[str, str]) -> list[HyperParameter]:
     """Return the settings of the models that a scale makes itself; none if they come from the Hub."""
     encoder, generator = scale.encoder, scale.generator
     if scale.generator_training is None:
@@ -45,7 +45,7 @@ def model_settings(scale: Scale, tried: Mapping[str, Sequence[float]]) -> list[H
     ]
 
 
-def _trained_generator(trained: PretrainingSettings, tried: Mapping[str, Sequence[float]]) -> list[HyperParameter]:
+def _trained_generator(trained: PretrainingSettings, tried: Mapping[str, str]) -> list[HyperParameter]:
     steps_of, rate = trained.optimisation.steps, trained.optimisation.learning_rate
     return [
         row("generator: learning rate", rate, "5e-4 (ELECTRA's)", UNTUNED),

@@ -11,7 +11,7 @@ from reports.model import CheckedOrder
 from repro.training_diagnostics import below
 from simlm.scales import Scale
 from simlm.scales.minilm import REPOSITORY
-from simlm.stages.models import FirstLayers, PublicModel
+from simlm.stages.models import FirstLayers, PublicModel, Reinitialised
 from simlm.stages.reranker import Rerank, TrainReranker
 from simlm.workflow.stage import Stage
 
@@ -25,16 +25,16 @@ STAND_IN = (
 PUBLIC_BASE = (
     "What stands for BERT-base is all-MiniLM-L6-v2, whole. It is no plain language model: its authors fine-tuned it "
     "contrastively on a billion pairs of texts, questions with their answers and MS MARCO's among them. Every dense "
-    "row, every re-ranker and the generator starts from it, and so knows more than the paper's rows do. A difference "
-    "between two rows shows what a stage adds to a model that retrieves already, not what it adds to a language model; "
-    "pre-training can also undo some of what the start knows. Its authors trained the mean of the last states. The "
-    "rows here read [CLS], which was not what they trained: without further pre-training fine-tuning first has to "
-    "learn to use it, and pre-training through [CLS] may gain by that alone. Whatever is decided of an order of such "
-    "rows is therefore called confounded.",
+    "row but random init, every re-ranker and the generator starts from it, and so knows more than the paper's rows "
+    "do. A difference between two rows shows what a stage adds to a model that retrieves already, not what it adds to "
+    "a language model; pre-training can also undo some of what the start knows. Its authors trained the mean of the "
+    "last states. The rows here read [CLS], which was not what they trained: without further pre-training fine-tuning "
+    "first has to learn to use it, and pre-training through [CLS] may gain by that alone. Whatever is decided of an "
+    "order of such rows is therefore called confounded.",
     "Its files have no MLM head. Every pre-training starts from it with one that was trained on the collection while "
     "all else was frozen; the row without further pre-training needs none.",
     "Near-duplicates between the test questions and the public questions that it was fine-tuned on were not counted: "
-    "its training set is not part of this project, and cannot be had without a network.",
+    "its training set (a billion pairs) was not compared with the test questions.",
 )
 """What a report says where all of a scale starts from the public model."""
 CORPUS_PIECES = (
@@ -45,8 +45,8 @@ CORPUS_PIECES = (
 
 
 def public_start(runs: Iterable[Stage]) -> PublicModel | None:
-    """Return the public model that one of some runs stands on, None where none does."""
-    found = (one for run in runs for one in below(run).values() if isinstance(one, PublicModel))
+    """Return the public model that one of some runs stands on with its weights, None where none does."""
+    found = (one for run in runs for one in below(run, Reinitialised).values() if isinstance(one, PublicModel))
     return next((one for one in found if one.name == REPOSITORY), None)
 
 

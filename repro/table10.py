@@ -43,16 +43,19 @@ REMARKS = (
     "The rule of the split: a passage belongs to the domain of the first question that it answers (train before valid "
     "before test), a half is made of whole domains, and of all ways to do so the one with the most even numbers of "
     "passages is taken. A half has the questions of its domains with a relevant passage in it.",
-    "Every row has the same tokenizer and every pre-training the same generator, both trained on both halves, as "
-    "ELECTRA is a model of general text. {base}only the matching row's encoder was trained on the searched passages. "
-    "Every pre-training has the same number of updates and every fine-tuning the same, Table 2's, on a collection of "
-    "half the size.",
+    "{base}only the matching row's encoder was trained on the searched passages. Every pre-training has the same "
+    "number of updates and every fine-tuning the same, Table 2's, on a collection of half the size.",
 )
 OWN_BASE = (
-    "The base model, which stands for BERT-base, begins with word vectors (Levy & Goldberg 2014) and attention that "
-    "passes on what it reads (Trockman & Kolter 2023), of the half that is not searched, in all three rows: "
+    "Every row has the same tokenizer and every pre-training the same generator, both trained on both halves, as "
+    "ELECTRA is a model of general text. The base model, which stands for BERT-base, begins with word vectors (Levy & "
+    "Goldberg 2014) and attention that passes on what it reads (Trockman & Kolter 2023), of the half that is not "
+    "searched, in all three rows: "
 )
-PUBLIC_BASE = "The base model, which stands for BERT-base, is a public one in all three rows: "
+PUBLIC_BASE = (
+    "The tokenizer and the base model, which stands for BERT-base, are public ones in all three rows. Every "
+    "pre-training has the same generator and begins with the same MLM head, both trained on both halves: "
+)
 
 
 def table10() -> Table:

@@ -64,14 +64,14 @@ def table2() -> Table:
 
 
 def _beside(scale: Scale) -> list[RowSpec]:
-    """Return the reference where anything starts from it; beside a re-ranker from its first layers one from SimLM."""
+    """Return the reference where anything starts from it; beside a re-ranker from it, or from its layers, SimLM's."""
     label = f"{MINILM_AS_PUBLISHED.label}, as published"
     note = MINILM_AS_PUBLISHED.note
     reference = RowSpec(MINILM, label, "dense", lambda runs: runs.minilm_as_published(), note=note, reference=True)
     own = RowSpec("reranker-simlm", "SimLM, re-ranker from SimLM", "reranker", lambda runs: runs.reranked("simlm"))
-    if scale.reranker_start == MINILM:
+    if scale.reranker_start == MINILM or scale.encoder == REPOSITORY:
         return [own, reference]
-    return [reference] if lacks_minilm(scale) or scale.encoder == REPOSITORY else []
+    return [reference] if lacks_minilm(scale) else []
 
 
 if __name__ == "__main__":

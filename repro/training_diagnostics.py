@@ -16,15 +16,15 @@ BASE, RANDOM = "base", "random"
 """The rows whose order shows whether the base model, which all others start from, learnt anything."""
 
 
-def below(stage: Stage) -> dict[Path, Stage]:
-    """Return a planned stage and all that it depends on, by their folders."""
+def below(stage: Stage, last: type[Stage] | tuple[()] = ()) -> dict[Path, Stage]:
+    """Return a planned stage and all that it depends on, by their folders; nothing that only a ``last`` depends on."""
     found: dict[Path, Stage] = {}
     waiting = [stage]
     while waiting:
         one = waiting.pop()
         if job_of(one) not in found:
             found[job_of(one)] = one
-            waiting += inputs_of(one).values()
+            waiting += [] if isinstance(one, last) else inputs_of(one).values()
     return found
 
 

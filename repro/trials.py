@@ -41,6 +41,8 @@ STARTED = {"random": "random", "base": "base", "simlm-1": "simlm"}
 """Rows of Table 2 that are a Retriever1, with their starts."""
 DISTILLED = {"base-distilled": "base", "simlm": "simlm"}
 """The distilled rows of Table 2, with their starts."""
+ROW_NAMES = {"random": "random init", "base": "base", "base-distilled": "base", "simlm-1": "SimLM", "simlm": "SimLM"}
+"""What a sentence calls the rows of both."""
 RERANKER = {"reranker": ""}
 """Its re-ranker, which starts from the scale's own."""
 PRETRAINED = {start: start for start in ("simlm", *COMPARED)}
@@ -56,7 +58,7 @@ class Setting:
     places: tuple[str, ...]
     """Where a scale has it: the names of attributes, with dots between."""
     tried_with: str
-    """The rows in words."""
+    """What is made of the rows, in words; ``{rows}`` are their names (``ROW_NAMES``)."""
     run: Literal["retriever1", "distilled", "reranker"] = "retriever1"
     """What is made from each start and judged."""
     chosen: str = "the best mean, one value for all"
@@ -114,19 +116,19 @@ SETTINGS: Mapping[str, Setting] = {
     DEVIATION: Setting(
         {"random": "random"}, ("encoder.initializer_range",), "random init's Retriever1", chosen="the best"
     ),
-    RATE: Setting(STARTED, ("retriever.optimisation.learning_rate",), "Retriever1 of random init, base and SimLM"),
-    TEMPERATURE: Setting(STARTED, ("retriever.temperature",), "Retriever1 of random init, base and SimLM"),
+    RATE: Setting(STARTED, ("retriever.optimisation.learning_rate",), "Retriever1 of {rows}"),
+    TEMPERATURE: Setting(STARTED, ("retriever.temperature",), "Retriever1 of {rows}"),
     UPDATES: Setting(
         STARTED,
         ("retriever.optimisation.steps",),
-        "Retriever1 of random init, base and SimLM",
+        "Retriever1 of {rows}",
         chosen="as many as the scale's time allows",
         best=False,
     ),
     TOKENS: Setting(
         STARTED,
         ("pretraining.max_length", "retriever.passage_length"),
-        "pre-training and Retriever1 of random init, base and SimLM",
+        "pre-training and Retriever1 of {rows}",
         chosen="as many as the scale's time allows",
         best=False,
     ),
@@ -137,7 +139,7 @@ SETTINGS: Mapping[str, Setting] = {
         chosen="as many as the scale's time allows",
         best=False,
     ),
-    ALPHA: Setting(DISTILLED, ("alpha",), "both distilled rows of Table 2", run="distilled"),
+    ALPHA: Setting(DISTILLED, ("alpha",), "distillation of {rows}", run="distilled"),
     DROPOUT: Setting(RERANKER, ("reranker.dropout",), "the re-ranker", run="reranker", chosen="the best"),
     PRETRAINING_RATE: Setting(
         PRETRAINED,

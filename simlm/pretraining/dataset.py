@@ -16,7 +16,7 @@ EVALUATION_EPOCH = 2**31 - 1
 class PassageExamples(Dataset[Example]):
     """The passages ``indices`` (n,) of a store, cut at ``max_length`` tokens with the special ones.
 
-    With ``numbers`` int32 (V,) each of the store's V pieces has another number in them.
+    ``numbers`` int32 (V,) are those that an example has for the store's V pieces.
     """
 
     def __init__(
@@ -25,15 +25,15 @@ class PassageExamples(Dataset[Example]):
         indices: NDArray[np.int64],
         specials: Specials,
         max_length: int,
+        numbers: NDArray[np.int32],
         epoch: int = 0,
-        numbers: NDArray[np.int32] | None = None,
     ) -> None:
         self.passages = passages
         self.indices = indices
         self.specials = specials
         self.max_length = max_length
-        self.epoch = epoch
         self.numbers = numbers
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the examples that follow: each epoch has masks of its own."""
@@ -46,7 +46,7 @@ class PassageExamples(Dataset[Example]):
         passage = int(self.indices[number])
         title = self.passages.title(passage) if self.passages.has_titles else None
         ids, types = passage_input(title, self.passages.text(passage), self.max_length, self.specials)
-        return Example(passage, self.epoch, ids if self.numbers is None else self.numbers[ids], types)
+        return Example(passage, self.epoch, self.numbers[ids], types)
 
 
 def hold_out(passages: int, held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

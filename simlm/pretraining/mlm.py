@@ -81,8 +81,8 @@ class MaskedLM(PackableObjective):
 class HeadMLM(MaskedLM):
     """MLM that trains the head alone: the encoder, and with it the output matrix, stays as it was published.
 
-    A public encoder whose files have no head gets one so. Frozen, it is the same model whether a row is fine-tuned from
-    it at once or pre-trained first.
+    This gives a head to a public encoder whose files have none. Frozen, the encoder is the same whether a row is
+    fine-tuned from it at once or pre-trained first.
     """
 
     @classmethod

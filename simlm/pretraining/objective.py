@@ -24,6 +24,7 @@ from simlm.pretraining.packed_batch import MaskedPack, PackedBatch
 OBJECTIVES: dict[str, str] = {
     "replaced_lm": "simlm.pretraining.replaced_lm:ReplacedLM",
     "mlm": "simlm.pretraining.mlm:MaskedLM",
+    "head-mlm": "simlm.pretraining.mlm:HeadMLM",
     "ordered-mlm": "simlm.pretraining.sentence_order:OrderedMLM",
 }
 

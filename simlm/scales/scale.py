@@ -74,5 +74,5 @@ class Scale:
 
     @property
     def has_papers_models(self) -> bool:
-        """Whether every model is the paper's own, from the Hub."""
+        """Whether every model is the paper's own, from the Hub: only there the generator is a public model too."""
         return isinstance(self.generator, str)

@@ -17,7 +17,10 @@ S = TypeVar("S", PretrainingSettings, RetrieverSettings, RerankerSettings)
 
 
 def small() -> Scale:
-    """Return mini's collection, grids and seeds with the public model, whole passages and the paper's temperature."""
+    """Return mini's collection, grids and seeds with the public model.
+
+    Temperature and 144 tokens a passage are the paper's.
+    """
     scale = mini()
     assert scale.stand_in is not None and scale.generator_training is not None
     passages: dict[str, Any] = {"max_length": 144, "corpus_pieces": True}

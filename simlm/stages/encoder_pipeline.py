@@ -113,10 +113,10 @@ class EncoderPipeline:
     @property
     def pretraining_start(self) -> EncoderStage:
         """What every pre-training starts from: `base`, with an MLM head."""
-        return self.base if self.scale.head_training is None else self.healed
+        return self.base if self.scale.head_training is None else self.base_with_head
 
     @cached_property
-    def healed(self) -> Pretrained:
+    def base_with_head(self) -> Pretrained:
         """`base` with an MLM head that was trained on the corpus; all other weights are `base`'s."""
         settings = self.scale.head_training
         start = self._with_head(self.base, False, "base with a fresh MLM head")
@@ -148,31 +148,33 @@ class EncoderPipeline:
         """The frozen generator."""
         if isinstance(self.scale.generator, str):
             return self.public(self.scale.generator, "generator")
-        start: EncoderStage
-        if isinstance(self.scale.generator, int):
-            layers = FirstLayers.C(start=self.base, layers=self.scale.generator)
-            part = self.add(layers, f"first {layers.layers} layers of base")
-            start = self._with_head(part, True, "generator with a fresh MLM head")
-        else:
-            start = self.informed_generator
-        settings = self.scale.generator_training
+        start, settings = self.untrained_generator, self.scale.generator_training
         return self.add(
             Pretrained.C(data=self.data, start=start, objective="mlm", settings=settings), "generator (MLM)"
         )
 
     @cached_property
-    def informed_generator(self) -> Informed:
-        """`random_generator` with what the words of the corpus say of each other."""
-        return self._informed(self.random_generator, self.data, "informed generator")
+    def untrained_generator(self) -> Informed | WithHead:
+        """What the generator's training starts from.
+
+        It is `random_generator` with what the words of the corpus say of each other, or the first layers of the public
+        `base` under a fresh head.
+        """
+        if not isinstance(self.scale.generator, int):
+            return self._informed(self.random_generator, self.data, "informed generator")
+        layers = FirstLayers.C(start=self.base, layers=self.scale.generator)
+        part = self.add(layers, f"first {layers.layers} layers of base")
+        return self._with_head(part, True, "generator with a fresh MLM head")
 
     @cached_property
     def random_generator(self) -> EncoderStage:
-        """A fresh generator of the scale's shape, that of the public one where there is one."""
+        """A fresh generator of the scale's shape, that of what is public where the generator begins with that."""
         shape = self.scale.generator
         if isinstance(shape, GeneratorShape):
             stage = RandomGenerator.C(data=self.data, shape=shape, seed=self._first_seed)
         else:
-            stage = Reinitialised.C(data=self.data, shape_of=self.generator, seed=self._first_seed)
+            shape_of = self.generator if isinstance(shape, str) else self.untrained_generator
+            stage = Reinitialised.C(data=self.data, shape_of=shape_of, seed=self._first_seed)
         return self.add(stage, "random generator")
 
     @cached_property
@@ -213,7 +215,7 @@ class EncoderPipeline:
     ) -> EncoderStage:
         """Pre-train an informed start on its corpus, with the settings of all short trainings of stand-ins."""
         if self.scale.stand_in is None:
-            raise UserError(f"the scale {self.scale.name} has public models and pre-trains none from scratch: {name}")
+            raise UserError(f"the scale {self.scale.name} has no {name}: leave out what needs one")
         return self.add(
             Pretrained.C(
                 data=start.corpus, start=start, generator=generator, objective=objective, settings=self.scale.stand_in

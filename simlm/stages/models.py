@@ -16,7 +16,7 @@ from simlm.stages.libraries import LIBRARIES
 from simlm.workflow.manifest import outputs_digest
 from simlm.workflow.stage import Stage
 
-HEAD_MLM = "simlm.pretraining.mlm:HeadMLM"
+HEAD_MLM = "head-mlm"
 """The objective that trains a fresh MLM head over a frozen encoder."""
 SHARES = (Fraction(1, 8), Fraction(3, 8), Fraction(3, 4))
 """Where a pre-training keeps its encoder: of the paper's 80k updates these are 10k, 30k and 60k (Figure 3)."""
@@ -214,8 +214,15 @@ class Snapshot(EncoderStage):
         steps = self.start.settings.optimisation.steps
         pieces = self.start.settings.corpus_pieces
         what = f"pre-training objective {self.start.objective}, after {self.step} of {steps} updates"
-        made = self.start.model, self.start.folder
-        return keep_snapshot(self.start.data.open(), *made, self.step, pieces, what, self.model)
+        return keep_snapshot(
+            self.start.data.open(),
+            pretrained=self.start.model,
+            output=self.start.folder,
+            step=self.step,
+            corpus_pieces=pieces,
+            what=what,
+            model=self.model,
+        )
 
 
 def local_digest(name: str) -> str:

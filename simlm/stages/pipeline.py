@@ -200,9 +200,9 @@ class HalfPipeline(Pipeline):
     """The pipeline over the half ``name`` of a whole collection; the names of its stages end in the half's name.
 
     It is the half that is searched. What stands for a public model is the whole's, as BERT-base is one for every
-    corpus: the tokenizer, `random`, `healed` and the generators. Only the stand-in for `base` is made from the other
-    half, so that no row knows how the words of the searched passages go together unless it was pre-trained on them. A
-    half's halves are the whole's.
+    corpus: the tokenizer, `random`, `base_with_head` and the generators. Only the stand-in for `base` is made from the
+    other half, so that no row knows how the words of the searched passages go together unless it was pre-trained on
+    them. A half's halves are the whole's.
     """
 
     def __init__(self, whole: Pipeline, name: str) -> None:
@@ -230,8 +230,8 @@ class HalfPipeline(Pipeline):
         return self._informed(self.random, self.half(other).data, f"informed start from {other}")
 
     @property
-    def healed(self) -> Pretrained:
-        return self.whole.healed
+    def base_with_head(self) -> Pretrained:
+        return self.whole.base_with_head
 
     @property
     def generator(self) -> EncoderStage:

@@ -159,7 +159,7 @@ def dry_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(results: Path, *grids: str, **options: Any) -> list[str]:
-        grid.run(grid.Options(grids, scale="smoke", results=results, dry_run=True, **options))
+        grid.run(grid.Options(grids, **{"scale": "smoke"} | options, results=results, dry_run=True))
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -174,6 +174,13 @@ def test_a_dry_run_counts_what_sharing_saves_and_writes_nothing(
     assert "46 cells; 430 stage runs if each cell were run alone, 135 with sharing: 295 saved" in lines
     assert "135 of 135 stages to do; 135 without an estimate" in lines
     assert any(line.split()[:3] == ["BM25", "index", "46"] for line in lines)
+
+
+@pytest.mark.usefixtures("minilm")
+def test_a_grid_says_which_starts_the_scale_leaves_out(dry_run: Callable[..., list[str]], tmp_path: Path) -> None:
+    lines = dry_run(tmp_path / "results", "plms", "generators", scale="small")
+    assert lines[0] == "the scale small leaves out electra, roberta"
+    assert not [line for line in dry_run(tmp_path / "results", "plms") if "leaves out" in line]
 
 
 def test_a_dry_run_estimates_from_what_was_measured(

@@ -150,6 +150,26 @@ def test_a_check_takes_the_first_judged_questions(tmp_path: Path, monkeypatch: p
     assert (sample.queries.tolist(), sample.passages.tolist(), sample.scores.tolist()) == ([1], [3], [2])
 
 
+@pytest.mark.parametrize(("largest", "allowed"), [(0.5003, 1e-5), (40.03, 4.003e-4)])
+def test_what_differs_from_a_run_by_rounding_is_told_and_from_ours_refused(
+    largest: float, allowed: float, tmp_path: Path
+) -> None:
+    """Rounded to bfloat16 the two scores are one, and the run has the passage first that is below the relevant one."""
+    ours = np.array([largest * 0.9995, largest], np.float32)
+    rounded = torch.from_numpy(ours).bfloat16().float().numpy()
+    assert rounded[0] == rounded[1]
+    splits: dict[str, Any] = {split: (QUERIES[split], QRELS[split]) for split in QUERIES}
+    collection = collection_of("toy", PASSAGES, splits | {"train": (QUERIES["train"], {"b": {"p4": 1}})})
+    run = Run(["a", "b", "c"], np.array(3 * [[3, 4]]), np.array(3 * [rounded]))
+    sample = Sample(tokenised(tmp_path), collection, "train", run, 2)
+    found = sample.held_against(ours + np.float32(0.9 * allowed), ours, tmp_path)
+    assert found.run == pytest.approx(np.abs(ours - rounded[0]).max(), abs=allowed)
+    assert found.rr == (0.5, 1.0) and found.told("bfloat16").endswith("(+0.5000), more than 0.001")
+    with pytest.raises(UserError, match=f"and {allowed:.2g} is allowed"):
+        sample.held_against(ours + np.float32(1.2 * allowed), ours, tmp_path)
+    assert Deviation(1, 2, 0.0, 0.0, (0.5, 0.5009)).told("float32").endswith("(+0.0009)")
+
+
 def test_the_card_says_how_queries_and_passages_are_given(tmp_path: Path) -> None:
     source = retriever_folder(bert(), tmp_path)
     cards: dict[str, str] = {}

@@ -13,7 +13,7 @@ from simlm.data.tokens import build_token_store
 from simlm.pretraining.dataset import EVALUATION_EPOCH, PassageExamples, hold_out
 from simlm.pretraining.mlm import MaskCollator
 from simlm.pretraining.replaced_lm import NestedMaskCollator
-from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, corpus
+from tests.pretraining.toys import ALL_PIECES, CONFIG, PIECES, TOKENIZER, corpus
 
 MAX_LENGTH = 12
 
@@ -21,7 +21,7 @@ MAX_LENGTH = 12
 @pytest.fixture(params=[True, False], ids=["titles", "no titles"])
 def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> PassageExamples:
     store = build_token_store(corpus(10), TOKENIZER, tmp_path / "store", has_titles=request.param)
-    return PassageExamples(store, np.array([2, 3, 7]), PIECES.specials, MAX_LENGTH)
+    return PassageExamples(store, np.array([2, 3, 7]), PIECES.specials, MAX_LENGTH, ALL_PIECES)
 
 
 def test_examples_are_the_chosen_passages_cut_at_the_maximum(dataset: PassageExamples) -> None:

@@ -26,7 +26,7 @@ def test_found_by_name(name: str, expected: type[Objective]) -> None:
     "name", ["", "nonsense", "two words", "simlm.pretraining.mlm:Nothing", "no.such.module:Class", ".relative:Class"]
 )
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(UserError, match="choose one of mlm, ordered-mlm, replaced_lm or give package.module:Class"):
+    with pytest.raises(UserError, match="choose one of head-mlm, mlm, ordered-mlm, replaced_lm or give package"):
         find_objective(name)
 
 

@@ -23,7 +23,7 @@ from simlm.training.batches import EpochBatches, MicroBatches, UpdateCollator, l
 from simlm.training.plan import Plan
 from simlm.training.trainer import train
 from tests.packed.toys import assert_near
-from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, bert, corpus, electra, example
+from tests.pretraining.toys import ALL_PIECES, CONFIG, PIECES, TOKENIZER, bert, corpus, electra, example
 
 CPU = torch.device("cpu")
 UPDATE, MICRO_BATCH = 24, 8
@@ -115,7 +115,7 @@ def test_an_update_is_a_random_draw_of_all_lengths(tmp_path: Path) -> None:
     """Batches of like length would have means as far apart as single passages, or a batch's lengths alike."""
     size, batch = 640, 16
     store = build_token_store(corpus(size), TOKENIZER, tmp_path / "store", has_titles=True)
-    dataset = PassageExamples(store, np.arange(size), PIECES.specials, 40)
+    dataset = PassageExamples(store, np.arange(size), PIECES.specials, 40, ALL_PIECES)
     drawn: list[list[int]] = []
 
     def collate(rows: Sequence[Example]) -> dict[str, Tensor]:

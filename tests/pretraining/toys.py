@@ -17,6 +17,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *ENDINGS]
 PAD, UNK, CLS, SEP, MASK = range(5)
 FIRST_WORD, FIRST_ENDING = 5, 5 + len(WORDS)
 
+ALL_PIECES = np.arange(len(VOCABULARY), dtype=np.int32)
 TOKENIZER = BertTokenizerFast(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=True)
 ENDING = np.arange(len(VOCABULARY)) // 4 == 2  # four of the words end a sentence
 PIECES = replace(WordPieces.of(TOKENIZER), ends=ENDING)

@@ -18,10 +18,12 @@ from repro.how_chosen import (
     THE_PAPERS,
     UNTUNED,
     by_trials,
+    in_words,
 )
 from repro.hyperparameters import choices, elsewhere, hyperparameters
-from repro.trials import MLM, ORDERED_MLM, RATE
+from repro.trials import ALPHA, MLM, ORDERED_MLM, RATE
 from simlm.scales import NAMES, Scale, on_collection, open_scale
+from simlm.scales.minilm import REPOSITORY
 
 
 @pytest.fixture(params=NAMES)
@@ -133,6 +135,14 @@ def test_a_setting_says_how_it_was_tried_only_where_it_was(scale: Scale) -> None
 
 def test_what_stands_for_bert_says_what_was_tried_on_top_of_it() -> None:
     assert by_trials({}, MLM) == UNTUNED and by_trials({}, MLM, otherwise=SIZE) == SIZE
-    assert by_trials({MLM: [0, 300], RATE: [0.1, 1]}, MLM, ORDERED_MLM) == (
+    said = in_words({MLM: [0, 300], RATE: [0.1, 1], ALPHA: [0.2, 2]}, ["base-distilled"])
+    assert by_trials(said, MLM, ORDERED_MLM) == (
         "0 and 300 updates of MLM first tried on valid with base's Retriever1; the best"
     )
+    assert by_trials(said, ALPHA).startswith("0.2 and 2 tried on valid with distillation of SimLM; the best mean")
+
+
+def test_table_5_is_named_where_it_has_the_papers_start() -> None:
+    starts = {name: by_name(open_scale(name))["re-ranker: start"] for name in ("smoke", "small")}
+    assert starts["smoke"].chosen == "set beforehand, not tuned; Table 5 has the start that the paper chose"
+    assert (starts["small"].value, starts["small"].chosen) == (REPOSITORY, "set beforehand, not tuned")

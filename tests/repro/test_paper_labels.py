@@ -39,7 +39,8 @@ def test_no_row_is_called_a_stand_in_at_paper_scale_and_nothing_changes_below_it
         assert at_scale(table, open_scale(scale)).chosen([])[: len(table.rows)] == table.rows
     small = open_scale("small")
     rows = [row for row in at_scale(table, small).chosen([]) if not row.reference]
-    assert [row.key for row in rows] == [row.key for row in table.rows if row.key not in small.left_out]
+    beside = ["reranker-simlm"] if name == "table2" else []
+    assert [row.key for row in rows] == [row.key for row in table.rows if row.key not in small.left_out] + beside
     assert not [row.label for row in rows if "like" in row.label]
     public = at_scale(table, open_scale("paper")).chosen([])
     assert [row.key for row in public] == [row.key for row in table.rows]

@@ -16,7 +16,7 @@ from simlm.pretraining.objective import Example, Objective, ObjectiveConfig
 from simlm.pretraining.replaced_lm import ReplacedLM
 from simlm.training.batches import MicroBatches
 from simlm.training.trainer import Outcome, Plan, train
-from tests.pretraining.toys import CONFIG, PIECES, TOKENIZER, bert, corpus, electra
+from tests.pretraining.toys import ALL_PIECES, CONFIG, PIECES, TOKENIZER, bert, corpus, electra
 
 PASSAGES, BATCH = 44, 8  # five batches an epoch
 PLAN = Plan(steps=12, batch_size=BATCH, learning_rate=5e-3, warmup_steps=2, seed=11, save_every=3, log_every=2)
@@ -45,7 +45,7 @@ def dataset_in(folder: Path, passages: int = PASSAGES) -> PassageExamples:
     """The toy corpus; two calls for one folder share a store."""
     rows = corpus(passages)
     store = build_token_store(rows, TOKENIZER, folder / f"store-{passages}", has_titles=True)
-    return PassageExamples(store, np.arange(passages), PIECES.specials, 24)
+    return PassageExamples(store, np.arange(passages), PIECES.specials, 24, ALL_PIECES)
 
 
 def replaced_lm(dropout: float = 0.2) -> ReplacedLM:

@@ -68,7 +68,7 @@ def pretrain(
         electra = load_generator(generator, settings.generator_epsilon)
         check_tokenizer_matches(tokenizer, electra.config, generator)
     pieces = CorpusPieces.of(collection, settings.corpus_pieces)
-    with pieces.alone(*[encoder] if electra is None else [encoder, electra]):
+    with pieces.only_in(*[encoder] if electra is None else [encoder, electra]):
         figures = _pretrain(
             collection, pieces, encoder, electra, objective, settings, kept, device_kind, half, work, output
         )
@@ -92,7 +92,7 @@ def _pretrain(
 ) -> dict[str, Any]:
     """Pre-train ``encoder`` in place; return the figures, with the loss on held-out passages.
 
-    Both models have the ``chosen`` pieces alone.
+    Both models have only the ``chosen`` pieces.
     """
     device = own_device(device_kind)
     optimisation = settings.optimisation
@@ -106,7 +106,7 @@ def _pretrain(
     train_on, held_out = hold_out(len(collection.passages), settings.held_out, optimisation.seed)
 
     def examples(indices: NDArray[np.int64], epoch: int = 0) -> PassageExamples:
-        return PassageExamples(collection.passages, indices, whole.specials, settings.max_length, epoch, chosen.numbers)
+        return PassageExamples(collection.passages, indices, whole.specials, settings.max_length, chosen.numbers, epoch)
 
     snapshots = Snapshots(encoder, kept, work / SNAPSHOTS)
     batches = batches_of(objective, settings.max_length, device)
@@ -162,7 +162,7 @@ def keep_snapshot(
         pretrained: the folder of the finished encoder.
         output: where the pre-training left its folder ``SNAPSHOTS``.
         step: after how many updates.
-        corpus_pieces: whether it had the corpus's pieces alone.
+        corpus_pieces: whether it had only the corpus's pieces.
         what: the model's description for readers.
         model: the folder that it is saved in.
 
@@ -176,7 +176,7 @@ def keep_snapshot(
             "made it; delete that folder and run the command again"
         )
     encoder = load_masked_lm(pretrained, collection.tokenizer)
-    with CorpusPieces.of(collection, corpus_pieces).alone(encoder):
+    with CorpusPieces.of(collection, corpus_pieces).only_in(encoder):
         safetensors.torch.load_model(encoder, weights)
     save_model(encoder, collection.tokenizer, model, what, {})
     return {"step": step}
