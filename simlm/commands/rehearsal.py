@@ -82,7 +82,7 @@ class Rehearsal:
         return built
 
     def run(self, display: TerminalDisplay) -> tuple[list[Planned], Any]:
-        """Run every stage that has not run in the same way; a failed one leaves out only what depends on it."""
+        """Run all stages that have not yet run here in this way; of a failed one only what stands on it is left out."""
         make_folder(self.folder)
         with only_run(self.folder, display):
             for stage in resolve_graph(self.with_vectors, self.folder)[0]:

@@ -164,7 +164,7 @@ class SlurmJob(Process):
         return ProcessState.FINISHED if ended else ProcessState.RUNNING
 
     def kill(self) -> None:
-        command("scancel", self.number)
+        cancel([self.number])
 
 
 class SlurmBuilder(ProcessBuilder):
